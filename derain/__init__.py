@@ -1,0 +1,37 @@
+"""derain takes the rain out of pictures.
+
+>>> import derain
+>>> remove_rain = derain.load()  # doctest: +SKIP
+>>> derain.write_image("clean.jpg", remove_rain(derain.read_image("rainy.jpg")))  # doctest: +SKIP
+
+Names are looked up on first use, so that ``import derain`` and ``derain --help`` load nothing heavy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from derain.images import read_image, write_image
+    from derain.metrics import psnr, ssim
+    from derain.networks import NETWORKS
+    from derain.restore import Derainer, load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "NETWORKS": "networks",
+    "Derainer": "restore",
+    "load": "restore",
+    "psnr": "metrics",
+    "read_image": "images",
+    "ssim": "metrics",
+    "write_image": "images",
+}
+
+__all__ = ["NETWORKS", "Derainer", "__version__", "load", "psnr", "read_image", "ssim", "write_image"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'derain' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"derain.{_HOMES[name]}"), name)

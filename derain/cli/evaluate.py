@@ -1,0 +1,67 @@
+"""derain evaluate: models and paired datasets in, scores out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar
+
+
+def evaluate(
+    inputs: Annotated[list[str], typer.Argument(metavar="MODEL... DATA...", help="Weights, by name or file; folders of pairs.")],
+    protocol: Annotated[list[str] | None, typer.Option(help="y-matlab, y-pil or rgb; may be repeated. Default: all.")] = None,
+    per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file.")] = None,
+    save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
+    tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share.")] = None,
+) -> None:
+    """Score models on pairs of rainy and clean pictures, by named protocols."""
+    from typing import get_args
+
+    from derain import metrics
+    from derain.data import find_pairs
+    from derain.evaluate import evaluate as evaluate_pairs
+    from derain.evaluate import to_json, to_markdown
+    from derain.images import write_file
+    from derain.restore import load
+
+    unknown = [name for name in protocol or [] if name not in get_args(metrics.Protocol)]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}", param_hint="--protocol")
+    protocols: list[metrics.Protocol] = [known for known in metrics.PROTOCOLS if not protocol or known in protocol]
+    models, folders = _sort(inputs)
+    with one_line_errors(), progress_bar() as bar:
+        datasets = [find_pairs(folder) for folder in folders]
+        evaluations = []
+        for model in models:
+            derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+            for dataset in datasets:
+                task = bar.add_task(f"{derainer.name} on {dataset.name}", total=len(dataset.pairs))
+                place = save / derainer.name / dataset.name if save else None
+                evaluations.append(
+                    evaluate_pairs(
+                        derainer,
+                        dataset,
+                        protocols,
+                        save_to=place,
+                        on_picture=lambda done, _, task=task: bar.update(task, completed=done),
+                    )
+                )
+        if json is not None:
+            write_file(json, to_json(evaluations).encode())
+    typer.echo(to_markdown(evaluations, per_picture=per_picture))
+
+
+def _sort(inputs: list[str]) -> tuple[list[str], list[Path]]:
+    """Folders are data, the rest models."""
+    folders = [Path(name) for name in inputs if Path(name).is_dir()]
+    models = [name for name in inputs if not Path(name).is_dir()]
+    if not folders:
+        raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
+    if not models:
+        raise typer.BadParameter("no model: expected a name such as nledn, or a weights file", param_hint="MODEL")
+    return models, folders

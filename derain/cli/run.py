@@ -1,0 +1,81 @@
+"""derain run: rainy pictures in, clean ones out."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
+
+if TYPE_CHECKING:
+    from derain.batch import Result
+
+FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "tiff": "TIFF", "bmp": "BMP"}
+
+
+def run(
+    inputs: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin.")],
+    output: Annotated[str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")] = None,
+    model: Annotated[str, typer.Option("-m", "--model", help="Shipped weights, or a file of ours or the authors'.")] = "nledn",
+    format: Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Write a before/after picture beside each result.")] = False,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
+    tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
+    overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share.")] = None,
+) -> None:
+    """Take the rain out of pictures.
+
+    photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained. Nothing that exists is overwritten
+    without --force, so that a second run does what the first left undone.
+    """
+    if format is not None and format.lower() not in FORMATS:
+        raise typer.BadParameter(f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format")
+
+    from typing import cast
+
+    from derain import batch
+    from derain.images import Format
+    from derain.restore import Progress, load
+
+    with one_line_errors():
+        options = batch.Options(force, compare, cast("Format | None", FORMATS[format.lower()] if format else None))
+        jobs, failures = batch.plan(inputs, output, options)
+        derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+
+    for failure in failures:
+        _report(failure, 0, 0)
+    failed, skipped = len(failures), 0
+    with progress_bar() as bar:
+        files = bar.add_task("pictures", total=len(jobs), visible=len(jobs) > 1)
+        tiles = bar.add_task("tiles", total=None)
+
+        def start(job: batch.Job) -> Progress:
+            bar.reset(tiles, description=job.source.name, total=None)
+            return lambda done, total: bar.update(tiles, completed=done, total=total)
+
+        for number, result in enumerate(batch.run(jobs, derainer, options, start), 1):
+            bar.advance(files)
+            failed += result.status == "failed"
+            skipped += result.status == "skipped"
+            _report(result, number, len(jobs))
+    if len(jobs) + len(failures) > 1:
+        done = len(jobs) + len(failures) - failed - skipped
+        say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _report(result: "Result", number: int, total: int) -> None:
+    from derain.batch import STREAM
+
+    if result.status == "failed":
+        say(f"error: {result.source}: {result.message}")
+    elif result.status == "skipped":
+        say(f"skipped {result.source}: {result.message}")
+    else:
+        place = f"[{number}/{total}] " if total > 1 else ""
+        note = f" ({result.message})" if result.message else ""
+        say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
+        if result.target != STREAM:
+            typer.echo(str(result.target))

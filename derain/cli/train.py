@@ -1,0 +1,58 @@
+"""derain train: a recipe and pictures in, weights out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derain.cli.console import DEVICE_HELP, one_line_errors, say
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe; a wrong one lists them all.")],
+    data: Annotated[Path, typer.Option("--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them.")],
+    validation: Annotated[Path | None, typer.Option("--val", help="Pictures to validate on. Default: val/ in the data.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped, bit for bit.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
+    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+) -> None:
+    """Train a network from a recipe.
+
+    The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from, and log.jsonl.
+    """
+    from derain.engines import choose_device
+    from derain.recipes import find_recipe
+    from derain.train import BEST, Run, describe
+    from derain.train import train as train_recipe
+
+    with one_line_errors():
+        chosen = find_recipe(recipe, _overrides(settings or []))
+        train_folder, validation_folder = _folders(data, validation)
+        run = Run(train_folder, validation_folder, output or Path("runs") / chosen.name, choose_device(device))
+        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device}, data {train_folder}")
+        try:
+            for record in train_recipe(chosen, run, resume=resume):
+                say(describe(record))
+        except KeyboardInterrupt:
+            say(f"stopped; what the last validation kept is in {run.out}, --resume goes on from there")
+            raise typer.Exit(130) from None
+    typer.echo(str(run.out / BEST))
+
+
+def _overrides(settings: list[str]) -> dict[str, str]:
+    pairs = [setting.partition("=") for setting in settings]
+    wrong = [setting for setting, (_, sign, _) in zip(settings, pairs, strict=True) if not sign]
+    if wrong:
+        raise ValueError(f"--set {wrong[0]}: expected KEY=VALUE, such as lr=3e-4")
+    return {key: value for key, _, value in pairs}
+
+
+def _folders(data: Path, validation: Path | None) -> tuple[Path, Path]:
+    """Where to train and where to validate: ``train`` and ``val`` of the data unless said otherwise."""
+    train_folder = data / "train" if (data / "train").is_dir() else data
+    if validation is None:
+        validation = data / "val"
+    if not validation.is_dir():
+        raise FileNotFoundError(f"{validation}: no pictures to validate on; name a folder with --val")
+    return train_folder, validation

@@ -1,0 +1,56 @@
+"""derain weights: what the package holds, what a file says of itself, authors' checkpoints made ours."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derain.cli.console import one_line_errors, say
+
+app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
+
+
+@app.command("list")
+def list_weights() -> None:
+    """The weights inside the package."""
+    from derain.weights import CATALOGUE, DEFAULT
+
+    width = max(map(len, CATALOGUE))
+    for entry in CATALOGUE.values():
+        typer.echo(f"{entry.name:<{width}}  {entry.summary}{' (default)' if entry.name == DEFAULT else ''}")
+
+
+@app.command()
+def show(model: Annotated[str, typer.Argument(help="Shipped weights, or a file of ours or the authors'.")]) -> None:
+    """What weights say of themselves: network, recipe, data, scores, licence."""
+    from dataclasses import asdict
+
+    from derain.weights import find_card
+
+    with one_line_errors():
+        card = asdict(find_card(model))
+    for key, value in card.items():
+        lines = [f"{name}: {item}" for name, item in value.items()] if isinstance(value, dict) else [str(value)]
+        for number, line in enumerate(lines or [""]):
+            typer.echo(f"{'' if number else key:<16} {line}".rstrip())
+
+
+@app.command("import")
+def import_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="An authors' checkpoint.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: its name with .safetensors, here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write an authors' checkpoint as a self-describing safetensors file."""
+    from derain.weights import published, save
+
+    target = output or Path(checkpoint.with_suffix(".safetensors").name)
+    with one_line_errors():
+        if target.suffix != ".safetensors":
+            raise ValueError(f"-o {target}: expected a name ending in .safetensors")
+        if target.exists() and not force:
+            raise FileExistsError(f"{target} is there already; --force overwrites it")
+        network, card = published.load(checkpoint)
+        save(network, card, target)
+    say(f"{checkpoint}: the authors' {card.network}")
+    typer.echo(str(target))

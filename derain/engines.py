@@ -1,0 +1,70 @@
+"""How a network is executed: device, number format, memory layout."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from derain.networks import Network
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class TorchEngine:
+    """A network on a device, in a number format.
+
+    What comes out is checked: where half precision gave a value that is no number, the tile is done again in float32.
+
+    Args:
+        device: ``auto`` is CUDA, else MPS, else the CPU.
+        dtype: ``auto`` is float32.
+
+    Raises:
+        ValueError: If the device asked for is not there, or the names are unknown.
+    """
+
+    def __init__(self, network: Network, device: str = "auto", dtype: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+
+    def __call__(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise."""
+        on_device = rainy.to(self.device).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            if self.dtype == torch.float32:
+                return self.network(on_device).cpu()
+            with torch.autocast(self.device.type, self.dtype):
+                clean = self.network(on_device).float()
+            if not bool(torch.isfinite(clean).all()):
+                clean = self.network(on_device)
+            return clean.cpu()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: If it is not there.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    kind = name.split(":")[0]
+    if not available.get(kind, False):
+        there = ", ".join(kind for kind, is_there in available.items() if is_there)
+        raise ValueError(f"--device {name}: not available here; expected auto or one of: {there}")
+    return torch.device(name)
+
+
+def choose_dtype(name: str) -> torch.dtype:
+    """The number format of a name.
+
+    Raises:
+        ValueError: If there is none of it.
+    """
+    known = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise ValueError(f"--dtype {name}: expected one of {', '.join(known)}")
+    return known[name]

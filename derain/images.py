@@ -1,0 +1,520 @@
+"""Image files to arrays and back, with everything that is not pixels kept: alpha, depth, colour profile, EXIF, XMP.
+
+The only file that knows Pillow and OpenCV. Pillow reads and writes all that has eight bits; OpenCV has 16-bit colour, which
+Pillow has not. Pictures are turned upright as they are read (and their orientation tag set to 1), because rain falls down.
+"""
+
+import io
+import os
+import re
+import struct
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+
+Format = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP"]
+Pixels = NDArray[np.uint8 | np.uint16]
+
+SUFFIXES: dict[str, Format] = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+READABLE = "JPEG, PNG, WebP, TIFF or BMP"
+QUALITY = 95
+"""Of JPEG and WebP, where the input gives none to keep."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
+# EXIF tags that say how a TIFF file stores its pixels, or how they were turned; not for the next file.
+_STRUCTURAL_TAGS = frozenset(
+    {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 297, 301, 317, 318, 319, 320, 322, 323, 324}
+    | {325, 330, 338, 339, 340, 341, 347, 512, 513, 514, 529, 530, 531, 532, 700, 33723, 34377, 34675}
+)
+_IFDS = frozenset(int(ifd) for ifd in ExifTags.IFD)
+_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:=["']|>))\d""")
+
+
+class ImageError(ValueError):
+    """A picture cannot be read or written; says what was expected, what was found and what to do."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a picture file holds besides pixels. Empty for what it has not.
+
+    Attributes:
+        format: Of the file it was read from.
+        icc: Colour profile.
+        exif: As after ``Exif\\0\\0``; the orientation tag is 1.
+        xmp: The packet as it stood, but for an orientation in it.
+        encoding: How the input was encoded, as arguments of Pillow's ``save`` for its own format.
+    """
+
+    format: Format = "PNG"
+    icc: bytes = b""
+    exif: bytes = b""
+    xmp: bytes = b""
+    encoding: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture: upright RGB, and what has to be there again when it is written.
+
+    Attributes:
+        pixels: (H, W, 3), uint8 or uint16.
+        alpha: (H, W) of the same type, None if the file has none.
+        grey: The file has one colour channel; it will have one when written.
+        notes: What could not be kept, in words for the user.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    grey: bool = False
+    metadata: Metadata = Metadata()
+    notes: tuple[str, ...] = ()
+
+    def with_pixels(self, pixels: Pixels) -> "Picture":
+        """The same file with other pixels."""
+        return replace(self, pixels=pixels)
+
+
+def read_image(path: str | os.PathLike[str]) -> Pixels:
+    """Reads an image file as upright RGB.
+
+    Returns:
+        (H, W, 3), uint8, or uint16 for files of 16 bits a channel. Alpha is left out; `read` keeps it.
+
+    Raises:
+        ImageError: If it is not a picture that can be read.
+        OSError: If the file cannot be opened.
+    """
+    return read(path).pixels
+
+
+def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
+    """Writes (H, W, 3) RGB or (H, W) grey pixels, uint8 or uint16, in the format its name asks for, whole or not at all.
+
+    Raises:
+        ImageError: If the name asks for no format known here.
+        OSError: If it cannot be written.
+    """
+    grey = pixels.ndim == 2
+    picture = Picture(np.repeat(pixels[..., None], 3, axis=2) if grey else pixels, grey=grey)
+    write_file(path, encode(picture, format_of(path)))
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """The format a file name asks for.
+
+    Raises:
+        ImageError: If it asks for none of ours.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ImageError(f"{path}: no picture format is called {suffix or 'nothing'!r}; expected a name in {' '.join(SUFFIXES)}")
+    return SUFFIXES[suffix]
+
+
+def find_images(folder: str | os.PathLike[str]) -> tuple[list[Path], list[OSError]]:
+    """Picture files anywhere under a folder by their names, img2 before img10, and the folders that could not be looked into."""
+    unreadable: list[OSError] = []
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=unreadable.append):
+        folders.sort(key=natural_key)
+        found += [Path(place, name) for name in sorted(names, key=natural_key) if Path(name).suffix.lower() in SUFFIXES]
+    return found, unreadable
+
+
+def natural_key(text: str) -> list[tuple[int, str]]:
+    """Sort key under which ``img2`` comes before ``img10``."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+
+
+# Reading
+
+
+def read(source: str | os.PathLike[str] | bytes) -> Picture:
+    """Reads an image file, or the bytes of one.
+
+    Raises:
+        ImageError: If it is not a picture that can be read: damaged, truncated, empty, animated, far too large, another format.
+        OSError: If the file cannot be opened.
+    """
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    if not data:
+        raise ImageError(f"an empty file; expected a picture: {READABLE}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of large pictures; both are dealt with here
+        image = _open(data)
+        try:
+            image.load()
+            return _decode(image, data)
+        except ImageError:
+            raise
+        except Exception as error:  # decoders of hostile files raise whatever they stumble over
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ImageError(f"a damaged or truncated {image.format} picture ({reason})") from error
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise ImageError(f"not a picture that can be read; expected {READABLE}, found {_describe(data)}") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise ImageError(f"more than {limit} megapixels, which looks like a decompression bomb; cut it into parts") from None
+    except Exception as error:
+        raise ImageError(f"a damaged picture ({' '.join(str(error).split()) or type(error).__name__})") from error
+    if image.format not in (*get_args(Format), "MPO"):
+        raise ImageError(f"a {image.format} picture; expected {READABLE}")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # MPO: a phone's JPEG with a preview or depth map behind it
+        raise ImageError(f"holds {frames} frames or pages; expected one: split it first")
+    return image
+
+
+def _describe(data: bytes) -> str:
+    head = data[:32]
+    if head.startswith(b"GIF8"):
+        return "a GIF"
+    if b"ftyp" in head[:12]:
+        return "HEIC, AVIF or video"
+    text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
+    return f"text beginning {head[:20].decode()!r}" if text else f"bytes beginning {head[:8].hex(' ')}"
+
+
+def _decode(image: Image.Image, data: bytes) -> Picture:
+    deep = _bits(image, data) == 16
+    notes: list[str] = []
+    exif, orientation = _exif(image, notes)
+    icc: bytes = image.info.get("icc_profile") or b""
+    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
+    if deep:
+        pixels, alpha = _decode_deep(data, grey)
+    elif image.mode == "CMYK":
+        image_rgb, icc = _from_cmyk(image, icc)
+        notes.append("CMYK became RGB")
+        pixels, alpha = np.array(image_rgb), None
+    elif image.mode in ("I", "F"):
+        raise ImageError("32 bits a channel; expected 8 or 16")
+    else:
+        pixels, alpha = _split_alpha(image)
+    encoding = _encoding(image, data)
+    metadata = Metadata(
+        format="JPEG" if image.format == "MPO" else _known_format(image.format),
+        icc=icc,
+        exif=exif,
+        xmp=_XMP_ORIENTATION.sub(rb"\g<1>1", _xmp(image)),
+        encoding=encoding,
+    )
+    upright = _turn(pixels, orientation)
+    return Picture(upright, None if alpha is None else _turn(alpha, orientation), grey, metadata, tuple(notes))
+
+
+def _known_format(name: str | None) -> Format:
+    return next(known for known in get_args(Format) if known == name)
+
+
+def _bits(image: Image.Image, data: bytes) -> int:
+    """Bits a channel, 8 for fewer.
+
+    Raises:
+        ImageError: If there are 16 in an arrangement that nothing here can give back.
+    """
+    if image.format == "PNG":
+        return 16 if data[24] == 16 else 8
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits: tuple[int, ...] = image.tag_v2.get(258, (1,))
+        if max(bits) == 16 and (image.mode not in ("RGB", "RGBA", "I;16", "I;16B") or image.tag_v2.get(262) not in (1, 2)):
+            raise ImageError(f"a 16-bit TIFF of mode {image.mode}; expected grey, RGB or RGBA")
+        return 16 if max(bits) == 16 else 8
+    return 8
+
+
+def _decode_deep(data: bytes, grey: bool) -> tuple[Pixels, Pixels | None]:
+    decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16:
+        raise ImageError("a 16-bit picture in an arrangement that OpenCV cannot read")
+    if decoded.ndim == 2:
+        return np.repeat(decoded[..., None], 3, axis=2), None
+    pixels = np.ascontiguousarray(decoded[..., 2::-1])
+    if grey:
+        pixels = np.repeat(pixels[..., :1], 3, axis=2)
+    return pixels, decoded[..., 3].copy() if decoded.shape[2] == 4 else None
+
+
+def _split_alpha(image: Image.Image) -> tuple[Pixels, Pixels | None]:
+    if image.has_transparency_data:
+        rgba = np.array(image.convert("RGBA"))
+        return np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy()
+    return np.array(image.convert("RGB")), None
+
+
+def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
+    """RGB by the picture's own profile, if it has one that works, and the profile of the result."""
+    if icc:
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        try:
+            converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), srgb, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None
+        if converted is not None:
+            return converted, srgb.tobytes()
+    return image.convert("RGB"), b""
+
+
+def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
+    """EXIF without what describes this file's own layout, and the orientation it asked for."""
+    try:
+        old = image.getexif()
+        orientation = int(old.get(ExifTags.Base.Orientation, 1))
+        new = Image.Exif()
+        for tag, value in old.items():
+            if tag not in _STRUCTURAL_TAGS and tag not in _IFDS:
+                new[tag] = value
+        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            new.get_ifd(ifd).update(old.get_ifd(ifd))
+        if not new and not any(new.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)):
+            return b"", orientation
+        new[ExifTags.Base.Orientation] = 1
+        return new.tobytes().removeprefix(b"Exif\0\0"), orientation
+    except Exception:  # EXIF in the wild breaks in every way there is; the pixels are fine all the same
+        notes.append("damaged EXIF was not kept")
+        return b"", 1
+
+
+def _xmp(image: Image.Image) -> bytes:
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return packet.encode() if isinstance(packet, str) else bytes(packet)
+
+
+def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
+    encoding: dict[str, Any] = {}
+    if "dpi" in image.info:
+        encoding["dpi"] = image.info["dpi"]
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
+        encoding["qtables"] = image.quantization
+        if image.mode == "RGB":
+            sampling = JpegImagePlugin.get_sampling(image)
+            encoding["subsampling"] = sampling if sampling >= 0 else 0
+        encoding["progressive"] = bool(image.info.get("progressive"))
+    elif image.format == "TIFF":
+        encoding["compression"] = image.info.get("compression", "raw")
+    elif image.format == "WEBP":
+        encoding["lossless"] = b"VP8L" in data[:4096]
+    return encoding
+
+
+def _turn(array: Any, orientation: int) -> Any:
+    """EXIF orientation undone: how rows and columns have to be exchanged and reversed for 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
+
+
+# Writing
+
+
+def encode(picture: Picture, format: Format) -> bytes:
+    """The bytes of a file in a format. What the input's own format needs to look the same (JPEG tables, say) is used again.
+
+    Raises:
+        ImageError: If the format cannot hold the picture: transparency in a JPEG, a side too long.
+    """
+    alpha = picture.alpha
+    if alpha is not None and format == "JPEG":
+        if int(alpha.min()) < np.iinfo(alpha.dtype).max:
+            raise ImageError("has transparency, which JPEG cannot hold; ask for a .png, .webp or .tif")
+        alpha = None
+    picture = replace(picture, alpha=alpha)
+    try:
+        if picture.pixels.dtype == np.uint16 and format in ("PNG", "TIFF"):
+            return _encode_deep(picture, format)
+        return _encode_shallow(picture, format)
+    except (OSError, ValueError, cv2.error) as error:
+        raise ImageError(f"cannot be written as {format} ({' '.join(str(error).split())})") from error
+
+
+def _encode_shallow(picture: Picture, format: Format) -> bytes:
+    image = Image.fromarray(_channels(_to_eight_bits(picture)))
+    metadata = picture.metadata
+    options: dict[str, Any] = dict(metadata.encoding) if metadata.format == format else {}
+    if "dpi" in metadata.encoding:
+        options["dpi"] = metadata.encoding["dpi"]
+    if metadata.icc:
+        options["icc_profile"] = metadata.icc
+    if metadata.exif and format != "BMP":
+        options["exif"] = metadata.exif if format == "TIFF" else b"Exif\0\0" + metadata.exif
+    if format == "JPEG":
+        if "qtables" not in options or image.mode == "L":
+            options |= {"quality": QUALITY} if "qtables" not in options else {}
+        if image.mode == "RGB":
+            options.setdefault("subsampling", 0)
+    elif format == "WEBP":
+        options |= {"quality": 100 if options.get("lossless") else QUALITY, "exact": True}
+    if metadata.xmp:
+        options |= _xmp_options(metadata.xmp, format)
+    if format == "TIFF":
+        compression = options.get("compression")
+        options["compression"] = compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
+        options["exif"] = _tiff_exif(metadata)
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def _xmp_options(xmp: bytes, format: Format) -> dict[str, Any]:
+    if format in ("JPEG", "WEBP"):
+        return {"xmp": xmp}
+    if format == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        return {"pnginfo": info}
+    return {}
+
+
+def _tiff_exif(metadata: Metadata) -> Image.Exif:
+    """EXIF and XMP as tags of a TIFF file."""
+    exif = Image.Exif()
+    if metadata.exif:
+        exif.load(b"Exif\0\0" + metadata.exif)
+    if metadata.xmp:
+        exif[700] = metadata.xmp
+    return exif
+
+
+def _to_eight_bits(picture: Picture) -> Picture:
+    if picture.pixels.dtype == np.uint8:
+        return picture
+    alpha = picture.alpha
+    return replace(picture, pixels=_shallow(picture.pixels), alpha=None if alpha is None else _shallow(alpha))
+
+
+def _shallow(values: Pixels) -> Pixels:
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _channels(picture: Picture) -> Pixels:
+    """Pixels as they are stored: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)."""
+    pixels: Any = picture.pixels
+    if picture.grey:
+        pixels = np.rint(pixels @ _LUMA).astype(pixels.dtype)
+    if picture.alpha is None:
+        return pixels
+    return np.dstack([pixels, picture.alpha])
+
+
+def _encode_deep(picture: Picture, format: Format) -> bytes:
+    """16 bits a channel by OpenCV, metadata added to what it wrote."""
+    if picture.grey and picture.alpha is not None:
+        picture = replace(picture, grey=False)  # OpenCV has no grey with alpha
+    stored: Any = _channels(picture)
+    if stored.ndim == 3:
+        stored = stored[..., [2, 1, 0, 3][: stored.shape[2]]]
+    compression = _TIFF_LOSSLESS.get(picture.metadata.encoding.get("compression", ""), 8)
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, compression] if format == "TIFF" else []
+    done, data = cv2.imencode(".png" if format == "PNG" else ".tif", np.ascontiguousarray(stored), options)
+    if not done:
+        raise ImageError(f"OpenCV could not encode 16-bit {format}")
+    add = _add_png_chunks if format == "PNG" else _add_tiff_tags
+    return add(data.tobytes(), picture.metadata)
+
+
+def _add_png_chunks(data: bytes, metadata: Metadata) -> bytes:
+    """Profile, EXIF and XMP chunks, put right after the header (PNG 1.2, section 3.2; eXIf extension)."""
+    chunks: list[tuple[bytes, bytes]] = []
+    if metadata.icc:
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
+    if metadata.exif:
+        chunks.append((b"eXIf", metadata.exif))
+    if metadata.xmp:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
+    header_end = 8 + 4 + 4 + 13 + 4
+    return data[:header_end] + b"".join(_png_chunk(*chunk) for chunk in chunks) + data[header_end:]
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _add_tiff_tags(data: bytes, metadata: Metadata) -> bytes:
+    """A second directory behind the file with the tags of the first and the metadata; the header is made to point to it.
+
+    Offsets in a TIFF count from its beginning, so that nothing else has to move (TIFF 6.0, section 2).
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        assert isinstance(image, TiffImagePlugin.TiffImageFile)
+        directory = image.tag_v2
+    exif = _tiff_exif(metadata)
+    for tag, value in exif.items():
+        if tag not in _IFDS:
+            directory[tag] = value
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if exif.get_ifd(ifd):
+            directory[ifd] = exif.get_ifd(ifd)
+    if metadata.icc:
+        directory[34675] = metadata.icc
+    data += b"\0" * (len(data) % 2)
+    order = "<" if data[:2] == b"II" else ">"
+    return data[:4] + struct.pack(f"{order}I", len(data)) + data[8:] + directory.tobytes(len(data))
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a file whole or not at all: to a temporary name beside it, then moved into place.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    handle, draft = tempfile.mkstemp(prefix=".derain-", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(draft).chmod(0o666 & ~_umask())
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def side_by_side(before: Picture, after: Picture) -> Picture:
+    """Before and after in one picture: beside each other if they are taller than wide, else one above the other."""
+    axis = 1 if before.pixels.shape[0] > before.pixels.shape[1] else 0
+    shape = list(before.pixels.shape)
+    shape[axis] = max(2, round(0.01 * max(shape[:2])))
+    line = np.full(shape, np.iinfo(before.pixels.dtype).max, before.pixels.dtype)
+    pixels = np.concatenate([before.pixels, line, after.pixels], axis=axis)
+    return Picture(pixels, metadata=replace(before.metadata, exif=b"", xmp=b""))
+
+
+def suffixes_of(format: Format) -> Iterable[str]:
+    """File name endings of a format, the usual one first."""
+    return (suffix for suffix, known in SUFFIXES.items() if known == format)

@@ -1,0 +1,131 @@
+"""PSNR and SSIM, and the named protocols. Nothing else in derain decides what "PSNR" means.
+
+A score is only worth comparing with one of the same protocol: the same pictures differ by 1.3 dB between the first two.
+
+==========  ===============================================  =====================  ==========================================
+protocol    compared                                         output brought to      SSIM
+                                                             8 bits by
+==========  ===============================================  =====================  ==========================================
+y-matlab    BT.601 limited-range luma, float (MATLAB's       rounding               11x11 Gaussian window, sigma 1.5
+            rgb2ycbcr): JORDER, PReNet, Restormer
+y-pil       full-range luma in 8 bits (PIL's YCbCr):         truncation             7x7 uniform window, sample covariance
+            NLEDN's own test code
+rgb         all three channels: ReMAEN                       rounding               as y-matlab per channel, averaged
+==========  ===============================================  =====================  ==========================================
+
+SSIM is Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 2004, Eq. 13, averaged
+over the windows that lie wholly inside the picture, as scikit-image does it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Protocol = Literal["y-matlab", "y-pil", "rgb"]
+PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil", "rgb")
+
+Floats = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Score:
+    """PSNR in dB (infinite for identical pictures) and SSIM, with the protocol they were taken under."""
+
+    protocol: Protocol
+    psnr: float
+    ssim: float
+
+
+def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Score:
+    """Scores a network's output against the clean picture.
+
+    Args:
+        output: (H, W, 3) RGB in [0, 1], not yet brought to 8 bits: how that is done is part of the protocol.
+        clean: (H, W, 3) RGB of uint8.
+
+    Raises:
+        ValueError: If shapes differ, or a side is shorter than the SSIM window.
+    """
+    if output.shape != clean.shape:
+        raise ValueError(f"output is {output.shape}, clean picture {clean.shape}: expected the same shape")
+    levels = quantise(output, truncate=protocol == "y-pil")
+    if protocol == "rgb":
+        similarity = [ssim(levels[..., c], clean[..., c]) for c in range(3)]
+        return Score(protocol, psnr(levels, clean), float(np.mean(similarity)))
+    if protocol == "y-pil":
+        a, b = luma_pil(levels), luma_pil(clean)
+        return Score(protocol, psnr(a, b), ssim(a, b, window="uniform"))
+    a, b = luma_matlab(levels), luma_matlab(clean)
+    return Score(protocol, psnr(a, b), ssim(a, b))
+
+
+def quantise(output: NDArray[np.floating], *, truncate: bool = False) -> Bytes:
+    """[0, 1] -> 0 … 255 of uint8, rounded to the nearest or truncated."""
+    levels = np.clip(output, 0, 1).astype(np.float32) * np.float32(255)
+    return (levels if truncate else np.rint(levels)).astype(np.uint8)
+
+
+def luma_matlab(rgb: Bytes) -> Floats:
+    """(…, 3) uint8 -> (…) luma in [16, 235], not rounded: ITU-R BT.601 as MATLAB's rgb2ycbcr."""
+    return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
+
+
+def luma_pil(rgb: Bytes) -> Bytes:
+    """(…, 3) uint8 -> (…) luma in 0 … 255 in the fixed-point arithmetic of PIL's ``convert("YCbCr")``."""
+    weights = np.array([0.299, 0.587, 0.114])
+    table = np.rint(np.arange(256)[:, None] * weights * 64).astype(np.int32)  # (256, 3), six fractional bits
+    total = table[rgb[..., 0], 0] + table[rgb[..., 1], 1] + table[rgb[..., 2], 2]
+    return np.minimum(total >> 6, 255).astype(np.uint8)
+
+
+def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """Peak signal-to-noise ratio in dB of two arrays on the scale 0 … 255; infinite if they are equal.
+
+    Raises:
+        ValueError: If shapes differ.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"shapes {a.shape} and {b.shape} differ: expected the same")
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+def ssim(a: NDArray[np.generic], b: NDArray[np.generic], window: Literal["gaussian", "uniform"] = "gaussian") -> float:
+    """Structural similarity of two (H, W) arrays on the scale 0 … 255, 1 if they are equal.
+
+    Args:
+        window: ``gaussian``: 11x11, sigma 1.5, population covariance. ``uniform``: 7x7, sample covariance.
+
+    Raises:
+        ValueError: If shapes differ, or a side is shorter than the window.
+    """
+    if a.shape != b.shape or a.ndim != 2:
+        raise ValueError(f"shapes {a.shape} and {b.shape}: expected two planes of the same (H, W)")
+    weights = _gaussian_weights() if window == "gaussian" else np.full(7, 1 / 7)
+    size = len(weights)
+    if min(a.shape) < size:
+        raise ValueError(f"{a.shape[1]}x{a.shape[0]} pixels: SSIM needs at least {size}x{size}")
+    unbiased = 1.0 if window == "gaussian" else size**2 / (size**2 - 1)
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    mean_x, mean_y = _filter(x, weights), _filter(y, weights)
+    var_x = unbiased * (_filter(x * x, weights) - mean_x**2)
+    var_y = unbiased * (_filter(y * y, weights) - mean_y**2)
+    covariance = unbiased * (_filter(x * y, weights) - mean_x * mean_y)
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return float(similarity.mean())
+
+
+def _gaussian_weights() -> Floats:
+    weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    return weights / weights.sum()
+
+
+def _filter(plane: Floats, weights: Floats) -> Floats:
+    """Separable window, only where it fits: (H, W) -> (H - n + 1, W - n + 1)."""
+    windows = np.lib.stride_tricks.sliding_window_view
+    return windows(windows(plane, len(weights), axis=0) @ weights, len(weights), axis=1) @ weights

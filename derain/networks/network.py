@@ -1,0 +1,57 @@
+"""The contract every network keeps, and the data that goes with it.
+
+There is no base class. A network is an ``nn.Module`` that happens to look like `Network`; a test holds every entry of
+`derain.networks.NETWORKS` against this page.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+from typing_extensions import Self
+
+Hyperparameters = Mapping[str, bool | int | float | str]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """What cutting a picture into tiles does to a network: facts on the class, read by `derain.Derainer`.
+
+    Attributes:
+        tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not cut.
+        overlap: How many pixels neighbouring tiles share by default; over these they are blended.
+        exact: True if a tiled result equals the whole one to rounding. False if something in the network (regions,
+            global pooling) follows the size of the picture it is given, so that the tile is part of a score's description.
+    """
+
+    tile: int
+    overlap: int
+    exact: bool
+
+
+class Network(Protocol):
+    """``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range, for every H, W >= 1.
+
+    Hyperparameters are the constructor's keyword arguments; ``hyperparameters`` gives them back, so that a weights file
+    can rebuild the network.
+    """
+
+    tiling: ClassVar[Tiling]
+
+    @property
+    def hyperparameters(self) -> Hyperparameters: ...
+
+    def __call__(self, rainy: Tensor, /) -> Tensor: ...
+
+    def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Named terms of the training loss, each a scalar; the trainer sums and logs them."""
+        ...
+
+    # What of nn.Module the package uses.
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any: ...
+    def to(self, *args: Any, **kwargs: Any) -> Self: ...
+    def train(self, mode: bool = True) -> Self: ...
+    def eval(self) -> Self: ...

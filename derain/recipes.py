@@ -1,0 +1,154 @@
+"""What the papers, and we, train: frozen dataclasses, each with the section it comes from.
+
+An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does that.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal
+
+from derain.data import Augment
+from derain.networks import NETWORKS, Hyperparameters
+from derain.rain import PRESETS
+
+Schedule = Literal["cosine", "plateau"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training run computes.
+
+    Attributes:
+        name: As given to ``derain train``; weights carry it.
+        source: Where it comes from.
+        network: A name of `derain.networks.NETWORKS`.
+        rain: Names of `derain.rain.PRESETS`; every crop of a clean picture takes one at random. Not used on paired data.
+        hyperparameters: Arguments of the network's constructor.
+        init: Name of shipped weights, or path of a weights file, to start from; empty for random weights.
+        batch: Crops a step.
+        crop: Side of the square crops in pixels; None for whole pictures with a long side of at most 512.
+        augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns.
+        steps: Optimiser steps in all.
+        schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
+            each epoch whose mean loss did not fall, down to min_lr.
+        ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
+        clip: Largest norm of the gradient; 0 does not clip.
+        validate_every: Steps between validations, each of which may give a new best.
+        validation_crop: Side of the centre crop of each validation picture; None for the whole.
+    """
+
+    name: str
+    source: str
+    network: str
+    rain: tuple[str, ...]
+    hyperparameters: Hyperparameters = field(default_factory=dict)
+    init: str = ""
+    batch: int = 4
+    crop: int | None = 128
+    augment: Augment = "dihedral"
+    steps: int = 100_000
+    lr: float = 5e-4
+    min_lr: float = 1e-6
+    schedule: Schedule = "cosine"
+    warmup: int = 200
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    ema: float = 0.999
+    clip: float = 0.0
+    validate_every: int = 500
+    validation_crop: int | None = 192
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"network={self.network}: expected one of {', '.join(NETWORKS)}")
+        unknown = [name for name in self.rain if name not in PRESETS]
+        if unknown or not self.rain:
+            raise ValueError(f"rain={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
+        for name in ("batch", "steps", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a whole number of at least 1")
+        if self.crop is None and self.batch != 1:
+            raise ValueError(f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give crop=128")
+        if self.crop is not None and self.crop < 16:
+            raise ValueError(f"crop={self.crop}: expected at least 16 pixels")
+        if not 0 < self.min_lr <= self.lr:
+            raise ValueError(f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema={self.ema}: expected at least 0 and under 1")
+
+
+def _nledn_paper(name: str, rain: str) -> Recipe:
+    return Recipe(
+        name=f"{name}-paper",
+        source="Li et al., ACM MM 2018, section 4.2",
+        network="nledn",
+        rain=(rain,),
+        batch=1,
+        crop=None,
+        augment="flip",
+        steps=200_000,
+        lr=5e-4,
+        min_lr=1e-4,
+        schedule="plateau",
+        warmup=0,
+        betas=(0.9, 0.999),
+        weight_decay=1e-4,
+        ema=0.0,
+        validate_every=2000,
+        validation_crop=None,
+    )
+
+
+_OURS = "derain: reaches further in less time than the paper's"
+
+_NLEDN = Recipe(
+    name="nledn",
+    source="derain: general use, one set of weights for light and heavy rain",
+    network="nledn",
+    rain=("rain100l", "rain100h"),
+    batch=4,
+    crop=128,
+    steps=100_000,
+    lr=1e-3,
+    min_lr=1e-6,
+    clip=1.0,
+)
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        _NLEDN,
+        replace(_NLEDN, name="nledn-rain100l", source=_OURS, rain=("rain100l",)),
+        replace(_NLEDN, name="nledn-rain100h", source=_OURS, rain=("rain100h",)),
+        _nledn_paper("nledn-rain100l", "rain100l"),
+        _nledn_paper("nledn-rain100h", "rain100h"),
+    )
+}
+
+
+def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
+    """The recipe of a name, with ``{"lr": "3e-4"}`` and the like put in.
+
+    Raises:
+        ValueError: For an unknown name or field, or a value that does not fit it.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
+    return replace(recipe, **{key: _parse(recipe, key, text) for key, text in (overrides or {}).items()})
+
+
+def _parse(recipe: Recipe, key: str, text: str) -> object:
+    """The value of a field from its text, of the kind that the field has."""
+    known = [f.name for f in fields(recipe) if f.name not in ("name", "source", "hyperparameters", "network")]
+    if key not in known:
+        raise ValueError(f"--set {key}: no such setting; expected one of {', '.join(known)}")
+    try:
+        if key in ("crop", "validation_crop"):
+            return None if text == "none" else int(text)
+        if key in ("rain", "betas"):
+            parts = text.split(",")
+            return tuple(parts) if key == "rain" else tuple(float(part) for part in parts)
+        return type(getattr(recipe, key))(text)
+    except ValueError:
+        raise ValueError(f"--set {key}={text}: expected a value like {getattr(recipe, key)}") from None

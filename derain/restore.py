@@ -1,0 +1,209 @@
+"""A Derainer: an image to an image, of any size, with memory bounded by the tile."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from derain import weights
+from derain.engines import TorchEngine
+from derain.networks import Network
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One tile along one axis: what it sees, and what of it is used.
+
+    Attributes:
+        start: First pixel the network sees.
+        stop: One past the last.
+        fade_in: Pixels ``[begin, end)`` over which it takes over from the tile before; empty for the first.
+        fade_out: Likewise to the tile after; empty for the last.
+    """
+
+    start: int
+    stop: int
+    fade_in: tuple[int, int]
+    fade_out: tuple[int, int]
+
+
+def cuts(length: int, tile: int, overlap: int) -> list[Cut]:
+    """Cuts ``length`` pixels into equal tiles that overlap by at least ``overlap``, evenly spread.
+
+    Between two tiles the result fades from one to the other over the middle half of what they share by right; the quarter before
+    and after, where a tile's border shows in what the network makes of it, is seen but not used::
+
+        tile 1 sees    [--------------------------------]
+                used   [===========================>        > fades out
+        tile 2 sees                       [--------------------------------]
+                used                          >=============================]
+                                          |   |     |   |
+                                           1/4  1/2  1/4
+
+    Returns:
+        The tiles in order; one that spans everything if ``length <= tile``.
+    """
+    if length <= tile:
+        return [Cut(0, length, (0, 0), (length, length))]
+    count = -(-(length - overlap) // (tile - overlap))
+    starts = [round(k * (length - tile) / (count - 1)) for k in range(count)]
+    fade = max(1, overlap // 2)
+    joints = [(after + before + tile - fade) // 2 for before, after in itertools.pairwise(starts)]
+    zones = [(0, 0), *((joint, joint + fade) for joint in joints), (length, length)]
+    return [Cut(start, start + tile, zones[k], zones[k + 1]) for k, start in enumerate(starts)]
+
+
+def weights_of(cut: Cut) -> Floats:
+    """Share of a tile in each pixel it sees; over all tiles they add up to one: (stop - start,)."""
+    place = np.arange(cut.start, cut.stop, dtype=np.float32) + 0.5
+    share = np.ones(len(place), np.float32)
+    for (begin, end), rising in ((cut.fade_in, True), (cut.fade_out, False)):
+        if end > begin:
+            ramp = np.clip((place - begin) / (end - begin), 0, 1)
+            share *= ramp if rising else 1 - ramp
+    return share
+
+
+class Derainer:
+    """Takes the rain out of images with one network.
+
+    Tiles overlap and are blended; a picture of at most ``tile * tile`` pixels is not cut, and the result is the network's own.
+
+    Args:
+        network: As the contract in `derain.networks.network` says.
+        name: For reports.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        tile: Side of a tile in pixels; None for the network's own default, 0 for never cutting.
+        overlap: Pixels that tiles share; None for the network's own default.
+
+    Raises:
+        ValueError: If the device is not there, or tile and overlap do not go together.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        name: str = "",
+        device: str = "auto",
+        dtype: str = "auto",
+        tile: int | None = None,
+        overlap: int | None = None,
+    ) -> None:
+        self.name = name or type(network).__name__
+        self.tile = network.tiling.tile if tile is None else tile
+        self.overlap = min(network.tiling.overlap, self.tile // 4) if overlap is None else overlap
+        if self.tile < 0 or 0 < self.tile < 16:
+            raise ValueError(f"--tile {self.tile}: expected at least 16 pixels, or 0 for whole pictures")
+        if self.overlap < 0 or self.overlap > self.tile // 4:
+            raise ValueError(f"--overlap {self.overlap}: expected 0 to a quarter of the tile, here {self.tile // 4}")
+        self.engine = TorchEngine(network, device, dtype)
+
+    def __call__(self, image: NDArray[Any], on_tile: Progress | None = None) -> NDArray[Any]:
+        """Derains one image.
+
+        Args:
+            image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept as it is; uint8, uint16, or floats in
+                [0, 1].
+            on_tile: Called after each tile with the number done and the number of all.
+
+        Returns:
+            An array of the same shape and type, within the type's range.
+
+        Raises:
+            ValueError: For another shape or type, or floats that are no numbers.
+        """
+        rgb = as_rgb(image)
+        scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
+        clean = np.empty_like(rgb)
+        for begin, rows in self._strips(rgb, scale, on_tile):
+            np.clip(rows, 0, 1, out=rows)
+            clean[begin : begin + len(rows)] = rows if scale == 1.0 else np.rint(rows * scale)
+        return _as_given(clean, image)
+
+    def describe(self) -> str:
+        """Tile, device and number format: what belongs to a score besides its protocol."""
+        tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
+        return f"{tile}, {str(self.engine.dtype).removeprefix('torch.')}, {self.engine.device}"
+
+    def _strips(self, rgb: NDArray[Any], scale: float, on_tile: Progress | None) -> Iterator[tuple[int, Floats]]:
+        """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of tiles is held at a time."""
+        height, width = rgb.shape[:2]
+        whole = self.tile == 0 or height * width <= self.tile**2
+        side = max(height, width) if whole else self.tile
+        across, down = cuts(width, side, self.overlap), cuts(height, side, self.overlap)
+        done, total = 0, len(across) * len(down)
+        carried: Floats = np.zeros((0, width, 3), np.float32)
+        for row in down:
+            strip: Floats = np.zeros((row.stop - row.start, width, 3), np.float32)
+            for column in across:
+                tile = rgb[row.start : row.stop, column.start : column.stop]
+                strip[:, column.start : column.stop] += self._run(tile, scale) * weights_of(column)[:, None]
+                done += 1
+                if on_tile:
+                    on_tile(done, total)
+            strip *= weights_of(row)[:, None, None]
+            begin, end = row.fade_in[0], row.fade_out[0]
+            strip[begin - row.start : begin - row.start + len(carried)] += carried
+            yield begin, strip[begin - row.start : end - row.start]
+            carried = strip[end - row.start : row.fade_out[1] - row.start]
+
+    def _run(self, tile: NDArray[Any], scale: float) -> Floats:
+        """One tile through the network: (h, w, 3) of any type -> (h, w, 3) floats."""
+        rainy = torch.from_numpy(tile.astype(np.float32) / np.float32(scale)).permute(2, 0, 1).unsqueeze(0)
+        return self.engine(rainy)[0].permute(1, 2, 0).numpy()
+
+
+def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
+    """The three colour channels of an image of one, three or four: (H, W, 3).
+
+    Raises:
+        ValueError: For another shape or type, an empty image, or floats that are no numbers.
+    """
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
+        raise ValueError(f"an image of shape {image.shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not empty")
+    if image.dtype.kind != "f" and image.dtype.name not in ("uint8", "uint16"):
+        raise ValueError(f"an image of {image.dtype}: expected uint8, uint16, or floats in [0, 1]")
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise ValueError("an image with NaN or infinity in it: expected floats in [0, 1]")
+    return image[..., :3] if channels >= 3 else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+
+
+def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
+    """Brings (H, W, 3) back to the shape of the image it was made from."""
+    if image.ndim == 3 and image.shape[2] >= 3:
+        return np.concatenate([clean, image[..., 3:]], axis=2) if image.shape[2] == 4 else clean
+    grey = clean.mean(axis=2, dtype=np.float64)
+    return (grey if image.dtype.kind == "f" else np.rint(grey)).astype(image.dtype).reshape(image.shape)
+
+
+def load(
+    name_or_path: str = weights.DEFAULT,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    tile: int | None = None,
+    overlap: int | None = None,
+) -> Derainer:
+    """A Derainer from shipped weights (``nledn``), a file of ours (``run/best.safetensors``) or the authors' (``.pth``).
+
+    >>> import numpy as np
+    >>> load("nledn", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
+    (4, 6, 3)
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        derain.weights.WeightsError: If the file is none of a network known here.
+        ValueError: As `Derainer`.
+    """
+    network, card = weights.find(name_or_path)
+    return Derainer(network, name=card.name, device=device, dtype=dtype, tile=tile, overlap=overlap)

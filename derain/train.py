@@ -1,0 +1,332 @@
+"""The training loop: resumes to the bit, validates on seeded rain, keeps the best."""
+
+import json
+import math
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from derain import metrics, rain, weights
+from derain.data import Batch, BatchSource, PairedBatches, RainyBatches, clean_pictures, find_pairs, generator_for, to_tensor
+from derain.images import read_image
+from derain.networks import NETWORKS, Network
+from derain.recipes import Recipe
+
+LOG_EVERY = 50
+CHECKPOINT = "last.pt"
+BEST = "best.safetensors"
+LOG = "log.jsonl"
+PLATEAU_FACTOR = 0.9
+"""NLEDN, section 4.2."""
+
+
+class TrainingStep(nn.Module):
+    """The thin module that is trained: a network and its summed loss, behind ``forward``, where DistributedDataParallel looks."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        assert isinstance(network, nn.Module)
+        self.network = network
+
+    def forward(self, rainy: Tensor, clean: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        terms: dict[str, Tensor] = self.network.loss(rainy, clean)
+        return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a training run reads and writes.
+
+    Attributes:
+        data: Clean pictures, which get rain of our own, or pairs of rainy and clean ones.
+        validation: Likewise. Rain on clean pictures is seeded by their place, and so always the same.
+        out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use, ``log.jsonl`` to look at.
+        machine: What the card says about the machine.
+    """
+
+    data: Path
+    validation: Path
+    out: Path
+    device: torch.device
+    machine: str = ""
+
+
+@dataclass
+class State:
+    """What changes while training, all of which a checkpoint holds."""
+
+    network: Network
+    averaged: AveragedModel | None
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    lr_factor: float = 1.0
+    epoch_loss: float = 0.0
+    epoch_steps: int = 0
+    last_epoch_loss: float = math.inf
+
+    @property
+    def evaluated(self) -> Network:
+        """The weights that are validated and saved."""
+        return cast("Network", self.averaged.module) if self.averaged else self.network
+
+
+def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Iterator[dict[str, Any]]:
+    """Trains, and yields one record for each line of the log.
+
+    Args:
+        resume: Go on from the run's checkpoint, bit for bit as if it had never stopped.
+
+    Raises:
+        FileExistsError: If the run's folder holds a checkpoint and ``resume`` is not asked for.
+        FileNotFoundError: If there is nothing to resume, or no pictures.
+        ValueError: If the checkpoint is of another recipe.
+    """
+    checkpoint = run.out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise FileExistsError(f"{checkpoint}: a run of this name is there; give --resume to go on with it, or another --out")
+    if resume and not checkpoint.exists():
+        raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
+    run.out.mkdir(parents=True, exist_ok=True)
+    batches = open_batches(recipe, run.data)
+    validation = ValidationSet(recipe, run.validation)
+    state = _begin(recipe, run.device)
+    if resume:
+        _restore(state, recipe, checkpoint, run.device)
+    module = TrainingStep(state.network).train()
+    began = time.monotonic() - state.seconds
+    with (run.out / LOG).open("a") as log:
+        for batch in _prefetch(batches, state.step, recipe.steps, run.device):
+            record = _step(module, state, recipe, batch, len(batches))
+            state.seconds = time.monotonic() - began
+            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                record |= _validate(state, recipe, run, validation)
+                _checkpoint(state, recipe, checkpoint)
+            if "validation" in record or state.step % LOG_EVERY == 0:
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+                yield record
+
+
+def open_batches(recipe: Recipe, folder: Path) -> BatchSource:
+    """Pairs if the folder holds some, else its pictures as clean ones under the recipe's rain.
+
+    Raises:
+        FileNotFoundError: If the folder holds no pictures.
+    """
+    options: dict[str, Any] = {
+        "batch": recipe.batch,
+        "crop": recipe.crop,
+        "augment": recipe.augment,
+        "seed": recipe.seed,
+    }
+    try:
+        return PairedBatches(find_pairs(folder).pairs, **options)
+    except ValueError:
+        pictures = clean_pictures(folder)
+    return RainyBatches(pictures, [rain.PRESETS[name] for name in recipe.rain], **options)
+
+
+class ValidationSet:
+    """Pairs to validate on: real ones, or clean pictures with rain seeded by their place, once for each preset."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self._pairs: list[tuple[str, Tensor, Tensor]] = []
+        try:
+            for pair in find_pairs(folder).pairs:
+                rainy, clean = (self._crop(to_tensor(read_image(path)), recipe) for path in (pair.rainy, pair.clean))
+                self._pairs.append((folder.name, rainy, clean))
+        except ValueError:
+            for name in recipe.rain:
+                for k, path in enumerate(clean_pictures(folder)):
+                    clean = self._crop(to_tensor(read_image(path)), recipe)
+                    streaks = rain.sample(rain.PRESETS[name], (clean.shape[1], clean.shape[2]), generator_for(k))
+                    self._pairs.append((name, rain.compose(clean, streaks), clean))
+
+    @staticmethod
+    def _crop(picture: Tensor, recipe: Recipe) -> Tensor:
+        if recipe.validation_crop is None:
+            return picture
+        top, left = (max(0, (side - recipe.validation_crop) // 2) for side in picture.shape[1:])
+        return picture[:, top : top + recipe.validation_crop, left : left + recipe.validation_crop]
+
+    def score(self, network: Network, device: torch.device) -> dict[str, float]:
+        """Mean PSNR (y-matlab) by kind of rain, and ``mean`` over these."""
+        scores: dict[str, list[float]] = {}
+        with torch.inference_mode():
+            for name, rainy, clean in self._pairs:
+                output = network(rainy[None].to(device))[0].float().cpu()
+                a, b = (metrics.quantise(np.asarray(t.permute(1, 2, 0))) for t in (output, clean))
+                psnr = metrics.psnr(metrics.luma_matlab(a), metrics.luma_matlab(b))
+                scores.setdefault(name, []).append(min(psnr, 100.0))
+        means = {name: float(np.mean(values)) for name, values in scores.items()}
+        return means | {"mean": float(np.mean(list(means.values())))}
+
+
+def _begin(recipe: Recipe, device: torch.device) -> State:
+    torch.manual_seed(recipe.seed)
+    if recipe.init:
+        network, _ = weights.find(recipe.init)
+    else:
+        network = NETWORKS[recipe.network](**recipe.hyperparameters)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+    optimiser = torch.optim.AdamW if recipe.schedule == "cosine" else torch.optim.Adam
+    return State(
+        network, averaged, optimiser(network.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    )
+
+
+def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
+    """The rate of a step that is about to be taken, counted from 0."""
+    if recipe.schedule == "plateau":
+        return max(recipe.min_lr, recipe.lr * lr_factor)
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _step(module: TrainingStep, state: State, recipe: Recipe, batch: Batch, epoch: int) -> dict[str, Any]:
+    lr = learning_rate(recipe, state.step, state.lr_factor)
+    for group in state.optimiser.param_groups:
+        group["lr"] = lr
+    loss, terms = module(
+        batch.rainy.contiguous(memory_format=torch.channels_last), batch.clean.contiguous(memory_format=torch.channels_last)
+    )
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"step {state.step}: the loss is {float(loss)}; a smaller lr, or clip=1, may help")
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.clip:
+        nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
+    state.optimiser.step()
+    if state.averaged:
+        _average(state.averaged, module.network, recipe.ema)
+    state.step += 1
+    if recipe.schedule == "plateau":
+        _watch_plateau(state, float(loss.detach()), max(1, epoch // recipe.batch))
+    values = {name: float(term) for name, term in terms.items()}
+    return {"step": state.step, "lr": lr, "loss": float(loss.detach()), **values, "seconds": round(state.seconds, 1)}
+
+
+def _average(averaged: AveragedModel, network: nn.Module, decay: float) -> None:
+    """Moves the running mean: a young one follows faster, so that it is of use from the first validation on."""
+    done = int(averaged.n_averaged)
+    averaged.multi_avg_fn = get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))
+    averaged.update_parameters(network)
+
+
+def _watch_plateau(state: State, loss: float, epoch_steps: int) -> None:
+    """NLEDN, section 4.2: the rate is multiplied by 0.9 after an epoch whose mean loss did not fall."""
+    state.epoch_loss += loss
+    state.epoch_steps += 1
+    if state.epoch_steps < epoch_steps:
+        return
+    mean = state.epoch_loss / state.epoch_steps
+    if mean >= state.last_epoch_loss:
+        state.lr_factor *= PLATEAU_FACTOR
+    state.last_epoch_loss, state.epoch_loss, state.epoch_steps = mean, 0.0, 0
+
+
+def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet) -> dict[str, Any]:
+    network = state.evaluated.eval()
+    scores = validation.score(network, run.device)
+    state.network.train()
+    if scores["mean"] > state.best:
+        state.best = scores["mean"]
+        weights.save(network, _card(state, recipe, run, scores), run.out / BEST)
+    return {"validation": scores, "best": state.best}
+
+
+def _card(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Card:
+    return weights.Card(
+        name=recipe.name,
+        network=recipe.network,
+        recipe=json.dumps(asdict(replace(recipe, init=Path(recipe.init).name))),
+        data=f"{run.data.parent.name}/{run.data.name}",
+        steps=state.step,
+        hours=round(state.seconds / 3600, 3),
+        machine=run.machine or f"{platform.machine()}, {os.cpu_count()} CPU cores, {run.device.type}",
+        scores={f"validation {name} y-matlab": f"{value:.2f}" for name, value in scores.items()},
+        licence="Apache-2.0",
+        commit=_commit(),
+    )
+
+
+def _commit() -> str:
+    """The commit this code is of, if it runs from a checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()
+
+
+def _checkpoint(state: State, recipe: Recipe, path: Path) -> None:
+    draft = path.with_suffix(".part")
+    content = {
+        "recipe": asdict(recipe),
+        "network": state.network.state_dict(),
+        "averaged": state.averaged.state_dict() if state.averaged else None,
+        "optimiser": state.optimiser.state_dict(),
+        "numbers": {name: getattr(state, name) for name in _NUMBERS},
+    }
+    torch.save(content, draft)
+    os.replace(draft, path)
+
+
+_NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps", "last_epoch_loss")
+
+
+def _restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> None:
+    content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    mine, theirs = asdict(recipe), content["recipe"]
+    changed = [key for key in mine if mine[key] != theirs.get(key) and key not in ("steps", "validate_every")]
+    if changed:
+        was = ", ".join(f"{key}={theirs.get(key)}" for key in changed)
+        raise ValueError(f"{path}: was begun with {was}; give the same, or another --out (steps may change)")
+    state.network.load_state_dict(content["network"])
+    if state.averaged:
+        state.averaged.load_state_dict(content["averaged"])
+    state.optimiser.load_state_dict(content["optimiser"])
+    for name in _NUMBERS:
+        setattr(state, name, content["numbers"][name])
+
+
+def _prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of all steps; on a GPU each is made while the one before is trained on.
+
+    On a CPU a second thread would only take cores from the first: measured, a step then takes a fifth longer.
+    """
+    if device.type == "cpu":
+        yield from (batches.batch(step, device) for step in range(start, stop))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(batches.batch, start, device)
+        for step in range(start, stop):
+            batch = ahead.result()
+            ahead = pool.submit(batches.batch, min(step + 1, stop - 1), device)
+            yield batch
+
+
+def describe(record: dict[str, Any]) -> str:
+    """A record of the log as one line for people."""
+    line = f"step {record['step']}  loss {record['loss']:.5f}  lr {record['lr']:.2e}  {record['seconds']:.0f} s"
+    if "validation" in record:
+        line += "  validation " + ", ".join(f"{name} {value:.2f} dB" for name, value in record["validation"].items())
+    return line

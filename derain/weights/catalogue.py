@@ -1,0 +1,80 @@
+"""The weights inside the package, and finding weights by name or path.
+
+A row holds what is needed to choose; all else is on the card in the file itself (``derain weights show NAME``).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from derain.networks import Network
+from derain.weights import published, store
+from derain.weights.card import Card
+from derain.weights.store import WeightsError
+
+FOLDER = Path(__file__).parent / "files"
+DEFAULT = "nledn"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: weights that are in the package."""
+
+    name: str
+    summary: str
+    sha256: str
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.name}.safetensors"
+
+
+CATALOGUE: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry("nledn", "general use, light and heavy rain", ""),
+        Entry("nledn-rain100l", "light rain as in Rain100L", ""),
+        Entry("nledn-rain100h", "heavy rain as in Rain100H", ""),
+    )
+}
+
+
+def find(name_or_path: str) -> tuple[Network, Card]:
+    """The network and card of shipped weights by name, or of a file: ours (``.safetensors``) or the authors' (``.pth``, ``.pt``).
+
+    Raises:
+        FileNotFoundError: If it is neither a name of the catalogue nor a file.
+        WeightsError: If the file is not one of these.
+    """
+    if name_or_path in CATALOGUE:
+        return store.load(CATALOGUE[name_or_path].path)
+    path = Path(name_or_path)
+    if not path.exists():
+        raise FileNotFoundError(f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights file")
+    if path.suffix == ".safetensors":
+        return store.load(path)
+    return published.load(path)
+
+
+def find_card(name_or_path: str) -> Card:
+    """As `find`, but only the card."""
+    if name_or_path in CATALOGUE:
+        return store.read_card(CATALOGUE[name_or_path].path)
+    if name_or_path.endswith(".safetensors"):
+        return store.read_card(Path(name_or_path))
+    return find(name_or_path)[1]
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file, as the catalogue lists it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check(entry: Entry) -> None:
+    """Holds a shipped file against its row.
+
+    Raises:
+        WeightsError: If it is another file.
+    """
+    if sha256(entry.path) != entry.sha256:
+        raise WeightsError(f"{entry.path}: not the file the catalogue lists; install derain again")

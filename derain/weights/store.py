@@ -1,0 +1,82 @@
+"""Self-describing weights files: safetensors whose header is a `Card`. Loading is strict and never unpickles code."""
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from derain.networks import NETWORKS, Network
+from derain.weights.card import Card
+
+HEADER = "derain"
+
+
+class WeightsError(ValueError):
+    """A file is not what it was taken for; says what was expected, what was found and what to do."""
+
+
+def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Writes weights and card, whole or not at all; missing folders are made.
+
+    Args:
+        dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by `load`.
+    """
+    card = replace(card, hyperparameters=dict(network.hyperparameters))
+    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        save_file(tensors, draft, metadata={HEADER: card.to_json()})
+        os.replace(draft, path)
+
+
+def read_card(path: Path) -> Card:
+    """The card of a weights file.
+
+    Raises:
+        FileNotFoundError: If there is none of this name.
+        WeightsError: If it is no safetensors file, or none of ours.
+    """
+    return _read(path)[0]
+
+
+def load(path: Path) -> tuple[Network, Card]:
+    """Rebuilds the network a file describes, with its weights, in float32, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If there is none of this name.
+        WeightsError: If it is no safetensors file of ours, or its tensors do not fit its network.
+    """
+    card, tensors = _read(path)
+    if card.network not in NETWORKS:
+        raise WeightsError(f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}")
+    try:
+        network = NETWORKS[card.network](**card.hyperparameters)
+        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})") from None
+    return network.eval(), card
+
+
+def _read(path: Path) -> tuple[Card, dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = (file.metadata() or {}).get(HEADER)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: expected a safetensors file, but it is damaged or something else ({error})") from None
+    if header is None:
+        found = ", ".join(list(tensors)[:3])
+        raise WeightsError(f"{path}: a safetensors file that derain did not write (its first tensors: {found})")
+    try:
+        return Card.from_json(header), tensors
+    except ValueError as error:
+        raise WeightsError(f"{path}: its header cannot be read: {error}") from None
