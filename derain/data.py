@@ -122,7 +122,7 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 def generator_for(*numbers: int) -> torch.Generator:
     """A CPU generator that is a function of the numbers alone, well mixed."""
-    words = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    words = np.random.SeedSequence(numbers[0], spawn_key=numbers[1:]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed((int(words[0]) << 32 | int(words[1])) & (2**63 - 1))
 
 

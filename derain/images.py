@@ -207,6 +207,8 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
     exif, orientation = _exif(image, notes)
     icc: bytes = image.info.get("icc_profile") or b""
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
+    if image.format == "PNG":
+        grey = grey or data[25] == 4  # 16-bit grey with alpha, which Pillow makes RGBA
     if deep:
         pixels, alpha = _decode_deep(data, grey)
     elif image.mode == "CMYK":
@@ -365,11 +367,10 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options["dpi"] = metadata.encoding["dpi"]
     if metadata.icc:
         options["icc_profile"] = metadata.icc
-    if metadata.exif and format != "BMP":
-        options["exif"] = metadata.exif if format == "TIFF" else b"Exif\0\0" + metadata.exif
+    if metadata.exif and format in ("JPEG", "PNG", "WEBP"):
+        options["exif"] = b"Exif\0\0" + metadata.exif
     if format == "JPEG":
-        if "qtables" not in options or image.mode == "L":
-            options |= {"quality": QUALITY} if "qtables" not in options else {}
+        options |= {} if "qtables" in options else {"quality": QUALITY}
         if image.mode == "RGB":
             options.setdefault("subsampling", 0)
     elif format == "WEBP":
@@ -379,10 +380,9 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
     if format == "TIFF":
         compression = options.get("compression")
         options["compression"] = compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
-        options["exif"] = _tiff_exif(metadata)
     out = io.BytesIO()
     image.save(out, format, **options)
-    return out.getvalue()
+    return _add_tiff_tags(out.getvalue(), metadata) if format == "TIFF" else out.getvalue()
 
 
 def _xmp_options(xmp: bytes, format: Format) -> dict[str, Any]:
@@ -460,13 +460,15 @@ def _png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _add_tiff_tags(data: bytes, metadata: Metadata) -> bytes:
-    """A second directory behind the file with the tags of the first and the metadata; the header is made to point to it.
+    """The file with another directory, put before the pixels, that holds the tags of its own and the metadata.
 
-    Offsets in a TIFF count from its beginning, so that nothing else has to move (TIFF 6.0, section 2).
+    Pillow writes a directory as if the pixels followed it, and moves their offsets by its length (TIFF 6.0, section 2).
     """
     with Image.open(io.BytesIO(data)) as image:
         assert isinstance(image, TiffImagePlugin.TiffImageFile)
         directory = image.tag_v2
+        for tag in directory:
+            directory[tag] = directory[tag]  # read now what is otherwise read when asked for
     exif = _tiff_exif(metadata)
     for tag, value in exif.items():
         if tag not in _IFDS:
@@ -476,9 +478,9 @@ def _add_tiff_tags(data: bytes, metadata: Metadata) -> bytes:
             directory[ifd] = exif.get_ifd(ifd)
     if metadata.icc:
         directory[34675] = metadata.icc
-    data += b"\0" * (len(data) % 2)
-    order = "<" if data[:2] == b"II" else ">"
-    return data[:4] + struct.pack(f"{order}I", len(data)) + data[8:] + directory.tobytes(len(data))
+    header = data[:4] + struct.pack("<I" if data[:2] == b"II" else ">I", 8)
+    directory[273] = tuple(offset - 8 for offset in directory[273])
+    return header + directory.tobytes(8) + data[8:]
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:

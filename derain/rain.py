@@ -111,14 +111,14 @@ _SOFT = Streaks(
 )
 
 _DENSE = Streaks(
-    coverage=(0.4, 0.95),
+    coverage=(0.3, 0.92),
     angle=(-35, 35),
     angle_spread=(0, 6),
     length=(12, 120),
     length_spread=(0.05, 0.6),
     width=(0.8, 4.5),
     softness=(0, 1.2),
-    brightness=(0.15, 0.75),
+    brightness=(0.15, 0.6),
     fading=(0, 1),
     taper=(0, 0.5),
     flicker=(0, 0.3),
@@ -132,7 +132,7 @@ PRESETS: dict[str, RainPreset] = {
         RainPreset(
             "rain100h",
             "Rain100H: dense hard-edged segments, often crossing, over a soft layer (JORDER, CVPR 2017)",
-            (_SOFT, _DENSE, replace(_DENSE, probability=0.75)),
+            (_SOFT, _DENSE, replace(_DENSE, probability=0.6)),
         ),
     )
 }

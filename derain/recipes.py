@@ -4,7 +4,7 @@ An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does
 """
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from derain.data import Augment
 from derain.networks import NETWORKS, Hyperparameters
@@ -64,6 +64,9 @@ class Recipe:
         unknown = [name for name in self.rain if name not in PRESETS]
         if unknown or not self.rain:
             raise ValueError(f"rain={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
+        for name, choices in (("schedule", get_args(Schedule)), ("augment", get_args(Augment))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}")
         for name in ("batch", "steps", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a whole number of at least 1")

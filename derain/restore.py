@@ -54,7 +54,7 @@ def cuts(length: int, tile: int, overlap: int) -> list[Cut]:
         return [Cut(0, length, (0, 0), (length, length))]
     count = -(-(length - overlap) // (tile - overlap))
     starts = [round(k * (length - tile) / (count - 1)) for k in range(count)]
-    fade = max(1, overlap // 2)
+    fade = overlap // 2
     joints = [(after + before + tile - fade) // 2 for before, after in itertools.pairwise(starts)]
     zones = [(0, 0), *((joint, joint + fade) for joint in joints), (length, length)]
     return [Cut(start, start + tile, zones[k], zones[k + 1]) for k, start in enumerate(starts)]
@@ -65,9 +65,8 @@ def weights_of(cut: Cut) -> Floats:
     place = np.arange(cut.start, cut.stop, dtype=np.float32) + 0.5
     share = np.ones(len(place), np.float32)
     for (begin, end), rising in ((cut.fade_in, True), (cut.fade_out, False)):
-        if end > begin:
-            ramp = np.clip((place - begin) / (end - begin), 0, 1)
-            share *= ramp if rising else 1 - ramp
+        ramp = np.clip((place - begin) / (end - begin), 0, 1) if end > begin else (place > begin).astype(np.float32)
+        share *= ramp if rising else 1 - ramp
     return share
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -83,7 +83,7 @@ class State:
         return cast("Network", self.averaged.module) if self.averaged else self.network
 
 
-def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Iterator[dict[str, Any]]:
+def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[str, Any], None, None]:
     """Trains, and yields one record for each line of the log.
 
     Args:
@@ -207,7 +207,7 @@ def _step(module: TrainingStep, state: State, recipe: Recipe, batch: Batch, epoc
         batch.rainy.contiguous(memory_format=torch.channels_last), batch.clean.contiguous(memory_format=torch.channels_last)
     )
     if not torch.isfinite(loss):
-        raise FloatingPointError(f"step {state.step}: the loss is {float(loss)}; a smaller lr, or clip=1, may help")
+        raise FloatingPointError(f"step {state.step}: the loss is {loss.item()}; a smaller lr, or clip=1, may help")
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.clip:

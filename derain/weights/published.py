@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,14 +57,18 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual pickle protocols: what can be read safely is read
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it asks to run {found.group(1)}" if found else "it holds more than tensors, or is no checkpoint"
-        raise WeightsError(f"{path}: not loaded, {what}; expected a state dict of plain tensors") from None
+        what = f"it asks to run {found.group(1)}" if found else "it is damaged, something else, or holds more than that"
+        raise WeightsError(f"{path}: expected a PyTorch checkpoint of plain tensors, but {what}; not loaded") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120]
-        raise WeightsError(f"{path}: expected a PyTorch checkpoint, but it is damaged or something else ({reason})") from None
+        raise WeightsError(
+            f"{path}: expected a PyTorch checkpoint of plain tensors, but it is damaged or something else ({reason})"
+        ) from None
     return _state_dict(path, content)
 
 

@@ -1,0 +1,223 @@
+"""The command line: its verbs and flags, its exit statuses, one run of every verb from end to end."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer.main
+from numpy.typing import NDArray
+from PIL import Image
+
+from derain import cli
+from derain.images import read_image, write_image
+
+FLAGS = {
+    "run": "--compare --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
+    "train": "--data --device --output --resume --set --val -o RECIPE",
+    "evaluate": "--device --dtype --json --overlap --per-picture --protocol --save --tile INPUTS",
+    "synth": "--force --output --preset --seed -o CLEAN",
+    "weights list": "",
+    "weights show": "MODEL",
+    "weights import": "--force --output -o CHECKPOINT",
+}
+"""Adding a verb or a flag is a decision: it is made here too."""
+
+
+def derain(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-c", "from derain.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, check=False, timeout=300)
+
+
+@pytest.fixture
+def picture(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
+    write_image(tmp_path / "photo.png", photo[:40, :50])
+    return tmp_path / "photo.png"
+
+
+def test_verbs_and_flags_are_frozen() -> None:
+    found: dict[str, str] = {}
+
+    def walk(command: Any, path: str) -> None:
+        if isinstance(getattr(command, "commands", None), dict):
+            for name, child in command.commands.items():
+                walk(child, f"{path} {name}".strip())
+            return
+        names = [
+            name
+            for parameter in command.params
+            for name in (parameter.opts if parameter.opts[0][0] == "-" else [parameter.name.upper()])
+        ]
+        found[path] = " ".join(sorted(name for name in names if name not in ("--help", "-h")))
+
+    walk(typer.main.get_command(cli.app), "")
+    assert found == {verb: " ".join(sorted(flags.split())) for verb, flags in FLAGS.items()}
+    assert set(cli.VERBS) == {verb.split()[0] for verb in FLAGS}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    call = f"from derain.cli import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
+    code = f"import sys\n{call}\nprint(*sys.modules, file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout
+    assert not {"torch", "cv2", "PIL", "numpy"} & set(result.stderr.split())
+
+
+def test_run_is_the_default_verb_and_paths_go_to_stdout(picture: Path) -> None:
+    result = derain(picture)
+    assert result.returncode == 0
+    assert result.stdout.decode().split() == [str(picture.with_name("photo_derained.png"))]
+    clean = read_image(picture.with_name("photo_derained.png"))
+    assert clean.shape == (40, 50, 3)
+    assert derain("run", picture).stderr.decode().startswith(f"skipped {picture}")
+
+
+def test_stdin_to_stdout(picture: Path) -> None:
+    result = derain("-", stdin=picture.read_bytes())
+    assert result.returncode == 0
+    with Image.open(io.BytesIO(result.stdout)) as image:
+        assert (image.format, image.size) == ("PNG", (50, 40))
+
+
+def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
+    (picture.parent / "bad.jpg").write_bytes(b"once upon a time")
+    result = derain(picture.parent, "-o", picture.parent / "out")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 1
+    assert "bad.jpg: not a picture that can be read; expected JPEG" in errors[0]
+    assert "1 done, 0 skipped because they were there, 1 failed" in result.stderr.decode()
+    assert (picture.parent / "out/photo.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
+        (["photo.png", "-m", "nothing"], 1, "error: nothing: no such weights; expected one of nledn"),
+        (["photo.png", "--device", "tpu"], 1, "error: --device tpu: not available here"),
+        (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
+        (["photo.png", "--tile", "3"], 1, "error: --tile 3: expected at least 16"),
+        (["photo.png", "--nonsense"], 2, "No such option"),
+        (["run"], 2, "Missing argument"),
+        (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
+        (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
+        (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
+        (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
+        (["train", "nledn", "--data", ".", "--set", "lr"], 1, "error: --set lr: expected KEY=VALUE"),
+        (["synth", "photo.png", "-o", "x", "--preset", "snow"], 1, "error: --preset snow: expected one of rain100l"),
+        (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
+        (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
+    ],
+)
+def test_errors_are_one_line_with_the_right_status(arguments: list[str], status: int, message: str, picture: Path) -> None:
+    result = derain(*arguments, cwd=picture.parent)
+    text = " ".join(result.stderr.decode().replace("│", " ").split())
+    assert result.returncode == status
+    assert message in text
+    assert "Traceback" not in text
+    if status == 1:
+        assert len([line for line in result.stderr.decode().splitlines() if line.startswith("error")]) == 1
+
+
+def test_a_killed_run_leaves_whole_files_and_goes_on(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for k in range(30):
+        write_image(tmp_path / f"in/{k}.png", photo[:64, :64])
+    command = [
+        sys.executable,
+        "-c",
+        "from derain.cli import main; main()",
+        "run",
+        str(tmp_path / "in"),
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("out/*.png"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    made = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert 2 <= len(made) < 30
+    for name in made:
+        assert read_image(tmp_path / "out" / name).shape == (64, 64, 3)
+    result = derain(tmp_path / "in", "-o", tmp_path / "out")
+    assert result.returncode == 0
+    assert f"{30 - len(made)} done, {len(made)} skipped" in result.stderr.decode()
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in made} == made
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a small file system, which takes root")
+def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
+    write_image(picture, np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8))
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("cannot mount here")
+    try:
+        result = derain(picture, "-o", small / "a.png")
+        assert result.returncode == 1
+        assert result.stderr.decode().splitlines()[-1].endswith("No space left on device")
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_synth_evaluate_train_and_run_what_was_trained(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        (tmp_path / "clean" / name).mkdir(parents=True)
+        write_image(tmp_path / "clean" / name / "1.png", photo[:48, :48])
+    result = derain("synth", tmp_path / "clean/val", "-o", tmp_path / "pairs", "--preset", "rain100h", "--seed", "7")
+    assert result.stdout.decode().split() == [str(tmp_path / "pairs/rainy/1.png")]
+    first = (tmp_path / "pairs/rainy/1.png").read_bytes()
+    derain("synth", tmp_path / "clean/val", "-o", tmp_path / "again", "--preset", "rain100h", "--seed", "7")
+    assert (tmp_path / "again/rainy/1.png").read_bytes() == first
+    settings = ["steps=2", "batch=1", "crop=16", "validate_every=2", "validation_crop=32"]
+    trained = derain(
+        "train", "nledn", "--data", tmp_path / "clean", "-o", tmp_path / "run", *[a for s in settings for a in ("--set", s)]
+    )
+    assert trained.returncode == 0, trained.stderr.decode()
+    best = trained.stdout.decode().strip()
+    report = tmp_path / "scores.json"
+    scored = derain(
+        "evaluate", best, "nledn", tmp_path / "pairs", "--json", report, "--save", tmp_path / "out", "--protocol", "rgb"
+    )
+    assert scored.returncode == 0, scored.stderr.decode()
+    assert scored.stdout.decode().splitlines()[0] == "| model | dataset | pictures | rgb |"
+    assert len(json.loads(report.read_text())) == 2
+    assert (tmp_path / "out/nledn/pairs/1.png").exists()
+    assert derain(tmp_path / "pairs/rainy/1.png", "-m", best).returncode == 0
+
+
+def test_synth_of_one_picture(picture: Path) -> None:
+    result = derain("synth", picture, "-o", picture.with_name("rainy.jpg"))
+    assert result.returncode == 0
+    assert read_image(picture.with_name("rainy.jpg")).shape == (40, 50, 3)
+
+
+def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_path: Path) -> None:
+    checkpoint = reference_data / "published-weights/nledn/net_Rain100L.pth"
+    result = derain("weights", "import", checkpoint, "-o", tmp_path / "w.safetensors")
+    assert result.stdout.decode().strip() == str(tmp_path / "w.safetensors")
+    assert "published by the authors" in derain("weights", "show", tmp_path / "w.safetensors").stdout.decode()
+    derain(picture, "-m", tmp_path / "w.safetensors", "-o", tmp_path / "a.png")
+    derain(picture, "-m", checkpoint, "-o", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_weights_show_a_card() -> None:
+    text = derain("weights", "show", "nledn").stdout.decode()
+    assert "licence          Apache-2.0" in text
+    assert "Rain100L-dev10 y-matlab" in text

@@ -1,0 +1,47 @@
+"""What the tests share.
+
+Reference tests need data that is not ours to commit. They find it through DERAIN_TEST_DATA (a folder with ``pairs/``, ``clean/``
+and ``published-weights/``) and are skipped without it, except in CI, where its absence is a failure.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import settings
+from numpy.typing import NDArray
+
+settings.register_profile("derain", deadline=None, max_examples=25)
+settings.load_profile("derain")
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """The folder of reference data."""
+    place = os.environ.get("DERAIN_TEST_DATA", "")
+    if place and Path(place).is_dir():
+        return Path(place)
+    if os.environ.get("CI"):
+        pytest.fail(f"DERAIN_TEST_DATA={place!r}: CI needs the reference data")
+    pytest.skip("needs reference data in DERAIN_TEST_DATA")
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """A public-domain photograph, (120, 160, 3)."""
+    return np.ascontiguousarray(skimage.data.astronaut()[30:150, 150:310])
+
+
+@pytest.fixture
+def seeded() -> None:
+    """The same random numbers in every run."""
+    torch.manual_seed(0)
+
+
+def as_floats(image: NDArray[Any]) -> NDArray[np.float32]:
+    """uint8 -> floats in [0, 1]."""
+    return (image / 255).astype(np.float32)

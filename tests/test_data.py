@@ -1,0 +1,155 @@
+"""Paired folders in their layouts, and batches that are a function of the step."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from derain import data, rain
+from derain.images import write_image
+
+CPU = torch.device("cpu")
+
+
+def put(folder: Path, names: list[str]) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(folder / name, np.full((20, 24, 3), 90, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("files", "pairs"),
+    [
+        (["rainy/2.png", "rainy/10.png", "clean/10.png", "clean/2.png"], [("2", "2"), ("10", "10")]),
+        (["input/a.jpg", "target/a.png"], [("a", "a")]),
+        (["rain/rain-001.png", "norain/norain-001.png"], [("rain-001", "norain-001")]),
+        (["rain/norain-7.png", "norain/norain-7.png"], [("norain-7", "norain-7")]),
+        (["rainy/901_1.jpg", "rainy/901_2.jpg", "clean/901.jpg"], [("901_1", "901"), ("901_2", "901")]),
+        (["rain/100x2.png", "norain/100.png"], [("100x2", "100")]),
+        (["rain-1.png", "norain-1.png", "rain-2.png", "norain-2.png"], [("rain-1", "norain-1"), ("rain-2", "norain-2")]),
+        (["Rainy/sub dir/ü.png", "Clean/sub dir/ü.png"], [("ü", "ü")]),
+    ],
+)
+def test_layouts(files: list[str], pairs: list[tuple[str, str]], tmp_path: Path) -> None:
+    put(tmp_path, files)
+    found = data.find_pairs(tmp_path)
+    assert [(pair.rainy.stem, pair.clean.stem) for pair in found.pairs] == pairs
+
+
+def test_missing_twin_is_named(tmp_path: Path) -> None:
+    put(tmp_path, ["rainy/1.png", "rainy/2.png", "clean/1.png"])
+    with pytest.raises(ValueError, match=r"2\.png: no clean twin"):
+        data.find_pairs(tmp_path)
+
+
+def test_ambiguous_twins_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, ["rainy/1.png", "clean/1.png", "clean/1.jpg"])
+    with pytest.raises(ValueError, match="two clean pictures of one name"):
+        data.find_pairs(tmp_path)
+
+
+def test_folders_without_pairs(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        data.find_pairs(tmp_path / "nowhere")
+    put(tmp_path, ["a.png", "b.png"])
+    with pytest.raises(ValueError, match="found no rainy and clean pictures; expected subfolders"):
+        data.find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("Rain100L-dev10", 10),
+        ("Rain100H-dev10", 10),
+        ("Rain12", 12),
+        ("Rain13K-train-sample40", 40),
+        ("SPA-data-sample2", 2),
+        ("DDN-sample3", 3),
+    ],
+)
+def test_real_datasets_are_read(name: str, count: int, reference_data: Path) -> None:
+    assert len(data.find_pairs(reference_data / "pairs" / name).pairs) == count
+
+
+def batches(folder: Path, *, batch: int = 3, crop: int | None = 16, seed: int = 0) -> data.RainyBatches:
+    presets = list(rain.PRESETS.values())
+    return data.RainyBatches(data.clean_pictures(folder), presets, batch=batch, crop=crop, augment="dihedral", seed=seed)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
+    for k in range(5):
+        write_image(tmp_path / f"{k}.png", np.roll(photo, 17 * k, axis=1)[: 40 + k])
+    return tmp_path
+
+
+def test_batches_are_a_function_of_seed_and_step(pictures: Path) -> None:
+    first, again = batches(pictures), batches(pictures)
+    again.batch(0, CPU)  # what was asked for before does not matter
+    assert torch.equal(first.batch(7, CPU).rainy, again.batch(7, CPU).rainy)
+    assert not torch.equal(first.batch(7, CPU).clean, first.batch(8, CPU).clean)
+    assert not torch.equal(first.batch(7, CPU).rainy, batches(pictures, seed=1).batch(7, CPU).rainy)
+
+
+def test_batches_are_rain_on_crops_of_the_pictures(pictures: Path) -> None:
+    batch = batches(pictures).batch(0, CPU)
+    assert batch.rainy.shape == batch.clean.shape == (3, 3, 16, 16)
+    assert bool((batch.rainy >= batch.clean - 1e-6).all())
+    assert float(batch.rainy.max()) <= 1
+
+
+def test_an_epoch_sees_every_picture_once() -> None:
+    plan = data._CropPlan(10, 2, 16, "flip", 0)  # pyright: ignore[reportPrivateUsage]
+    seen = [plan.draw(step, k)[0] for step in range(5) for k in range(2)]
+    assert sorted(seen) == list(range(10))
+
+
+def test_whole_pictures_have_a_long_side_of_at_most_512(tmp_path: Path) -> None:
+    write_image(tmp_path / "large.png", np.zeros((300, 1030, 3), np.uint8))
+    batch = batches(tmp_path, batch=1, crop=None).batch(0, CPU)
+    assert max(batch.clean.shape) == 512
+
+
+def test_crops_larger_than_a_picture_enlarge_it(pictures: Path) -> None:
+    assert batches(pictures, crop=64).batch(0, CPU).clean.shape == (3, 3, 64, 64)
+
+
+@pytest.mark.parametrize("augment", ["flip", "dihedral"])
+def test_pairs_are_cut_alike(augment: data.Augment, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    (tmp_path / "rainy").mkdir()
+    write_image(tmp_path / "rainy/1.png", photo)
+    (tmp_path / "clean").mkdir()
+    write_image(tmp_path / "clean/1.png", photo // 2)
+    pairs = data.find_pairs(tmp_path).pairs
+    source = data.PairedBatches(pairs, batch=4, crop=24, augment=augment, seed=0)
+    batch = source.batch(0, CPU)
+    assert float((batch.rainy / 2 - batch.clean).abs().max()) < 0.005
+    turned = {tuple(source.batch(step, CPU).clean.flatten(1)[0, :3].tolist()) for step in range(6)}
+    assert len(turned) > 1
+
+
+def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, ["rainy/1.png"])
+    (tmp_path / "clean").mkdir()
+    write_image(tmp_path / "clean/1.png", np.zeros((20, 25, 3), np.uint8))
+    source = data.PairedBatches(data.find_pairs(tmp_path).pairs, batch=1, crop=16, augment="flip", seed=0)
+    with pytest.raises(ValueError, match="sizes differ"):
+        source.batch(0, CPU)
+
+
+def test_cache_forgets_what_is_longest_unused(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "CACHE_BYTES", 50_000)
+    cache = data._PictureCache()  # pyright: ignore[reportPrivateUsage]
+    for path in data.clean_pictures(pictures):
+        cache.read(path)
+    held = list(cache._pictures)  # pyright: ignore[reportPrivateUsage]
+    assert [path.name for path in held] == ["3.png", "4.png"]
+
+
+def test_generators_differ_by_every_number() -> None:
+    states = {
+        float(torch.rand((), generator=data.generator_for(*numbers))) for numbers in [(0,), (1,), (0, 1), (1, 0), (0, 0, 1)]
+    }
+    assert len(states) == 5

@@ -1,0 +1,33 @@
+"""The house itself: what the package offers, and that nothing heavy happens on import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import derain
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_name_it_offers_is_there() -> None:
+    assert all(getattr(derain, name) is not None for name in derain.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'undrain'"):
+        derain.undrain  # noqa: B018
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import sys, derain; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "PIL", "cv2"} & set(loaded)
+
+
+def test_readme_shows_every_file_of_the_package() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rooms = [path for path in (ROOT / "derain").iterdir() if path.name not in ("__pycache__", "__init__.py", "py.typed")]
+    assert [path.name for path in rooms if f" {path.name}" not in readme] == []
+
+
+def test_version_is_that_of_the_project() -> None:
+    assert f'version = "{derain.__version__}"' in (ROOT / "pyproject.toml").read_text()

@@ -1,0 +1,303 @@
+"""Image files: nothing but the pixels may change on the way through."""
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
+
+from derain import images
+from derain.images import ImageError
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:creator="A. Nyone"/></x:xmpmeta>'
+
+
+def exif_bytes(orientation: int = 1) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera & Sons"
+    exif[ExifTags.Base.Orientation] = orientation
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = TiffImagePlugin.IFDRational(1, 250)
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    return exif.tobytes()
+
+
+def saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format, **options)
+    return out.getvalue()
+
+
+def through(data: bytes, format: images.Format | None = None) -> Image.Image:
+    """Read and written again without change."""
+    picture = images.read(data)
+    again = Image.open(io.BytesIO(images.encode(picture, format or picture.metadata.format)))
+    again.load()
+    return again
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "BMP"])
+def test_lossless_formats_keep_every_pixel(photo: NDArray[np.uint8], format: str) -> None:
+    again = through(saved(Image.fromarray(photo), format))
+    assert again.format == format
+    assert np.array_equal(np.array(again), photo)
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_webp_stays_as_lossy_as_it_was(photo: NDArray[np.uint8], lossless: bool) -> None:
+    data = saved(Image.fromarray(photo), "WEBP", lossless=lossless)
+    before, after = np.array(Image.open(io.BytesIO(data))).astype(int), np.array(through(data)).astype(int)
+    assert (np.abs(before - after).max() == 0) == lossless
+    assert np.abs(before - after).mean() < 2
+
+
+@pytest.mark.parametrize("quality", [30, 75, 97])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpeg_quality_is_the_inputs(photo: NDArray[np.uint8], quality: int, subsampling: int) -> None:
+    data = saved(Image.fromarray(photo), "JPEG", quality=quality, subsampling=subsampling)
+    again = through(data)
+    assert again.quantization == Image.open(io.BytesIO(data)).quantization  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(images.encode(images.read(data), "JPEG")) == pytest.approx(len(data), rel=0.05)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "1", "P"])
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
+def test_modes(photo: NDArray[np.uint8], mode: str, format: images.Format) -> None:
+    image = Image.fromarray(photo).convert(mode)
+    if "A" in mode:
+        image.putalpha(Image.fromarray(np.indices(photo.shape[:2]).sum(0).astype(np.uint8)))
+    picture = images.read(saved(image, "PNG"))
+    assert picture.grey == (mode in ("L", "LA", "1"))
+    assert (picture.alpha is not None) == ("A" in mode)
+    again = Image.open(io.BytesIO(images.encode(picture, format)))
+    if format != "WEBP":  # has neither grey nor exact colours
+        kept = {"1": "L", "P": "RGB"}.get(mode, mode)
+        assert again.mode == kept
+        assert np.array_equal(np.array(again), np.array(image.convert(kept)))
+    elif picture.alpha is not None:
+        assert np.array_equal(np.array(again.convert("RGBA"))[..., 3], picture.alpha)
+
+
+def test_palette_with_transparency(photo: NDArray[np.uint8]) -> None:
+    image = Image.fromarray(photo).quantize(16)
+    picture = images.read(saved(image, "PNG", transparency=3))
+    expected = np.where(np.array(image) == 3, 0, 255)
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_sixteen_bits_stay_sixteen(channels: int, suffix: str) -> None:
+    deep = np.random.default_rng(0).integers(0, 65536, (9, 14, channels), dtype=np.uint16).squeeze()
+    data = cv2.imencode(suffix, deep)[1].tobytes()
+    picture = images.read(data)
+    assert picture.pixels.dtype == np.uint16
+    encoded = np.frombuffer(images.encode(picture, picture.metadata.format), np.uint8)
+    again: Any = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
+    assert again.dtype == np.uint16
+    assert np.array_equal(again, deep)
+
+
+def test_sixteen_bit_grey_with_alpha_keeps_both() -> None:
+    # OpenCV writes no such file: 16-bit LA, made by hand.
+    pixels = np.random.default_rng(0).integers(0, 65536, (4, 5, 2), dtype=np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 5, 4, 16, 4, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    picture = images.read(data)
+    assert picture.grey
+    assert np.array_equal(picture.pixels[..., 0], pixels[..., 0])
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha, pixels[..., 1])
+    again = images.read(images.encode(picture, "PNG"))
+    assert again.alpha is not None
+    assert np.array_equal(again.alpha, pixels[..., 1])
+
+
+def test_sixteen_bits_asked_for_as_jpeg_are_rounded(photo: NDArray[np.uint8]) -> None:
+    picture = images.Picture(photo.astype(np.uint16) * 257)
+    assert np.array_equal(np.array(Image.open(io.BytesIO(images.encode(picture, "BMP")))), photo)
+    assert Image.open(io.BytesIO(images.encode(picture, "JPEG"))).mode == "RGB"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_and_reset(photo: NDArray[np.uint8], orientation: int) -> None:
+    data = saved(Image.fromarray(photo), "PNG", exif=exif_bytes(orientation))
+    picture = images.read(data)
+    undo = {
+        1: photo,
+        2: photo[:, ::-1],
+        3: photo[::-1, ::-1],
+        4: photo[::-1],
+        5: photo.swapaxes(0, 1),
+        6: np.rot90(photo, -1),
+        7: photo[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(photo),
+    }
+    assert np.array_equal(picture.pixels, undo[orientation])
+    assert Image.open(io.BytesIO(images.encode(picture, "JPEG"))).getexif()[ExifTags.Base.Orientation] == 1
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("target", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_profile_exif_and_xmp_go_from_every_format_to_every_other(
+    photo: NDArray[np.uint8], source: images.Format, target: images.Format
+) -> None:
+    first = images.Picture(photo, metadata=images.Metadata(icc=ICC, exif=exif_bytes().removeprefix(b"Exif\0\0"), xmp=XMP))
+    check_metadata(through(images.encode(first, source), target))
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_sixteen_bit_files_keep_profile_exif_and_xmp(photo: NDArray[np.uint8], format: images.Format) -> None:
+    metadata = images.Metadata(icc=ICC, exif=exif_bytes().removeprefix(b"Exif\0\0"), xmp=XMP)
+    deep = images.Picture(photo.astype(np.uint16) * 257, metadata=metadata)
+    picture = images.read(images.encode(deep, format))
+    assert np.array_equal(picture.pixels, deep.pixels)
+    again = images.encode(picture, format)
+    check_metadata(Image.open(io.BytesIO(again)))
+    assert np.array_equal(images.read(again).pixels, deep.pixels)
+
+
+def check_metadata(image: Image.Image) -> None:
+    assert image.info.get("icc_profile") == ICC
+    exif = image.getexif()
+    assert exif[ExifTags.Base.Make] == "Camera & Sons"
+    assert float(exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime]) == pytest.approx(1 / 250)
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+    packet = image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
+    assert packet == XMP.replace(b'Orientation="6"', b'Orientation="1"')
+
+
+def test_cmyk_becomes_rgb(photo: NDArray[np.uint8]) -> None:
+    picture = images.read(saved(Image.fromarray(photo).convert("CMYK"), "JPEG", quality=98))
+    assert picture.notes == ("CMYK became RGB",)
+    assert np.abs(picture.pixels.astype(int) - photo).mean() < 4
+    assert Image.open(io.BytesIO(images.encode(picture, "JPEG"))).mode == "RGB"
+
+
+def test_damaged_exif_does_not_cost_the_picture(photo: NDArray[np.uint8]) -> None:
+    data = saved(Image.fromarray(photo), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xee" * 40)
+    assert images.read(data).pixels.shape == photo.shape
+
+
+def test_transparency_is_not_lost_to_jpeg(photo: NDArray[np.uint8]) -> None:
+    clear = np.full(photo.shape[:2], 255, np.uint8)
+    images.encode(images.Picture(photo, clear), "JPEG")
+    clear[0, 0] = 254
+    with pytest.raises(ImageError, match="transparency, which JPEG cannot hold; ask for"):
+        images.encode(images.Picture(photo, clear), "JPEG")
+
+
+# Files that are not what they should be
+
+
+def hostile_files(photo: NDArray[np.uint8]) -> dict[str, tuple[bytes, str]]:
+    image = Image.fromarray(photo)
+    png, jpeg = saved(image, "PNG"), saved(image, "JPEG")
+    deep = cv2.imencode(".png", photo.astype(np.uint16) * 257)[1].tobytes()
+    bomb = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb_png = png[:8] + struct.pack(">I", 13) + b"IHDR" + bomb + struct.pack(">I", zlib.crc32(b"IHDR" + bomb)) + png[33:]
+    return {
+        "empty": (b"", "empty file"),
+        "text": (b"once upon a time", "found text beginning 'once upon a time'"),
+        "gif": (saved(image, "GIF"), "a GIF picture; expected JPEG, PNG"),
+        "noise": (bytes(range(200, 256)), "not a picture"),
+        "truncated JPEG": (jpeg[: len(jpeg) // 2], "damaged or truncated JPEG"),
+        "truncated PNG": (png[: len(png) // 2], "damaged or truncated PNG"),
+        "truncated 16-bit PNG": (deep[: len(deep) // 2], "damaged or truncated PNG"),
+        "truncated WebP": (saved(image, "WEBP")[:900], "damaged"),
+        "truncated TIFF": (saved(image, "TIFF")[:2000], "damaged"),
+        "header only": (png[:20], "damaged|not a picture"),
+        "bomb": (bomb_png, "decompression bomb"),
+        "pages": (saved(image, "TIFF", save_all=True, append_images=[image]), "2 frames or pages"),
+        "animation": (saved(image, "WEBP", save_all=True, append_images=[image.rotate(9)]), "2 frames or pages"),
+        "floats": (saved(Image.fromarray(photo[..., 0].astype(np.float32)), "TIFF"), "32 bits a channel"),
+    }
+
+
+@pytest.mark.parametrize("name", list(hostile_files(np.zeros((40, 40, 3), np.uint8))))
+def test_hostile_files_are_refused_in_one_line(photo: NDArray[np.uint8], name: str) -> None:
+    data, message = hostile_files(photo)[name]
+    with pytest.raises(ImageError, match=message) as caught:
+        images.read(data)
+    assert "\n" not in str(caught.value)
+
+
+@given(cut=st.integers(1, 3000), flip=st.integers(0, 3000), format=st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP"]))
+def test_damage_anywhere_gives_a_picture_or_an_image_error(cut: int, flip: int, format: str) -> None:
+    data = bytearray(saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)), format))
+    data[flip % len(data)] ^= 0xFF
+    try:
+        picture = images.read(bytes(data[: max(1, len(data) - cut % 50)]))
+    except ImageError:
+        return
+    assert picture.pixels.shape[2] == 3
+
+
+# Files on disk
+
+
+def test_unicode_paths(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    path = tmp_path / "дождь 雨 ☔.png"
+    images.write_image(path, photo)
+    assert np.array_equal(images.read_image(path), photo)
+
+
+def test_write_image_takes_grey_and_sixteen_bits(tmp_path: Path) -> None:
+    grey = np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000
+    images.write_image(tmp_path / "grey.png", grey)
+    again: Any = cv2.imread(str(tmp_path / "grey.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(again, grey)
+
+
+def test_unknown_suffix(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"no picture format is called '.xyz'"):
+        images.write_image(tmp_path / "a.xyz", photo)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        images.write_file(target, b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert target.read_bytes() == b"old"
+
+
+def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
+    images.write_file(tmp_path / "a", b"1")
+    (tmp_path / "b").write_bytes(b"1")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_find_images_goes_deep_in_natural_order(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name in ("img10.png", "img2.PNG", "deep/er/x.tif", "notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found, unreadable = images.find_images(tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["img2.PNG", "img10.png", "deep/er/x.tif"]
+    assert unreadable == []
+
+
+def test_png_text_bombs_are_refused(photo: NDArray[np.uint8]) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("comment", "x" * (70 << 20), zip=True)
+    with pytest.raises(ImageError):
+        images.read(saved(Image.fromarray(photo), "PNG", pnginfo=info))

@@ -1,0 +1,179 @@
+"""The Derainer: same size, same type, seams that do not show, memory bounded by the tile."""
+
+import itertools
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from conftest import as_floats
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from derain.networks import NLEDN, Hyperparameters, Tiling
+from derain.restore import Derainer, cuts, load, weights_of
+
+
+class Local(nn.Module):
+    """A network that sees three pixels far: what it gives does not depend on how a picture is cut."""
+
+    tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, exact=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hyperparameters: Hyperparameters = {}
+        self.seen: list[tuple[int, ...]] = []
+        kernel = torch.zeros(3, 3, 3, 3)
+        kernel[range(3), range(3)] = 1 / 9
+        self.blur = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        self.blur.weight = nn.Parameter(kernel)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        self.seen.append(tuple(rainy.shape))
+        return self.blur(rainy)
+
+    def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        return {"mae": (self(rainy) - clean).abs().mean()}
+
+
+@given(length=st.integers(1, 4000), tile=st.integers(16, 600), share=st.floats(0, 0.25))
+def test_cuts_cover_everything_once(length: int, tile: int, share: float) -> None:
+    overlap = int(tile * share)
+    tiles = cuts(length, tile, overlap)
+    total = np.zeros(length)
+    for cut in tiles:
+        assert 0 <= cut.start < cut.stop <= length
+        assert cut.stop - cut.start == min(tile, length)
+        total[cut.start : cut.stop] += weights_of(cut)
+    assert total == pytest.approx(np.ones(length), abs=1e-5)
+    for before, after in itertools.pairwise(tiles):
+        assert before.stop - after.start >= overlap
+        assert before.fade_out == after.fade_in
+        assert after.start + overlap // 4 <= after.fade_in[0] + 1
+        assert after.fade_in[1] <= before.stop - overlap // 4 + 1
+        assert after.fade_in[1] <= after.fade_out[0]
+
+
+@pytest.mark.parametrize("shape", [(100, 75), (33, 33), (20, 200), (200, 20), (31, 33)])
+def test_tiles_give_what_the_whole_picture_gives(shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    tiled, whole = Derainer(Local()), Derainer(Local(), tile=0)
+    assert np.allclose(tiled(image), whole(image), atol=1e-6)
+
+
+def test_a_picture_that_fits_is_not_cut() -> None:
+    network = Local()
+    Derainer(network)(np.zeros((16, 64, 3), np.uint8))
+    assert network.seen == [(1, 3, 16, 64)]
+
+
+def test_the_network_never_sees_more_than_a_tile() -> None:
+    network = Local()
+    done: list[tuple[int, int]] = []
+    Derainer(network)(np.zeros((100, 90, 3), np.uint8), lambda k, n: done.append((k, n)))
+    assert set(network.seen) == {(1, 3, 32, 32)}
+    assert done == [(k + 1, len(network.seen)) for k in range(len(network.seen))]
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (5, 6, 1), (5, 6, 3), (5, 6, 4), (1, 1, 3), (1, 1), (3, 200, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_shape_and_type_are_kept(shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
+    image = (np.random.default_rng(0).random(shape) * top).astype(dtype)
+    clean = Derainer(Local())(image)
+    assert clean.shape == shape
+    assert clean.dtype == dtype
+    if shape[-1] == 4:
+        assert np.array_equal(clean[..., 3], image[..., 3])
+
+
+def test_a_network_that_changes_nothing_changes_nothing() -> None:
+    class Identity(Local):
+        def forward(self, rainy: Tensor) -> Tensor:
+            return rainy
+
+    for dtype in (np.uint8, np.uint16):
+        image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (70, 90, 3), dtype=dtype, endpoint=True)
+        assert np.array_equal(Derainer(Identity())(image), image)
+
+
+@given(seed=st.integers(0, 100))
+def test_output_is_clamped(seed: int) -> None:
+    class Wild(Local):
+        def forward(self, rainy: Tensor) -> Tensor:
+            return 5 * rainy - 2
+
+    image = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    expected = np.clip(np.rint((5 * as_floats(image) - 2) * 255), 0, 255)
+    assert np.abs(Derainer(Wild())(image) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), "shape"),
+        (np.zeros((0, 4, 3), np.uint8), "not empty"),
+        (np.zeros((2, 4, 4, 3), np.uint8), "shape"),
+        (np.zeros((4, 4, 3), np.int32), "int32: expected uint8"),
+        (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
+    ],
+)
+def test_what_is_no_image_is_refused(image: NDArray[Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Derainer(Local())(image)
+
+
+@pytest.mark.parametrize("options", [{"tile": 8}, {"tile": -1}, {"overlap": -1}, {"tile": 64, "overlap": 40}])
+def test_impossible_tiles_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"--(tile|overlap) .*: expected"):
+        Derainer(Local(), **options)
+
+
+def test_devices_and_formats_that_are_not_there() -> None:
+    with pytest.raises(ValueError, match="--device tpu: not available here; expected auto or one of"):
+        Derainer(Local(), device="tpu")
+    with pytest.raises(ValueError, match="--dtype int4: expected one of"):
+        Derainer(Local(), dtype="int4")
+
+
+def test_half_precision_that_overflows_falls_back_to_float32() -> None:
+    class Overflowing(Local):
+        def forward(self, rainy: Tensor) -> Tensor:
+            if torch.is_autocast_enabled("cpu"):
+                return torch.full_like(rainy, torch.nan)
+            return rainy
+
+    image = np.random.default_rng(0).random((8, 8, 3), np.float32)
+    assert np.array_equal(Derainer(Overflowing(), dtype="bfloat16", device="cpu")(image), image)
+
+
+def test_bfloat16_is_close_to_float32(photo: NDArray[np.uint8]) -> None:
+    network, half = load("nledn", device="cpu"), load("nledn", device="cpu", dtype="bfloat16")
+    crop = photo[:48, :48]
+    difference = network(crop).astype(float) - half(crop)
+    assert np.sqrt((difference**2).mean()) < 2.55  # 40 dB
+
+
+def test_nledn_has_no_seams(photo: NDArray[np.uint8]) -> None:
+    image = np.tile(as_floats(photo), (1, 2, 1))[:, :256]
+    torch.manual_seed(0)
+    network = load("nledn", device="cpu").engine.network
+    plain = Derainer(network, tile=96, overlap=16, device="cpu")(image)
+    careful = Derainer(network, tile=96, overlap=24, device="cpu")(image)
+    steps = np.abs(np.diff(plain - careful, axis=1)).max(axis=(0, 2))
+    borders = [edge for cut in cuts(256, 96, 16) for edge in (cut.start, cut.stop, *cut.fade_in) if 0 < edge < 255]
+    elsewhere = np.delete(steps, borders)
+    assert max(steps[edge] for edge in borders) <= elsewhere.max() + 1 / 255
+
+
+def test_describe_says_what_belongs_to_a_score() -> None:
+    assert Derainer(Local(), device="cpu").describe() == "tile 32, overlap 8, float32, cpu"
+    assert Derainer(Local(), tile=0, device="cpu").describe() == "whole pictures, float32, cpu"
+
+
+def test_load_names_the_model(seeded: None) -> None:
+    derainer = load(device="cpu")
+    assert derainer.name == "nledn"
+    assert isinstance(derainer.engine.network, NLEDN)

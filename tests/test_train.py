@@ -1,0 +1,143 @@
+"""Training: resumes to the bit, keeps the best, says what is wrong."""
+
+import itertools
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from derain import train as training
+from derain import weights
+from derain.images import write_image
+from derain.recipes import RECIPES, Recipe, find_recipe
+from derain.train import Run, learning_rate, train
+
+TINY = {"batch": "2", "crop": "16", "steps": "6", "validate_every": "3", "validation_crop": "24", "warmup": "2"}
+
+
+@pytest.fixture
+def run(tmp_path: Path, photo: NDArray[np.uint8]) -> Run:
+    for name in ("train", "val"):
+        (tmp_path / name).mkdir()
+        for k in range(3):
+            write_image(tmp_path / name / f"{k}.png", np.roll(photo, 31 * k, axis=1)[:40, :50])
+    return Run(tmp_path / "train", tmp_path / "val", tmp_path / "run", torch.device("cpu"))
+
+
+def final(run: Run) -> dict[str, Any]:
+    return torch.load(run.out / training.CHECKPOINT, weights_only=True)
+
+
+@pytest.mark.parametrize("name", ["nledn", "nledn-rain100l-paper"])
+def test_resumes_bit_exactly(name: str, run: Run) -> None:
+    tiny = {"steps": "6", "validate_every": "3"} if name.endswith("paper") else TINY
+    recipe = find_recipe(name, tiny)
+    whole = replace(run, out=run.out / "whole")
+    list(train(recipe, whole))
+    stopped = train(recipe, run)
+    next(record for record in stopped if record["step"] == 3)
+    stopped.close()
+    list(train(recipe, run, resume=True))
+    a, b = final(whole), final(run)
+    for part in ("network", "averaged"):
+        for key in a[part] or {}:
+            assert torch.equal(a[part][key], b[part][key]), key
+    for key, state in a["optimiser"]["state"].items():
+        for name_, value in state.items():
+            assert torch.equal(value, b["optimiser"]["state"][key][name_])
+    without_time = [{k: v for k, v in x["numbers"].items() if k != "seconds"} for x in (a, b)]
+    assert without_time[0] == without_time[1]
+
+
+def test_log_best_and_card(run: Run) -> None:
+    recipe = find_recipe("nledn", TINY)
+    records = list(train(recipe, run))
+    lines = [json.loads(line) for line in (run.out / training.LOG).read_text().splitlines()]
+    assert lines == records
+    assert [record["step"] for record in records] == [3, 6]
+    assert set(records[0]["validation"]) == {"rain100l", "rain100h", "mean"}
+    network, card = weights.load(run.out / training.BEST)
+    assert card.name == "nledn"
+    assert json.loads(card.recipe)["crop"] == 16
+    assert card.steps in (3, 6)
+    best = max(record["validation"]["mean"] for record in records)
+    scores = training.ValidationSet(recipe, run.validation).score(network, run.device)
+    assert scores["mean"] == pytest.approx(best, abs=0.02)
+
+
+def test_learns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    recipe = find_recipe("nledn-rain100h", TINY | {"steps": "60", "validate_every": "60", "lr": "2e-3"})
+    losses = [record["loss"] for record in train(recipe, run)]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+
+
+def test_trains_on_pairs(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name, shift in (("rainy", 20), ("clean", 0)):
+        (tmp_path / "pairs" / name).mkdir(parents=True)
+        write_image(tmp_path / "pairs" / name / "1.png", np.clip(photo.astype(int) + shift, 0, 255).astype(np.uint8))
+    paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs")
+    records = list(train(find_recipe("nledn-rain100l", TINY), paired))
+    assert set(records[-1]["validation"]) == {"pairs", "mean"}
+
+
+def test_starts_from_other_weights(run: Run, tmp_path: Path) -> None:
+    recipe = find_recipe("nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"})
+    list(train(recipe, run))
+    expected, _ = weights.find("nledn")
+    found = final(run)["network"]
+    assert all(torch.allclose(value, found[key], atol=1e-6) for key, value in expected.state_dict().items())
+
+
+def test_a_run_is_not_begun_over_another(run: Run) -> None:
+    recipe = find_recipe("nledn", TINY | {"steps": "3"})
+    list(train(recipe, run))
+    with pytest.raises(FileExistsError, match="give --resume to go on with it"):
+        next(train(recipe, run))
+    with pytest.raises(ValueError, match=r"was begun with lr=0\.001; give the same"):
+        next(train(replace(recipe, lr=0.5), run, resume=True))
+    assert len(list(train(replace(recipe, steps=6), run, resume=True))) == 1
+
+
+def test_nothing_to_resume_and_no_pictures(run: Run, tmp_path: Path) -> None:
+    recipe = find_recipe("nledn", TINY)
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        next(train(recipe, run, resume=True))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no pictures here"):
+        next(train(recipe, replace(run, data=tmp_path / "empty")))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> dict[str, torch.Tensor]:
+        return {"mae": torch.tensor(math.nan, requires_grad=True)}
+
+    monkeypatch.setattr("derain.networks.NLEDN.loss", broken)
+    with pytest.raises(FloatingPointError, match="step 0: the loss is nan; a smaller lr"):
+        next(train(find_recipe("nledn", TINY), run))
+
+
+def test_cosine_schedule() -> None:
+    recipe = replace(RECIPES["nledn"], steps=1000, warmup=100, lr=1.0, min_lr=0.1)
+    rates = [learning_rate(recipe, step, 1.0) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    assert all(a >= b for a, b in itertools.pairwise(rates[100:]))
+
+
+def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:
+    recipe: Recipe = find_recipe("nledn-rain100l-paper")
+    state = training._begin(recipe, torch.device("cpu"))  # pyright: ignore[reportPrivateUsage]
+    rates: list[float] = []
+    for loss in (0.5, 0.4, 0.4, 0.45, 0.3):  # one epoch of one step each
+        training._watch_plateau(state, loss, 1)  # pyright: ignore[reportPrivateUsage]
+        rates.append(learning_rate(recipe, 0, state.lr_factor))
+    assert rates == pytest.approx([5e-4, 5e-4, 4.5e-4, 4.05e-4, 4.05e-4])
+    assert learning_rate(recipe, 0, 1e-3) == 1e-4

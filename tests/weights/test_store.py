@@ -1,0 +1,126 @@
+"""Weights files describe themselves, load strictly, and never run code."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from derain import weights
+from derain.networks import NLEDN
+from derain.weights import Card, WeightsError
+from derain.weights.catalogue import CATALOGUE, check
+
+
+@pytest.fixture
+def saved(tmp_path: Path, seeded: None) -> Path:
+    weights.save(NLEDN(), Card("mine", "nledn", recipe="r", scores={"set y-matlab": "30.1"}), tmp_path / "deep/w.safetensors")
+    return tmp_path / "deep/w.safetensors"
+
+
+@given(
+    arguments=st.sampled_from(
+        [
+            {"dense": dense, "blocks": blocks, "pooling": pooling and blocks == 6, "non_local": non_local}
+            for dense in (True, False)
+            for blocks in (1, 6)
+            for pooling in (True, False)
+            for non_local in ("softmax", "dot", "none")
+        ]
+    )
+)
+def test_hyperparameters_survive_the_file(arguments: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    network = NLEDN(**arguments).eval()
+    weights.save(network, Card("mine", "nledn"), path)
+    again, card = weights.load(path)
+    assert card.hyperparameters == arguments
+    rainy = torch.rand(1, 3, 10, 12)
+    with torch.inference_mode():
+        assert torch.equal(network(rainy), again(rainy))
+
+
+def test_float16_halves_the_file_and_comes_back_as_float32(saved: Path, seeded: None) -> None:
+    network, card = weights.load(saved)
+    half = saved.with_name("half.safetensors")
+    weights.save(network, card, half, torch.float16)
+    assert half.stat().st_size < 0.52 * saved.stat().st_size
+    again, _ = weights.load(half)
+    for a, b in zip(network.parameters(), again.parameters(), strict=True):
+        assert b.dtype == torch.float32
+        assert torch.allclose(a, b, atol=1e-3)
+
+
+def test_card_survives_the_file(saved: Path) -> None:
+    card = weights.read_card(saved)
+    assert (card.name, card.recipe, card.scores) == ("mine", "r", {"set y-matlab": "30.1"})
+
+
+def test_fields_of_a_later_version_are_left_out() -> None:
+    assert Card.from_json('{"name": "a", "network": "nledn", "mood": "good"}') == Card("a", "nledn")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such weights file"):
+        weights.load(tmp_path / "none.safetensors")
+    with pytest.raises(FileNotFoundError, match="expected one of nledn, "):
+        weights.find("nlednn")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "empty", "long header"])
+def test_damaged_files(saved: Path, damage: str) -> None:
+    data = saved.read_bytes()
+    saved.write_bytes(
+        {
+            "truncated": data[: len(data) // 2],
+            "text": b"once upon a time there was a file",
+            "empty": b"",
+            "long header": struct.pack("<Q", 1 << 60) + data[8:],
+        }[damage]
+    )
+    with pytest.raises(WeightsError, match="expected a safetensors file, but it is damaged"):
+        weights.load(saved)
+
+
+def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
+    save_file({"unet.conv.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"that derain did not write .*unet.conv.weight"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": Card("a", "petrichor").to_json()})
+    with pytest.raises(WeightsError, match="holds a 'petrichor' network; this version knows nledn"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("header", ["[]", "{", '{"name": "a"}'])
+def test_broken_header(header: str, tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": header})
+    with pytest.raises(WeightsError, match="header cannot be read"):
+        weights.load(tmp_path / "w.safetensors")
+
+
+def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": Card("a", "nledn").to_json()})
+    with pytest.raises(WeightsError, match="not those of the nledn it says it holds") as caught:
+        weights.load(tmp_path / "w.safetensors")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_shipped_files_are_those_of_the_catalogue(name: str) -> None:
+    entry = CATALOGUE[name]
+    check(entry)
+    assert entry.path.stat().st_size < 2_500_000
+    card = weights.find_card(name)
+    assert card.name == name
+    assert card.recipe
+    assert card.data
+    assert card.licence == "Apache-2.0"
+    assert card.scores
