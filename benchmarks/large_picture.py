@@ -1,0 +1,95 @@
+"""A large JPEG through ``derain run``: time, peak memory, and whether tile borders show.
+
+    python benchmarks/large_picture.py examples/rocket.jpg --megapixels 24
+    python benchmarks/large_picture.py examples/rocket.jpg --megapixels 4 --seams
+
+With ``--seams`` the result is compared with that of a larger overlap: the largest and the mean difference in the columns and rows
+where tiles begin, end or fade into each other, beside those of all others. A seam would be a difference that is larger there.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from machine import describe_machine
+from numpy.typing import NDArray
+
+from derain.images import read_image, write_image
+from derain.restore import cuts, load
+
+
+def enlarge(path: Path, megapixels: float) -> NDArray[np.uint8]:
+    """The picture and its mirror images side by side, as often as needed, at an aspect of 3:2."""
+    picture = read_image(path).astype(np.uint8)
+    height = round((megapixels * 1e6 / 1.5) ** 0.5)
+    width = round(1.5 * height)
+    pad = [(0, max(0, size - have)) for size, have in zip((height, width), picture.shape, strict=False)]
+    return np.pad(picture, [*pad, (0, 0)], mode="symmetric")[:height, :width]
+
+
+def measure_run(source: Path, target: Path) -> tuple[float, float]:
+    """Seconds and peak memory in GB of ``derain run`` in a process of its own."""
+    began = time.monotonic()
+    command = [
+        sys.executable,
+        "-c",
+        "from derain.cli import main; main()",
+        "run",
+        str(source),
+        "-o",
+        str(target),
+        "--device",
+        "cpu",
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+
+
+def compare_overlaps(picture: NDArray[np.uint8]) -> str:
+    """How much results of two overlaps differ, at tile borders and elsewhere, in grey levels of 255."""
+    derainer = load("nledn", device="cpu")
+    tile, overlap = derainer.tile, derainer.overlap
+    larger = load("nledn", device="cpu", overlap=2 * overlap)
+    floats = picture.astype(np.float32) / 255
+    difference = np.abs(derainer(floats) - larger(floats)).max(axis=2) * 255
+    lines: list[str] = []
+    for axis, name in ((1, "columns"), (0, "rows")):
+        length = picture.shape[axis]
+        border = np.zeros(length, bool)
+        for cut in cuts(length, tile, overlap):
+            for edge in (cut.start, cut.stop, *cut.fade_in):
+                border[max(0, edge - 1) : edge + 1] |= 0 < edge < length
+        profile = np.moveaxis(difference, axis, 0).reshape(length, -1)
+        at, off = profile[border], profile[~border]
+        lines.append(
+            f"{name}: at tile borders largest {at.max():.2f}, mean {at.mean():.4f}; elsewhere largest {off.max():.2f}, "
+            f"mean {off.mean():.4f} (of 255; tile {tile}, overlap {overlap} against {2 * overlap})"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Makes the picture, runs it, prints what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--megapixels", type=float, default=24)
+    parser.add_argument("--seams", action="store_true")
+    arguments = parser.parse_args()
+    picture = enlarge(arguments.picture, arguments.megapixels)
+    if arguments.seams:
+        print(compare_overlaps(picture))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            write_image(Path(folder) / "large.jpg", picture)
+            seconds, gigabytes = measure_run(Path(folder) / "large.jpg", Path(folder) / "clean.jpg")
+        print(f"{picture.shape[1]}x{picture.shape[0]}: {seconds:.0f} s, peak memory {gigabytes:.2f} GB")
+    print(f"Measured on {describe_machine()}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Scores models on paired folders and prints the table of docs/results.md.
+
+python benchmarks/quality.py nledn nledn-rain100l PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10
+"""
+
+import argparse
+from pathlib import Path
+
+from machine import describe_machine
+
+from derain.data import find_pairs
+from derain.evaluate import evaluate, to_markdown
+from derain.restore import load
+
+
+def main() -> None:
+    """Evaluates every model on every dataset."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inputs", nargs="+", help="weights by name or file, and folders of pairs")
+    parser.add_argument("--tile", type=int)
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    folders = [Path(name) for name in arguments.inputs if Path(name).is_dir()]
+    models = [name for name in arguments.inputs if not Path(name).is_dir()]
+    evaluations = [
+        evaluate(load(model, device=arguments.device, tile=arguments.tile), find_pairs(folder))
+        for folder in folders
+        for model in models
+    ]
+    print(to_markdown(evaluations))
+    print(f"\nMeasured on {describe_machine()}.")
+
+
+if __name__ == "__main__":
+    main()
