@@ -45,9 +45,9 @@ def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
     return [(count, length), (1, rest)] if rest else [(count, length)]
 
 
-def pooling_kernel(x: Tensor) -> tuple[int, int]:
+def pooling_kernel(height: int, width: int) -> tuple[int, int]:
     """2x2, but a side of one pixel is left alone (the released code fails there)."""
-    return min(2, x.shape[-2]), min(2, x.shape[-1])
+    return min(2, height), min(2, width)
 
 
 class NonLocal(nn.Module):
@@ -90,18 +90,20 @@ class NonLocal(nn.Module):
     def _gather(self, block: Tensor, rows: int, columns: int) -> Tensor:
         """Attention inside each of ``rows x columns`` equal regions of a block: (N, 3E, H, W) -> (N, E, H, W)."""
         n, _, height, width = block.shape
-        regions = block.unflatten(3, (columns, -1)).unflatten(2, (rows, -1))  # (N, 3E, rows, h, columns, w)
-        regions = regions.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)  # (N rows columns, 3E, h, w)
-        theta, phi_g = regions.split([EMBEDDING, 2 * EMBEDDING], dim=1)
-        phi_g = F.max_pool2d(phi_g, pooling_kernel(phi_g))
-        query = theta.flatten(2).transpose(1, 2).unsqueeze(1)  # (B, 1, h w, E)
-        key, value = phi_g.flatten(2).transpose(1, 2).unsqueeze(1).chunk(2, dim=3)  # (B, 1, keys, E) each
+        regions = block.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))  # (N, rows, h, columns, w, 3E)
+        regions = regions.transpose(2, 3).flatten(0, 2)  # (B, h, w, 3E), B = N rows columns
+        theta, phi_g = regions.split([EMBEDDING, 2 * EMBEDDING], dim=3)
+        pooled = F.max_pool2d(phi_g.permute(0, 3, 1, 2), pooling_kernel(phi_g.shape[1], phi_g.shape[2]))
+        # Fused attention wants the embedding last and dense in memory; it would fall back to holding the affinities without.
+        pooled = pooled.permute(0, 2, 3, 1).contiguous().flatten(1, 2).unsqueeze(1)  # (B, 1, keys, 2E)
+        query = theta.flatten(1, 2).unsqueeze(1)  # (B, 1, h w, E)
+        key, value = pooled.chunk(2, dim=3)
         if self.affinity == "softmax":
             y = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         else:  # (q k') v = q (k' v): linear in the number of pixels
             y = query @ (key.transpose(2, 3) @ value) / key.shape[2]
-        y = y.view(n, rows, columns, height // rows, width // columns, EMBEDDING)
-        return y.permute(0, 5, 1, 3, 2, 4).reshape(n, EMBEDDING, height, width)
+        y = y.reshape(n, rows, columns, height // rows, width // columns, EMBEDDING)
+        return y.transpose(2, 3).reshape(n, height, width, EMBEDDING).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -129,7 +131,7 @@ class Block(nn.Module):
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
     """2x2 max-pooling and the indices it took; an odd last row or column is dropped."""
-    return F.max_pool2d(x, pooling_kernel(x), return_indices=True)
+    return F.max_pool2d(x, pooling_kernel(x.shape[2], x.shape[3]), return_indices=True)
 
 
 def unpool(x: Tensor, indices: Tensor, size: torch.Size) -> Tensor:

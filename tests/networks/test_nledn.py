@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from derain.networks import NLEDN
 from derain.networks.nledn import region_runs
@@ -137,6 +138,14 @@ def test_dot_product_form_divides_by_the_number_of_keys(seeded: None) -> None:
     y = (affinity @ values.transpose(1, 2)).transpose(1, 2).reshape(1, 32, 6, 8)
     expected = x + block.get_submodule("project")(y)
     assert torch.allclose(block(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_never_holds_the_affinities_of_a_region(memory_format: torch.memory_format, seeded: None) -> None:
+    network = NLEDN().to(memory_format=memory_format)
+    rainy = torch.rand(1, 3, 33, 40).contiguous(memory_format=memory_format)
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where the fused kernel cannot be used
+        network.loss(rainy, rainy)["mae"].backward()
 
 
 def test_a_fresh_non_local_block_does_nothing(seeded: None) -> None:
