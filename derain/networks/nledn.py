@@ -91,10 +91,10 @@ class NonLocal(nn.Module):
         """Attention inside each of ``rows x columns`` equal regions of a block: (N, 3E, H, W) -> (N, E, H, W)."""
         n, _, height, width = block.shape
         regions = block.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))  # (N, rows, h, columns, w, 3E)
-        regions = regions.transpose(2, 3).flatten(0, 2)  # (B, h, w, 3E), B = N rows columns
+        # Fused attention wants the embedding last and dense in memory; without, it falls back to holding the affinities.
+        regions = regions.transpose(2, 3).flatten(0, 2).contiguous()  # (B, h, w, 3E), B = N rows columns
         theta, phi_g = regions.split([EMBEDDING, 2 * EMBEDDING], dim=3)
         pooled = F.max_pool2d(phi_g.permute(0, 3, 1, 2), pooling_kernel(phi_g.shape[1], phi_g.shape[2]))
-        # Fused attention wants the embedding last and dense in memory; it would fall back to holding the affinities without.
         pooled = pooled.permute(0, 2, 3, 1).contiguous().flatten(1, 2).unsqueeze(1)  # (B, 1, keys, 2E)
         query = theta.flatten(1, 2).unsqueeze(1)  # (B, 1, h w, E)
         key, value = pooled.chunk(2, dim=3)
