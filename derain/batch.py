@@ -1,6 +1,7 @@
 """Many files: what becomes of which, resume, errors that do not stop the rest."""
 
 import glob
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from derain.images import (
+    SUFFIXES,
     Format,
-    ImageError,
     Picture,
     encode,
     find_images,
@@ -31,10 +32,11 @@ COMPARE_MARK = "_compare"
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to do. Either path may be `STREAM`."""
+    """One picture to do. Either path may be `STREAM`; ``format`` is set where the user named the result himself."""
 
     source: Path
     target: Path
+    format: Format | None = None
 
 
 @dataclass(frozen=True)
@@ -76,26 +78,31 @@ def plan(inputs: Sequence[str], output: str | None, options: Options) -> tuple[l
         ValueError: If the output cannot be meant: one file for several pictures.
     """
     sources, failures = _find_sources(inputs)
-    if output is not None and output != "-" and Path(output).suffix and not Path(output).is_dir():
+    sources = [(source, root) for source, root in sources if not _is_result(source, root, output, sources)]
+    if output is not None and _names_a_file(output):
         if len(sources) > 1 or any(Path(name).is_dir() for name in inputs):
             raise ValueError(f"-o {output}: one file for {len(sources)} pictures; expected a folder")
-        return [Job(source, Path(output)) for source, _ in sources], failures
-    if output == "-" and len(sources) > 1:
-        raise ValueError(f"-o -: one stream for {len(sources)} pictures; expected a folder")
+        return [Job(source, Path(output), format_of(output)) for source, _ in sources], failures
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
-    originals = {source for source, _ in sources}
     for source, root in sources:
-        if _is_our_result(source, originals):
-            continue
         target = _target(source, root, output, options)
-        if target != STREAM and target in taken:
-            reason = f"would become {target}, as {taken[target]} does; give them folders of their own"
+        if target == STREAM and len(sources) > 1:
+            raise ValueError(f"-o -: one stream for {len(sources)} pictures; expected a folder")
+        names = [target, compare_path(target)] if options.compare else [target]
+        rival = next((taken[name] for name in names if name in taken), None)
+        if rival is not None:
+            reason = f"would become {target}, which {rival} needs; give them folders of their own"
             failures.append(Result(source, target, "failed", reason))
             continue
-        taken[target] = source
+        taken |= dict.fromkeys(names, source)
         jobs.append(Job(source, target))
     return jobs, failures
+
+
+def _names_a_file(output: str) -> bool:
+    """``clean.jpg`` is a file; ``dry.2024``, ``dry/`` and an existing folder are folders."""
+    return Path(output).suffix.lower() in SUFFIXES and not output.endswith(("/", os.sep)) and not Path(output).is_dir()
 
 
 def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]], list[Result]]:
@@ -127,11 +134,17 @@ def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]]
     return list(sources.items()), failures
 
 
-def _is_our_result(source: Path, originals: set[Path]) -> bool:
-    """True of ``photo_derained.jpg`` where ``photo.jpg`` is given too: a second ``derain *.jpg`` does not derain its results."""
+def _is_result(source: Path, root: Path | None, output: str | None, sources: Sequence[tuple[Path, Path | None]]) -> bool:
+    """True of what an earlier run made, so that the same command twice does not derain its own results.
+
+    That is ``photo_derained.jpg`` where ``photo.jpg`` is given too, and what lies in an output folder inside the input folder.
+    """
+    if root is not None and output not in (None, "-") and Path(str(output)).resolve() != root.resolve():
+        return source.resolve().is_relative_to(Path(str(output)).resolve())
     for mark in (MARK + COMPARE_MARK, MARK):
         if source.stem.endswith(mark):
-            return any(source.with_name(source.stem.removesuffix(mark) + other.suffix) in originals for other in originals)
+            original = source.stem.removesuffix(mark)
+            return any(other.parent == source.parent and other.stem == original for other, _ in sources)
     return False
 
 
@@ -142,7 +155,8 @@ def _target(source: Path, root: Path | None, output: str | None, options: Option
     if options.format and name.suffix.lower() not in suffixes_of(options.format):
         name = name.with_suffix(next(iter(suffixes_of(options.format))))
     if root is not None:
-        top = Path(output) if output else root.resolve().with_name(root.resolve().name + MARK)
+        here = Path(os.path.abspath(root))  # noqa: PTH100 (a link's neighbour, not its target's)
+        top = Path(output) if output else here.with_name(here.name + MARK)
         return top / name.relative_to(root)
     if output:
         return Path(output) / name.name
@@ -171,19 +185,18 @@ def run(
             continue
         try:
             notes = _derain_file(job, derainer, options, on_start(job))
-        except (OSError, ValueError, MemoryError, RuntimeError) as error:
-            yield Result(job.source, job.target, "failed", _reason(error), time.monotonic() - began)
+        except Exception as error:  # whatever a file does, the others get done
+            yield Result(job.source, job.target, "failed", reason(error), time.monotonic() - began)
         else:
             yield Result(job.source, job.target, "done", "; ".join(notes), time.monotonic() - began)
 
 
 def _existing(job: Job, options: Options) -> Path | None:
-    """What a job would overwrite. A result whose before/after picture is still missing is done again, not left."""
-    outputs = [job.target] if job.target != STREAM else []
-    if options.compare and outputs:
-        outputs.append(compare_path(job.target))
-    there = [path for path in outputs if path.exists()]
-    return there[0] if there and (len(there) == len(outputs) or there[0].resolve() == job.source.resolve()) else None
+    """What a job would overwrite."""
+    if job.target == STREAM:
+        return None
+    outputs = [job.target, compare_path(job.target)] if options.compare else [job.target]
+    return next((path for path in outputs if path.exists()), None)
 
 
 def compare_path(target: Path) -> Path:
@@ -208,15 +221,15 @@ def _derain_file(job: Job, derainer: Derainer, options: Options, on_tile: Progre
         sys.stdout.buffer.flush()
         return picture.notes
     job.target.parent.mkdir(parents=True, exist_ok=True)
+    write_file(job.target, data)
     if options.compare:
         write_file(compare_path(job.target), encode(side_by_side(picture, result), format))
-    write_file(job.target, data)
     return picture.notes
 
 
 def _format(job: Job, picture: Picture, options: Options) -> Format:
-    if options.format:
-        return options.format
+    if job.format or options.format:
+        return options.format or job.format or picture.metadata.format
     if job.target == STREAM:
         return picture.metadata.format
     if job.source == STREAM or job.target.suffix.lower() != job.source.suffix.lower():
@@ -225,12 +238,13 @@ def _format(job: Job, picture: Picture, options: Options) -> Format:
     return picture.metadata.format
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """An exception in one line for the user."""
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{place}"
-    if isinstance(error, MemoryError | RuntimeError) and not isinstance(error, NotImplementedError):
-        text = " ".join(str(error).split())[:200]
-        hint = "; a smaller --tile needs less memory" if "memory" in text.lower() or isinstance(error, MemoryError) else ""
-        return (text or type(error).__name__) + hint
-    return str(error) if isinstance(error, ImageError | ValueError) else f"{type(error).__name__}: {error}"
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text.lower()):
+        return f"{text[:200] or 'out of memory'}; a smaller --tile needs less memory"
+    expected = isinstance(error, ValueError | FloatingPointError)
+    return text if expected and text else f"{type(error).__name__}: {text[:200]}"

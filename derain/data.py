@@ -61,6 +61,10 @@ def clean_pictures(folder: Path) -> list[Path]:
     return found
 
 
+class NoPairsError(ValueError):
+    """A folder is no paired dataset at all, rather than a broken one."""
+
+
 def find_pairs(folder: Path) -> PairedFolder:
     """Reads a paired dataset by looking at it.
 
@@ -70,49 +74,59 @@ def find_pairs(folder: Path) -> PairedFolder:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If no layout fits, or a rainy picture has no twin; says which.
+        NoPairsError: If no layout fits.
+        ValueError: If a rainy picture has no twin, or two; says which.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one with rainy and clean pictures")
     children = {child.name.lower(): child for child in folder.iterdir() if child.is_dir()}
-    rainy_name = next((name for name in RAINY_FOLDERS if name in children), None)
-    clean_name = next((name for name in CLEAN_FOLDERS if name in children), None)
-    if rainy_name and clean_name:
-        rainy_files, clean_files = clean_pictures(children[rainy_name]), clean_pictures(children[clean_name])
-        layout = f"{rainy_name}/{clean_name}"
+    rainy_root = next((children[name] for name in RAINY_FOLDERS if name in children), None)
+    clean_root = next((children[name] for name in CLEAN_FOLDERS if name in children), None)
+    if rainy_root and clean_root:
+        rainy_files, clean_files = clean_pictures(rainy_root), clean_pictures(clean_root)
+        layout = f"{rainy_root.name}/{clean_root.name}"
     else:
+        rainy_root = clean_root = folder
         files = find_images(folder)[0]
-        clean_files = [path for path in files if re.match(r"(?i)(no-?rain|clean)", path.stem)]
-        rainy_files = [path for path in files if re.match(r"(?i)rain", path.stem)]
+        clean_files = [path for path in files if re.match(r"(?i)no-?rain\W", path.name)]
+        rainy_files = [path for path in files if re.match(r"(?i)rain\W", path.name)]
         layout = "rain-N beside norain-N"
     if not rainy_files or not clean_files:
-        raise ValueError(
+        raise NoPairsError(
             f"{folder}: found no rainy and clean pictures; expected subfolders such as rainy/ and clean/, input/ and target/, "
             f"or rain-1.png beside norain-1.png"
         )
-    return PairedFolder(folder.name, layout, tuple(_match(rainy_files, clean_files)))
+    pairs = _match(
+        {path: path.relative_to(rainy_root) for path in rainy_files}, {p: p.relative_to(clean_root) for p in clean_files}
+    )
+    return PairedFolder(folder.resolve().name, layout, tuple(pairs))
 
 
-def _match(rainy_files: Sequence[Path], clean_files: Sequence[Path]) -> list[Pair]:
+def _match(rainy_files: dict[Path, Path], clean_files: dict[Path, Path]) -> list[Pair]:
+    """Pairs by what names have in common, given each file's path inside its half of the dataset."""
     twins: dict[str, Path] = {}
-    for path in clean_files:
-        other = twins.setdefault(_twin_key(path.stem), path)
+    for path, inside in clean_files.items():
+        other = twins.setdefault(_twin_key(inside), path)
         if other is not path:
-            raise ValueError(f"{path} and {other}: two clean pictures of one name; keep one of them")
+            raise ValueError(f"{path} and {other}: two clean pictures of one name; expected one")
     pairs: list[Pair] = []
-    for path in rainy_files:
-        key = _twin_key(path.stem)
+    for path, inside in rainy_files.items():
+        key = _twin_key(inside)
         twin = twins.get(key) or twins.get(re.sub(r"(_\d+|x\d+)$", "", key))
         if twin is None:
-            raise ValueError(f"{path}: no clean twin of this name in {clean_files[0].parent}; add it or take this one away")
-        pairs.append(Pair(path.stem, path, twin))
+            raise ValueError(f"{path}: no clean twin of this name; add one, or take this one away")
+        pairs.append(Pair(inside.with_suffix("").as_posix(), path, twin))
     return pairs
 
 
-def _twin_key(stem: str) -> str:
+_TWIN_WORD = r"(no-?rain|rainy?|clean|input|target|gt)"
+
+
+def _twin_key(inside: Path) -> str:
     """What a rainy name and its clean twin's have in common: ``rain-007`` and ``norain-007`` give ``7``."""
-    key = re.sub(r"^(no-?rain|rainy?|clean|input|target|gt)[-_ ]?", "", stem.lower())
-    return re.sub(r"[-_ ]?(no-?rain|rainy?|clean|input|target|gt)$", "", key).lstrip("0") or "0"
+    key = re.sub(rf"^{_TWIN_WORD}([-_ ]|(?=\d)|$)", "", inside.stem.lower())
+    key = re.sub(rf"[-_ ]{_TWIN_WORD}$", "", key).lstrip("0") or "0"
+    return (inside.parent / key).as_posix().lower()
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
@@ -243,7 +257,7 @@ class _CropPlan:
 
     def cut(self, picture: Tensor, generator: torch.Generator) -> Tensor:
         """A random crop, or the whole with its long side at most `LONG_SIDE`, flipped and turned: (C, H, W) -> (C, h, w)."""
-        picture = _shrink(picture, LONG_SIDE) if self.crop is None else _random_crop(picture, self.crop, generator)
+        picture = shrink(picture, LONG_SIDE) if self.crop is None else _random_crop(picture, self.crop, generator)
         choice = int(torch.randint(8, (), generator=generator))
         if choice & 1:
             picture = picture.flip(2)
@@ -263,7 +277,8 @@ def _random_crop(picture: Tensor, size: int, generator: torch.Generator) -> Tens
     return picture[:, top : top + size, left : left + size]
 
 
-def _shrink(picture: Tensor, long_side: int) -> Tensor:
+def shrink(picture: Tensor, long_side: int) -> Tensor:
+    """(C, H, W) with no side longer than this."""
     longest = max(picture.shape[1:])
     return picture if longest <= long_side else _resize(picture, long_side / longest)
 

@@ -1,14 +1,9 @@
 """How a network is executed: device, number format, memory layout."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from derain.networks import Network
-
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 class TorchEngine:
@@ -30,16 +25,19 @@ class TorchEngine:
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def __call__(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise."""
+        """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise.
+
+        Raises:
+            FloatingPointError: If what comes out is no number even in float32.
+        """
         on_device = rainy.to(self.device).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            if self.dtype == torch.float32:
-                return self.network(on_device).cpu()
-            with torch.autocast(self.device.type, self.dtype):
-                clean = self.network(on_device).float()
-            if not bool(torch.isfinite(clean).all()):
-                clean = self.network(on_device)
-            return clean.cpu()
+            for dtype in dict.fromkeys((self.dtype, torch.float32)):
+                with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+                    clean = self.network(on_device).float()
+                if bool(torch.isfinite(clean).all()):
+                    return clean.cpu()
+        raise FloatingPointError("the network gave values that are no numbers; its weights are damaged, or were never trained")
 
 
 def choose_device(name: str) -> torch.device:
@@ -51,8 +49,9 @@ def choose_device(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
-    kind = name.split(":")[0]
-    if not available.get(kind, False):
+    kind, _, number = name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not available.get(kind, False) or (number and not (number.isdecimal() and int(number) < count)):
         there = ", ".join(kind for kind, is_there in available.items() if is_there)
         raise ValueError(f"--device {name}: not available here; expected auto or one of: {there}")
     return torch.device(name)

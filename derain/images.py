@@ -39,7 +39,6 @@ READABLE = "JPEG, PNG, WebP, TIFF or BMP"
 QUALITY = 95
 """Of JPEG and WebP, where the input gives none to keep."""
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
 # EXIF tags that say how a TIFF file stores its pixels, or how they were turned; not for the next file.
 _STRUCTURAL_TAGS = frozenset(
@@ -105,18 +104,24 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
-    return read(path).pixels
+    try:
+        return read(path).pixels
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error.__cause__
 
 
 def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
     """Writes (H, W, 3) RGB or (H, W) grey pixels, uint8 or uint16, in the format its name asks for, whole or not at all.
 
     Raises:
-        ImageError: If the name asks for no format known here.
+        ImageError: If the name asks for no format known here, or these are no such pixels.
         OSError: If it cannot be written.
     """
-    grey = pixels.ndim == 2
-    picture = Picture(np.repeat(pixels[..., None], 3, axis=2) if grey else pixels, grey=grey)
+    grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
+    if pixels.dtype.name not in ("uint8", "uint16") or not (grey or pixels.shape[2:] == (3,)):
+        found = f"{pixels.dtype.name} of shape {pixels.shape}"
+        raise ImageError(f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16; floats: scale and round")
+    picture = Picture(np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels, grey=grey)
     write_file(path, encode(picture, format_of(path)))
 
 
@@ -164,6 +169,9 @@ def read(source: str | os.PathLike[str] | bytes) -> Picture:
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of large pictures; both are dealt with here
         image = _open(data)
         try:
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # MPO: a phone's JPEG with a preview or depth map behind it
+                raise ImageError(f"holds {frames} frames or pages; expected one: split it first")
             image.load()
             return _decode(image, data)
         except ImageError:
@@ -185,9 +193,6 @@ def _open(data: bytes) -> Image.Image:
         raise ImageError(f"a damaged picture ({' '.join(str(error).split()) or type(error).__name__})") from error
     if image.format not in (*get_args(Format), "MPO"):
         raise ImageError(f"a {image.format} picture; expected {READABLE}")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # MPO: a phone's JPEG with a preview or depth map behind it
-        raise ImageError(f"holds {frames} frames or pages; expected one: split it first")
     return image
 
 
@@ -310,8 +315,9 @@ def _xmp(image: Image.Image) -> bytes:
 
 def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     encoding: dict[str, Any] = {}
-    if "dpi" in image.info:
-        encoding["dpi"] = image.info["dpi"]
+    dpi = tuple(float(value) for value in image.info.get("dpi", ()) if value)
+    if len(dpi) == 2 and all(0 < value < 1e6 for value in dpi):
+        encoding["dpi"] = dpi
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
         encoding["qtables"] = image.quantization
         if image.mode == "RGB":
@@ -321,8 +327,19 @@ def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     elif image.format == "TIFF":
         encoding["compression"] = image.info.get("compression", "raw")
     elif image.format == "WEBP":
-        encoding["lossless"] = b"VP8L" in data[:4096]
+        encoding["lossless"] = _is_lossless_webp(data)
     return encoding
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """Looks for a VP8L chunk behind the RIFF header, skipping profile and other chunks."""
+    place = 12
+    while place + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, place)
+        if kind in (b"VP8L", b"VP8 "):
+            return kind == b"VP8L"
+        place += 8 + length + length % 2
+    return False
 
 
 def _turn(array: Any, orientation: int) -> Any:
@@ -355,7 +372,7 @@ def encode(picture: Picture, format: Format) -> bytes:
         if picture.pixels.dtype == np.uint16 and format in ("PNG", "TIFF"):
             return _encode_deep(picture, format)
         return _encode_shallow(picture, format)
-    except (OSError, ValueError, cv2.error) as error:
+    except Exception as error:  # encoders given odd metadata raise whatever they stumble over
         raise ImageError(f"cannot be written as {format} ({' '.join(str(error).split())})") from error
 
 
@@ -380,9 +397,20 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
     if format == "TIFF":
         compression = options.get("compression")
         options["compression"] = compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
+    data = _save(image, format, options)
+    return _add_tiff_tags(data, metadata) if format == "TIFF" else data
+
+
+def _save(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:
     out = io.BytesIO()
-    image.save(out, format, **options)
-    return _add_tiff_tags(out.getvalue(), metadata) if format == "TIFF" else out.getvalue()
+    try:
+        image.save(out, format, **options)
+    except OSError:
+        if not options.get("progressive"):
+            raise
+        # Pillow's buffer is too small for some progressive JPEGs of high quality.
+        return _save(image, format, options | {"progressive": False})
+    return out.getvalue()
 
 
 def _xmp_options(xmp: bytes, format: Format) -> dict[str, Any]:
@@ -420,7 +448,7 @@ def _channels(picture: Picture) -> Pixels:
     """Pixels as they are stored: (H, W), (H, W, 2), (H, W, 3) or (H, W, 4)."""
     pixels: Any = picture.pixels
     if picture.grey:
-        pixels = np.rint(pixels @ _LUMA).astype(pixels.dtype)
+        pixels = np.rint(pixels.mean(axis=2)).astype(pixels.dtype)
     if picture.alpha is None:
         return pixels
     return np.dstack([pixels, picture.alpha])
@@ -443,10 +471,13 @@ def _encode_deep(picture: Picture, format: Format) -> bytes:
 
 
 def _add_png_chunks(data: bytes, metadata: Metadata) -> bytes:
-    """Profile, EXIF and XMP chunks, put right after the header (PNG 1.2, section 3.2; eXIf extension)."""
+    """Profile, resolution, EXIF and XMP chunks, put right after the header (PNG 1.2, section 3.2; eXIf extension)."""
     chunks: list[tuple[bytes, bytes]] = []
     if metadata.icc:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
+    if "dpi" in metadata.encoding:
+        per_metre = (round(value / 0.0254) for value in metadata.encoding["dpi"])
+        chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
     if metadata.exif:
         chunks.append((b"eXIf", metadata.exif))
     if metadata.xmp:
@@ -490,7 +521,11 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         OSError: If it cannot be written; nothing is left behind.
     """
     path = Path(path)
-    handle, draft = tempfile.mkstemp(prefix=".derain-", suffix=".part", dir=path.parent)
+    try:
+        handle, draft = tempfile.mkstemp(prefix=".derain-", suffix=".part", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -514,7 +549,7 @@ def side_by_side(before: Picture, after: Picture) -> Picture:
     shape[axis] = max(2, round(0.01 * max(shape[:2])))
     line = np.full(shape, np.iinfo(before.pixels.dtype).max, before.pixels.dtype)
     pixels = np.concatenate([before.pixels, line, after.pixels], axis=axis)
-    return Picture(pixels, metadata=replace(before.metadata, exif=b"", xmp=b""))
+    return Picture(pixels, grey=before.grey, metadata=replace(before.metadata, exif=b"", xmp=b""))
 
 
 def suffixes_of(format: Format) -> Iterable[str]:

@@ -131,7 +131,7 @@ PRESETS: dict[str, RainPreset] = {
         RainPreset("rain100l", "Rain100L: one layer of soft streaks (JORDER, CVPR 2017)", (_SOFT,)),
         RainPreset(
             "rain100h",
-            "Rain100H: dense hard-edged segments, often crossing, over a soft layer (JORDER, CVPR 2017)",
+            "Rain100H: dense segments, mostly hard-edged, often crossing, over a soft layer (JORDER, CVPR 2017)",
             (_SOFT, _DENSE, replace(_DENSE, probability=0.6)),
         ),
     )
@@ -296,7 +296,7 @@ def _draw(lines: _Lines, size: tuple[int, int], reduce: Literal["sum", "amax"], 
         light = light * (1 - lines.flicker * 0.5 * (1 + torch.sin(math.pi * column(lines.wave) * place + column(lines.phase))))
         light = light * column(lines.brightness)
         inside = (row >= 0) & (row < height) & (pixel >= 0) & (pixel < width)
-        target = torch.where(inside, row * (width + 1) + pixel, float((height + 1) * (width + 1) - 1)).long()
+        target = torch.where(inside, row.long() * (width + 1) + pixel.long(), canvas.numel() - 1)
         canvas.scatter_reduce_(0, target.flatten(), light.flatten(), reduce)
     return canvas.view(height + 1, width + 1)[:height, :width]
 

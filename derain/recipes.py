@@ -11,6 +11,7 @@ from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
 Schedule = Literal["cosine", "plateau"]
+Optimiser = Literal["adam", "adamw"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,11 @@ class Recipe:
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
             each epoch whose mean loss did not fall, down to min_lr.
+        optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
         validate_every: Steps between validations, each of which may give a new best.
-        validation_crop: Side of the centre crop of each validation picture; None for the whole.
+        validation_crop: Side of the centre crop of each validation picture; None for the whole, its long side at most 512.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Recipe:
     steps: int = 100_000
     lr: float = 5e-4
     min_lr: float = 1e-6
+    optimiser: Optimiser = "adamw"
     schedule: Schedule = "cosine"
     warmup: int = 200
     betas: tuple[float, float] = (0.9, 0.999)
@@ -64,12 +67,20 @@ class Recipe:
         unknown = [name for name in self.rain if name not in PRESETS]
         if unknown or not self.rain:
             raise ValueError(f"rain={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
-        for name, choices in (("schedule", get_args(Schedule)), ("augment", get_args(Augment))):
+        choices_of = {"schedule": get_args(Schedule), "augment": get_args(Augment), "optimiser": get_args(Optimiser)}
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}")
         for name in ("batch", "steps", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a whole number of at least 1")
+        for name in ("warmup", "seed", "clip", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={','.join(map(str, self.betas))}: expected two numbers, each at least 0 and under 1")
+        if self.validation_crop is not None and self.validation_crop < 16:
+            raise ValueError(f"validation_crop={self.validation_crop}: expected at least 16 pixels, or none")
         if self.crop is None and self.batch != 1:
             raise ValueError(f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give crop=128")
         if self.crop is not None and self.crop < 16:
@@ -92,6 +103,7 @@ def _nledn_paper(name: str, rain: str) -> Recipe:
         steps=200_000,
         lr=5e-4,
         min_lr=1e-4,
+        optimiser="adam",
         schedule="plateau",
         warmup=0,
         betas=(0.9, 0.999),

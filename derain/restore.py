@@ -16,6 +16,9 @@ from derain.networks import Network
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
+FLOAT_SLACK = 1e-3
+"""How far floats may lie outside [0, 1] and be taken for rounding."""
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -172,8 +175,8 @@ def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(f"an image of shape {image.shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not empty")
     if image.dtype.kind != "f" and image.dtype.name not in ("uint8", "uint16"):
         raise ValueError(f"an image of {image.dtype}: expected uint8, uint16, or floats in [0, 1]")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise ValueError("an image with NaN or infinity in it: expected floats in [0, 1]")
+    if image.dtype.kind == "f" and not (image.min() >= -FLOAT_SLACK and image.max() <= 1 + FLOAT_SLACK):  # false of NaN too
+        raise ValueError(f"an image of floats from {image.min():.3g} to {image.max():.3g}: expected them in [0, 1]")
     return image[..., :3] if channels >= 3 else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
 
 

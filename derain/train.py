@@ -18,7 +18,20 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from derain import metrics, rain, weights
-from derain.data import Batch, BatchSource, PairedBatches, RainyBatches, clean_pictures, find_pairs, generator_for, to_tensor
+from derain.data import (
+    LONG_SIDE,
+    Batch,
+    BatchSource,
+    NoPairsError,
+    Pair,
+    PairedBatches,
+    RainyBatches,
+    clean_pictures,
+    find_pairs,
+    generator_for,
+    shrink,
+    to_tensor,
+)
 from derain.images import read_image
 from derain.networks import NETWORKS, Network
 from derain.recipes import Recipe
@@ -95,8 +108,9 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[s
         ValueError: If the checkpoint is of another recipe.
     """
     checkpoint = run.out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise FileExistsError(f"{checkpoint}: a run of this name is there; give --resume to go on with it, or another --out")
+    there = next((run.out / name for name in (CHECKPOINT, BEST, LOG) if (run.out / name).exists()), None)
+    if there and not resume:
+        raise FileExistsError(f"{there}: a run of this name is there; give --resume to go on with it, or another -o")
     if resume and not checkpoint.exists():
         raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
     run.out.mkdir(parents=True, exist_ok=True)
@@ -105,6 +119,7 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[s
     state = _begin(recipe, run.device)
     if resume:
         _restore(state, recipe, checkpoint, run.device)
+        _cut_log(run.out / LOG, state.step)
     module = TrainingStep(state.network).train()
     began = time.monotonic() - state.seconds
     with (run.out / LOG).open("a") as log:
@@ -132,11 +147,18 @@ def open_batches(recipe: Recipe, folder: Path) -> BatchSource:
         "augment": recipe.augment,
         "seed": recipe.seed,
     }
+    pairs = _pairs_of(folder)
+    if pairs is not None:
+        return PairedBatches(pairs, **options)
+    return RainyBatches(clean_pictures(folder), [rain.PRESETS[name] for name in recipe.rain], **options)
+
+
+def _pairs_of(folder: Path) -> tuple[Pair, ...] | None:
+    """The pairs of a folder; None if it is no paired dataset. A broken one raises."""
     try:
-        return PairedBatches(find_pairs(folder).pairs, **options)
-    except ValueError:
-        pictures = clean_pictures(folder)
-    return RainyBatches(pictures, [rain.PRESETS[name] for name in recipe.rain], **options)
+        return find_pairs(folder).pairs
+    except NoPairsError:
+        return None
 
 
 class ValidationSet:
@@ -144,11 +166,12 @@ class ValidationSet:
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self._pairs: list[tuple[str, Tensor, Tensor]] = []
-        try:
-            for pair in find_pairs(folder).pairs:
+        pairs = _pairs_of(folder)
+        if pairs is not None:
+            for pair in pairs:
                 rainy, clean = (self._crop(to_tensor(read_image(path)), recipe) for path in (pair.rainy, pair.clean))
                 self._pairs.append((folder.name, rainy, clean))
-        except ValueError:
+        else:
             for name in recipe.rain:
                 for k, path in enumerate(clean_pictures(folder)):
                     clean = self._crop(to_tensor(read_image(path)), recipe)
@@ -158,7 +181,7 @@ class ValidationSet:
     @staticmethod
     def _crop(picture: Tensor, recipe: Recipe) -> Tensor:
         if recipe.validation_crop is None:
-            return picture
+            return shrink(picture, LONG_SIDE)
         top, left = (max(0, (side - recipe.validation_crop) // 2) for side in picture.shape[1:])
         return picture[:, top : top + recipe.validation_crop, left : left + recipe.validation_crop]
 
@@ -178,12 +201,16 @@ class ValidationSet:
 def _begin(recipe: Recipe, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
     if recipe.init:
-        network, _ = weights.find(recipe.init)
+        network, card = weights.find(recipe.init)
+        if card.network != recipe.network or dict(card.hyperparameters) != dict(network.hyperparameters) | dict(
+            recipe.hyperparameters
+        ):
+            raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
     else:
         network = NETWORKS[recipe.network](**recipe.hyperparameters)
     network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
-    optimiser = torch.optim.AdamW if recipe.schedule == "cosine" else torch.optim.Adam
+    optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
     return State(
         network, averaged, optimiser(network.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
     )
@@ -267,14 +294,17 @@ def _card(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> w
 
 
 def _commit() -> str:
-    """The commit this code is of, if it runs from a checkout."""
+    """The commit this code is of, if it runs from a checkout; an environment inside some other checkout is none."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        git("ls-files", "--error-unmatch", here.name)
+        return git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return found.stdout.strip()
 
 
 def _checkpoint(state: State, recipe: Recipe, path: Path) -> None:
@@ -286,8 +316,12 @@ def _checkpoint(state: State, recipe: Recipe, path: Path) -> None:
         "optimiser": state.optimiser.state_dict(),
         "numbers": {name: getattr(state, name) for name in _NUMBERS},
     }
-    torch.save(content, draft)
-    os.replace(draft, path)
+    try:
+        torch.save(content, draft)
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps", "last_epoch_loss")
@@ -299,13 +333,19 @@ def _restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> 
     changed = [key for key in mine if mine[key] != theirs.get(key) and key not in ("steps", "validate_every")]
     if changed:
         was = ", ".join(f"{key}={theirs.get(key)}" for key in changed)
-        raise ValueError(f"{path}: was begun with {was}; give the same, or another --out (steps may change)")
+        raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")
     state.network.load_state_dict(content["network"])
     if state.averaged:
         state.averaged.load_state_dict(content["averaged"])
     state.optimiser.load_state_dict(content["optimiser"])
     for name in _NUMBERS:
         setattr(state, name, content["numbers"][name])
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Takes away the lines of steps that are done again."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
 
 
 def _prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:

@@ -117,7 +117,8 @@ def test_output_is_clamped(seed: int) -> None:
         (np.zeros((0, 4, 3), np.uint8), "not empty"),
         (np.zeros((2, 4, 4, 3), np.uint8), "shape"),
         (np.zeros((4, 4, 3), np.int32), "int32: expected uint8"),
-        (np.full((4, 4, 3), np.nan, np.float32), "NaN"),
+        (np.full((4, 4, 3), np.nan, np.float32), "floats from nan to nan: expected"),
+        (np.full((4, 4, 3), 200, np.float32), "floats from 200 to 200: expected them in"),
     ],
 )
 def test_what_is_no_image_is_refused(image: NDArray[Any], message: str) -> None:

@@ -1,10 +1,9 @@
 """The command line: a closed set of verbs, one file each, each importing its work when it is called.
 
 ``derain photo.jpg`` is ``derain run photo.jpg``. Results go to stdout, everything else to stderr. Exit status: 0 all done,
-1 something could not be done, 2 wrong usage.
+1 something could not be done, 2 wrong usage, 130 interrupted.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -54,11 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = ["run", *given]
     # A terminated run cleans up after itself as an interrupted one does.
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        app(given, prog_name="derain")
-    except BrokenPipeError:  # the reader of our stdout has gone, as in `derain … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    app(given, prog_name="derain")
 
 
 def _interrupt(_signal: int, _frame: Any) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
+from derain.cli.console import result as show_result
 
 if TYPE_CHECKING:
     from derain.batch import Result
@@ -78,4 +79,4 @@ def _report(result: "Result", number: int, total: int) -> None:
         note = f" ({result.message})" if result.message else ""
         say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
         if result.target != STREAM:
-            typer.echo(str(result.target))
+            show_result(str(result.target))

@@ -13,7 +13,7 @@ def train(
     data: Annotated[Path, typer.Option("--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them.")],
     validation: Annotated[Path | None, typer.Option("--val", help="Pictures to validate on. Default: val/ in the data.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped, bit for bit.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last validation; bit for bit on a CPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
@@ -35,7 +35,7 @@ def train(
             for record in train_recipe(chosen, run, resume=resume):
                 say(describe(record))
         except KeyboardInterrupt:
-            say(f"stopped; what the last validation kept is in {run.out}, --resume goes on from there")
+            say(f"stopped; --resume goes on from the last validation, if there was one ({run.out})")
             raise typer.Exit(130) from None
     typer.echo(str(run.out / BEST))
 
@@ -55,4 +55,8 @@ def _folders(data: Path, validation: Path | None) -> tuple[Path, Path]:
         validation = data / "val"
     if not validation.is_dir():
         raise FileNotFoundError(f"{validation}: no pictures to validate on; name a folder with --val")
+    if validation.resolve().is_relative_to(train_folder.resolve()):
+        raise ValueError(
+            f"--val {validation}: lies inside the training pictures in {train_folder}; move these to {data / 'train'}"
+        )
     return train_folder, validation

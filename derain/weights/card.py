@@ -52,5 +52,9 @@ class Card:
         values: Any = json.loads(text)
         if not isinstance(values, dict) or not {"name", "network"} <= values.keys():
             raise ValueError("the header names no network")
+        if not (isinstance(values["name"], str) and isinstance(values["network"], str)):
+            raise ValueError("name and network are not text")
+        if not isinstance(values.get("hyperparameters", {}), dict) or not isinstance(values.get("scores", {}), dict):
+            raise ValueError("hyperparameters or scores are no table")
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})

@@ -47,7 +47,9 @@ def find(name_or_path: str) -> tuple[Network, Card]:
         WeightsError: If the file is not one of these.
     """
     if name_or_path in CATALOGUE:
-        return store.load(CATALOGUE[name_or_path].path)
+        entry = CATALOGUE[name_or_path]
+        check(entry)
+        return store.load(entry.path)
     path = Path(name_or_path)
     if not path.exists():
         raise FileNotFoundError(f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights file")

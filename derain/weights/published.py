@@ -3,7 +3,6 @@
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 from derain.networks import NETWORKS, Network
 from derain.networks.nledn import DENSE_LAYERS
 from derain.weights.card import Card
-from derain.weights.store import WeightsError
+from derain.weights.store import WeightsError, check_is_file
 
 Tensors = Mapping[str, Tensor]
 
@@ -54,8 +53,7 @@ def load(path: Path) -> tuple[Network, Card]:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
+    check_is_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual pickle protocols: what can be read safely is read
@@ -64,7 +62,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         found = re.search(r"GLOBAL (\S+)", str(error))
         what = f"it asks to run {found.group(1)}" if found else "it is damaged, something else, or holds more than that"
         raise WeightsError(f"{path}: expected a PyTorch checkpoint of plain tensors, but {what}; not loaded") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # damaged pickles raise whatever they stumble over
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(
             f"{path}: expected a PyTorch checkpoint of plain tensors, but it is damaged or something else ({reason})"

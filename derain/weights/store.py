@@ -1,15 +1,14 @@
 """Self-describing weights files: safetensors whose header is a `Card`. Loading is strict and never unpickles code."""
 
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from derain.images import write_file
 from derain.networks import NETWORKS, Network
 from derain.weights.card import Card
 
@@ -29,10 +28,7 @@ def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.fl
     card = replace(card, hyperparameters=dict(network.hyperparameters))
     tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        draft = Path(folder) / path.name
-        save_file(tensors, draft, metadata={HEADER: card.to_json()})
-        os.replace(draft, path)
+    write_file(path, to_bytes(tensors, metadata={HEADER: card.to_json()}))
 
 
 def read_card(path: Path) -> Card:
@@ -64,14 +60,22 @@ def load(path: Path) -> tuple[Network, Card]:
     return network.eval(), card
 
 
-def _read(path: Path) -> tuple[Card, dict[str, Tensor]]:
+def check_is_file(path: Path) -> None:
+    """Raises FileNotFoundError with a hint, or PermissionError, where there is no file to read."""
+    if path.is_dir():
+        raise FileNotFoundError(f"{path}: a folder; expected a weights file, such as {path / 'best.safetensors'} of a run")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
+    path.open("rb").close()
+
+
+def _read(path: Path) -> tuple[Card, dict[str, Tensor]]:
+    check_is_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         raise WeightsError(f"{path}: expected a safetensors file, but it is damaged or something else ({error})") from None
     if header is None:
         found = ", ".join(list(tensors)[:3])

@@ -142,7 +142,8 @@ def test_dot_product_form_divides_by_the_number_of_keys(seeded: None) -> None:
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_never_holds_the_affinities_of_a_region(memory_format: torch.memory_format, seeded: None) -> None:
-    network = NLEDN().to(memory_format=memory_format)
+    network = NLEDN()
+    network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
     rainy = torch.rand(1, 3, 33, 40).contiguous(memory_format=memory_format)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where the fused kernel cannot be used
         network.loss(rainy, rainy)["mae"].backward()
