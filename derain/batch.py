@@ -13,6 +13,7 @@ from derain.images import (
     SUFFIXES,
     Format,
     Picture,
+    check_alpha,
     encode,
     find_images,
     format_of,
@@ -113,24 +114,32 @@ def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]]
     def fail(name: str | Path, reason: str) -> None:
         failures.append(Result(Path(name), None, "failed", reason))
 
-    for name in inputs:
+    def add(name: str) -> None:
         path = Path(name)
-        if path == STREAM or path.is_file():
+        if not name:
+            fail("", "an empty name; expected a picture, a folder or a pattern")
+        elif name == str(STREAM) or path.is_file():
             sources.setdefault(path, None)
         elif path.is_dir():
             found, unreadable = find_images(path)
-            sources |= {file: path for file in found if file not in sources}
+            sources.update({file: path for file in found if file not in sources})
             for error in unreadable:
                 fail(error.filename, f"cannot be looked into: {error.strerror}")
             if not found and not unreadable:
                 fail(path, "no pictures in this folder")
         elif glob.has_magic(name):
             matches = sorted(Path(match) for match in glob.glob(name, recursive=True) if Path(match).is_file())  # noqa: PTH207
-            sources |= {file: None for file in matches if file not in sources}
+            sources.update({file: None for file in matches if file not in sources and not _has_original(file, matches)})
             if not matches:
                 fail(path, "no file fits this pattern")
         else:
             fail(path, "no such file or folder")
+
+    for name in inputs:
+        try:
+            add(name)
+        except (OSError, ValueError) as error:
+            fail(name, reason(error))
     return list(sources.items()), failures
 
 
@@ -139,12 +148,20 @@ def _is_result(source: Path, root: Path | None, output: str | None, sources: Seq
 
     That is ``photo_derained.jpg`` where ``photo.jpg`` is given too, and what lies in an output folder inside the input folder.
     """
-    if root is not None and output not in (None, "-") and Path(str(output)).resolve() != root.resolve():
-        return source.resolve().is_relative_to(Path(str(output)).resolve())
+    if root is None:
+        return False  # asked for by name
+    if output is not None:
+        top, inside = os.path.realpath(root), os.path.realpath(output)
+        return inside.startswith(top + os.sep) and os.path.realpath(source).startswith(inside + os.sep)
+    return _has_original(source, [other for other, _ in sources])
+
+
+def _has_original(source: Path, others: Sequence[Path]) -> bool:
+    """True of ``photo_derained.jpg`` and its comparison if ``photo.jpg``, in any format, is among the others."""
     for mark in (MARK + COMPARE_MARK, MARK):
         if source.stem.endswith(mark):
-            original = source.stem.removesuffix(mark)
-            return any(other.parent == source.parent and other.stem == original for other, _ in sources)
+            original = source.with_name(source.stem.removesuffix(mark))
+            return any(other.with_suffix("") == original for other in others)
     return False
 
 
@@ -174,16 +191,20 @@ def run(
     Args:
         on_start: Called before each job; what it gives is called after each tile.
     """
-    inputs = {job.source.resolve() for job in jobs if job.source != STREAM}
+    inputs = {os.path.realpath(job.source) for job in jobs if job.source != STREAM}
     for job in jobs:
         began = time.monotonic()
-        existing = _existing(job, options)
-        if existing and not options.force:
-            harm = "is an input" if existing.resolve() in inputs else "is there already"
-            status = "failed" if existing.resolve() in inputs else "skipped"
-            yield Result(job.source, job.target, status, f"{existing} {harm}; --force overwrites it")
-            continue
         try:
+            existing = [] if options.force else _existing(job, options)
+            if any(os.path.realpath(path) in inputs for path in existing):
+                yield Result(job.source, job.target, "failed", f"{existing[0]} is an input; --force overwrites it")
+                continue
+            if existing:
+                message = f"{existing[0]} is there already; --force overwrites it"
+                missing = options.compare and not compare_path(job.target).exists()
+                status = "failed" if missing else "skipped"
+                yield Result(job.source, job.target, status, message + (" and makes the comparison" if missing else ""))
+                continue
             notes = _derain_file(job, derainer, options, on_start(job))
         except Exception as error:  # whatever a file does, the others get done
             yield Result(job.source, job.target, "failed", reason(error), time.monotonic() - began)
@@ -191,12 +212,12 @@ def run(
             yield Result(job.source, job.target, "done", "; ".join(notes), time.monotonic() - began)
 
 
-def _existing(job: Job, options: Options) -> Path | None:
+def _existing(job: Job, options: Options) -> list[Path]:
     """What a job would overwrite."""
     if job.target == STREAM:
-        return None
+        return []
     outputs = [job.target, compare_path(job.target)] if options.compare else [job.target]
-    return next((path for path in outputs if path.exists()), None)
+    return [path for path in outputs if path.exists()]
 
 
 def compare_path(target: Path) -> Path:
@@ -210,10 +231,12 @@ def _derain_file(job: Job, derainer: Derainer, options: Options, on_tile: Progre
     Returns:
         Notes of what could not be kept.
     """
+    if (job.source == STREAM and sys.stdin is None) or (job.target == STREAM and sys.stdout is None):
+        raise ValueError("standard input or output is closed; expected a picture to come or go through it")
     picture = read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
     format = _format(job, picture, options)
-    if picture.alpha is not None and format == "JPEG":
-        encode(picture, format)  # fails before the work rather than after it
+    if picture.alpha is not None:
+        check_alpha(picture, format)  # before the work rather than after it
     result = picture.with_pixels(derainer(picture.pixels, on_tile))
     data = encode(result, format)
     if job.target == STREAM:
@@ -243,6 +266,8 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{place}"
+    if isinstance(error, OSError):
+        return str(error)
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text.lower()):
         return f"{text[:200] or 'out of memory'}; a smaller --tile needs less memory"

@@ -66,7 +66,10 @@ def evaluate(
     """
     pictures: list[PictureScore] = []
     for pair in dataset.pairs:
-        pictures.append(_score_pair(derainer, pair, protocols, save_to))
+        try:
+            pictures.append(_score_pair(derainer, pair, protocols, save_to))
+        except ValueError as error:
+            raise ValueError(f"{pair.rainy}: {error}" if str(pair.rainy) not in str(error) else str(error)) from error
         on_picture(len(pictures), len(dataset.pairs))
     return Evaluation(derainer.name, dataset.name, dataset.layout, derainer.describe(), tuple(pictures))
 
@@ -83,8 +86,9 @@ def _score_pair(derainer: Derainer, pair: Pair, protocols: Sequence[Protocol], s
     floats = rainy.astype(np.float32) / np.float32(255)
     output = derainer(floats)
     if save_to is not None:
-        save_to.mkdir(parents=True, exist_ok=True)
-        write_file(save_to / f"{pair.name}.png", encode(Picture(metrics.quantise(output)), "PNG"))
+        target = save_to / f"{pair.name}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_file(target, encode(Picture(metrics.quantise(output)), "PNG"))
     return PictureScore(
         pair.name,
         tuple(metrics.score(floats, truth, protocol) for protocol in protocols),

@@ -36,6 +36,10 @@ SUFFIXES: dict[str, Format] = {
     ".bmp": "BMP",
 }
 READABLE = "JPEG, PNG, WebP, TIFF or BMP"
+OPAQUE: tuple[Format, ...] = ("JPEG", "BMP")
+"""Formats without transparency (a BMP may have some, but few programs read it)."""
+JPEG_SEGMENT = 65_000
+"""Bytes of EXIF or XMP that fit into a JPEG; more is left out."""
 QUALITY = 95
 """Of JPEG and WebP, where the input gives none to keep."""
 
@@ -143,7 +147,8 @@ def find_images(folder: str | os.PathLike[str]) -> tuple[list[Path], list[OSErro
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=unreadable.append):
         folders.sort(key=natural_key)
-        found += [Path(place, name) for name in sorted(names, key=natural_key) if Path(name).suffix.lower() in SUFFIXES]
+        pictures = (Path(place, name) for name in sorted(names, key=natural_key) if Path(name).suffix.lower() in SUFFIXES)
+        found += [path for path in pictures if os.path.isfile(path)]  # noqa: PTH113 (false, not an error, of a link to itself)
     return found, unreadable
 
 
@@ -198,8 +203,9 @@ def _open(data: bytes) -> Image.Image:
 
 def _describe(data: bytes) -> str:
     head = data[:32]
-    if head.startswith(b"GIF8"):
-        return "a GIF"
+    for start, name in ((b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"II*", "TIFF"), (b"MM\0*", "TIFF"), (b"RIFF", "WebP")):
+        if head.startswith(start):
+            return f"a {name} that is damaged or of an unusual kind"
     if b"ftyp" in head[:12]:
         return "HEIC, AVIF or video"
     text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
@@ -216,6 +222,10 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
         grey = grey or data[25] == 4  # 16-bit grey with alpha, which Pillow makes RGBA
     if deep:
         pixels, alpha = _decode_deep(data, grey)
+        alpha = _grey_key(image, pixels, 16) if grey and alpha is None else alpha
+    elif image.mode == "L" and isinstance(image.info.get("transparency"), int) and image.format == "PNG":
+        pixels = np.array(image.convert("RGB"))
+        alpha = _grey_key(image, pixels, data[24])
     elif image.mode == "CMYK":
         image_rgb, icc = _from_cmyk(image, icc)
         notes.append("CMYK became RGB")
@@ -249,14 +259,21 @@ def _bits(image: Image.Image, data: bytes) -> int:
     if image.format == "PNG":
         return 16 if data[24] == 16 else 8
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits: tuple[int, ...] = image.tag_v2.get(258, (1,))
-        if max(bits) == 16 and (image.mode not in ("RGB", "RGBA", "I;16", "I;16B") or image.tag_v2.get(262) not in (1, 2)):
-            raise ImageError(f"a 16-bit TIFF of mode {image.mode}; expected grey, RGB or RGBA")
-        return 16 if max(bits) == 16 else 8
+        tags = image.tag_v2
+        depth = max(tags.get(258, (1,)))
+        if depth not in (1, 2, 4, 8, 16, 32):
+            raise ImageError(f"a TIFF of {depth} bits a channel; expected 8 or 16")
+        known = tags.get(262) in (1, 2) and tags.get(284, 1) == 1 and 1 not in tags.get(338, ())
+        if depth == 16 and (image.mode not in ("RGB", "RGBA", "I;16", "I;16B") or not known):
+            raise ImageError(
+                "a 16-bit TIFF with separate planes, white as zero or premultiplied alpha; expected plain grey, RGB or RGBA"
+            )
+        return 16 if depth == 16 else 8
     return 8
 
 
 def _decode_deep(data: bytes, grey: bool) -> tuple[Pixels, Pixels | None]:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it writes about odd tags on stderr
     decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
         raise ImageError("a 16-bit picture in an arrangement that OpenCV cannot read")
@@ -266,6 +283,15 @@ def _decode_deep(data: bytes, grey: bool) -> tuple[Pixels, Pixels | None]:
     if grey:
         pixels = np.repeat(pixels[..., :1], 3, axis=2)
     return pixels, decoded[..., 3].copy() if decoded.shape[2] == 4 else None
+
+
+def _grey_key(image: Image.Image, pixels: Pixels, depth: int) -> Pixels | None:
+    """Alpha of a grey PNG that names one level as transparent, in the levels of the file (PNG 1.2, section 4.2.1.1)."""
+    key = image.info.get("transparency")
+    if image.format != "PNG" or not isinstance(key, int):
+        return None
+    top = np.iinfo(pixels.dtype).max
+    return np.where(pixels[..., 0] == key * (top // (2**depth - 1)), 0, top).astype(pixels.dtype)
 
 
 def _split_alpha(image: Image.Image) -> tuple[Pixels, Pixels | None]:
@@ -293,6 +319,9 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
     try:
         old = image.getexif()
         orientation = int(old.get(ExifTags.Base.Orientation, 1))
+        block: bytes = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+        if block and image.format != "TIFF":
+            return _upright_exif(block), orientation
         new = Image.Exif()
         for tag, value in old.items():
             if tag not in _STRUCTURAL_TAGS and tag not in _IFDS:
@@ -306,6 +335,23 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
     except Exception:  # EXIF in the wild breaks in every way there is; the pixels are fine all the same
         notes.append("damaged EXIF was not kept")
         return b"", 1
+
+
+def _upright_exif(block: bytes) -> bytes:
+    """An EXIF block as it stands but for its orientation, which becomes 1, and its thumbnail, which shows the rain.
+
+    What a camera maker writes holds offsets, so that nothing may move (Exif 2.32, section 4.5; TIFF 6.0, section 2).
+    """
+    edited = bytearray(block)
+    order = {b"II": "<", b"MM": ">"}[block[:2]]
+    (start,) = struct.unpack_from(f"{order}I", block, 4)
+    (count,) = struct.unpack_from(f"{order}H", block, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        (tag,) = struct.unpack_from(f"{order}H", block, entry)
+        if tag == ExifTags.Base.Orientation:
+            struct.pack_into(f"{order}H", edited, entry + 8, 1)
+    struct.pack_into(f"{order}I", edited, start + 2 + 12 * count, 0)  # no second directory: no thumbnail
+    return bytes(edited)
 
 
 def _xmp(image: Image.Image) -> bytes:
@@ -362,18 +408,22 @@ def encode(picture: Picture, format: Format) -> bytes:
     Raises:
         ImageError: If the format cannot hold the picture: transparency in a JPEG, a side too long.
     """
-    alpha = picture.alpha
-    if alpha is not None and format == "JPEG":
-        if int(alpha.min()) < np.iinfo(alpha.dtype).max:
-            raise ImageError("has transparency, which JPEG cannot hold; ask for a .png, .webp or .tif")
-        alpha = None
-    picture = replace(picture, alpha=alpha)
+    check_alpha(picture, format)
+    if format in OPAQUE:
+        picture = replace(picture, alpha=None)
     try:
         if picture.pixels.dtype == np.uint16 and format in ("PNG", "TIFF"):
             return _encode_deep(picture, format)
         return _encode_shallow(picture, format)
     except Exception as error:  # encoders given odd metadata raise whatever they stumble over
         raise ImageError(f"cannot be written as {format} ({' '.join(str(error).split())})") from error
+
+
+def check_alpha(picture: Picture, format: Format) -> None:
+    """Raises ImageError if a picture has transparency that a format cannot hold."""
+    alpha = picture.alpha
+    if alpha is not None and format in OPAQUE and int(alpha.min()) < np.iinfo(alpha.dtype).max:
+        raise ImageError(f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif")
 
 
 def _encode_shallow(picture: Picture, format: Format) -> bytes:
@@ -384,7 +434,7 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options["dpi"] = metadata.encoding["dpi"]
     if metadata.icc:
         options["icc_profile"] = metadata.icc
-    if metadata.exif and format in ("JPEG", "PNG", "WEBP"):
+    if metadata.exif and format in ("JPEG", "PNG", "WEBP") and (format != "JPEG" or len(metadata.exif) < JPEG_SEGMENT):
         options["exif"] = b"Exif\0\0" + metadata.exif
     if format == "JPEG":
         options |= {} if "qtables" in options else {"quality": QUALITY}
@@ -392,7 +442,7 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
             options.setdefault("subsampling", 0)
     elif format == "WEBP":
         options |= {"quality": 100 if options.get("lossless") else QUALITY, "exact": True}
-    if metadata.xmp:
+    if metadata.xmp and (format != "JPEG" or len(metadata.xmp) < JPEG_SEGMENT):
         options |= _xmp_options(metadata.xmp, format)
     if format == "TIFF":
         compression = options.get("compression")
@@ -509,6 +559,8 @@ def _add_tiff_tags(data: bytes, metadata: Metadata) -> bytes:
             directory[ifd] = exif.get_ifd(ifd)
     if metadata.icc:
         directory[34675] = metadata.icc
+    if directory.get(277) in (2, 4):
+        directory[338] = 2  # the last channel is transparency, not premultiplied
     header = data[:4] + struct.pack("<I" if data[:2] == b"II" else ">I", 8)
     directory[273] = tuple(offset - 8 for offset in directory[273])
     return header + directory.tobytes(8) + data[8:]
@@ -531,8 +583,10 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
         Path(draft).chmod(0o666 & ~_umask())
         os.replace(draft, path)
-    except BaseException:
+    except BaseException as error:
         Path(draft).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
 
 

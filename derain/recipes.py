@@ -85,8 +85,8 @@ class Recipe:
             raise ValueError(f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give crop=128")
         if self.crop is not None and self.crop < 16:
             raise ValueError(f"crop={self.crop}: expected at least 16 pixels")
-        if not 0 < self.min_lr <= self.lr:
-            raise ValueError(f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr")
+        if not 0 < self.min_lr <= self.lr < 1000:
+            raise ValueError(f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr, and a number")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema}: expected at least 0 and under 1")
 

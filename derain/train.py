@@ -191,6 +191,8 @@ class ValidationSet:
         with torch.inference_mode():
             for name, rainy, clean in self._pairs:
                 output = network(rainy[None].to(device))[0].float().cpu()
+                if not bool(torch.isfinite(output).all()):
+                    raise FloatingPointError("the network gives values that are no numbers; a smaller lr, or clip=1, may help")
                 a, b = (metrics.quantise(np.asarray(t.permute(1, 2, 0))) for t in (output, clean))
                 psnr = metrics.psnr(metrics.luma_matlab(a), metrics.luma_matlab(b))
                 scores.setdefault(name, []).append(min(psnr, 100.0))
@@ -328,8 +330,14 @@ _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps",
 
 
 def _restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> None:
-    content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    mine, theirs = asdict(recipe), content["recipe"]
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        theirs: dict[str, Any] = content["recipe"]
+    except Exception as error:  # damaged pickles raise whatever they stumble over
+        raise ValueError(
+            f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({error})"
+        ) from None
+    mine = asdict(recipe)
     changed = [key for key in mine if mine[key] != theirs.get(key) and key not in ("steps", "validate_every")]
     if changed:
         was = ", ".join(f"{key}={theirs.get(key)}" for key in changed)

@@ -106,6 +106,48 @@ def test_force_overwrites(folder: Path) -> None:
     assert run([str(folder / "a.png")], options=Options(force=True))[0].status == "done"
 
 
+def test_a_missing_comparison_is_said(folder: Path) -> None:
+    run([str(folder / "a.png")])
+    (result,) = run([str(folder / "a.png")], options=Options(compare=True))
+    assert result.status == "failed"
+    assert result.message.endswith("--force overwrites it and makes the comparison")
+
+
+def test_comparison_overwrites_nothing(folder: Path) -> None:
+    (folder / "a_derained_compare.png").write_bytes(b"mine")
+    assert run([str(folder / "a.png")], options=Options(compare=True))[0].status == "skipped"
+    assert (folder / "a_derained_compare.png").read_bytes() == b"mine"
+
+
+def test_output_inside_the_input_is_not_derained_again(folder: Path) -> None:
+    run([str(folder)], str(folder / "dry"))
+    results = run([str(folder)], str(folder / "dry"))
+    assert [result.status for result in results] == ["skipped"] * 4
+    assert not (folder / "dry/dry").exists()
+
+
+def test_output_above_the_input(folder: Path) -> None:
+    assert [result.status for result in run([str(folder / "deep")], str(folder))] == ["done", "done"]
+    assert (folder / "er/d.tif").exists()
+
+
+@pytest.mark.parametrize("output", ["dry.2024", "dry.png/"])
+def test_only_a_pictures_ending_makes_a_file(output: str, folder: Path) -> None:
+    jobs, _ = batch.plan([str(folder / "a.png")], f"{folder.parent}/{output}", Options())
+    assert jobs[0].target == folder.parent / output / "a.png"
+
+
+def test_odd_entries_do_not_stop_the_others(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    long = folder / f"{'n' * 245}.png"
+    write_image(long, np.zeros((3, 3, 3), np.uint8))
+    results = run([str(folder / "a.png"), str(long), "", str(folder / ("m" * 300))])
+    assert [result.status for result in results] == ["failed", "failed", "done", "failed"]
+    assert "an empty name" in results[0].message
+    assert {result.source.name for result in run([str(folder)])} == {"a.png", "b.jpg", "c.webp", "d.tif", long.name}
+
+
 def test_an_input_is_never_overwritten_unasked(folder: Path) -> None:
     original = (folder / "a.png").read_bytes()
     (result,) = run([str(folder / "a.png")], str(folder / "a.png"))
@@ -162,7 +204,9 @@ def test_full_disk_is_one_line_and_leaves_nothing(folder: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "replace", fail)
     (result,) = run([str(folder / "a.png")])
-    assert (result.status, result.message) == ("failed", "No space left on device")
+    assert result.status == "failed"
+    assert result.message.startswith("No space left on device: ")
+    assert result.message.endswith("a_derained.png")
     assert not list(folder.glob("*derain*"))
 
 

@@ -29,6 +29,8 @@ def put(folder: Path, names: list[str]) -> None:
         (["rainy/901_1.jpg", "rainy/901_2.jpg", "clean/901.jpg"], [("901_1", "901"), ("901_2", "901")]),
         (["rain/100x2.png", "norain/100.png"], [("100x2", "100")]),
         (["rain-1.png", "norain-1.png", "rain-2.png", "norain-2.png"], [("rain-1", "norain-1"), ("rain-2", "norain-2")]),
+        (["rainy/a/1.png", "rainy/b/1.png", "clean/a/1.png", "clean/b/1.png"], [("1", "1"), ("1", "1")]),
+        (["rainy/rainbow.png", "rainy/bow.png", "clean/rainbow.png", "clean/bow.png"], [("bow", "bow"), ("rainbow", "rainbow")]),
         (["Rainy/sub dir/ü.png", "Clean/sub dir/ü.png"], [("ü", "ü")]),
     ],
 )

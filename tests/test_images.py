@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,58 @@ def test_sixteen_bit_files_keep_profile_exif_and_xmp(photo: NDArray[np.uint8], f
     again = images.encode(picture, format)
     check_metadata(Image.open(io.BytesIO(again)))
     assert np.array_equal(images.read(again).pixels, deep.pixels)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_exif_keeps_every_byte_but_the_orientation(photo: NDArray[np.uint8], order: str, format: images.Format) -> None:
+    text = "© José\0\0".encode()
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 2)
+    artist = struct.pack(f"{order}HHII", 0x013B, 2, len(text), 8 + 2 + 24 + 4)
+
+    def block(orientation: int) -> bytes:
+        return head + struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0) + artist + struct.pack(f"{order}I", 0) + text
+
+    picture = images.read(saved(Image.fromarray(photo), format, exif=b"Exif\0\0" + block(8)))
+    assert picture.pixels.shape == (160, 120, 3)
+    assert picture.metadata.exif == block(1)
+
+
+def test_grey_level_named_transparent_becomes_alpha() -> None:
+    levels = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    picture = images.read(saved(Image.fromarray(levels), "PNG", transparency=40))
+    assert picture.alpha is not None
+    assert np.array_equal(picture.alpha == 0, levels == 40)
+
+
+def test_odd_depths_are_refused(photo: NDArray[np.uint8]) -> None:
+    data = bytearray(saved(Image.fromarray(photo[..., 0]), "TIFF"))
+    place = data.index(struct.pack("<HHI", 258, 3, 1)) + 8
+    data[place] = 12
+    with pytest.raises(ImageError, match=r"12 bits|damaged|not a picture"):
+        images.read(bytes(data))
+
+
+def test_noisy_progressive_jpeg_of_high_quality_can_be_written() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    picture = images.read(saved(Image.fromarray(noise), "JPEG", quality=100, subsampling=0))
+    progressive = {**picture.metadata.encoding, "progressive": True}
+    images.encode(replace(picture, metadata=replace(picture.metadata, encoding=progressive)), "JPEG")
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((3, 4, 3), np.float32), np.zeros((3, 4, 2), np.uint8), np.zeros((3, 4, 3), np.int64)]
+)
+def test_write_image_refuses_what_is_no_picture(pixels: Any, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="expected"):
+        images.write_image(tmp_path / "a.png", pixels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_read_image_name_the_file(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"text")
+    with pytest.raises(ImageError, match=r"bad\.png: not a picture"):
+        images.read_image(tmp_path / "bad.png")
 
 
 def check_metadata(image: Image.Image) -> None:

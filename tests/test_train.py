@@ -87,6 +87,22 @@ def test_trains_on_pairs(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> 
     assert set(records[-1]["validation"]) == {"pairs", "mean"}
 
 
+def test_broken_pairs_are_not_taken_for_clean_pictures(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name in ("rainy/1.png", "rainy/2.png", "clean/1.png"):
+        (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(tmp_path / "pairs" / name, photo)
+    with pytest.raises(ValueError, match="no clean twin"):
+        next(train(find_recipe("nledn", TINY), replace(run, data=tmp_path / "pairs")))
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK"])
+def test_damaged_checkpoint(content: bytes, run: Run) -> None:
+    run.out.mkdir()
+    (run.out / training.CHECKPOINT).write_bytes(content)
+    with pytest.raises(ValueError, match=r"last\.pt: expected a checkpoint of derain train"):
+        next(train(find_recipe("nledn", TINY), run, resume=True))
+
+
 def test_starts_from_other_weights(run: Run, tmp_path: Path) -> None:
     recipe = find_recipe("nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"})
     list(train(recipe, run))

@@ -1,11 +1,13 @@
 """derain evaluate: models and paired datasets in, scores out."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
 
 
 def evaluate(
@@ -14,6 +16,7 @@ def evaluate(
     per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
     tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
@@ -24,8 +27,8 @@ def evaluate(
 
     from derain import metrics
     from derain.data import find_pairs
+    from derain.evaluate import Evaluation, to_json, to_markdown
     from derain.evaluate import evaluate as evaluate_pairs
-    from derain.evaluate import to_json, to_markdown
     from derain.images import write_file
     from derain.restore import load
 
@@ -35,13 +38,17 @@ def evaluate(
     protocols: list[metrics.Protocol] = [known for known in metrics.PROTOCOLS if not protocol or known in protocol]
     models, folders = _sort(inputs)
     with one_line_errors(), progress_bar() as bar:
-        datasets = [find_pairs(folder) for folder in folders]
-        evaluations = []
-        for model in models:
+        for path in (json, save):
+            if path is not None and path.exists() and not force:
+                raise FileExistsError(f"{path} is there already; --force overwrites it")
+        datasets = [replace(find_pairs(folder), name=label) for folder, label in zip(folders, _labels(folders), strict=True)]
+        evaluations: list[Evaluation] = []
+        for model, label in zip(models, _labels([Path(name) for name in models]), strict=True):
             derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+            derainer.name = label
             for dataset in datasets:
                 task = bar.add_task(f"{derainer.name} on {dataset.name}", total=len(dataset.pairs))
-                place = save / derainer.name / dataset.name if save else None
+                place = save / _as_file_name(label) / _as_file_name(dataset.name) if save else None
                 evaluations.append(
                     evaluate_pairs(
                         derainer,
@@ -51,13 +58,26 @@ def evaluate(
                         on_picture=lambda done, _, task=task: bar.update(task, completed=done),
                     )
                 )
-        if json is not None:
-            write_file(json, to_json(evaluations).encode())
+                say(f"{label} on {dataset.name}: done")
     typer.echo(to_markdown(evaluations, per_picture=per_picture))
+    if json is not None:
+        with one_line_errors():
+            write_file(json, to_json(evaluations).encode())
+
+
+def _labels(paths: list[Path]) -> list[str]:
+    """Short names that tell them apart: the last part of a path, or all of it where two end alike."""
+    names = [path.resolve().name if path.is_dir() else path.name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+
+
+def _as_file_name(label: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", label).strip("._") or "_"
 
 
 def _sort(inputs: list[str]) -> tuple[list[str], list[Path]]:
-    """Folders are data, the rest models."""
+    """Folders are data, the rest models; each once."""
+    inputs = list(dict.fromkeys(inputs))
     folders = [Path(name) for name in inputs if Path(name).is_dir()]
     models = [name for name in inputs if not Path(name).is_dir()]
     if not folders:

@@ -59,7 +59,11 @@ def run(
             bar.advance(files)
             failed += result.status == "failed"
             skipped += result.status == "skipped"
-            _report(result, number, len(jobs))
+            try:
+                _report(result, number, len(jobs))
+            except OSError as error:  # standard output is full or gone; the pictures still get done
+                say(f"error: {result.target} is done, but standard output failed: {error.strerror}")
+                failed += 1
     if len(jobs) + len(failures) > 1:
         done = len(jobs) + len(failures) - failed - skipped
         say(f"{done} done, {skipped} skipped because they were there, {failed} failed")

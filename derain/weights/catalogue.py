@@ -32,7 +32,7 @@ class Entry:
 CATALOGUE: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("nledn", "general use, light and heavy rain", ""),
+        Entry("nledn", "general use, light and heavy rain", "177a73b155c8d51614f8678a261a33fbc32ee35f4bf65d23d1b8285ea6240446"),
         Entry("nledn-rain100l", "light rain as in Rain100L", ""),
         Entry("nledn-rain100h", "heavy rain as in Rain100H", ""),
     )
