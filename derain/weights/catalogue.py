@@ -33,8 +33,8 @@ CATALOGUE: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         Entry("nledn", "general use, light and heavy rain", "177a73b155c8d51614f8678a261a33fbc32ee35f4bf65d23d1b8285ea6240446"),
-        Entry("nledn-rain100l", "light rain as in Rain100L", ""),
-        Entry("nledn-rain100h", "heavy rain as in Rain100H", ""),
+        Entry("nledn-rain100l", "light rain as in Rain100L", "3fcef0de3b64c884e5de442ca74b59f4d3d933395463e05feed26f8dbdab3c9b"),
+        Entry("nledn-rain100h", "heavy rain as in Rain100H", "9dd2d167b56a7b771a76ad601ee4aaae58900db47356e42d14105832dc3efbb4"),
     )
 }
 
