@@ -5,7 +5,6 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -39,7 +38,7 @@ def one_line_errors() -> Generator[None]:
     try:
         yield
     except (OSError, ValueError, FloatingPointError, MemoryError, RuntimeError) as error:
-        if isinstance(error, click.exceptions.Exit):  # typer's own, a RuntimeError
+        if isinstance(error, typer.Exit):  # a RuntimeError, but no error
             raise
         from derain.batch import reason
 
