@@ -359,7 +359,7 @@ def _cut_log(path: Path, step: int) -> None:
 def _prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
     """The batches of all steps; on a GPU each is made while the one before is trained on.
 
-    On a CPU a second thread would only take cores from the first: measured, a step then takes a fifth longer.
+    On a CPU a second thread would only take cores from the first.
     """
     if device.type == "cpu":
         yield from (batches.batch(step, device) for step in range(start, stop))
