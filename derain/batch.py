@@ -93,8 +93,8 @@ def plan(inputs: Sequence[str], output: str | None, options: Options) -> tuple[l
         names = [target, compare_path(target)] if options.compare else [target]
         rival = next((taken[name] for name in names if name in taken), None)
         if rival is not None:
-            reason = f"would become {target}, which {rival} needs; give them folders of their own"
-            failures.append(Result(source, target, "failed", reason))
+            message = f"would become {target}, which {rival} needs; give them folders of their own"
+            failures.append(Result(source, target, "failed", message))
             continue
         taken |= dict.fromkeys(names, source)
         jobs.append(Job(source, target))
@@ -111,8 +111,8 @@ def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]]
     sources: dict[Path, Path | None] = {}
     failures: list[Result] = []
 
-    def fail(name: str | Path, reason: str) -> None:
-        failures.append(Result(Path(name), None, "failed", reason))
+    def fail(name: str | Path, message: str) -> None:
+        failures.append(Result(Path(name), None, "failed", message))
 
     def add(name: str) -> None:
         path = Path(name)

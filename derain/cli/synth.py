@@ -32,6 +32,7 @@ def synth(
         targets = _targets(sources, None if single else clean, output)
     failed = 0
     taken: set[Path] = set()
+    inputs = {path.resolve() for path in sources}
     with progress_bar() as bar:
         task = bar.add_task("pictures", total=len(sources))
         for k, (source, (rainy_path, clean_path)) in enumerate(zip(sources, targets, strict=True)):
@@ -40,11 +41,11 @@ def synth(
                 if rainy_path in taken:
                     raise ImageError(f"another picture became {rainy_path}; give them names of their own")
                 taken.add(rainy_path)
-                there = next((path for path in (rainy_path, clean_path) if path and path.exists()), None)
-                if there and any(there.samefile(path) for path in sources):
-                    raise ImageError(f"{there} is an input; choose another output")
+                there = [path for path in (rainy_path, clean_path) if path and path.exists()]
+                if harmed := next((path for path in there if path.resolve() in inputs), None):
+                    raise ImageError(f"{harmed} is an input; choose another output")
                 if there and not force:
-                    say(f"skipped {source}: {there} is there already; --force overwrites it")
+                    say(f"skipped {source}: {there[0]} is there already; --force overwrites it")
                     continue
                 picture = read(source)
                 rainy = picture.with_pixels(rain_on(picture.pixels, PRESETS[preset], generator_for(seed, k)))

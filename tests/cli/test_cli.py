@@ -205,6 +205,8 @@ def test_synth_and_evaluate_overwrite_nothing_unasked(photo: NDArray[np.uint8], 
     (tmp_path / "set/clean").mkdir(parents=True)
     write_image(tmp_path / "set/clean/1.png", photo[:40, :40])
     original = (tmp_path / "set/clean/1.png").read_bytes()
+    (tmp_path / "set/rainy").mkdir()
+    write_image(tmp_path / "set/rainy/1.png", photo[:40, :40])  # no input: that the clean twin is one must be seen all the same
     result = derain("synth", tmp_path / "set/clean", "-o", tmp_path / "set", "--force")
     assert result.returncode == 1
     assert "is an input; choose another output" in result.stderr.decode()
