@@ -22,7 +22,7 @@ from derain.images import (
     suffixes_of,
     write_file,
 )
-from derain.restore import Derainer, Progress
+from derain.restore import Derainer, Progress, RainDensity
 
 STREAM = Path("-")
 """Standard input or output."""
@@ -42,13 +42,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a job: ``skipped`` because its target was there already, ``failed`` for the reason in ``message``."""
+    """What became of a job: ``skipped`` because its target was there already, ``failed`` for the reason in ``message``.
+
+    ``density`` is there where it was asked for.
+    """
 
     source: Path
     target: Path | None
     status: Literal["done", "skipped", "failed"]
     message: str = ""
     seconds: float = 0.0
+    density: RainDensity | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,13 @@ class Options:
         force: Overwrite what is there.
         compare: Write a before/after picture beside each result.
         format: Of the results; None for what the target's name asks for, else the input's.
+        density: Sense how dense the rain is, too.
     """
 
     force: bool = False
     compare: bool = False
     format: Format | None = None
+    density: bool = False
 
 
 def plan(inputs: Sequence[str], output: str | None, options: Options) -> tuple[list[Job], list[Result]]:
@@ -205,11 +211,11 @@ def run(
                 status = "failed" if missing else "skipped"
                 yield Result(job.source, job.target, status, message + (" and makes the comparison" if missing else ""))
                 continue
-            notes = _derain_file(job, derainer, options, on_start(job))
+            notes, density = _derain_file(job, derainer, options, on_start(job))
         except Exception as error:  # whatever a file does, the others get done
             yield Result(job.source, job.target, "failed", reason(error), time.monotonic() - began)
         else:
-            yield Result(job.source, job.target, "done", "; ".join(notes), time.monotonic() - began)
+            yield Result(job.source, job.target, "done", "; ".join(notes), time.monotonic() - began, density)
 
 
 def _existing(job: Job, options: Options) -> list[Path]:
@@ -225,11 +231,13 @@ def compare_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}{COMPARE_MARK}{target.suffix}")
 
 
-def _derain_file(job: Job, derainer: Derainer, options: Options, on_tile: Progress | None) -> tuple[str, ...]:
+def _derain_file(
+    job: Job, derainer: Derainer, options: Options, on_tile: Progress | None
+) -> tuple[tuple[str, ...], RainDensity | None]:
     """Reads, derains, writes.
 
     Returns:
-        Notes of what could not be kept.
+        Notes of what could not be kept, and how dense the rain was if that was asked for.
     """
     if (job.source == STREAM and sys.stdin is None) or (job.target == STREAM and sys.stdout is None):
         raise ValueError("standard input or output is closed; expected a picture to come or go through it")
@@ -237,17 +245,18 @@ def _derain_file(job: Job, derainer: Derainer, options: Options, on_tile: Progre
     format = _format(job, picture, options)
     if picture.alpha is not None:
         check_alpha(picture, format)  # before the work rather than after it
+    density = derainer.density(picture.pixels) if options.density else None
     result = picture.with_pixels(derainer(picture.pixels, on_tile))
     data = encode(result, format)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return picture.notes
+        return picture.notes, density
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if options.compare:
         write_file(compare_path(job.target), encode(side_by_side(picture, result), format))
-    return picture.notes
+    return picture.notes, density
 
 
 def _format(job: Job, picture: Picture, options: Options) -> Format:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from derain import rain
 from derain.images import SUFFIXES, Pixels, find_images, read_image
 
-Augment = Literal["flip", "dihedral"]
+Augment = Literal["none", "flip", "dihedral"]
 
 RAINY_FOLDERS = ("rainy", "input", "rain", "rainy_image", "rain_images")
 CLEAN_FOLDERS = ("clean", "target", "norain", "gt", "groundtruth", "ground_truth")
@@ -259,7 +259,7 @@ class _CropPlan:
         """A random crop, or the whole with its long side at most `LONG_SIDE`, flipped and turned: (C, H, W) -> (C, h, w)."""
         picture = shrink(picture, LONG_SIDE) if self.crop is None else _random_crop(picture, self.crop, generator)
         choice = int(torch.randint(8, (), generator=generator))
-        if choice & 1:
+        if choice & 1 and self.augment != "none":
             picture = picture.flip(2)
         if self.augment == "dihedral":
             if choice & 2:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from derain.networks import Network
+from derain.networks import Network, SensesDensity
 
 
 class TorchEngine:
@@ -38,6 +38,22 @@ class TorchEngine:
                 if bool(torch.isfinite(clean).all()):
                     return clean.cpu()
         raise FloatingPointError("the network gave values that are no numbers; its weights are damaged, or were never trained")
+
+    @property
+    def senses_density(self) -> bool:
+        """Whether the network can tell how dense rain is."""
+        return isinstance(self.network, SensesDensity) and self.network.senses_density
+
+    def density(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) float32 on the CPU -> (N, 3), heavy, medium, light, always computed in float32.
+
+        Raises:
+            ValueError: If the network cannot tell.
+        """
+        if not (isinstance(self.network, SensesDensity) and self.network.senses_density):
+            raise ValueError("these weights cannot tell how dense rain is; expected CRDNet's with a classifier, such as crdnet")
+        with torch.inference_mode():
+            return self.network.density(rainy.to(self.device).contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
 def choose_device(name: str) -> torch.device:

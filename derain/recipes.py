@@ -3,6 +3,7 @@
 An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
@@ -10,7 +11,7 @@ from derain.data import Augment
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
-Schedule = Literal["cosine", "plateau"]
+Schedule = Literal["cosine", "plateau", "steps"]
 Optimiser = Literal["adam", "adamw"]
 
 
@@ -27,10 +28,12 @@ class Recipe:
         init: Name of shipped weights, or path of a weights file, to start from; empty for random weights.
         batch: Crops a step.
         crop: Side of the square crops in pixels; None for whole pictures with a long side of at most 512.
-        augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns.
+        augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none`` leaves crops as they are.
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
-            each epoch whose mean loss did not fall, down to min_lr.
+            each epoch whose mean loss did not fall, down to min_lr; ``steps`` multiplies by decay at each milestone.
+        milestones: Where, as shares of all steps, in rising order; none keeps the rate as it is.
+        lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters' names.
         optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
@@ -52,6 +55,9 @@ class Recipe:
     min_lr: float = 1e-6
     optimiser: Optimiser = "adamw"
     schedule: Schedule = "cosine"
+    milestones: tuple[float, ...] = ()
+    decay: float = 0.1
+    lr_of: Mapping[str, float] = field(default_factory=dict)
     warmup: int = 200
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -71,6 +77,10 @@ class Recipe:
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}")
+        if list(self.milestones) != sorted(self.milestones) or not all(0 < share < 1 for share in self.milestones):
+            raise ValueError(f"milestones={','.join(map(str, self.milestones))}: expected rising shares between 0 and 1")
+        if not 0 < self.decay < 1:
+            raise ValueError(f"decay={self.decay}: expected over 0 and under 1")
         for name in ("batch", "steps", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a whole number of at least 1")
@@ -91,54 +101,110 @@ class Recipe:
             raise ValueError(f"ema={self.ema}: expected at least 0 and under 1")
 
 
-def _nledn_paper(name: str, rain: str) -> Recipe:
+def _general(network: str) -> Recipe:
+    """What we train any network with, one set of weights for light and heavy rain; its loss is its own."""
     return Recipe(
-        name=f"{name}-paper",
+        name=network,
+        source="derain: general use, one set of weights for light and heavy rain",
+        network=network,
+        rain=("rain100l", "rain100h"),
+        batch=4,
+        crop=128,
+        steps=100_000,
+        lr=1e-3,
+        min_lr=1e-6,
+        clip=1.0,
+    )
+
+
+_PAPER = Recipe(name="", source="", network="nledn", rain=("rain100l",), optimiser="adam", warmup=0, ema=0.0, validate_every=2000)
+"""What the papers' recipes share: Adam, no warm-up, no running mean."""
+
+_PAPERS = (
+    replace(
+        _PAPER,
+        name="nledn",
         source="Li et al., ACM MM 2018, section 4.2",
         network="nledn",
-        rain=(rain,),
         batch=1,
         crop=None,
         augment="flip",
         steps=200_000,
         lr=5e-4,
         min_lr=1e-4,
-        optimiser="adam",
         schedule="plateau",
-        warmup=0,
-        betas=(0.9, 0.999),
         weight_decay=1e-4,
-        ema=0.0,
-        validate_every=2000,
         validation_crop=None,
-    )
-
+    ),
+    replace(
+        _PAPER,
+        name="remaen",
+        source="Yang and Lu, ICME 2019, and the authors' settings",
+        network="remaen",
+        batch=32,
+        crop=64,
+        augment="none",
+        steps=40_000,
+        lr=1e-3,
+        schedule="steps",
+        milestones=(0.75,),
+        decay=0.1,
+    ),
+    replace(
+        _PAPER,
+        name="crdnet",
+        source="Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no effect, and none is here",
+        network="crdnet",
+        hyperparameters={"classifier": "paper"},
+        batch=16,
+        crop=512,
+        augment="none",
+        steps=100_000,
+        lr=1e-4,
+        schedule="steps",
+        lr_of={"classifier.": 0.03},
+    ),
+    replace(
+        _PAPER,
+        name="dpenet",
+        source="Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100 as shares of all steps",
+        network="dpenet",
+        batch=18,
+        crop=128,
+        steps=100_000,
+        lr=1e-3,
+        schedule="steps",
+        milestones=(0.3, 0.5, 0.8),
+        decay=0.2,
+    ),
+)
 
 _OURS = "derain: reaches further in less time than the paper's"
 
-_NLEDN = Recipe(
-    name="nledn",
-    source="derain: general use, one set of weights for light and heavy rain",
-    network="nledn",
-    rain=("rain100l", "rain100h"),
-    batch=4,
-    crop=128,
-    steps=100_000,
-    lr=1e-3,
-    min_lr=1e-6,
-    clip=1.0,
+_NLEDN = _general("nledn")
+_CRDNET = replace(
+    _general("crdnet"),
+    source="derain: general use, as the others, with a small density classifier beside it; normalisation wants larger batches",
+    hyperparameters={"classifier": "compact"},
+    batch=16,
 )
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        _NLEDN,
+        *(_general(network) for network in NETWORKS),
+        _CRDNET,
+        replace(_general("dpenet"), name="dpenet-light", source=f"{_OURS}; the light variant", hyperparameters={"blocks": 5}),
         replace(_NLEDN, name="nledn-rain100l", source=_OURS, rain=("rain100l",)),
         replace(_NLEDN, name="nledn-rain100h", source=_OURS, rain=("rain100h",)),
-        _nledn_paper("nledn-rain100l", "rain100l"),
-        _nledn_paper("nledn-rain100h", "rain100h"),
+        *(
+            replace(paper, name=f"{paper.name}-{rain}-paper", rain=(rain,))
+            for paper in _PAPERS
+            for rain in ("rain100l", "rain100h")
+        ),
     )
 }
+"""By name. Every network has one of its own name, `_general` where no other is written down."""
 
 
 def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
@@ -155,14 +221,14 @@ def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
 
 def _parse(recipe: Recipe, key: str, text: str) -> object:
     """The value of a field from its text, of the kind that the field has."""
-    known = [f.name for f in fields(recipe) if f.name not in ("name", "source", "hyperparameters", "network")]
+    known = [f.name for f in fields(recipe) if f.name not in ("name", "source", "hyperparameters", "network", "lr_of")]
     if key not in known:
         raise ValueError(f"--set {key}: no such setting; expected one of {', '.join(known)}")
     try:
         if key in ("crop", "validation_crop"):
             return None if text == "none" else int(text)
-        if key in ("rain", "betas"):
-            parts = text.split(",")
+        if key in ("rain", "betas", "milestones"):
+            parts = [part for part in text.split(",") if part]
             return tuple(parts) if key == "rain" else tuple(float(part) for part in parts)
         return type(getattr(recipe, key))(text)
     except ValueError:

@@ -3,11 +3,12 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from derain import weights
 from derain.engines import TorchEngine
@@ -35,6 +36,30 @@ class Cut:
     stop: int
     fade_in: tuple[int, int]
     fade_out: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class RainDensity:
+    """How dense a picture's rain is, as a network senses it: cumulative, each from 0 (no) to 1 (yes) or a little beyond.
+
+    Attributes:
+        light: Whether there is rain at all.
+        medium: Whether it is at least medium.
+        heavy: Whether it is heavy.
+    """
+
+    light: float
+    medium: float
+    heavy: float
+
+    @property
+    def word(self) -> Literal["none", "light", "medium", "heavy"]:
+        """The heaviest step on which it, and every lighter one, is likelier than not."""
+        if self.light < 0.5:
+            return "none"
+        if self.medium < 0.5:
+            return "light"
+        return "medium" if self.heavy < 0.5 else "heavy"
 
 
 def cuts(length: int, tile: int, overlap: int) -> list[Cut]:
@@ -131,6 +156,27 @@ class Derainer:
             clean[begin : begin + len(rows)] = rows if scale == 1.0 else np.rint(rows * scale)
         return _as_given(clean, image)
 
+    def density(self, image: NDArray[Any]) -> RainDensity:
+        """Senses how dense the rain in an image is: the mean over its tiles.
+
+        Args:
+            image: As for calling the Derainer.
+
+        Raises:
+            ValueError: If the network cannot tell, or as for calling the Derainer.
+        """
+        rgb = as_rgb(image)
+        scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
+        height, width = rgb.shape[:2]
+        side = self.tile or max(height, width)
+        tiles = [
+            rgb[row.start : row.stop, column.start : column.stop]
+            for row, column in itertools.product(cuts(height, side, 0), cuts(width, side, 0))
+        ]
+        sensed = torch.cat([self.engine.density(_as_batch(tile, scale)) for tile in tiles])
+        heavy, medium, light = sensed.mean(dim=0).tolist()
+        return RainDensity(light, medium, heavy)
+
     def describe(self) -> str:
         """Tile, device and number format: what belongs to a score besides its protocol."""
         tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
@@ -160,8 +206,12 @@ class Derainer:
 
     def _run(self, tile: NDArray[Any], scale: float) -> Floats:
         """One tile through the network: (h, w, 3) of any type -> (h, w, 3) floats."""
-        rainy = torch.from_numpy(tile.astype(np.float32) / np.float32(scale)).permute(2, 0, 1).unsqueeze(0)
-        return self.engine(rainy)[0].permute(1, 2, 0).numpy()
+        return self.engine(_as_batch(tile, scale))[0].permute(1, 2, 0).numpy()
+
+
+def _as_batch(tile: NDArray[Any], scale: float) -> Tensor:
+    """(h, w, 3) of any type -> (1, 3, h, w) floats in [0, 1]."""
+    return torch.from_numpy(tile.astype(np.float32) / np.float32(scale)).permute(2, 0, 1).unsqueeze(0)
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
@@ -196,7 +246,9 @@ def load(
     tile: int | None = None,
     overlap: int | None = None,
 ) -> Derainer:
-    """A Derainer from shipped weights (``nledn``), a file of ours (``run/best.safetensors``) or the authors' (``.pth``).
+    """A Derainer from shipped weights, a file of ours or the authors' checkpoint.
+
+    That is, ``nledn``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts.
 
     >>> import numpy as np
     >>> load("nledn", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -213,9 +213,17 @@ def _begin(recipe: Recipe, device: torch.device) -> State:
     network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
     optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    return State(
-        network, averaged, optimiser(network.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
-    )
+    groups = _parameter_groups(cast("nn.Module", network), recipe.lr_of)
+    return State(network, averaged, optimiser(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay))
+
+
+def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The parameters by the rate they train at, relative to the recipe's."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        relative = next((factor for start, factor in lr_of.items() if name.startswith(start)), 1.0)
+        groups.setdefault(relative, []).append(parameter)
+    return [{"params": parameters, "relative_lr": relative} for relative, parameters in groups.items()]
 
 
 def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
@@ -224,6 +232,9 @@ def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
         return max(recipe.min_lr, recipe.lr * lr_factor)
     if step < recipe.warmup:
         return recipe.lr * (step + 1) / recipe.warmup
+    if recipe.schedule == "steps":
+        passed = sum(step >= share * recipe.steps for share in recipe.milestones)
+        return max(recipe.min_lr, recipe.lr * recipe.decay**passed)
     done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
     return recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
@@ -231,7 +242,7 @@ def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
 def _step(module: TrainingStep, state: State, recipe: Recipe, batch: Batch, epoch: int) -> dict[str, Any]:
     lr = learning_rate(recipe, state.step, state.lr_factor)
     for group in state.optimiser.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["relative_lr"]
     loss, terms = module(
         batch.rainy.contiguous(memory_format=torch.channels_last), batch.clean.contiguous(memory_format=torch.channels_last)
     )

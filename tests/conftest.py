@@ -31,6 +31,17 @@ def reference_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def golden(reference_data: Path) -> Path:
+    """The folder of golden inputs, weights and outputs."""
+    for place in (reference_data / "golden", reference_data / "spec/golden", reference_data.parent / "spec/golden"):
+        if place.is_dir():
+            return place
+    if os.environ.get("CI"):
+        pytest.fail(f"{reference_data}: CI needs the golden files")
+    pytest.skip("needs golden files beside the reference data")
+
+
+@pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
     """A public-domain photograph, (120, 160, 3)."""
     return np.ascontiguousarray(skimage.data.astronaut()[30:150, 150:310])

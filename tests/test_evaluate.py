@@ -1,18 +1,24 @@
 """Evaluation: the figures of the reference data, tables, JSON, pictures."""
 
+import csv
+import io
 import json
+import shutil
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from derain import metrics
 from derain.data import find_pairs
-from derain.evaluate import evaluate, to_json, to_markdown
+from derain.evaluate import PAPER_SCORES, PeakMemory, evaluate, multiply_adds, paper_score, to_csv, to_json, to_markdown
 from derain.images import read_image, write_image
-from derain.networks import NLEDN
+from derain.networks import NETWORKS, NLEDN, Network, Tiling
 from derain.restore import Derainer, load
 
 PUBLISHED = {"y-matlab": (38.487, 0.9811), "y-pil": (37.160, 0.9761), "rgb": (37.090, 0.9779)}
@@ -56,7 +62,9 @@ def test_tables_and_pictures(pairs: Path, tmp_path: Path) -> None:
     by_hand = [metrics.psnr(read_image(pairs / f"rainy/{k}.png"), read_image(pairs / f"clean/{k}.png")) for k in (1, 2)]
     assert rainy.psnr == pytest.approx(np.mean(by_hand))
     table = to_markdown([evaluation], per_picture=True).splitlines()
-    assert table[0] == "| model | dataset | pictures | y-matlab | y-pil | rgb |"
+    assert table[0] == (
+        "| model | dataset | pictures | y-matlab | y-pil | rgb | parameters | multiply-adds | s/megapixel | peak memory |"
+    )
     assert [line.split(" | ")[:2] for line in table[2:6]] == [
         ["| rainy input", "set"],
         ["| nothing", "set/1"],
@@ -88,3 +96,114 @@ def test_twins_of_two_sizes_and_depths_are_refused(pairs: Path) -> None:
     write_image(pairs / "rainy/2.png", np.zeros((40, 50, 3), np.uint16))
     with pytest.raises(ValueError, match="16 bits a channel"):
         evaluate(untrained(), find_pairs(pairs))
+
+
+def test_what_it_costs(pairs: Path) -> None:
+    cost = evaluate(untrained(), find_pairs(pairs)).cost
+    assert cost.parameters == 1_005_379
+    assert cost.seconds_per_megapixel > 0
+    if sys.platform == "linux":
+        assert cost.peak_memory is not None
+        assert 50e6 < cost.peak_memory < 50e9
+
+
+def test_peak_memory_is_that_since_it_began() -> None:
+    if sys.platform != "linux":
+        pytest.skip("no high-water mark to set back")
+    large = np.ones(60_000_000)  # 480 MB
+    del large
+    memory = PeakMemory(torch.device("cpu"))
+    before = memory.read()
+    block = np.ones(30_000_000)
+    after = memory.read()
+    assert before is not None
+    assert after is not None
+    assert 200e6 < after - before + 40e6 < 400e6
+    assert block[-1] == 1
+
+
+class OneConvolution(nn.Module):
+    """3 * 5 * 9 multiply-adds a pixel."""
+
+    tiling = Tiling(tile=64, overlap=0, exact=True)
+    hyperparameters: dict[str, int] = {}  # noqa: RUF012
+
+    def __init__(self, *, looks: bool = False) -> None:
+        super().__init__()
+        self.conv, self.looks = nn.Conv2d(3, 5, 3, padding=1), looks
+
+    def forward(self, rainy: torch.Tensor) -> torch.Tensor:
+        if self.looks and rainy.max() > 0.5:
+            return rainy
+        return self.conv(rainy)[:, :3]
+
+
+def test_multiply_adds_by_hand() -> None:
+    assert multiply_adds(cast("Network", OneConvolution())) == 3 * 5 * 9 * 512**2
+    assert multiply_adds(cast("Network", OneConvolution()), side=10) == 3 * 5 * 9 * 100
+    assert multiply_adds(cast("Network", OneConvolution(looks=True))) is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_multiply_adds_of_every_network_can_be_counted(name: str) -> None:
+    network = NETWORKS[name]()
+    small, large = multiply_adds(network, 64), multiply_adds(network, 128)
+    assert small is not None
+    assert large is not None
+    assert 3.9 < large / small < 6, "about four times as much; attention grows faster"
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("network", "dataset", "psnr"),
+    [
+        ("NLEDN", "Rain100L", "36.57"),
+        ("NLEDN", "rain100h-dev10", "30.38"),
+        ("ReMAEN", "Rain100H", "28.97"),
+        ("ReMAEN", "DDN-sample3", "32.31"),
+        ("NLEDN", "DID-MDN", "33.16"),
+        ("NLEDN", "Rain1000", None),
+        ("NLEDN", "Rain100Large", None),
+        ("NLEDN", "Rain800", None),
+        ("DPENet", "Rain100L", None),
+    ],
+)
+def test_papers_figures_are_found_by_the_datasets_name(network: str, dataset: str, psnr: str | None) -> None:
+    found = paper_score(network, dataset)
+    assert (found.psnr if found else None) == psnr
+
+
+def test_papers_figures_are_of_networks_that_are_here() -> None:
+    assert {entry.network for entry in PAPER_SCORES} <= {type(NETWORKS[name]()).__name__ for name in NETWORKS}
+
+
+def test_comparison_of_models_and_datasets(pairs: Path, tmp_path: Path) -> None:
+    folder = pairs.rename(tmp_path / "Rain100L")
+    other = shutil.copytree(folder, tmp_path / "else")
+    two = Derainer(NETWORKS["dpenet"](blocks=1), name="two", device="cpu")
+    evaluations = [evaluate(model, find_pairs(place)) for model in (untrained(), two) for place in (folder, other)]
+    rows = [line.split(" | ")[:2] for line in to_markdown(evaluations).splitlines()[2:-2]]
+    assert rows == [
+        ["| rainy input", "Rain100L"],
+        ["| nothing", "Rain100L"],
+        ["| two", "Rain100L"],
+        ["| *NLEDN (as printed in its paper)*", "*Rain100L, whole*"],
+        ["| rainy input", "else"],
+        ["| nothing", "else"],
+        ["| two", "else"],
+    ]
+    table = list(csv.DictReader(io.StringIO(to_csv(evaluations))))
+    assert len(table) == 2 * 2 * 3
+    assert {row["paper_psnr"] for row in table if row["dataset"] == "Rain100L" and row["network"] == "NLEDN"} == {"36.57", ""}
+    assert float(table[0]["psnr"]) == evaluations[0].mean("y-matlab").psnr
+    assert table[0]["parameters"] == "1005379"
+    assert table[0]["execution"] == "tile 512, overlap 64, float32, cpu"
+    content = json.loads(to_json(evaluations))
+    assert content[0]["paper"]["psnr"] == "36.57"
+    assert content[1]["paper"] is None
+    assert content[2]["cost"]["parameters"] == sum(p.numel() for p in two.engine.network.parameters())
+
+
+def test_papers_figures_under_a_protocol_not_asked_for_name_it(pairs: Path, tmp_path: Path) -> None:
+    evaluation = evaluate(untrained(), find_pairs(pairs.rename(tmp_path / "Rain100H")), ["rgb"])
+    assert "| *30.38 / 0.8939 (y-pil)* |" in to_markdown([evaluation])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from derain.networks import NETWORKS
 from derain.recipes import RECIPES, find_recipe
 
 
@@ -9,6 +10,26 @@ def test_the_papers_recipe() -> None:
     recipe = find_recipe("nledn-rain100l-paper")  # NLEDN, section 4.2
     assert (recipe.lr, recipe.min_lr, recipe.schedule, recipe.batch, recipe.crop) == (5e-4, 1e-4, "plateau", 1, None)
     assert (recipe.betas[0], recipe.weight_decay, recipe.augment, recipe.ema) == (0.9, 1e-4, "flip", 0)
+
+
+def test_the_other_papers_recipes() -> None:
+    remaen = find_recipe("remaen-rain100h-paper")
+    assert (remaen.batch, remaen.crop, remaen.lr, remaen.steps, remaen.augment) == (32, 64, 1e-3, 40_000, "none")
+    assert [share * remaen.steps for share in remaen.milestones] == [30_000]
+    assert remaen.decay == 0.1
+    dpenet = find_recipe("dpenet-rain100l-paper")
+    assert (dpenet.batch, dpenet.crop, dpenet.lr, dpenet.decay, dpenet.milestones) == (18, 128, 1e-3, 0.2, (0.3, 0.5, 0.8))
+    crdnet = find_recipe("crdnet-rain100l-paper")
+    assert (crdnet.batch, crdnet.crop, crdnet.lr, crdnet.milestones) == (16, 512, 1e-4, ())
+    assert crdnet.lr * crdnet.lr_of["classifier."] == pytest.approx(3e-6)
+    assert crdnet.hyperparameters == {"classifier": "paper"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_has_a_recipe_of_its_name_for_the_same_rain(name: str) -> None:
+    recipe = find_recipe(name)
+    assert recipe.network == name
+    assert recipe.rain == find_recipe("nledn").rain
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -38,7 +59,11 @@ def test_overrides() -> None:
         ({"lr": "1e-9"}, "expected 0 < min_lr <= lr"),
         ({"ema": "1"}, "ema=1.0: expected"),
         ({"schedule": "linear"}, "schedule=linear: expected"),
-        ({"augment": "none"}, "augment=none: expected"),
+        ({"augment": "twist"}, "augment=twist: expected"),
+        ({"milestones": "0.5,0.2"}, "milestones=0.5,0.2: expected rising shares"),
+        ({"milestones": "2000"}, "milestones=2000.0: expected rising shares"),
+        ({"decay": "1"}, "decay=1.0: expected over 0"),
+        ({"lr_of": "1"}, "--set lr_of: no such setting"),
     ],
 )
 def test_settings_are_checked(setting: dict[str, str], message: str) -> None:

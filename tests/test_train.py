@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from derain import train as training
 from derain import weights
 from derain.images import write_image
+from derain.networks import NETWORKS
 from derain.recipes import RECIPES, Recipe, find_recipe
 from derain.train import Run, learning_rate, train
 
@@ -34,10 +35,10 @@ def final(run: Run) -> dict[str, Any]:
     return torch.load(run.out / training.CHECKPOINT, weights_only=True)
 
 
-@pytest.mark.parametrize("name", ["nledn", "nledn-rain100l-paper"])
+@pytest.mark.parametrize("name", ["nledn", "nledn-rain100l-paper", "remaen", "crdnet", "dpenet", "remaen-rain100l-paper"])
 def test_resumes_bit_exactly(name: str, run: Run) -> None:
-    tiny = {"steps": "6", "validate_every": "3"} if name.endswith("paper") else TINY
-    recipe = find_recipe(name, tiny)
+    tiny = {"steps": "6", "validate_every": "3"} if name == "nledn-rain100l-paper" else TINY
+    recipe = find_recipe(name, tiny | ({"crop": "128"} if name == "crdnet" else {}))
     whole = replace(run, out=run.out / "whole")
     list(train(recipe, whole))
     stopped = train(recipe, run)
@@ -146,6 +147,26 @@ def test_cosine_schedule() -> None:
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
     assert all(a >= b for a, b in itertools.pairwise(rates[100:]))
+
+
+def test_steps_schedule() -> None:
+    recipe = find_recipe("dpenet-rain100l-paper", {"steps": "10"})
+    rates = [learning_rate(recipe, step, 1.0) / 1e-3 for step in range(10)]
+    assert rates == pytest.approx([1, 1, 1, 0.2, 0.2, 0.04, 0.04, 0.04, 0.008, 0.008])
+    assert learning_rate(replace(recipe, milestones=()), 9, 1.0) == recipe.lr
+
+
+def test_parts_of_a_network_train_at_rates_of_their_own(run: Run) -> None:
+    recipe = find_recipe("crdnet", TINY | {"crop": "128", "steps": "1", "lr": "1e-3", "warmup": "0", "clip": "0"})
+    recipe = replace(recipe, lr_of={"classifier.": 0.03}, ema=0.0)
+    torch.manual_seed(recipe.seed)
+    before = NETWORKS["crdnet"](classifier="compact").state_dict()
+    list(train(recipe, run))
+    moved = {key: float((value - before[key]).abs().max()) for key, value in final(run)["network"].items() if "conv" in key}
+    assert moved["classifier.convs.0.weight"] == pytest.approx(3e-5, rel=0.01)  # Adam's first step is its rate
+    assert float(
+        (final(run)["network"]["refinement.exit.2.bias"] - before["refinement.exit.2.bias"]).abs().max()
+    ) == pytest.approx(1e-3, rel=0.01)
 
 
 def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:

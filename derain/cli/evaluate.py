@@ -1,6 +1,7 @@
 """derain evaluate: models and paired datasets in, scores out."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +10,15 @@ import typer
 
 from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
 
+STDOUT = Path("-")
+
 
 def evaluate(
     inputs: Annotated[list[str], typer.Argument(metavar="MODEL... DATA...", help="Weights, by name or file; folders of pairs.")],
     protocol: Annotated[list[str] | None, typer.Option(help="y-matlab, y-pil or rgb; may be repeated. Default: all.")] = None,
     per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
-    json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file; - prints it instead of Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file; - prints them instead.")] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
@@ -22,12 +26,15 @@ def evaluate(
     tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
     overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share.")] = None,
 ) -> None:
-    """Score models on pairs of rainy and clean pictures, by named protocols."""
+    """Score models on pairs of rainy and clean pictures, by named protocols, with what each costs.
+
+    Figures that a network's own paper prints stand beside the measured ones, in italics, and in grey on a terminal.
+    """
     from typing import get_args
 
     from derain import metrics
     from derain.data import find_pairs
-    from derain.evaluate import Evaluation, to_json, to_markdown
+    from derain.evaluate import PAPER_MARK, Evaluation, to_csv, to_json, to_markdown
     from derain.evaluate import evaluate as evaluate_pairs
     from derain.images import write_file
     from derain.restore import load
@@ -36,10 +43,12 @@ def evaluate(
     if unknown:
         raise typer.BadParameter(f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}", param_hint="--protocol")
     protocols: list[metrics.Protocol] = [known for known in metrics.PROTOCOLS if not protocol or known in protocol]
+    if csv == json == STDOUT:
+        raise typer.BadParameter("both to standard output: expected a file for one of them", param_hint="--csv - --json -")
     models, folders = _sort(inputs)
     with one_line_errors(), progress_bar() as bar:
-        for path in (json, save):
-            if path is not None and path.exists() and not force:
+        for path in (csv, json, save):
+            if path is not None and path != STDOUT and path.exists() and not force:
                 raise FileExistsError(f"{path} is there already; --force overwrites it")
         datasets = [replace(find_pairs(folder), name=label) for folder, label in zip(folders, _labels(folders), strict=True)]
         evaluations: list[Evaluation] = []
@@ -59,10 +68,15 @@ def evaluate(
                     )
                 )
                 say(f"{label} on {dataset.name}: done")
-    typer.echo(to_markdown(evaluations, per_picture=per_picture))
-    if json is not None:
-        with one_line_errors():
-            write_file(json, to_json(evaluations).encode())
+    if STDOUT not in (csv, json):
+        for line in to_markdown(evaluations, per_picture=per_picture).splitlines():
+            typer.echo(typer.style(line, dim=True) if PAPER_MARK in line and sys.stdout.isatty() else line)
+    with one_line_errors():
+        for path, text in ((csv, to_csv), (json, to_json)):
+            if path == STDOUT:
+                typer.echo(text(evaluations).rstrip("\n"))
+            elif path is not None:
+                write_file(path, text(evaluations).encode())
 
 
 def _labels(paths: list[Path]) -> list[str]:
@@ -76,10 +90,12 @@ def _as_file_name(label: str) -> str:
 
 
 def _sort(inputs: list[str]) -> tuple[list[str], list[Path]]:
-    """Folders are data, the rest models; each once."""
+    """Folders are data, but for those that hold CRDNet's parts; the rest models; each once."""
+    from derain.weights.published import is_checkpoint
+
     inputs = list(dict.fromkeys(inputs))
-    folders = [Path(name) for name in inputs if Path(name).is_dir()]
-    models = [name for name in inputs if not Path(name).is_dir()]
+    folders = [Path(name) for name in inputs if Path(name).is_dir() and not is_checkpoint(Path(name))]
+    models = [name for name in inputs if Path(name) not in folders]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:

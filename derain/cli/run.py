@@ -20,6 +20,7 @@ def run(
     format: Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Write a before/after picture beside each result.")] = False,
+    density: Annotated[bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
     tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
@@ -28,7 +29,8 @@ def run(
     """Take the rain out of pictures.
 
     photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained. Nothing that exists is overwritten
-    without --force, so that a second run does what the first left undone.
+    without --force, so that a second run does what the first left undone. With --density each path on standard output is followed
+    by a tab and none, light, medium or heavy.
     """
     if format is not None and format.lower() not in FORMATS:
         raise typer.BadParameter(f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format")
@@ -40,9 +42,13 @@ def run(
     from derain.restore import Progress, load
 
     with one_line_errors():
-        options = batch.Options(force, compare, cast("Format | None", FORMATS[format.lower()] if format else None))
+        options = batch.Options(force, compare, cast("Format | None", FORMATS[format.lower()] if format else None), density)
         jobs, failures = batch.plan(inputs, output, options)
         derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+        if density and not derainer.engine.senses_density:
+            raise ValueError(
+                f"--density: {derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as -m crdnet"
+            )
 
     for failure in failures:
         _report(failure, 0, 0)
@@ -82,5 +88,9 @@ def _report(result: "Result", number: int, total: int) -> None:
         place = f"[{number}/{total}] " if total > 1 else ""
         note = f" ({result.message})" if result.message else ""
         say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
+        sensed = f"\t{result.density.word}" if result.density else ""
+        if result.density:
+            steps = ", ".join(f"{name} {getattr(result.density, name):.2f}" for name in ("light", "medium", "heavy"))
+            say(f"{result.source}: rain density {result.density.word} ({steps})")
         if result.target != STREAM:
-            show_result(str(result.target))
+            show_result(f"{result.target}{sensed}")

@@ -37,20 +37,21 @@ def show(model: Annotated[str, typer.Argument(help="Shipped weights, or a file o
 
 @app.command("import")
 def import_weights(
-    checkpoint: Annotated[Path, typer.Argument(help="An authors' checkpoint.")],
+    checkpoint: Annotated[Path, typer.Argument(help="An authors' checkpoint: a file, a TensorFlow index, a folder of parts.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: its name with .safetensors, here.")] = None,
+    bgr: Annotated[bool, typer.Option("--bgr", help="They were trained on BGR pictures, as ReMAEN's authors do.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
     from derain.weights import published, save
 
-    target = output or Path(checkpoint.with_suffix(".safetensors").name)
+    target = output or Path(checkpoint.resolve().with_suffix(".safetensors").name)
     with one_line_errors():
         if target.suffix != ".safetensors":
             raise ValueError(f"-o {target}: expected a name ending in .safetensors")
         if target.exists() and not force:
             raise FileExistsError(f"{target} is there already; --force overwrites it")
-        network, card = published.load(checkpoint)
+        network, card = published.load(checkpoint, bgr=bgr)
         save(network, card, target)
     say(f"{checkpoint}: the authors' {card.network}")
     typer.echo(str(target))

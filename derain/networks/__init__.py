@@ -2,11 +2,17 @@
 
 from collections.abc import Callable
 
-from derain.networks.network import Hyperparameters, Network, Tiling
+from derain.networks.crdnet import CRDNet
+from derain.networks.dpenet import DPENet
+from derain.networks.network import Hyperparameters, Network, SensesDensity, Tiling
 from derain.networks.nledn import NLEDN
+from derain.networks.remaen import ReMAEN
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "nledn": NLEDN,
+    "remaen": ReMAEN,
+    "crdnet": CRDNet,
+    "dpenet": DPENet,
 }
 
-__all__ = ["NETWORKS", "NLEDN", "Hyperparameters", "Network", "Tiling"]
+__all__ = ["NETWORKS", "NLEDN", "CRDNet", "DPENet", "Hyperparameters", "Network", "ReMAEN", "SensesDensity", "Tiling"]

@@ -6,7 +6,7 @@ There is no base class. A network is an ``nn.Module`` that happens to look like 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from typing_extensions import Self
@@ -55,3 +55,17 @@ class Network(Protocol):
     def to(self, *args: Any, **kwargs: Any) -> Self: ...
     def train(self, mode: bool = True) -> Self: ...
     def eval(self) -> Self: ...
+
+
+@runtime_checkable
+class SensesDensity(Protocol):
+    """What a network may be besides: able to tell how dense the rain is."""
+
+    @property
+    def senses_density(self) -> bool:
+        """Whether it can with the weights it has."""
+        ...
+
+    def density(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) in [0, 1] -> (N, 3): how sure it is that the rain is heavy, at least medium, at least light."""
+        ...

@@ -40,7 +40,7 @@ CATALOGUE: dict[str, Entry] = {
 
 
 def find(name_or_path: str) -> tuple[Network, Card]:
-    """The network and card of shipped weights by name, or of a file: ours (``.safetensors``) or the authors' (``.pth``, ``.pt``).
+    """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or what `published.load` reads.
 
     Raises:
         FileNotFoundError: If it is neither a name of the catalogue nor a file.
@@ -51,6 +51,8 @@ def find(name_or_path: str) -> tuple[Network, Card]:
         check(entry)
         return store.load(entry.path)
     path = Path(name_or_path)
+    if published.is_checkpoint(path):
+        return published.load(path)
     if not path.exists():
         raise FileNotFoundError(f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights file")
     if path.suffix == ".safetensors":

@@ -26,7 +26,10 @@ def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.fl
         dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by `load`.
     """
     card = replace(card, hyperparameters=dict(network.hyperparameters))
-    tensors = {key: value.detach().to("cpu", dtype).contiguous() for key, value in network.state_dict().items()}
+    tensors = {
+        key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+        for key, value in network.state_dict().items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, to_bytes(tensors, metadata={HEADER: card.to_json()}))
 
@@ -53,7 +56,7 @@ def load(path: Path) -> tuple[Network, Card]:
         raise WeightsError(f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}")
     try:
         network = NETWORKS[card.network](**card.hyperparameters)
-        network.load_state_dict({key: value.float() for key, value in tensors.items()})
+        network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})") from None

@@ -1,5 +1,6 @@
 """The command line: its verbs and flags, its exit statuses, one run of every verb from end to end."""
 
+import csv
 import io
 import json
 import os
@@ -20,13 +21,13 @@ from derain import cli
 from derain.images import read_image, write_image
 
 FLAGS = {
-    "run": "--compare --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
+    "run": "--compare --density --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
     "train": "--data --device --output --resume --set --val -o RECIPE",
-    "evaluate": "--device --dtype --force --json --overlap --per-picture --protocol --save --tile INPUTS",
+    "evaluate": "--csv --device --dtype --force --json --overlap --per-picture --protocol --save --tile INPUTS",
     "synth": "--force --output --preset --seed -o CLEAN",
     "weights list": "",
     "weights show": "MODEL",
-    "weights import": "--force --output -o CHECKPOINT",
+    "weights import": "--bgr --force --output -o CHECKPOINT",
 }
 """Adding a verb or a flag is a decision: it is made here too."""
 
@@ -195,7 +196,7 @@ def test_synth_evaluate_train_and_run_what_was_trained(photo: NDArray[np.uint8],
         "evaluate", best, "nledn", tmp_path / "pairs", "--json", report, "--save", tmp_path / "out", "--protocol", "rgb"
     )
     assert scored.returncode == 0, scored.stderr.decode()
-    assert scored.stdout.decode().splitlines()[0] == "| model | dataset | pictures | rgb |"
+    assert scored.stdout.decode().splitlines()[0].startswith("| model | dataset | pictures | rgb | parameters | multiply-adds |")
     assert len(json.loads(report.read_text())) == 2
     assert (tmp_path / "out/nledn/pairs/1.png").exists()
     assert derain(tmp_path / "pairs/rainy/1.png", "-m", best).returncode == 0
@@ -238,6 +239,54 @@ def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_pa
     assert "published by the authors" in derain("weights", "show", tmp_path / "w.safetensors").stdout.decode()
     derain(picture, "-m", tmp_path / "w.safetensors", "-o", tmp_path / "a.png")
     derain(picture, "-m", checkpoint, "-o", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_several_models_and_datasets_in_one_table_of_every_kind(golden: Path, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    (tmp_path / "clean").mkdir()
+    write_image(tmp_path / "clean/1.png", photo[:40, :40])
+    for name in ("Rain100L", "other"):
+        derain("synth", tmp_path / "clean", "-o", tmp_path / name)
+    inputs = ["nledn", golden / "remaen/ReMAEN.index", golden / "crdnet", tmp_path / "Rain100L", tmp_path / "other"]
+    result = derain("evaluate", *inputs, "--csv", "-", "--json", tmp_path / "s.json", "--protocol", "rgb")
+    assert result.returncode == 0, result.stderr.decode()
+    rows = list(csv.DictReader(io.StringIO(result.stdout.decode())))
+    models = ["nledn", "ReMAEN.index", "crdnet"]
+    assert [(row["model"], row["dataset"]) for row in rows] == [(m, d) for m in models for d in ("Rain100L", "other")]
+    assert [row["paper_psnr"] for row in rows] == ["", "", "37.80", "", "", ""]
+    assert len(json.loads((tmp_path / "s.json").read_text())) == 6
+    wrong = derain("evaluate", *inputs, "--csv", "-", "--json", "-")
+    assert wrong.returncode == 2
+    again = derain("evaluate", *inputs, "--json", tmp_path / "s.json")
+    assert "s.json is there already; --force overwrites it" in again.stderr.decode()
+
+
+def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None:
+    result = derain("--density", "-m", "crdnet", picture, "-o", tmp_path / "a.png")
+    assert result.returncode == 0, result.stderr.decode()
+    target, word = result.stdout.decode().strip().split("\t")
+    assert target == str(tmp_path / "a.png")
+    assert word in ("none", "light", "medium", "heavy")
+    assert f"{picture}: rain density {word} (light " in result.stderr.decode()
+    plain = derain("-m", "crdnet", picture, "-o", tmp_path / "b.png")
+    assert plain.stdout.decode().strip() == str(tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    wrong = derain("--density", picture, "-o", tmp_path / "c.png")
+    assert wrong.returncode == 2
+    assert "--density: nledn cannot tell; expected CRDNet's weights with a classifier, such as -m crdnet" in wrong.stderr.decode()
+    assert not (tmp_path / "c.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "network"), [("remaen/ReMAEN.index", "remaen"), ("remaen/ReMAEN", "remaen"), ("crdnet", "crdnet")]
+)
+def test_weights_import_what_is_more_than_a_file(name: str, network: str, golden: Path, picture: Path, tmp_path: Path) -> None:
+    result = derain("weights", "import", golden / name, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stdout.decode().strip() == f"{Path(name).stem}.safetensors"
+    assert f"the authors' {network}" in result.stderr.decode()
+    derain(picture, "-m", tmp_path / f"{Path(name).stem}.safetensors", "-o", tmp_path / "a.png")
+    derain(picture, "-m", golden / name, "-o", tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

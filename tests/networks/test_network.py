@@ -1,15 +1,30 @@
 """Every network of the package keeps the contract."""
 
 import inspect
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from conftest import as_floats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from derain.networks import NETWORKS, Tiling
+from derain import metrics, weights
+from derain.images import write_image
+from derain.networks import NETWORKS, Network, Tiling
+from derain.restore import Derainer
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("size", [(1, 1), (7, 31), (40, 24)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 3), (7, 31), (40, 24)])
 def test_forward_keeps_shape_and_range(name: str, size: tuple[int, int], seeded: None) -> None:
     network = NETWORKS[name]().eval()
     with torch.inference_mode():
@@ -20,7 +35,7 @@ def test_forward_keeps_shape_and_range(name: str, size: tuple[int, int], seeded:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_loss_is_named_scalars(name: str, seeded: None) -> None:
-    terms = NETWORKS[name]().loss(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32))
+    terms = NETWORKS[name]().loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
     assert terms
     assert all(term.ndim == 0 and term.requires_grad for term in terms.values())
 
@@ -32,3 +47,101 @@ def test_hyperparameters_are_the_constructors_keyword_arguments(name: str) -> No
     assert isinstance(network.tiling, Tiling)
     again = NETWORKS[name](**network.hyperparameters)
     assert again.state_dict().keys() == network.state_dict().keys()
+
+
+CHOICES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "nledn": st.one_of(
+        st.fixed_dictionaries({"dense": st.booleans(), "non_local": st.sampled_from(["softmax", "dot", "none"])}),
+        st.fixed_dictionaries({"blocks": st.sampled_from([1, 6]), "pooling": st.just(False)}),
+    ),
+    "remaen": st.fixed_dictionaries({"recurrences": st.integers(1, 4)}),
+    "crdnet": st.fixed_dictionaries({"classifier": st.sampled_from(["none", "compact"])}),
+    "dpenet": st.fixed_dictionaries({"blocks": st.integers(1, 12)}),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@settings(max_examples=5)
+@given(data=st.data())
+def test_random_hyperparameters_survive_the_file(
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    network = NETWORKS[name](**data.draw(CHOICES.get(name, st.just({})))).eval()
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    weights.save(network, weights.Card("some", name), path)
+    again, card = weights.load(path)
+    assert card.hyperparameters == network.hyperparameters == again.hyperparameters
+    rainy = torch.rand(1, 3, 17, 22)
+    with torch.inference_mode():
+        assert torch.equal(again(rainy), network(rainy))
+
+
+def test_every_network_ships_weights_of_its_name() -> None:
+    assert {"nledn", "remaen", "crdnet", "dpenet"} <= set(weights.CATALOGUE)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name in weights.CATALOGUE])
+def test_shipped_weights_take_half_precision(name: str, photo: NDArray[np.uint8]) -> None:
+    exact, half = (
+        Derainer(weights.find(name)[0], device="cpu", dtype=dtype)(as_floats(photo)) for dtype in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(exact, half)
+    assert metrics.psnr(exact * 255, half * 255) > 40
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_trains_one_batch_to_near_zero_loss(name: str, seeded: None) -> None:
+    network: Network = NETWORKS[name]().train()
+    clean = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), size=32, mode="bilinear")
+    rainy = clean.clone()
+    rainy[..., ::7] += 0.4
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    first = loss = np.inf
+    for step in range(200):
+        total = torch.stack(list(network.loss(rainy, clean).values())).sum()
+        loss = total.item()
+        first = loss if step == 0 else first
+        if loss < 0.05 * first:
+            break
+        optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+    assert loss < 0.1 * first, f"{first} only fell to {loss}"
+
+
+def test_a_fifth_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    """CONTRIBUTING's worked example, word for word, in a copy of the package: it derains, trains and is evaluated."""
+    shutil.copytree(ROOT / "derain", tmp_path / "derain", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (tmp_path / "derain/networks/blur.py").write_text(text.split("```python\n")[1].split("```")[0])
+    place = tmp_path / "derain/networks/__init__.py"
+    line = text.split("The line goes into `NETWORKS`")[1].split("`")[3]
+    imported = "from derain.networks.blur import Blur\n"
+    place.write_text(
+        place.read_text()
+        .replace("from derain.networks.network import", f"{imported}from derain.networks.network import")
+        .replace(
+            "NETWORKS: dict[str, Callable[..., Network]] = {\n",
+            f"NETWORKS: dict[str, Callable[..., Network]] = {{\n    {line},\n",
+        )
+    )
+    for folder in ("train", "val"):
+        (tmp_path / "pictures" / folder).mkdir(parents=True)
+        write_image(tmp_path / "pictures" / folder / "1.png", photo[:40, :50])
+    for folder, shift in (("rainy", 20), ("clean", 0)):
+        (tmp_path / "pairs" / folder).mkdir(parents=True)
+        write_image(tmp_path / "pairs" / folder / "1.png", np.clip(photo[:40, :50].astype(int) + shift, 0, 255).astype(np.uint8))
+
+    def derain(*arguments: str) -> str:
+        command = [sys.executable, "-c", "from derain.cli import main; main()", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    small = [f"--set={key}" for key in ("steps=4", "validate_every=2", "crop=16", "batch=2")]
+    derain("train", "blur", "--data", "pictures", *small)
+    best = "runs/blur/best.safetensors"
+    assert derain("run", "-m", best, "pairs/rainy/1.png", "-o", "out.png") == "out.png\n"
+    assert "| best.safetensors | pairs | 1 |" in derain("evaluate", best, "pairs")
+    assert "blur" in derain("weights", "show", best)

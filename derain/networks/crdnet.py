@@ -1,0 +1,264 @@
+"""CRDNet: Cumulative Rain Density Sensing Network for Single Image Derain.
+
+Peng, Jiang, Yi, Wang; IEEE Signal Processing Letters 2020. Parameters: rain streak extractor 16,461; W-Net 886,848; refinement
+1,237; density classifier 77,510,275, needed only to train, or to know how dense the rain is.
+
+The authors published code without a licence, and weights that are no longer to be had; this file is written from what they
+describe and from what their released code computes:
+
+- Of the second batch normalisation and activation of a block nothing is left in what was released and trained: both are
+  registered under the names of the first. So a block is convolution, normalisation, ReLU, convolution.
+- Their transposed convolutions of stride 1 are convolutions with the kernel turned round, and are convolutions here; the reader
+  of their files (`derain.weights.published`) turns the kernels.
+- Pictures whose sides are no multiples of 32 are padded inside by repeating their last row and column.
+- The classifier's maps are brought to 4x4 by adaptive pooling: 512x512 is unchanged, and anything from 128x128 on works.
+- ``forward`` clamps to [0, 1]; the loss is taken before clamping.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.networks.losses import cumulative_density_loss, cumulative_labels, grey, ssim
+from derain.networks.network import Hyperparameters, Tiling
+
+EXTRACTOR_WIDTHS = (3, 4, 8, 16)
+DILATIONS = (1, 2, 3)
+WNET_WIDTHS = (4, 8, 16, 32, 64, 128)
+MULTIPLE = 2 ** (len(WNET_WIDTHS) - 1)
+CLASSIFIER_WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
+CLASSIFIER_MIN = 2 ** len(CLASSIFIER_WIDTHS)
+COMPACT_WIDTHS = (16, 32, 64, 64, 64, 64, 64)
+SSIM_WEIGHT = 0.005
+
+Classifier = Literal["none", "paper", "compact"]
+
+
+class Convs(nn.Module):
+    """What every block of the extractor and of W-Net is, between pooling or enlarging: conv, BN, ReLU, conv."""
+
+    def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=dilation, dilation=dilation)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, outputs, H, W)
+        return self.second(self.norm(self.first(x)).relu())
+
+
+def halve(x: Tensor) -> Tensor:
+    """2x2 max-pooling: (N, C, H, W) -> (N, C, H/2, W/2)."""
+    return F.max_pool2d(x, 2)
+
+
+def double(x: Tensor) -> Tensor:
+    """Nearest neighbour: (N, C, H, W) -> (N, C, 2H, 2W)."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def _down(widths: Sequence[int], dilation: int = 1) -> nn.ModuleList:
+    return nn.ModuleList(Convs(i, o, dilation) for i, o in itertools.pairwise(widths))
+
+
+def _up(widths: Sequence[int]) -> nn.ModuleList:
+    return _down(tuple(reversed(widths)))
+
+
+class RainExtractor(nn.Module):
+    """Rain streaks at three dilations; the way up is shared: (N, 3, H, W) -> (N, 9, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList(_down(EXTRACTOR_WIDTHS, dilation) for dilation in DILATIONS)
+        self.up = _up(EXTRACTOR_WIDTHS)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        streams: list[Tensor] = []
+        for stream in self.down:
+            assert isinstance(stream, nn.ModuleList)
+            x = rainy
+            for block in stream:
+                x = halve(block(x))
+            for block in self.up:
+                x = double(block(x))
+            streams.append(x)
+        return torch.cat(streams, dim=1)
+
+
+def guide(rgb: Tensor) -> Tensor:
+    """The fourth channel of W-Net's input, 0.8 (max - min over the channels) + 0.2 luminance: (N, 3, H, W) -> (N, 1, H, W)."""
+    spread = rgb.amax(dim=1, keepdim=True) - rgb.amin(dim=1, keepdim=True)
+    return 0.8 * spread + 0.2 * grey(rgb)
+
+
+class WNet(nn.Module):
+    """Two U-Nets in a row, both fed by the first encoder: the background, (N, 3, H, W) -> (N, 4, H, W)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_down = _down(WNET_WIDTHS)
+        self.first_up = _up(WNET_WIDTHS)
+        self.second_down = _down(WNET_WIDTHS)
+        self.second_up = _up(WNET_WIDTHS)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        x = torch.cat([rainy, guide(rainy)], dim=1)
+        encoded: list[Tensor] = []  # e1 … e5
+        for block in self.first_down:
+            x = halve(block(x))
+            encoded.append(x)
+        x = self._rise(x, self.first_up, encoded)
+        for block, skip in zip(self.second_down, encoded, strict=True):
+            x = halve(block(x)) + skip
+        return self._rise(x, self.second_up, encoded)
+
+    @staticmethod
+    def _rise(x: Tensor, blocks: nn.ModuleList, encoded: list[Tensor]) -> Tensor:
+        """Back to full size; e4 … e1 are added on the way."""
+        for block, skip in zip(blocks, [*reversed(encoded[:-1]), None], strict=True):
+            x = double(block(x))
+            x = x if skip is None else x + skip
+        return x
+
+
+def _two_convs(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Conv2d(outputs, outputs, 3, padding=1))
+
+
+class Refinement(nn.Module):
+    """Background, rain and the rainy picture -> the clean picture, (N, 3, H, W), not clamped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rain = _two_convs(9, 3)
+        self.merge = _two_convs(10, 5)
+        self.exit = _two_convs(5, 3)
+
+    def forward(self, rainy: Tensor, rain: Tensor, background: Tensor) -> Tensor:
+        return self.exit(self.merge(torch.cat([background, self.rain(rain), rainy], dim=1)))
+
+
+class DensityClassifier(nn.Module):
+    """The nine rain channels -> cumulative densities, (N, 9, H, W) -> (N, 3), heaviest first; H and W at least 128."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (9, *CLASSIFIER_WIDTHS)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in CLASSIFIER_WIDTHS)
+        self.linears = nn.ModuleList([nn.Linear(16 * widths[-1], 4096), nn.Linear(4096, 1000), nn.Linear(1000, 3)])
+
+    def forward(self, rain: Tensor) -> Tensor:
+        x = rain.relu()
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = halve(norm(conv(x).relu()))
+        x = F.adaptive_avg_pool2d(x, 4).flatten(1)
+        for linear in self.linears:
+            x = linear(x).relu()
+        return x
+
+
+class CompactClassifier(nn.Module):
+    """Ours: as `DensityClassifier`, but narrow and with one linear layer of means; 173,091 parameters, small enough to ship."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (9, *COMPACT_WIDTHS)
+        self.convs = nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in COMPACT_WIDTHS)
+        self.linear = nn.Linear(COMPACT_WIDTHS[-1], 3)
+
+    def forward(self, rain: Tensor) -> Tensor:
+        x = rain.relu()
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = halve(norm(conv(x).relu()))
+        return torch.sigmoid(self.linear(x.mean(dim=(2, 3))))
+
+
+class CRDNet(nn.Module):
+    """Rain streaks and background side by side, then refined; in training, the rain features must also tell the rain's density.
+
+    Args:
+        classifier: ``none`` (nothing to sense densities with), ``paper``, or ``compact``, a small one of ours. Deraining does not
+            depend on it.
+
+    Raises:
+        ValueError: For another classifier.
+    """
+
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, exact=False)
+
+    def __init__(self, *, classifier: Classifier = "none") -> None:
+        super().__init__()
+        if classifier not in ("none", "paper", "compact"):
+            raise ValueError(f"classifier is 'none', 'paper' or 'compact', not {classifier!r}")
+        self.hyperparameters: Hyperparameters = {"classifier": classifier}
+        self.extractor = RainExtractor()
+        self.background = WNet()
+        self.refinement = Refinement()
+        self.classifier = {"none": lambda: None, "paper": DensityClassifier, "compact": CompactClassifier}[classifier]()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_normal_(module.weight)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def _estimate(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+        """The clean picture, not clamped, and the nine rain channels; sides must be multiples of 32."""
+        rain = self.extractor(rainy)
+        return self.refinement(rainy, rain, self.background(rainy)), rain
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        height, width = rainy.shape[2:]
+        return self._estimate(pad_to(rainy, MULTIPLE))[0][..., :height, :width].clamp(0, 1)
+
+    @property
+    def senses_density(self) -> bool:
+        """Whether there is a classifier."""
+        return self.classifier is not None
+
+    def density(self, rainy: Tensor) -> Tensor:
+        """How dense the rain is: (N, 3, H, W) -> (N, 3), cumulative, heavy, medium, light, each about 0 or 1.
+
+        Pictures with sides under 128 pixels are repeated until they fill these.
+
+        Raises:
+            ValueError: If there is no classifier.
+        """
+        if self.classifier is None:
+            raise ValueError("these weights hold no density classifier")
+        repeats = [-(-CLASSIFIER_MIN // side) for side in rainy.shape[2:]]
+        return self.classifier(self.extractor(pad_to(rainy.repeat(1, 1, *repeats), MULTIPLE)))
+
+    def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Squared error, structure, and the error of the densities, which are told from the pair itself.
+
+        Raises:
+            ValueError: With a classifier, for crops under 128 pixels; in training, for a single crop of at most 32.
+        """
+        count, _, height, width = rainy.shape
+        padded = pad_to(rainy, MULTIPLE)
+        if self.training and count * padded.shape[2] * padded.shape[3] <= MULTIPLE**2:
+            raise ValueError(f"batch {count}, crop {width}x{height}: normalisation needs more to average; --set batch=2")
+        whole, rain = self._estimate(padded)
+        estimate = whole[..., :height, :width]
+        terms = {"mse": F.mse_loss(estimate, clean), "ssim": SSIM_WEIGHT * (1 - ssim(estimate, clean))}
+        if self.classifier is not None:
+            if min(height, width) < CLASSIFIER_MIN:
+                raise ValueError(
+                    f"crop {width}x{height}: CRDNet's classifier needs at least {CLASSIFIER_MIN}; --set crop={CLASSIFIER_MIN}"
+                )
+            terms["density"] = cumulative_density_loss(self.classifier(rain), cumulative_labels(rainy, clean))
+        return terms
+
+
+def pad_to(picture: Tensor, multiple: int) -> Tensor:
+    """Repeats the last row and column until both sides are multiples."""
+    height, width = picture.shape[2:]
+    return F.pad(picture, (0, -width % multiple, 0, -height % multiple), mode="replicate")

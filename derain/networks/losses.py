@@ -1,0 +1,116 @@
+"""The losses of the papers, as pure functions of pictures: (N, C, H, W) floats in [0, 1] -> a scalar.
+
+A loss that belongs to one network alone still lives here, so that another can be trained with it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+WINDOW = 11
+SIGMA = 1.5
+LUMINANCE = (0.299, 0.587, 0.114)
+"""Of RGB, ITU-R BT.601."""
+
+MATLAB_GREY = (0.2989, 0.5870, 0.1140)
+"""The same as MATLAB's rgb2gray rounds it, which ReMAEN's authors use."""
+
+RAIN_THRESHOLD = 8 / 255
+"""A pixel counts as rain where the rainy picture is brighter than the clean one by more than this."""
+
+DENSITY_STEPS = (0.0, 0.25, 0.55)
+"""Share of a picture under rain from which on it is light, medium, heavy: as `derain.rain` names its own."""
+
+
+def grey(rgb: Tensor, weights: tuple[float, float, float] = LUMINANCE) -> Tensor:
+    """Weighted sum of the channels: (N, 3, H, W) -> (N, 1, H, W)."""
+    return torch.einsum("nchw,c->nhw", rgb, rgb.new_tensor(weights)).unsqueeze(1)
+
+
+def edges(rgb: Tensor) -> Tensor:
+    """Edge map of ReMAEN's edge loss: positive part of a 3x3 Laplacian of the grey picture, zeros around it.
+
+    Returns:
+        (N, 1, H, W), at least 0.
+    """
+    laplacian = rgb.new_full((1, 1, 3, 3), -1.0)
+    laplacian[..., 1, 1] = 8.0
+    return F.conv2d(grey(rgb, MATLAB_GREY), laplacian, padding=1).relu()
+
+
+def edge_loss(output: Tensor, clean: Tensor) -> Tensor:
+    """Mean squared difference of the edge maps (Yang and Lu, ReMAEN, ICME 2019)."""
+    return F.mse_loss(edges(output), edges(clean))
+
+
+def laplacian_residual(picture: Tensor) -> Tensor:
+    """What one level of a Laplacian pyramid keeps: the picture less its halved and expanded self, of the same shape.
+
+    Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983; their 5-tap kernel (a = 0.4), replicated borders.
+    """
+    low = _blur(picture)
+    expanded = torch.zeros_like(low)
+    expanded[..., ::2, ::2] = 4 * low[..., ::2, ::2]
+    return picture - _blur(expanded)
+
+
+def _blur(picture: Tensor) -> Tensor:
+    taps = picture.new_tensor([0.05, 0.25, 0.4, 0.25, 0.05])
+    planes = picture.flatten(0, 1).unsqueeze(1)
+    planes = F.conv2d(F.pad(planes, (2, 2, 2, 2), mode="replicate"), taps.view(1, 1, 5, 1))
+    return F.conv2d(planes, taps.view(1, 1, 1, 5)).view_as(picture)
+
+
+def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """Mean of sqrt((a - b)^2 + epsilon^2), a mean absolute difference that is smooth at zero."""
+    return ((a - b).square() + epsilon**2).sqrt().mean()
+
+
+def laplacian_edge_loss(output: Tensor, clean: Tensor) -> Tensor:
+    """Charbonnier distance of the Laplacian residuals (DPENet, after Zamir et al., MPRNet, CVPR 2021, Eq. 4)."""
+    return charbonnier(laplacian_residual(output), laplacian_residual(clean))
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Mean structural similarity, differentiable, 1 for equal pictures; for training only: scores are `derain.metrics`' business.
+
+    11x11 Gaussian window, sigma 1.5, population covariance, zeros beyond the borders (Wang et al., IEEE TIP 2004, Eq. 13).
+    """
+    stack = torch.stack([a, b, a * a, b * b, a * b])
+    mean_a, mean_b, aa, bb, ab = _window(stack.flatten(0, 2).unsqueeze(1)).view_as(stack)
+    c1, c2 = 0.01**2, 0.03**2
+    covariance = ab - mean_a * mean_b
+    variances = aa - mean_a.square() + bb - mean_b.square()
+    likeness = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return (likeness / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))).mean()
+
+
+def _window(planes: Tensor) -> Tensor:
+    """Gaussian means around every pixel: (P, 1, H, W) -> the same shape."""
+    place = torch.arange(WINDOW, dtype=planes.dtype, device=planes.device) - WINDOW // 2
+    taps = torch.exp(-0.5 * (place / SIGMA).square())
+    taps = taps / taps.sum()
+    half = WINDOW // 2
+    planes = F.conv2d(planes, taps.view(1, 1, WINDOW, 1), padding=(half, 0))
+    return F.conv2d(planes, taps.view(1, 1, 1, WINDOW), padding=(0, half))
+
+
+def cumulative_labels(rainy: Tensor, clean: Tensor) -> Tensor:
+    """CRDNet's labels, told from the pair itself: light (0, 0, 1), medium (0, 1, 1), heavy (1, 1, 1).
+
+    Rain covers the pixels where any channel grew by more than `RAIN_THRESHOLD`; no rain at all is (0, 0, 0).
+
+    Returns:
+        (N, 3), heaviest first.
+    """
+    covered = ((rainy - clean).amax(dim=1) > RAIN_THRESHOLD).float().mean(dim=(1, 2))
+    light, medium, heavy = DENSITY_STEPS
+    return torch.stack([covered >= heavy, covered >= medium, covered > light], dim=1).float()
+
+
+def cumulative_density_loss(sensed: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared error of sensed cumulative densities, both (N, 3): a class two steps off costs twice as much as its neighbour.
+
+    Peng et al., CRDNet, IEEE SPL 2020.
+    """
+    return F.mse_loss(sensed, labels)

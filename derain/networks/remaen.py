@@ -1,0 +1,161 @@
+"""ReMAEN: Single Image Deraining using a Recurrent Multi-scale Aggregation and Enhancement Network.
+
+Yang, Lu; ICME 2019. 495,771 parameters.
+
+The authors published TensorFlow 1 code and checkpoints without a licence; this file is written from what they describe and from
+what the checkpoints compute. Two things differ, neither of which changes a result:
+
+- The convolutions of a GRU that read the same map are one convolution; the first recurrence, which has no state, uses only the
+  part it needs.
+- ``forward`` clamps to [0, 1]; between recurrences nothing is clamped, and the loss is taken before.
+
+The authors train on BGR pictures; here, as everywhere in derain, they are RGB. ``derain weights import --bgr`` turns the first
+and the last convolution of such weights round.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.networks.losses import edge_loss
+from derain.networks.network import Hyperparameters, Tiling
+
+CHANNELS = 32
+SQUEEZED = 8
+DILATIONS = (1, 2, 3)
+SLOPE = 0.2
+EDGE_WEIGHT = 0.1
+
+States = list[Tensor]
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+def _leaky(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, SLOPE)
+
+
+class ChannelAttention(nn.Module):
+    """SE: every channel is scaled by what the means of all channels say (Hu et al., Squeeze-and-Excitation, CVPR 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(CHANNELS, SQUEEZED)
+        self.excite = nn.Linear(SQUEEZED, CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, 32, H, W) -> the same
+        scale = torch.sigmoid(self.excite(self.squeeze(x.mean(dim=(2, 3))).relu()))
+        return x * scale[:, :, None, None]
+
+
+class MultiScaleBlock(nn.Module):
+    """MAEB: the same two convolutions at three dilations, summed, then channel attention."""
+
+    def __init__(self, inputs: int = CHANNELS) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([_conv(inputs, CHANNELS), _conv(CHANNELS, CHANNELS)])
+        self.attention = ChannelAttention()
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, 32, H, W)
+        scales = [self._at(x, dilation) for dilation in DILATIONS]
+        return self.attention(torch.stack(scales).sum(dim=0))
+
+    def _at(self, x: Tensor, dilation: int) -> Tensor:
+        for conv in self.convs:
+            assert isinstance(conv, nn.Conv2d)
+            x = _leaky(F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation))
+        return x
+
+
+class ConvGRU(nn.Module):
+    """Gated recurrent unit of convolutions; its channel attention is shared with its neighbours, and so given from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_input = _conv(CHANNELS, 3 * CHANNELS)  # update z, candidate n, reset r
+        self.of_state = _conv(CHANNELS, 2 * CHANNELS)  # update z, reset r
+        self.of_reset_state = _conv(CHANNELS, CHANNELS)  # candidate n
+
+    def forward(self, x: Tensor, state: Tensor | None, attention: ChannelAttention) -> Tensor:
+        """All (N, 32, H, W); what comes out is both output and state."""
+        if state is None:
+            weight, bias = self.of_input.weight[: 2 * CHANNELS], self.of_input.bias
+            assert bias is not None
+            z, n = F.conv2d(x, weight, bias[: 2 * CHANNELS], padding=1).chunk(2, dim=1)
+            fresh = torch.sigmoid(z) * torch.tanh(n)
+        else:
+            xz, xn, xr = self.of_input(x).chunk(3, dim=1)
+            hz, hr = self.of_state(state).chunk(2, dim=1)
+            z = torch.sigmoid(hz + xz)
+            n = torch.tanh(xn + self.of_reset_state(torch.sigmoid(hr + xr) * state))
+            fresh = torch.lerp(state, n, z)
+        return _leaky(attention(fresh))
+
+
+class ReMAEN(nn.Module):
+    """One recurrent network taken several times, each time on what the last one left.
+
+    Args:
+        recurrences: How often; the authors' three by default. Weights do not depend on it.
+
+    Raises:
+        ValueError: For less than one recurrence.
+    """
+
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, exact=False)
+
+    def __init__(self, *, recurrences: int = 3) -> None:
+        super().__init__()
+        if recurrences < 1:
+            raise ValueError(f"ReMAEN has at least 1 recurrence, not {recurrences}")
+        self.hyperparameters: Hyperparameters = {"recurrences": recurrences}
+        self.recurrences = recurrences
+        self.extract = nn.ModuleList(MultiScaleBlock(3 if k == 0 else CHANNELS) for k in range(4))
+        self.extract_grus = nn.ModuleList(ConvGRU() for _ in range(4))
+        self.extract_attention = ChannelAttention()
+        self.respond = nn.ModuleList(_conv(CHANNELS, CHANNELS) for _ in range(3))
+        self.respond_grus = nn.ModuleList(ConvGRU() for _ in range(3))
+        self.respond_attention = ChannelAttention()
+        self.residual = nn.ModuleList([_conv(CHANNELS, CHANNELS), ChannelAttention(), _conv(CHANNELS, 3)])
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+    def _recur(self, derained: Tensor, states: States) -> tuple[Tensor, States]:
+        """One recurrence: the residual map (N, 3, H, W) and the seven states; none come in at first."""
+        new: States = []
+        skips: list[Tensor] = []
+        x = derained
+        for k, (block, gru) in enumerate(zip(self.extract, self.extract_grus, strict=True)):
+            skips.append(block(x))
+            x = gru(skips[-1], states[k] if states else None, self.extract_attention)
+            new.append(x)
+        for k, (conv, gru) in enumerate(zip(self.respond, self.respond_grus, strict=True)):
+            merged = conv(x).relu() + skips[2 - k]
+            x = gru(merged, states[4 + k] if states else None, self.respond_attention)
+            new.append(x)
+        first, attention, last = self.residual
+        return last(_leaky(attention(first(x)))), new
+
+    def estimate(self, rainy: Tensor) -> Tensor:
+        """The last recurrence's picture, not clamped: (N, 3, H, W) -> the same."""
+        derained, states = rainy, []
+        for _ in range(self.recurrences):
+            residual, states = self._recur(derained, states)
+            derained = derained - residual
+        return derained
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        return self.estimate(rainy).clamp(0, 1)
+
+    def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Squared error of the last estimate and of its edges, before clamping."""
+        estimate = self.estimate(rainy)
+        return {"mse": F.mse_loss(estimate, clean), "edge": EDGE_WEIGHT * edge_loss(estimate, clean)}
