@@ -184,9 +184,11 @@ _OURS = "derain: reaches further in less time than the paper's"
 _NLEDN = _general("nledn")
 _CRDNET = replace(
     _general("crdnet"),
-    source="derain: general use, as the others, with a small density classifier beside it; normalisation wants larger batches",
+    source="derain: general use, as the others, with a small density classifier beside it; normalisation wants larger batches, "
+    "the narrow refinement a lower rate",
     hyperparameters={"classifier": "compact"},
     batch=16,
+    lr_of={"refinement.": 0.2},
 )
 
 RECIPES: dict[str, Recipe] = {

@@ -158,3 +158,12 @@ def test_learns_to_tell_densities_apart(seeded: None) -> None:
     network.train()  # the running statistics are those of a few quick steps
     with torch.no_grad():
         assert (network.density(rainy) > 0.5).int().tolist() == [[0, 0, 1], [0, 1, 1], [1, 1, 1]]
+
+
+def test_the_refinement_starts_near_the_identity(seeded: None) -> None:
+    rainy = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert float((CRDNet().eval()(rainy) - rainy).abs().mean()) < 0.2
+        network = CRDNet().eval()
+        hidden = network.refinement.merge[0](torch.cat([torch.zeros(2, 7, 64, 64), rainy], dim=1))
+    assert float((hidden[:, :3] > 0).float().mean()) > 0.95, "what carries the picture is behind a ReLU, and must live"
