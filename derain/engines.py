@@ -49,11 +49,15 @@ class TorchEngine:
 
         Raises:
             ValueError: If the network cannot tell.
+            FloatingPointError: If what comes out is no number.
         """
         if not (isinstance(self.network, SensesDensity) and self.network.senses_density):
             raise ValueError("these weights cannot tell how dense rain is; expected CRDNet's with a classifier, such as crdnet")
         with torch.inference_mode():
-            return self.network.density(rainy.to(self.device).contiguous(memory_format=torch.channels_last)).float().cpu()
+            sensed = self.network.density(rainy.to(self.device).contiguous(memory_format=torch.channels_last)).float().cpu()
+        if not bool(torch.isfinite(sensed).all()):
+            raise FloatingPointError("the classifier gave values that are no numbers; its weights are damaged, or never trained")
+        return sensed
 
 
 def choose_device(name: str) -> torch.device:

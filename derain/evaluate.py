@@ -1,6 +1,5 @@
 """A Derainer over a paired dataset: scores, what they cost, tables, pictures."""
 
-import copy
 import csv
 import gc
 import io
@@ -10,11 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from derain import metrics
@@ -85,12 +83,12 @@ class Cost:
     """What a network asks of the machine.
 
     Attributes:
-        parameters: Trained numbers, all of them, also those used only to train.
+        parameters: Trained numbers, all the weights hold, those of CRDNet's classifier too.
         multiply_adds: Of one 512x512 picture taken whole, in convolutions, matrix products and attention; None where they cannot
             be counted.
         seconds_per_megapixel: Median over the pictures, all of it: tiling, transfers, network.
-        peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux), of tensors on a GPU; None where
-            the system does not say.
+        peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux), which earlier models may have
+            left larger; of tensors on a GPU; None where the system does not say.
     """
 
     parameters: int
@@ -149,9 +147,13 @@ def evaluate(
         on_picture: Called after each pair with the number done and the number of all.
 
     Raises:
-        ValueError: If the twins of a pair differ in size.
+        ValueError: If the twins of a pair differ in size, or there are no pairs or no protocols.
         OSError: If pictures cannot be read or written.
     """
+    if not protocols or not dataset.pairs:
+        raise ValueError(f"{dataset.name}: {len(dataset.pairs)} pairs and {len(protocols)} protocols; expected some of both")
+    network = derainer.engine.network
+    counted = multiply_adds(network)
     pictures: list[PictureScore] = []
     seconds: list[float] = []
     memory = PeakMemory(derainer.engine.device)
@@ -163,20 +165,19 @@ def evaluate(
         pictures.append(picture)
         seconds.append(speed)
         on_picture(len(pictures), len(dataset.pairs))
-    network = derainer.engine.network
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    cost = Cost(parameters, multiply_adds(network), float(np.median(seconds)), memory.read())
+    cost = Cost(parameters, counted, float(np.median(seconds)), memory.read())
     kind = type(network).__name__
     return Evaluation(derainer.name, kind, dataset.name, dataset.layout, derainer.describe(), cost, tuple(pictures))
 
 
 def multiply_adds(network: Network, side: int = MACS_SIDE) -> int | None:
     """Multiply-adds of one whole square picture, counted without computing; None for a network that cannot be traced so."""
-    traced = copy.deepcopy(cast("nn.Module", network)).to("meta").eval()
     try:
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            traced(torch.empty(1, 3, side, side, device="meta"))
-    except (NotImplementedError, RuntimeError):  # a network that looks at values has none to look at
+        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
+            twin = type(network)(**network.hyperparameters).eval()
+            twin(torch.empty(1, 3, side, side))
+    except (NotImplementedError, RuntimeError, TypeError):  # a network that looks at values has none to look at
         return None
     return counter.get_total_flops() // 2
 
@@ -300,7 +301,6 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
 def _csv_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     for protocol in evaluation.protocols:
         rainy, output, paper = evaluation.mean(protocol, "rainy"), evaluation.mean(protocol), evaluation.paper
-        printed = paper if paper and paper.protocol == protocol else None
         yield {
             "model": evaluation.model,
             "network": evaluation.network,
@@ -311,8 +311,9 @@ def _csv_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "ssim": output.ssim,
             "rainy_psnr": rainy.psnr,
             "rainy_ssim": rainy.ssim,
-            "paper_psnr": printed.psnr if printed else None,
-            "paper_ssim": printed.ssim if printed else None,
+            "paper_psnr": paper.psnr if paper else None,
+            "paper_ssim": paper.ssim if paper else None,
+            "paper_protocol": paper.protocol if paper else None,
             **asdict(evaluation.cost),
             "execution": evaluation.execution,
         }

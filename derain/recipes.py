@@ -153,7 +153,8 @@ _PAPERS = (
     replace(
         _PAPER,
         name="crdnet",
-        source="Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no effect, and none is here",
+        source="Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no effect, and none is here; "
+        "the number of steps, and a refinement that starts near the identity, are ours",
         network="crdnet",
         hyperparameters={"classifier": "paper"},
         batch=16,
@@ -167,10 +168,12 @@ _PAPERS = (
     replace(
         _PAPER,
         name="dpenet",
-        source="Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100 as shares of all steps",
+        source="Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100 as shares of all steps, "
+        "whose number is ours",
         network="dpenet",
         batch=18,
         crop=128,
+        augment="none",
         steps=100_000,
         lr=1e-3,
         schedule="steps",

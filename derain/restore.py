@@ -17,6 +17,9 @@ from derain.networks import Network
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
+MIN_DENSITY_TILE = 128
+"""Rain density is not sensed in smaller parts than this, however small the tiles."""
+
 FLOAT_SLACK = 1e-3
 """How far floats may lie outside [0, 1] and be taken for rounding."""
 
@@ -167,12 +170,9 @@ class Derainer:
         """
         rgb = as_rgb(image)
         scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
-        height, width = rgb.shape[:2]
-        side = self.tile or max(height, width)
-        tiles = [
-            rgb[row.start : row.stop, column.start : column.stop]
-            for row, column in itertools.product(cuts(height, side, 0), cuts(width, side, 0))
-        ]
+        side = max(self._side(rgb), MIN_DENSITY_TILE)
+        places = itertools.product(*(cuts(length, side, 0) for length in rgb.shape[:2]))
+        tiles = (rgb[row.start : row.stop, column.start : column.stop] for row, column in places)
         sensed = torch.cat([self.engine.density(_as_batch(tile, scale)) for tile in tiles])
         heavy, medium, light = sensed.mean(dim=0).tolist()
         return RainDensity(light, medium, heavy)
@@ -182,11 +182,15 @@ class Derainer:
         tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
         return f"{tile}, {str(self.engine.dtype).removeprefix('torch.')}, {self.engine.device}"
 
+    def _side(self, rgb: NDArray[Any]) -> int:
+        """Of the tiles a picture is cut into; one tile if it need not be cut."""
+        height, width = rgb.shape[:2]
+        return max(height, width) if self.tile == 0 or height * width <= self.tile**2 else self.tile
+
     def _strips(self, rgb: NDArray[Any], scale: float, on_tile: Progress | None) -> Iterator[tuple[int, Floats]]:
         """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of tiles is held at a time."""
         height, width = rgb.shape[:2]
-        whole = self.tile == 0 or height * width <= self.tile**2
-        side = max(height, width) if whole else self.tile
+        side = self._side(rgb)
         across, down = cuts(width, side, self.overlap), cuts(height, side, self.overlap)
         done, total = 0, len(across) * len(down)
         carried: Floats = np.zeros((0, width, 3), np.float32)

@@ -218,7 +218,15 @@ def _begin(recipe: Recipe, device: torch.device) -> State:
 
 
 def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The parameters by the rate they train at, relative to the recipe's."""
+    """The parameters by the rate they train at, relative to the recipe's.
+
+    Raises:
+        ValueError: If a name of ``lr_of`` begins none.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    idle = [start for start in lr_of if not any(name.startswith(start) for name in names)]
+    if idle:
+        raise ValueError(f"lr_of={idle[0]}: no parameter's name begins so; expected one such as {names[0]}")
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         relative = next((factor for start, factor in lr_of.items() if name.startswith(start)), 1.0)
@@ -242,7 +250,7 @@ def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
 def _step(module: TrainingStep, state: State, recipe: Recipe, batch: Batch, epoch: int) -> dict[str, Any]:
     lr = learning_rate(recipe, state.step, state.lr_factor)
     for group in state.optimiser.param_groups:
-        group["lr"] = lr * group["relative_lr"]
+        group["lr"] = lr * group.get("relative_lr", 1.0)
     loss, terms = module(
         batch.rainy.contiguous(memory_format=torch.channels_last), batch.clean.contiguous(memory_format=torch.channels_last)
     )
@@ -349,9 +357,10 @@ def _restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> 
             f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({error})"
         ) from None
     mine = asdict(recipe)
-    changed = [key for key in mine if mine[key] != theirs.get(key) and key not in ("steps", "validate_every")]
+    theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
+    changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every")]
     if changed:
-        was = ", ".join(f"{key}={theirs.get(key)}" for key in changed)
+        was = ", ".join(f"{key}={theirs[key]}" for key in changed)
         raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")
     state.network.load_state_dict(content["network"])
     if state.averaged:

@@ -13,6 +13,7 @@ from PIL import Image
 from derain import batch
 from derain.batch import Job, Options, Result
 from derain.images import read, read_image, write_image
+from derain.restore import RainDensity
 
 
 class Darken:
@@ -26,6 +27,9 @@ class Darken:
         if on_tile:
             on_tile(1, 1)
         return image - np.minimum(image, 1)
+
+    def density(self, image: NDArray[Any]) -> RainDensity:
+        return RainDensity(float(image.mean() > 0), 0.0, 0.0)
 
 
 def run(inputs: list[str], output: str | None = None, options: Options = Options(), derainer: Any = None) -> list[Result]:  # noqa: B008
@@ -279,3 +283,10 @@ def test_progress_is_reported(folder: Path) -> None:
     derainer: Any = Darken()
     list(batch.run(jobs, derainer, Options(), lambda _: lambda done, total: seen.append((done, total))))
     assert seen == [(1, 1)]
+
+
+def test_density_is_told_where_it_is_asked_for(folder: Path) -> None:
+    told = run([str(folder)], options=Options(density=True))
+    assert {result.density.word for result in told if result.density} == {"light"}
+    assert len([result for result in told if result.density]) == len([result for result in told if result.status == "done"]) > 0
+    assert {result.density for result in run([str(folder)], options=Options(force=True))} == {None}

@@ -118,7 +118,14 @@ def test_crops_larger_than_a_picture_enlarge_it(pictures: Path) -> None:
     assert batches(pictures, crop=64).batch(0, CPU).clean.shape == (3, 3, 64, 64)
 
 
-@pytest.mark.parametrize("augment", ["flip", "dihedral"])
+@pytest.mark.parametrize(("augment", "ways"), [("none", 1), ("flip", 2), ("dihedral", 8)])
+def test_how_many_ways_round(augment: data.Augment, ways: int) -> None:
+    plan = data._CropPlan(1, 1, 16, augment, 0)  # pyright: ignore[reportPrivateUsage]
+    picture = torch.rand(3, 16, 16)
+    assert len({plan.cut(picture, data.generator_for(k)).numpy().tobytes() for k in range(80)}) == ways
+
+
+@pytest.mark.parametrize("augment", ["none", "flip", "dihedral"])
 def test_pairs_are_cut_alike(augment: data.Augment, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     (tmp_path / "rainy").mkdir()
     write_image(tmp_path / "rainy/1.png", photo)

@@ -19,6 +19,7 @@ def test_the_other_papers_recipes() -> None:
     assert remaen.decay == 0.1
     dpenet = find_recipe("dpenet-rain100l-paper")
     assert (dpenet.batch, dpenet.crop, dpenet.lr, dpenet.decay, dpenet.milestones) == (18, 128, 1e-3, 0.2, (0.3, 0.5, 0.8))
+    assert dpenet.augment == "none"
     crdnet = find_recipe("crdnet-rain100l-paper")
     assert (crdnet.batch, crdnet.crop, crdnet.lr, crdnet.milestones) == (16, 512, 1e-4, ())
     assert crdnet.lr * crdnet.lr_of["classifier."] == pytest.approx(3e-6)

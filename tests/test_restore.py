@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from derain.networks import NLEDN, Hyperparameters, Tiling
-from derain.restore import Derainer, cuts, load, weights_of
+from derain.networks import NLEDN, CRDNet, Hyperparameters, Tiling
+from derain.restore import Derainer, RainDensity, cuts, load, weights_of
 
 
 class Local(nn.Module):
@@ -178,3 +178,61 @@ def test_load_names_the_model(seeded: None) -> None:
     derainer = load(device="cpu")
     assert derainer.name == "nledn"
     assert isinstance(derainer.engine.network, NLEDN)
+
+
+class Brightness(Local):
+    """Takes a picture's mean for the density of its rain."""
+
+    senses_density = True
+
+    def density(self, rainy: Tensor) -> Tensor:
+        self.seen.append(tuple(rainy.shape))
+        return rainy.mean(dim=(1, 2, 3))[:, None] * torch.tensor([[0.5, 1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("light", "medium", "heavy", "word"),
+    [
+        (0.1, 0.0, 0.0, "none"),
+        (0.9, 0.4, 0.0, "light"),
+        (0.9, 0.6, 0.4, "medium"),
+        (1.1, 1.0, 0.9, "heavy"),
+        (0.3, 0.9, 0.9, "none"),
+        (0.9, 0.3, 0.9, "light"),
+    ],
+)
+def test_words_for_densities(light: float, medium: float, heavy: float, word: str) -> None:
+    assert RainDensity(light, medium, heavy).word == word
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_density_is_that_of_the_colours_of_any_kind_of_image(dtype: Any, channels: int) -> None:
+    top = 1 if dtype == np.float32 else np.iinfo(dtype).max
+    image = np.full((20, 30, channels), 0.6 * top).astype(dtype)
+    image[..., 3:] = 0
+    density = Derainer(Brightness(), device="cpu").density(image)
+    assert (density.heavy, density.medium, density.light) == pytest.approx((0.3, 0.6, 1.2), abs=0.01)
+    assert density.word == "medium"
+
+
+def test_density_is_the_mean_over_tiles_that_are_not_too_small() -> None:
+    network = Brightness()
+    image = np.zeros((128, 256, 3), np.float32)
+    image[:, 128:] = 1
+    density = Derainer(network, device="cpu", tile=16).density(image)
+    assert [shape[2:] for shape in network.seen] == [(128, 128), (128, 128)]
+    assert density.medium == pytest.approx(0.5)
+    network.seen.clear()
+    Derainer(network, device="cpu", tile=256).density(image[:, :200])
+    assert [shape[2:] for shape in network.seen] == [(128, 200)], "what is derained whole is sensed whole"
+
+
+def test_density_that_cannot_be_sensed() -> None:
+    with pytest.raises(ValueError, match="cannot tell how dense rain is; expected CRDNet's"):
+        Derainer(Local(), device="cpu").density(np.zeros((8, 8, 3), np.uint8))
+    network = CRDNet(classifier="compact")
+    for parameter in network.parameters():
+        parameter.data.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="the classifier gave values that are no numbers"):
+        Derainer(network, device="cpu").density(np.zeros((8, 8, 3), np.uint8))

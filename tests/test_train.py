@@ -104,6 +104,22 @@ def test_damaged_checkpoint(content: bytes, run: Run) -> None:
         next(train(find_recipe("nledn", TINY), run, resume=True))
 
 
+def test_runs_begun_before_a_setting_was_there_go_on(run: Run) -> None:
+    recipe = find_recipe("nledn", TINY)
+    list(train(replace(recipe, steps=3), run))
+    content = final(run)
+    for setting in ("milestones", "decay", "lr_of"):
+        del content["recipe"][setting]
+    del content["optimiser"]["param_groups"][0]["relative_lr"]
+    torch.save(content, run.out / training.CHECKPOINT)
+    assert [record["step"] for record in train(recipe, run, resume=True)] == [6]
+
+
+def test_a_rate_for_no_part_of_the_network_is_refused(run: Run) -> None:
+    with pytest.raises(ValueError, match="lr_of=tail: no parameter's name begins so; expected one such as entrance"):
+        list(train(replace(find_recipe("nledn", TINY), lr_of={"tail": 0.5}), run))
+
+
 def test_starts_from_other_weights(run: Run, tmp_path: Path) -> None:
     recipe = find_recipe("nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"})
     list(train(recipe, run))

@@ -43,8 +43,8 @@ def evaluate(
     if unknown:
         raise typer.BadParameter(f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}", param_hint="--protocol")
     protocols: list[metrics.Protocol] = [known for known in metrics.PROTOCOLS if not protocol or known in protocol]
-    if csv == json == STDOUT:
-        raise typer.BadParameter("both to standard output: expected a file for one of them", param_hint="--csv - --json -")
+    if csv is not None and csv == json:
+        raise typer.BadParameter(f"both to {csv}: expected two places", param_hint="--csv and --json")
     models, folders = _sort(inputs)
     with one_line_errors(), progress_bar() as bar:
         for path in (csv, json, save):

@@ -45,13 +45,13 @@ def import_weights(
     """Write an authors' checkpoint as a self-describing safetensors file."""
     from derain.weights import published, save
 
-    target = output or Path(checkpoint.resolve().with_suffix(".safetensors").name)
     with one_line_errors():
+        target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
         if target.suffix != ".safetensors":
             raise ValueError(f"-o {target}: expected a name ending in .safetensors")
         if target.exists() and not force:
             raise FileExistsError(f"{target} is there already; --force overwrites it")
         network, card = published.load(checkpoint, bgr=bgr)
         save(network, card, target)
-    say(f"{checkpoint}: the authors' {card.network}")
+    say(f"{checkpoint}: the authors' {card.network}, {card.note}")
     typer.echo(str(target))

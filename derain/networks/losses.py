@@ -3,6 +3,10 @@
 A loss that belongs to one network alone still lives here, so that another can be trained with it.
 """
 
+import functools
+from collections.abc import Callable
+from typing import TypeVar, cast
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,11 +26,29 @@ DENSITY_STEPS = (0.0, 0.25, 0.55)
 """Share of a picture under rain from which on it is light, medium, heavy: as `derain.rain` names its own."""
 
 
+Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+
+
+def in_float32(function: Loss) -> Loss:
+    """Keeps a loss out of autocast and of TF32: variances are differences of nearly equal numbers."""
+
+    @functools.wraps(function)
+    def exact(*pictures: Tensor) -> Tensor:
+        cudnn = torch.backends.cudnn
+        kept = cudnn.enabled, cudnn.benchmark, cudnn.benchmark_limit, cudnn.deterministic
+        with torch.autocast(pictures[0].device.type, enabled=False), cudnn.flags(*kept, allow_tf32=False):
+            return function(*(p.float() if p.dtype in (torch.bfloat16, torch.float16) else p for p in pictures))
+
+    return cast("Loss", exact)
+
+
 def grey(rgb: Tensor, weights: tuple[float, float, float] = LUMINANCE) -> Tensor:
     """Weighted sum of the channels: (N, 3, H, W) -> (N, 1, H, W)."""
-    return torch.einsum("nchw,c->nhw", rgb, rgb.new_tensor(weights)).unsqueeze(1)
+    red, green, blue = (weight * rgb[:, k : k + 1] for k, weight in enumerate(weights))
+    return red + green + blue
 
 
+@in_float32
 def edges(rgb: Tensor) -> Tensor:
     """Edge map of ReMAEN's edge loss: positive part of a 3x3 Laplacian of the grey picture, zeros around it.
 
@@ -43,6 +65,7 @@ def edge_loss(output: Tensor, clean: Tensor) -> Tensor:
     return F.mse_loss(edges(output), edges(clean))
 
 
+@in_float32
 def laplacian_residual(picture: Tensor) -> Tensor:
     """What one level of a Laplacian pyramid keeps: the picture less its halved and expanded self, of the same shape.
 
@@ -71,6 +94,7 @@ def laplacian_edge_loss(output: Tensor, clean: Tensor) -> Tensor:
     return charbonnier(laplacian_residual(output), laplacian_residual(clean))
 
 
+@in_float32
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Mean structural similarity, differentiable, 1 for equal pictures; for training only: scores are `derain.metrics`' business.
 

@@ -21,8 +21,9 @@ class Tiling:
     Attributes:
         tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not cut.
         overlap: How many pixels neighbouring tiles share by default; over these they are blended.
-        exact: True if a tiled result equals the whole one to rounding. False if something in the network (regions,
-            global pooling) follows the size of the picture it is given, so that the tile is part of a score's description.
+        exact: True if a tiled result equals the whole one to rounding. False if something in the network (regions, global
+            pooling) follows the size of the picture it is given, or it looks further than the overlap, so that the tile is part
+            of a score's description.
     """
 
     tile: int

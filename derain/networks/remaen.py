@@ -13,6 +13,7 @@ The authors train on BGR pictures; here, as everywhere in derain, they are RGB. 
 and the last convolution of such weights round.
 """
 
+import functools
 from typing import ClassVar
 
 import torch
@@ -61,8 +62,7 @@ class MultiScaleBlock(nn.Module):
         self.attention = ChannelAttention()
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, 32, H, W)
-        scales = [self._at(x, dilation) for dilation in DILATIONS]
-        return self.attention(torch.stack(scales).sum(dim=0))
+        return self.attention(functools.reduce(torch.add, (self._at(x, dilation) for dilation in DILATIONS)))
 
     def _at(self, x: Tensor, dilation: int) -> Tensor:
         for conv in self.convs:

@@ -84,25 +84,37 @@ def load(path: Path, *, bgr: bool = False) -> tuple[Network, Card]:
     for name, reader in READERS.items():
         if reader.is_ours(tensors):
             if bgr and reader.from_bgr is None:
-                raise WeightsError(f"{path}: {name}'s authors train on RGB pictures; leave out --bgr")
+                raise WeightsError(f"--bgr: {name}'s authors train on RGB pictures, and {path} is theirs; leave it out")
             try:
                 network = NETWORKS[name](**reader.hyperparameters(tensors))
-                ours = reader.convert(tensors)
-                network.load_state_dict(reader.from_bgr(ours) if bgr and reader.from_bgr else ours)
+                network.load_state_dict(reader.convert(tensors))
+                if bgr and reader.from_bgr:
+                    network.load_state_dict(reader.from_bgr(network.state_dict()))
             except (KeyError, RuntimeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:300]
                 raise WeightsError(f"{path}: looks like the authors' {name}, but is not complete ({reason})") from None
             return network.eval(), Card(
-                name=path.stem,
+                name=path.absolute().stem,
                 network=name,
                 hyperparameters=network.hyperparameters,
                 recipe="published by the authors",
                 licence="none stated by the authors",
-                note=f"imported from {path.name}",
+                note=f"imported from {path.name}{_channels(reader, bgr)}",
             )
-    found = ", ".join(list(tensors)[:4]) or "nothing"
-    raise WeightsError(
-        f"{path}: no network known here has these weights; found {len(tensors)} tensors ({found}, …), "
+    raise _unknown(path, list(tensors))
+
+
+def _channels(reader: Reader, bgr: bool) -> str:
+    """What a card says of the order of channels, where that is a question."""
+    if reader.from_bgr is None:
+        return ""
+    return ", turned from BGR pictures to RGB" if bgr else ", taken to be for RGB pictures; the authors' own are for BGR: --bgr"
+
+
+def _unknown(path: Path, names: list[str]) -> WeightsError:
+    found = ", ".join(names[:4]) or "nothing"
+    return WeightsError(
+        f"{path}: no network known here has these weights; found {len(names)} tensors ({found}, …), "
         f"expected an authors' checkpoint of {', '.join(READERS)}"
     )
 
@@ -115,6 +127,9 @@ def is_checkpoint(path: Path) -> bool:
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a checkpoint, whatever it is kept in."""
     if tensorflow_bundle.is_bundle(path):
+        names = tensorflow_bundle.read_index(path)
+        if not _is_remaen(names):  # before the data is read, which may be large
+            raise _unknown(path, list(names))
         return tensorflow_bundle.read(path, lambda name: not OPTIMISER_SLOT.search(name))
     if is_checkpoint(path):
         return _read_parts(path)
@@ -126,20 +141,31 @@ OPTIMISER_SLOT = re.compile(r"/Adam(_\d+)?$|(^|/)(beta[12]_power|global_step)(_\
 
 
 def _parts_in(folder: Path) -> dict[str, Path]:
-    """The part folders of a CRDNet checkpoint, by the part of the network."""
-    return {part: folder / name for name, part in CRDNET_PARTS.items() if (folder / name).is_dir()}
+    """The part folders of a CRDNet checkpoint, by the part of the network.
+
+    Raises:
+        WeightsError: If two hold the same part.
+    """
+    found = [(part, folder / name) for name, part in CRDNET_PARTS.items() if (folder / name).is_dir()]
+    if len(dict(found)) < len(found):
+        raise WeightsError(f"{folder}: holds both derain/ and refine/; expected one of them")
+    return dict(found)
 
 
 def _read_parts(folder: Path) -> dict[str, Tensor]:
-    """CRDNet: each part from a file of its own, named for the epoch; the last epoch of which all parts are there."""
+    """CRDNet: each part from a file of its own, named for the epoch; the last epoch of which all parts are there.
+
+    The classifier is not needed to derain: it is read if it is of that epoch.
+    """
     parts = _parts_in(folder)
     epochs = {part: {path.stem: path for path in place.glob("*.pth")} for part, place in parts.items()}
-    common = set.intersection(*(set(files) for files in epochs.values()))
+    common = set.intersection(*(set(files) for part, files in epochs.items() if part != "classifier"))
     if not common:
         found = "; ".join(f"{parts[part].name}: {', '.join(sorted(files)) or 'none'}" for part, files in epochs.items())
         raise WeightsError(f"{folder}: expected a .pth file of one epoch's name in each of its parts, found {found}")
     last = max(common, key=_epoch)
-    return {f"{part}.{key}": value for part, files in epochs.items() for key, value in _read_pickle(files[last]).items()}
+    chosen = {part: files[last] for part, files in epochs.items() if last in files}
+    return {f"{part}.{key}": value for part, file in chosen.items() for key, value in _read_pickle(file).items()}
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -171,8 +197,9 @@ def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
 
 
 def _epoch(name: str) -> tuple[int, str]:
-    """Orders names of epochs: by number where they are one."""
-    return (int(name) if name.isdecimal() else -1, name)
+    """Orders names of epochs: by the last number in them."""
+    numbers = re.findall(r"\d+", name)
+    return (int(numbers[-1]) if numbers else -1, name)
 
 
 def _is_nledn(tensors: Tensors) -> bool:
@@ -205,7 +232,7 @@ def _convert_nledn(tensors: Tensors) -> dict[str, Tensor]:
 REMAEN_ROOT = "derainNet/"
 
 
-def _is_remaen(tensors: Tensors) -> bool:
+def _is_remaen(tensors: Mapping[str, object]) -> bool:
     return f"{REMAEN_ROOT}ReMAEN/extracting_path/MAEB1/d1/weights" in tensors
 
 

@@ -6,11 +6,13 @@ give each tensor's type, shape, place in the data file and checksum. Formats: Le
 tensor_bundle.proto.
 """
 
+import math
 import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -24,6 +26,10 @@ TRAILER = 5
 """After each block: a byte for the compression, four for the checksum."""
 
 MASK_DELTA = 0xA282EAD8
+LARGEST_INDEX = 64 << 20
+LONGEST_NAME = 4096
+"""Far beyond any checkpoint's; a file that asks for more is none."""
+
 TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
 """TensorFlow's DataType numbers of what is read here."""
 
@@ -49,7 +55,7 @@ def is_bundle(path: Path) -> bool:
     """Whether a path names a bundle: its index, its data, or what their names share."""
     if path.suffix == ".index" or re.search(r"\.data-\d+-of-\d+$", path.name):
         return True
-    return not path.exists() and index_of(path).is_file()
+    return (path.suffix == ".meta" or not path.exists()) and index_of(path).is_file()
 
 
 def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
@@ -64,28 +70,30 @@ def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
         WeightsError: If they are damaged, or something else.
     """
     index = index_of(path)
-    check_is_file(index)
     data = index.with_name(f"{index.stem}.data-00000-of-00001")
-    entries = read_index(index)
+    entries = read_index(path)
     if not data.is_file():
         raise FileNotFoundError(f"{data}: not there; a TensorFlow checkpoint is this file and {index.name}")
-    tensors: dict[str, Tensor] = {}
     with data.open("rb") as file:
-        for name, entry in entries.items():
-            if wanted(name):
-                file.seek(entry.offset)
-                tensors[name] = _tensor(data, name, entry, file.read(entry.size))
-    return tensors
+        return {name: _read_tensor(file, data, name, entry) for name, entry in entries.items() if wanted(name)}
 
 
 def read_index(path: Path) -> dict[str, Entry]:
     """What variables a bundle's index lists.
 
+    Args:
+        path: As for `read`.
+
     Raises:
+        FileNotFoundError: If there is none.
         WeightsError: If it is damaged, or something else.
     """
-    content = path.read_bytes()
+    path = index_of(path)
+    check_is_file(path)
     try:
+        if path.stat().st_size > LARGEST_INDEX:
+            raise ValueError(f"it is larger than {LARGEST_INDEX >> 20} MiB")
+        content = path.read_bytes()
         return {key.decode(): _entry(value) for key, value in _table(content) if key}  # the empty key is the header
     except (ValueError, IndexError, struct.error) as error:
         reason = "it ends too soon" if isinstance(error, IndexError | struct.error) else str(error)
@@ -94,14 +102,17 @@ def read_index(path: Path) -> dict[str, Entry]:
         ) from None
 
 
-def _tensor(path: Path, name: str, entry: Entry, content: bytes) -> Tensor:
+def _read_tensor(file: BinaryIO, path: Path, name: str, entry: Entry) -> Tensor:
+    """One variable out of the open data file, which ``path`` names."""
     if entry.dtype not in TYPES or entry.shard != 0:
         raise WeightsError(
             f"{path}: {name} is of a type or in a part that is not read here (type {entry.dtype}, part {entry.shard})"
         )
     dtype = TYPES[entry.dtype]
-    if len(content) != entry.size or entry.size != dtype.itemsize * int(np.prod(entry.shape, dtype=np.int64)):
+    if entry.offset + entry.size > path.stat().st_size or entry.size != dtype.itemsize * math.prod(entry.shape):
         raise WeightsError(f"{path}: ends before {name} does; the file is damaged, or belongs to another index")
+    file.seek(entry.offset)
+    content = file.read(entry.size)
     if masked_crc32c(content) != entry.checksum:
         raise WeightsError(f"{path}: the checksum of {name} is wrong; the file is damaged, or belongs to another index")
     return torch.from_numpy(np.frombuffer(content, dtype).reshape(entry.shape).copy())
@@ -113,8 +124,12 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError("its last bytes are not those of an index")
     _, _, position = _handle(content, len(content) - FOOTER)  # of the meta index, which bundles leave empty
     offset, size, _ = _handle(content, position)
+    end = 0
     for _, handle in _block(content, offset, size):
         offset, size, _ = _handle(handle, 0)
+        if offset < end:
+            raise ValueError("its blocks overlap")
+        end = offset + size
         yield from _block(content, offset, size)
 
 
@@ -136,10 +151,14 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
         raise ValueError("a checksum is wrong")
     restarts = struct.unpack("<I", block[-4:])[0]
     end, position, key = size - 4 * (restarts + 1), 0, b""
+    if end < 0:
+        raise ValueError("a block in it is too short")
     while position < end:
         shared, position = _varint(block, position)
         fresh, position = _varint(block, position)
         length, position = _varint(block, position)
+        if shared > len(key) or shared + fresh > LONGEST_NAME or position + fresh + length > end:
+            raise ValueError("a name or value in it is too long")
         key = key[:shared] + block[position : position + fresh]
         position += fresh
         yield key, block[position : position + length]
@@ -171,6 +190,8 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             yield number, value
         elif kind == 2:
             size, position = _varint(message, position)
+            if position + size > len(message):
+                raise ValueError("a field in it is too long")
             yield number, message[position : position + size]
             position += size
         elif kind in (1, 5):

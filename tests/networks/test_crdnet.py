@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from derain.images import read_image
-from derain.networks import CRDNet
+from derain.networks import CRDNet, losses
 from derain.networks.crdnet import guide, pad_to
 from derain.weights import find
 
@@ -135,6 +135,12 @@ def test_loss_names_its_terms_and_needs_crops_the_classifier_can_halve(seeded: N
     network = CRDNet(classifier="compact")
     terms = network.loss(rainy, clean)
     assert set(terms) == {"mse", "ssim", "density"}
+    estimate, rain = network.refinement(rainy, network.extractor(rainy), network.background(rainy)), network.extractor(rainy)
+    assert terms["mse"].item() == pytest.approx((estimate - clean).square().mean().item(), rel=1e-4)
+    assert terms["ssim"].item() == pytest.approx(0.005 * (1 - losses.ssim(estimate, clean).item()), rel=1e-4)
+    assert network.classifier is not None
+    expected = (network.classifier(rain) - losses.cumulative_labels(rainy, clean)).square().mean()
+    assert terms["density"].item() == pytest.approx(expected.item(), rel=1e-3)
     terms["density"].backward()
     assert network.extractor.up[0].get_submodule("first").weight.grad is not None, "density shapes the rain features"
     with pytest.raises(ValueError, match="crop 96x96: CRDNet's classifier needs at least 128; --set crop=128"):

@@ -1,5 +1,7 @@
 """Losses against values worked out by hand and against scikit-image."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import skimage.metrics
@@ -90,6 +92,17 @@ def test_ssim_of_equal_pictures_is_one_and_it_has_gradients() -> None:
     losses.ssim(picture, torch.rand(2, 3, 16, 16)).backward()
     assert picture.grad is not None
     assert bool(torch.isfinite(picture.grad).all())
+
+
+@pytest.mark.parametrize("loss", [losses.edge_loss, losses.laplacian_edge_loss, losses.ssim])
+def test_losses_stay_exact_under_autocast(loss: Callable[[Tensor, Tensor], Tensor], photo: NDArray[np.uint8]) -> None:
+    a = as_batch(photo).float()
+    b = (a + 0.01).clamp(0, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = loss(a, b)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, loss(a, b))
+    assert float(losses.ssim(a.bfloat16(), a.bfloat16())) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize(

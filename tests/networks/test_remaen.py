@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from derain.images import read_image
 from derain.networks import ReMAEN
+from derain.networks.losses import edge_loss
 from derain.networks.remaen import ChannelAttention, ConvGRU, MultiScaleBlock
 from derain.weights import find, published
 
@@ -113,4 +114,5 @@ def test_loss_is_squared_error_and_a_tenth_of_that_of_edges(seeded: None) -> Non
     terms = network.loss(rainy, clean)
     estimate = network.estimate(rainy)
     assert terms["mse"].item() == pytest.approx((estimate - clean).square().mean().item(), rel=1e-4)
+    assert terms["edge"].item() == pytest.approx(0.1 * edge_loss(estimate, clean).item(), rel=1e-4)
     assert set(terms) == {"mse", "edge"}

@@ -147,6 +147,29 @@ def test_the_last_epoch_all_parts_have_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
+@pytest.mark.parametrize(("earlier", "later"), [("net_9", "net_10"), ("99", "426"), ("crd_epoch_2", "crd_epoch_11")])
+def test_epochs_are_ordered_by_their_numbers(earlier: str, later: str, tmp_path: Path) -> None:
+    networks = {epoch: CRDNet().eval() for epoch in (earlier, later)}
+    for epoch, network in networks.items():
+        crdnet_checkpoint(network, tmp_path, epoch)
+    pairs = zip(published.load(tmp_path)[0].parameters(), networks[later].parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_a_classifier_of_another_epoch_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    crdnet_checkpoint(CRDNet(), tmp_path, "5")
+    (tmp_path / "classfy").mkdir()
+    torch.save({"state_dict": {"x.weight": torch.zeros(1)}}, tmp_path / "classfy/4.pth")
+    assert published.load(tmp_path)[1].hyperparameters == {"classifier": "none"}
+
+
+def test_crdnet_folders_that_hold_a_part_twice(tmp_path: Path) -> None:
+    crdnet_checkpoint(CRDNet(), tmp_path, "5")
+    (tmp_path / "refine").mkdir()
+    with pytest.raises(WeightsError, match="holds both derain/ and refine/"):
+        weights.find(str(tmp_path))
+
+
 def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
     crdnet_checkpoint(CRDNet(), tmp_path / "net", "3")
     (tmp_path / "net/derain/3.pth").rename(tmp_path / "net/derain/4.pth")
@@ -163,5 +186,5 @@ def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
 
 
 def test_bgr_is_refused_where_the_authors_use_rgb(reference_data: Path) -> None:
-    with pytest.raises(WeightsError, match="dpenet's authors train on RGB pictures; leave out --bgr"):
+    with pytest.raises(WeightsError, match="--bgr: dpenet's authors train on RGB pictures"):
         published.load(reference_data / "published-weights/dpenet/Rain100H.pth", bgr=True)

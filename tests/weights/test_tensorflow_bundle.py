@@ -37,19 +37,24 @@ def block(pairs: list[tuple[bytes, bytes]]) -> bytes:
     return content + b"\0" + struct.pack("<I", masked_crc32c(content + b"\0"))
 
 
-def entry(array: NDArray[np.generic], offset: int, dtype: int = 1) -> bytes:
-    dimensions = b"".join(b"\x12" + varint(len(size)) + size for size in (b"\x08" + varint(n) for n in array.shape))
+def entry(content: bytes, shape: tuple[int, ...], offset: int, size: int | None = None, dtype: int = 1) -> bytes:
+    dimensions = b"".join(b"\x12" + varint(len(size)) + size for size in (b"\x08" + varint(n) for n in shape))
     message = b"\x08" + varint(dtype) + b"\x12" + varint(len(dimensions)) + dimensions
-    message += b"\x20" + varint(offset) + b"\x28" + varint(array.nbytes)
-    return message + b"\x35" + struct.pack("<I", masked_crc32c(array.tobytes()))
+    message += b"\x20" + varint(offset) + b"\x28" + varint(len(content) if size is None else size)
+    return message + b"\x35" + struct.pack("<I", masked_crc32c(content))
 
 
 def write(folder: Path, arrays: Arrays, name: str = "model") -> Path:
-    """A bundle as TensorFlow writes it, in blocks of three variables."""
+    """A bundle as TensorFlow writes it."""
     data, pairs = b"", [(b"", b"\x08\x01")]
     for key in sorted(arrays):
-        pairs.append((key.encode(), entry(arrays[key], len(data))))
+        pairs.append((key.encode(), entry(arrays[key].tobytes(), arrays[key].shape, len(data))))
         data += arrays[key].tobytes()
+    return write_pairs(folder, pairs, data, name)
+
+
+def write_pairs(folder: Path, pairs: list[tuple[bytes, bytes]], data: bytes = b"", name: str = "model") -> Path:
+    """A bundle of whatever its index is to say, in blocks of three variables."""
     index, handles = b"", list[tuple[bytes, bytes]]()
     for k in range(0, len(pairs), 3):
         group = block(pairs[k : k + 3])
@@ -132,11 +137,74 @@ def test_no_mutation_of_the_index_does_worse_than_an_error(tmp_path: Path) -> No
             read(index, lambda _: True)
 
 
+def test_no_mutation_that_checksums_hide_does_worse_than_an_error(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(4)
+    data = numbers.bytes(64)
+    refused = 0
+    for _ in range(300):
+        message = bytearray(entry(data, (4, 4), 0))
+        for place in numbers.integers(len(message), size=int(numbers.integers(1, 4))):
+            message[place] = int(numbers.integers(256))
+        index = write_pairs(tmp_path, [(b"net/weights", bytes(message))], data)
+        try:
+            read(index, lambda _: True)
+        except WeightsError:
+            refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        entry(b"", (1,), 2**63),
+        entry(b"", (1,), 0, size=2**62),
+        entry(b"", (2**62,), 0, size=2**63),
+        entry(b"", (2**32, 2**32), 0, size=0),
+        entry(b"1234", (1,), 0, dtype=7),
+        entry(b"1234", (1,), 0)[:-3],
+        b"\x0c",
+        b"\xff" * 12,
+        b"\x12\x7f",
+    ],
+)
+def test_entries_that_ask_for_too_much(message: bytes, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError):
+        read(write_pairs(tmp_path, [(b"net/weights", message)], b"1234"), lambda _: True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        varint(9) + varint(1) + varint(0) + b"x" + struct.pack("<II", 0, 1),  # shares more than there is
+        varint(0) + varint(99) + varint(0) + b"x" + struct.pack("<II", 0, 1),  # a name longer than the block
+        varint(0) + varint(1) + varint(99) + b"x" + struct.pack("<II", 0, 1),  # a value longer than the block
+        struct.pack("<I", 2**31),  # more restarts than fit
+        varint(0) + varint(5000) + varint(0) + b"x" * 5000 + struct.pack("<II", 0, 1),  # a name no checkpoint has
+    ],
+)
+def test_blocks_that_lie(content: bytes, tmp_path: Path) -> None:
+    bad = content + b"\0" + struct.pack("<I", masked_crc32c(content + b"\0"))
+    root = block([(b"z", varint(0) + varint(len(content)))])
+    footer = varint(0) + varint(0) + varint(len(bad)) + varint(len(root) - 5)
+    (tmp_path / "m.index").write_bytes(bad + root + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC))
+    with pytest.raises(WeightsError, match=r"m\.index: expected the index of a TensorFlow checkpoint"):
+        read_index(tmp_path / "m.index")
+
+
+def test_blocks_named_twice_are_refused(tmp_path: Path) -> None:
+    inner = block([(b"a", b"")])
+    root = block([(bytes([k]), varint(0) + varint(len(inner) - 5)) for k in range(90)])
+    footer = varint(0) + varint(0) + varint(len(inner)) + varint(len(root) - 5)
+    (tmp_path / "m.index").write_bytes(inner + root + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC))
+    with pytest.raises(WeightsError, match="its blocks overlap"):
+        read_index(tmp_path / "m.index")
+
+
 def test_a_missing_half_is_named(tmp_path: Path) -> None:
     index = write(tmp_path, some_arrays())
     (tmp_path / "model.data-00000-of-00001").unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.data-00000-of-00001: not there; .* and model\.index"):
-        find(str(index))
+        read(index, lambda _: True)
     index.unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.index: no such weights file"):
         find(str(index))
