@@ -40,6 +40,9 @@ LOG_EVERY = 50
 CHECKPOINT = "last.pt"
 BEST = "best.safetensors"
 LOG = "log.jsonl"
+NORM_BATCHES = 25
+"""How many batches the statistics of averaged weights are measured on."""
+
 PLATEAU_FACTOR = 0.9
 """NLEDN, section 4.2."""
 
@@ -127,6 +130,8 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[s
             record = _step(module, state, recipe, batch, len(batches))
             state.seconds = time.monotonic() - began
             if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                if state.averaged:
+                    _settle_norms(state.averaged, batches, state.step, run.device)
                 record |= _validate(state, recipe, run, validation)
                 _checkpoint(state, recipe, checkpoint)
             if "validation" in record or state.step % LOG_EVERY == 0:
@@ -287,6 +292,28 @@ def _watch_plateau(state: State, loss: float, epoch_steps: int) -> None:
     if mean >= state.last_epoch_loss:
         state.lr_factor *= PLATEAU_FACTOR
     state.last_epoch_loss, state.epoch_loss, state.epoch_steps = mean, 0.0, 0
+
+
+def _settle_norms(averaged: AveragedModel, batches: BatchSource, step: int, device: torch.device) -> None:
+    """Measures batch normalisation's means and variances for averaged weights, on the latest batches.
+
+    Those of the trained weights, which `AveragedModel` copies, are not theirs; the next step copies these again.
+    """
+    norms = [module for module in averaged.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+    averaged.train()
+    with torch.no_grad():
+        for k in range(max(0, step - NORM_BATCHES), step):
+            batch = batches.batch(k, device)
+            cast("Network", averaged.module).loss(batch.rainy, batch.clean)  # also runs what serves training alone
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    averaged.eval()
 
 
 def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet) -> dict[str, Any]:

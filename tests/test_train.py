@@ -104,6 +104,29 @@ def test_damaged_checkpoint(content: bytes, run: Run) -> None:
         next(train(find_recipe("nledn", TINY), run, resume=True))
 
 
+def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) -> None:
+    recipe = find_recipe("crdnet", TINY | {"crop": "128", "steps": "3", "ema": "0.9"})
+    list(train(recipe, run))
+    network, card = weights.load(run.out / training.BEST)
+    assert card.steps == 3
+    assert isinstance(network, torch.nn.Module)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    batches = training.open_batches(recipe, run.data)
+    saved, _ = weights.load(run.out / training.BEST)
+    network.train()
+    with torch.no_grad():
+        for step in range(3):
+            batch = batches.batch(step, run.device)
+            network.loss(batch.rainy, batch.clean)
+    expected, found = network.state_dict(), saved.state_dict()
+    statistics = [key for key in expected if "running" in key]
+    assert [key for key in statistics if not torch.allclose(found[key], expected[key], rtol=0.02, atol=1e-3)] == []
+    assert any(not torch.allclose(final(run)["network"][key], expected[key], rtol=0.1, atol=1e-2) for key in statistics)
+
+
 def test_runs_begun_before_a_setting_was_there_go_on(run: Run) -> None:
     recipe = find_recipe("nledn", TINY)
     list(train(replace(recipe, steps=3), run))
