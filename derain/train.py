@@ -40,7 +40,7 @@ LOG_EVERY = 50
 CHECKPOINT = "last.pt"
 BEST = "best.safetensors"
 LOG = "log.jsonl"
-NORM_BATCHES = 25
+NORM_BATCHES = 50
 """How many batches the statistics of averaged weights are measured on."""
 
 PLATEAU_FACTOR = 0.9
