@@ -1,6 +1,8 @@
 """A Derainer over a paired dataset: scores, what they cost, tables, pictures."""
 
+import contextlib
 import csv
+import ctypes
 import gc
 import io
 import json
@@ -87,8 +89,8 @@ class Cost:
         multiply_adds: Of one 512x512 picture taken whole, in convolutions, matrix products and attention; None where they cannot
             be counted.
         seconds_per_megapixel: Median over the pictures, all of it: tiling, transfers, network.
-        peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux), which earlier models may have
-            left larger; of tensors on a GPU; None where the system does not say.
+        peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux), of tensors on a GPU; None
+            where the system does not say.
     """
 
     parameters: int
@@ -188,6 +190,8 @@ class PeakMemory:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # glibc: give back what earlier models left
         self._known = True
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)

@@ -33,7 +33,7 @@ class Recipe:
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
             each epoch whose mean loss did not fall, down to min_lr; ``steps`` multiplies by decay at each milestone.
         milestones: Where, as shares of all steps, in rising order; none keeps the rate as it is.
-        lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters' names.
+        lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters' names; 0 keeps a part as it is.
         optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
@@ -199,6 +199,14 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         *(_general(network) for network in NETWORKS),
         _CRDNET,
+        replace(
+            _CRDNET,
+            name="crdnet-density",
+            source="derain: the small density classifier alone, beside the weights of init, which stay as they are",
+            init="crdnet",
+            steps=5000,
+            lr_of={"extractor.": 0.0, "background.": 0.0, "refinement.": 0.0},
+        ),
         replace(_general("dpenet"), name="dpenet-light", source=f"{_OURS}; the light variant", hyperparameters={"blocks": 5}),
         replace(_NLEDN, name="nledn-rain100l", source=_OURS, rain=("rain100l",)),
         replace(_NLEDN, name="nledn-rain100h", source=_OURS, rain=("rain100h",)),

@@ -223,7 +223,7 @@ def _begin(recipe: Recipe, device: torch.device) -> State:
 
 
 def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The parameters by the rate they train at, relative to the recipe's.
+    """The parameters by the rate they train at, relative to the recipe's; those whose rate is 0 are left alone.
 
     Raises:
         ValueError: If a name of ``lr_of`` begins none.
@@ -235,7 +235,9 @@ def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[di
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         relative = next((factor for start, factor in lr_of.items() if name.startswith(start)), 1.0)
-        groups.setdefault(relative, []).append(parameter)
+        parameter.requires_grad_(relative > 0)
+        if relative > 0:
+            groups.setdefault(relative, []).append(parameter)
     return [{"params": parameters, "relative_lr": relative} for relative, parameters in groups.items()]
 
 

@@ -208,6 +208,15 @@ def test_parts_of_a_network_train_at_rates_of_their_own(run: Run) -> None:
     ) == pytest.approx(1e-3, rel=0.01)
 
 
+def test_parts_at_no_rate_stay_as_they_are(run: Run) -> None:
+    recipe = find_recipe("crdnet-density", TINY | {"crop": "128", "steps": "3"})
+    list(train(recipe, run))
+    before, after = weights.find("crdnet")[0].state_dict(), weights.load(run.out / training.BEST)[0].state_dict()
+    trained = [key for key in before if not key.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    changed = {key.split(".")[0] for key in trained if not torch.equal(before[key], after[key])}
+    assert changed == {"classifier"}
+
+
 def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:
     recipe: Recipe = find_recipe("nledn-rain100l-paper")
     state = training._begin(recipe, torch.device("cpu"))  # pyright: ignore[reportPrivateUsage]

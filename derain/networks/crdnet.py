@@ -11,6 +11,9 @@ describe and from what their released code computes:
 - Their transposed convolutions of stride 1 are convolutions with the kernel turned round, and are convolutions here; the reader
   of their files (`derain.weights.published`) turns the kernels.
 - Pictures whose sides are no multiples of 32 are padded inside by repeating their last row and column.
+- The three streams of the extractor go through the blocks they share as one batch. Nothing changes in evaluation; in training
+  they are normalised together, by the statistics that evaluation will use. One after the other, each would be normalised by its
+  own, and a network so trained meets other features when it is used.
 - The refinement starts near the identity instead of at random: its ReLUs stand behind three and five channels, most of which die
   in the first hundred steps at rates higher than the authors'.
 - The classifier's maps are brought to 4x4 by adaptive pooling: 512x512 is unchanged, and anything from 128x128 on works.
@@ -34,7 +37,7 @@ WNET_WIDTHS = (4, 8, 16, 32, 64, 128)
 MULTIPLE = 2 ** (len(WNET_WIDTHS) - 1)
 CLASSIFIER_WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 CLASSIFIER_MIN = 2 ** len(CLASSIFIER_WIDTHS)
-COMPACT_WIDTHS = (16, 32, 64, 64, 64, 64, 64)
+COMPACT_WIDTHS = (16, 32, 64, 64, 64)
 SSIM_WEIGHT = 0.005
 
 Classifier = Literal["none", "paper", "compact"]
@@ -86,10 +89,11 @@ class RainExtractor(nn.Module):
             x = rainy
             for block in stream:
                 x = halve(block(x))
-            for block in self.up:
-                x = double(block(x))
             streams.append(x)
-        return torch.cat(streams, dim=1)
+        x = torch.cat(streams)  # (3N, 16, H/8, W/8)
+        for block in self.up:
+            x = double(block(x))
+        return torch.cat(x.chunk(len(streams)), dim=1)
 
 
 def guide(rgb: Tensor) -> Tensor:
@@ -156,18 +160,9 @@ class Refinement(nn.Module):
                         weight[channel, first + channel, 1, 1] += 1
 
 
-def _halvings(widths: Sequence[int]) -> tuple[nn.ModuleList, nn.ModuleList]:
-    """Convolutions and normalisations of a classifier."""
-    convs = [nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise((9, *widths))]
-    return nn.ModuleList(convs), nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
-
-
-def _halved(rain: Tensor, convs: nn.ModuleList, norms: nn.ModuleList) -> Tensor:
-    """The nine rain channels, halved by each layer: (N, 9, H, W) -> (N, widths[-1], H/128, W/128)."""
-    x = rain.relu()
-    for conv, norm in zip(convs, norms, strict=True):
-        x = halve(norm(conv(x).relu()))
-    return x
+def _halvings(widths: Sequence[int]) -> nn.ModuleList:
+    """Convolutions of a classifier."""
+    return nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise((9, *widths)))
 
 
 class DensityClassifier(nn.Module):
@@ -175,26 +170,37 @@ class DensityClassifier(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs, self.norms = _halvings(CLASSIFIER_WIDTHS)
+        self.convs = _halvings(CLASSIFIER_WIDTHS)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in CLASSIFIER_WIDTHS)
         self.linears = nn.ModuleList([nn.Linear(16 * CLASSIFIER_WIDTHS[-1], 4096), nn.Linear(4096, 1000), nn.Linear(1000, 3)])
 
     def forward(self, rain: Tensor) -> Tensor:
-        x = F.adaptive_avg_pool2d(_halved(rain, self.convs, self.norms), 4).flatten(1)
+        x = rain.relu()
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = halve(norm(conv(x).relu()))
+        x = F.adaptive_avg_pool2d(x, 4).flatten(1)
         for linear in self.linears:
             x = linear(x).relu()
         return x
 
 
 class CompactClassifier(nn.Module):
-    """Ours: as `DensityClassifier`, but narrow and with one linear layer of means; 173,091 parameters, small enough to ship."""
+    """Ours, small enough to ship (98,517 parameters): as `DensityClassifier`, but narrow, with one linear layer of means.
+
+    Normalised once, at full size: deeper maps of a few small crops have too few pixels to give statistics that hold for others.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs, self.norms = _halvings(COMPACT_WIDTHS)
+        self.norm = nn.BatchNorm2d(9)
+        self.convs = _halvings(COMPACT_WIDTHS)
         self.linear = nn.Linear(COMPACT_WIDTHS[-1], 3)
 
     def forward(self, rain: Tensor) -> Tensor:
-        return torch.sigmoid(self.linear(_halved(rain, self.convs, self.norms).mean(dim=(2, 3))))
+        x = self.norm(rain.relu())
+        for conv in self.convs:
+            x = halve(conv(x).relu())
+        return torch.sigmoid(self.linear(x.mean(dim=(2, 3))))
 
 
 class CRDNet(nn.Module):

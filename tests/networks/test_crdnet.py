@@ -24,7 +24,7 @@ def test_parameter_counts() -> None:
     parts = [count(part) for part in (network.extractor, network.background, network.refinement, network.classifier)]
     assert parts == [16_461, 886_848, 1_237, 77_510_275]
     assert count(CRDNet()) == sum(parts[:3])
-    assert count(CRDNet(classifier="compact").classifier) == 173_091
+    assert count(CRDNet(classifier="compact").classifier) == 98_517
 
 
 def test_reproduces_the_golden_output(golden: Path) -> None:
@@ -63,7 +63,8 @@ def test_state_dict_keys_are_frozen() -> None:
     )
     paper = [*expected, *convs, *norms, *both(*(f"classifier.linears.{k}" for k in range(3)))]
     assert list(CRDNet(classifier="paper").state_dict()) == paper
-    assert list(CRDNet(classifier="compact").state_dict()) == [*expected, *convs, *norms, *both("classifier.linear")]
+    compact = [*norm("classifier.norm"), *both(*(f"classifier.convs.{k}" for k in range(5)), "classifier.linear")]
+    assert list(CRDNet(classifier="compact").state_dict()) == [*expected, *compact]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (33, 50), (1, 1), (31, 65)])
@@ -91,6 +92,18 @@ def test_the_way_up_of_the_extractor_is_shared(seeded: None) -> None:
         rain = extractor(rainy)
     assert rain.shape == (1, 9, 32, 32)
     assert not torch.allclose(rain[:, :3], rain[:, 3:6]), "only the dilation tells the streams apart now"
+
+
+def test_streams_are_normalised_together_as_they_are_in_evaluation(seeded: None) -> None:
+    extractor = CRDNet().extractor
+    for module in extractor.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None
+    rainy = torch.rand(4, 3, 64, 64)
+    with torch.inference_mode():
+        trained = extractor.train()(rainy)  # measures the statistics of exactly this batch
+        used = extractor.eval()(rainy)
+    assert torch.allclose(trained, used, atol=0.02), "but for the factor n / (n - 1) in the variance"
 
 
 @pytest.mark.parametrize("classifier", ["paper", "compact"])
