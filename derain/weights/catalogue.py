@@ -36,7 +36,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry("nledn-rain100l", "light rain as in Rain100L", "3fcef0de3b64c884e5de442ca74b59f4d3d933395463e05feed26f8dbdab3c9b"),
         Entry("nledn-rain100h", "heavy rain as in Rain100H", "9dd2d167b56a7b771a76ad601ee4aaae58900db47356e42d14105832dc3efbb4"),
         Entry("remaen", "ReMAEN, light and heavy rain", "726e4a95c386c169ac7c07f7ab5314c6d48e4ab306b313547c9e7afa6bb93a7b"),
-        Entry("crdnet", "CRDNet, fast, tells rain density", "644e2ef1e8205301746aa95194f9dd02b822812720fb3f65da2c278e002ca91a"),
+        Entry("crdnet", "CRDNet, fast, tells rain density", "e9269b7eb736ac537822fa881b3254853890af405c992997748a265d8274a317"),
         Entry("dpenet", "DPENet, light and heavy rain", "9de35cc4e2f1ffa866c8a538b1c98a334be550582109af6902b92fcd10314a8d"),
     )
 }
