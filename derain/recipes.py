@@ -117,8 +117,19 @@ def _general(network: str) -> Recipe:
     )
 
 
-_PAPER = Recipe(name="", source="", network="nledn", rain=("rain100l",), optimiser="adam", warmup=0, ema=0.0, validate_every=2000)
-"""What the papers' recipes share: Adam, no warm-up, no running mean."""
+_PAPER = Recipe(
+    name="",
+    source="",
+    network="nledn",
+    rain=("rain100l",),
+    augment="none",
+    optimiser="adam",
+    schedule="steps",
+    warmup=0,
+    ema=0.0,
+    validate_every=2000,
+)
+"""What most of the papers' recipes share: Adam, a rate in steps, no warm-up, no running mean, crops as they are."""
 
 _PAPERS = (
     replace(
@@ -143,10 +154,8 @@ _PAPERS = (
         network="remaen",
         batch=32,
         crop=64,
-        augment="none",
         steps=40_000,
         lr=1e-3,
-        schedule="steps",
         milestones=(0.75,),
         decay=0.1,
     ),
@@ -159,10 +168,8 @@ _PAPERS = (
         hyperparameters={"classifier": "paper"},
         batch=16,
         crop=512,
-        augment="none",
         steps=100_000,
         lr=1e-4,
-        schedule="steps",
         lr_of={"classifier.": 0.03},
     ),
     replace(
@@ -173,16 +180,12 @@ _PAPERS = (
         network="dpenet",
         batch=18,
         crop=128,
-        augment="none",
         steps=100_000,
         lr=1e-3,
-        schedule="steps",
         milestones=(0.3, 0.5, 0.8),
         decay=0.2,
     ),
 )
-
-_OURS = "derain: reaches further in less time than the paper's"
 
 _NLEDN = _general("nledn")
 _CRDNET = replace(
@@ -207,9 +210,14 @@ RECIPES: dict[str, Recipe] = {
             steps=5000,
             lr_of={"extractor.": 0.0, "background.": 0.0, "refinement.": 0.0},
         ),
-        replace(_general("dpenet"), name="dpenet-light", source=f"{_OURS}; the light variant", hyperparameters={"blocks": 5}),
-        replace(_NLEDN, name="nledn-rain100l", source=_OURS, rain=("rain100l",)),
-        replace(_NLEDN, name="nledn-rain100h", source=_OURS, rain=("rain100h",)),
+        replace(
+            _general("dpenet"),
+            name="dpenet-light",
+            source="derain: general use, the light variant",
+            hyperparameters={"blocks": 5},
+        ),
+        replace(_NLEDN, name="nledn-rain100l", source="derain: light rain alone", rain=("rain100l",)),
+        replace(_NLEDN, name="nledn-rain100h", source="derain: heavy rain alone", rain=("rain100h",)),
         *(
             replace(paper, name=f"{paper.name}-{rain}-paper", rain=(rain,))
             for paper in _PAPERS

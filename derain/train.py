@@ -387,7 +387,7 @@ def _restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> 
         ) from None
     mine = asdict(recipe)
     theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
-    changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every")]
+    changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")]
     if changed:
         was = ", ".join(f"{key}={theirs[key]}" for key in changed)
         raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")

@@ -150,14 +150,12 @@ class Refinement(nn.Module):
 
     def start_from_identity(self) -> None:
         """Lets the rainy picture through unchanged, under a tenth of the noise that weights are usually begun with."""
-        image = 7  # the first of the three channels that hold it
-        for sequence, offset in ((self.merge, image), (self.exit, 0)):
-            for k, first in ((0, offset), (2, 0)):
-                weight = sequence.get_submodule(str(k)).get_parameter("weight")
-                with torch.no_grad():
-                    weight.mul_(0.1)
-                    for channel in range(3):
-                        weight[channel, first + channel, 1, 1] += 1
+        image = 7  # the first of the three channels of the merge's input that hold it
+        for conv, first in ((self.merge[0], image), (self.merge[2], 0), (self.exit[0], 0), (self.exit[2], 0)):
+            with torch.no_grad():
+                weight = conv.get_parameter("weight").mul_(0.1)
+                through = weight[:3, first : first + 3]
+                through.add_(nn.init.dirac_(torch.empty_like(through)))
 
 
 def _halvings(widths: Sequence[int]) -> nn.ModuleList:

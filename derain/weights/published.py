@@ -121,7 +121,7 @@ def _unknown(path: Path, names: list[str]) -> WeightsError:
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a path that is no file of one checkpoint still names one: a folder of CRDNet's parts, or a TensorFlow bundle."""
-    return (path.is_dir() and _parts_in(path).keys() >= {"extractor", "background"}) or tensorflow_bundle.is_bundle(path)
+    return all((path / part).is_dir() for part in ("stage1", "stage2")) or tensorflow_bundle.is_bundle(path)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -170,6 +170,14 @@ def test_crdnet_folders_that_hold_a_part_twice(tmp_path: Path) -> None:
         weights.find(str(tmp_path))
 
 
+def test_only_crdnets_own_folders_make_a_checkpoint(tmp_path: Path) -> None:
+    for name in ("derain", "refine", "stage1"):
+        (tmp_path / name).mkdir()
+    assert not published.is_checkpoint(tmp_path)
+    (tmp_path / "stage2").mkdir()
+    assert published.is_checkpoint(tmp_path)
+
+
 def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
     crdnet_checkpoint(CRDNet(), tmp_path / "net", "3")
     (tmp_path / "net/derain/3.pth").rename(tmp_path / "net/derain/4.pth")
