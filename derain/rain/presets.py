@@ -64,14 +64,14 @@ class RainPreset:
 
 # Rain100L, as its pairs' differences show: one direction to the pixel, soft cores under 2 pixels, ends that fade, clumps.
 _FINE = Field(
-    coverage=(0.08, 0.32),
-    angle=(-30, 30),
+    coverage=(0.08, 0.28),
+    angle=(-27, 27),
     length=(14, 100),
-    width=(0.6, 2.2),
+    width=(0.6, 1.9),
     softness=(0.3, 0.9),
     brightness=(0.3, 1),
     fading=(0.3, 2),
-    levels=(0, 0.6),
+    levels=(0, 0.45),
     clumping=(0, 1),
     shape=("tapered", "comet"),
     overlap="sum",
@@ -135,7 +135,9 @@ _RAIN800 = RainPreset(
 )
 
 
-def _photoshop(name: str, imitates: str, coverage: Range, brightness: Range, angle: Range, length: Range) -> RainPreset:
+def _photoshop(
+    name: str, imitates: str, coverage: Range, brightness: Range, angle: Range, length: Range, levels: Range = (0.3, 0.9)
+) -> RainPreset:
     """Noise, motion blur, levels, and the layer laid over the picture by ``screen``, as the tutorials have it."""
     layer = Field(
         coverage=coverage,
@@ -145,7 +147,7 @@ def _photoshop(name: str, imitates: str, coverage: Range, brightness: Range, ang
         softness=(0.2, 0.7),
         brightness=brightness,
         fading=(0.5, 2),
-        levels=(0.3, 1),
+        levels=levels,
         clumping=(0, 0.5),
         shape=("even", "tapered"),
         overlap="sum",
@@ -156,8 +158,8 @@ def _photoshop(name: str, imitates: str, coverage: Range, brightness: Range, ang
 _DID = "Rain1200: Photoshop rain of {} density (Zhang, Patel, DID-MDN, CVPR 2018)"
 _RAIN1200 = (
     _photoshop("rain1200-light", _DID.format("light"), (0.1, 0.4), (0.25, 0.5), (-40, 40), (15, 60)),
-    _photoshop("rain1200-medium", _DID.format("medium"), (0.35, 0.75), (0.35, 0.65), (-40, 40), (15, 70)),
-    _photoshop("rain1200-heavy", _DID.format("heavy"), (0.6, 0.95), (0.45, 0.85), (-40, 40), (15, 80)),
+    _photoshop("rain1200-medium", _DID.format("medium"), (0.35, 0.75), (0.4, 0.7), (-40, 40), (15, 70), (0.2, 0.6)),
+    _photoshop("rain1200-heavy", _DID.format("heavy"), (0.6, 0.95), (0.5, 0.95), (-40, 40), (15, 80), (0, 0.4)),
 )
 
 _RAIN1400 = RainPreset(

@@ -217,8 +217,8 @@ def _depth(keys: Tensor, size: tuple[int, int]) -> Tensor:
     down = torch.linspace(0, 1, size[0], device=keys.device).view(1, -1, 1)
     right = torch.linspace(0, 1, size[1], device=keys.device).view(1, 1, -1)
     numbers = white_noise(keys, (2, 4)).unsqueeze(-1).unsqueeze(-1)
-    depth = 0.75 - 0.5 * down
+    depth = 0.85 - 0.6 * down
     for k in range(2):
         fall, cross, phase, strength = (numbers[:, k, j] for j in range(4))
-        depth = depth + 0.15 * strength * torch.sin(2 * math.pi * (2 * fall * down + 2 * cross * right + phase))
+        depth = depth + 0.1 * strength * torch.sin(2 * math.pi * (fall * down + cross * right + phase))
     return depth.clamp(0, 1).unsqueeze(1)
