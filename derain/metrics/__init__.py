@@ -1,0 +1,8 @@
+"""What a picture scores. Nothing else in derain decides what "PSNR", "SSIM" or "NIQE" means.
+
+`fidelity`: PSNR and SSIM against a clean twin, and the named protocols.
+"""
+
+from derain.metrics.fidelity import PROTOCOLS, Bytes, Floats, Protocol, Score, luma_matlab, luma_pil, psnr, quantise, score, ssim
+
+__all__ = ["PROTOCOLS", "Bytes", "Floats", "Protocol", "Score", "luma_matlab", "luma_pil", "psnr", "quantise", "score", "ssim"]
