@@ -16,6 +16,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from derain.images import write_image
+from derain.metrics import NaturalModel, niqe
 from derain.networks import NLEDN
 from derain.restore import Derainer
 
@@ -49,6 +50,20 @@ def golden(reference_data: Path) -> Path:
 def photo() -> NDArray[np.uint8]:
     """A public-domain photograph, (120, 160, 3)."""
     return np.ascontiguousarray(skimage.data.astronaut()[30:150, 150:310])
+
+
+@pytest.fixture(scope="session")
+def crops() -> list[NDArray[np.uint8]]:
+    """Forty-eight clean pictures of 96x96, which is enough for a NIQE model."""
+    photos = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket(), skimage.data.chelsea()]
+    corners = [(photo, 96 * i, 96 * j) for photo in photos for i in range(3) for j in range(4)]
+    return [np.ascontiguousarray(photo[top : top + 96, left : left + 96]) for photo, top, left in corners]
+
+
+@pytest.fixture(scope="session")
+def natural(crops: list[NDArray[np.uint8]]) -> NaturalModel:
+    """A NIQE model of the crops."""
+    return niqe.fit(crops)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
 def to_json(model: NaturalModel) -> str:
     """A model as text, which `from_json` reads back exactly."""
     values = asdict(model) | {"mean": model.mean.tolist(), "covariance": model.covariance.tolist()}
-    return json.dumps({"format": FORMAT, "patch": PATCH, "sharpness": SHARP, **values}, indent=1) + "\n"
+    return json.dumps({"format": FORMAT, "patch": PATCH, "sharpness": SHARP, **values}) + "\n"
 
 
 def from_json(text: str | bytes) -> NaturalModel:

@@ -30,22 +30,6 @@ def photographs() -> list[Bytes]:
     return [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket(), skimage.data.chelsea()]
 
 
-@pytest.fixture(scope="session")
-def crops(photographs: list[Bytes]) -> list[Bytes]:
-    """Forty 96x96 pictures: each gives its one patch to a model."""
-    return [
-        np.ascontiguousarray(photo[96 * i : 96 * i + 96, 96 * j : 96 * j + 96])
-        for photo in photographs
-        for i in (0, 1, 2)
-        for j in (0, 1, 2, 3)
-    ]
-
-
-@pytest.fixture(scope="session")
-def model(crops: list[Bytes]) -> niqe.NaturalModel:
-    return niqe.fit(crops)
-
-
 def test_features_are_the_references(photographs: list[Bytes]) -> None:
     for photo in photographs:
         features, sharpness = niqe.patch_features(photo)
@@ -57,21 +41,21 @@ def test_features_are_the_references(photographs: list[Bytes]) -> None:
 
 def test_model_and_score_are_the_references(photographs: list[Bytes], crops: list[Bytes]) -> None:
     whole = [*photographs, *crops]  # whole pictures too: of these only the sharp patches count
-    model = niqe.fit(whole)
+    natural = niqe.fit(whole)
     mean, covariance = reference.fit(whole)
-    assert model.patches < sum(len(niqe.patch_features(picture)[0]) for picture in whole)
-    assert np.allclose(model.mean, mean, rtol=1e-8)
-    assert np.allclose(model.covariance, covariance, rtol=1e-6, atol=1e-12)
+    assert natural.patches < sum(len(niqe.patch_features(picture)[0]) for picture in whole)
+    assert np.allclose(natural.mean, mean, rtol=1e-8)
+    assert np.allclose(natural.covariance, covariance, rtol=1e-6, atol=1e-12)
     for photo in photographs:
-        assert niqe.niqe(photo, model) == pytest.approx(reference.distance(photo, mean, covariance), rel=1e-5)
+        assert niqe.niqe(photo, natural) == pytest.approx(reference.distance(photo, mean, covariance), rel=1e-5)
 
 
 def test_rounding_errors_taken_for_texture_as_in_the_release_change_little(
-    photographs: list[Bytes], model: niqe.NaturalModel
+    photographs: list[Bytes], natural: niqe.NaturalModel
 ) -> None:
     for photo in photographs:
-        release = reference.distance(photo, model.mean, model.covariance, rounding=True)
-        assert niqe.niqe(photo, model) == pytest.approx(release, abs=0.02)
+        release = reference.distance(photo, natural.mean, natural.covariance, rounding=True)
+        assert niqe.niqe(photo, natural) == pytest.approx(release, abs=0.02)
 
 
 def test_halving_is_imresizes_and_that_of_torch_inside() -> None:
@@ -113,41 +97,41 @@ def test_a_side_without_samples_has_no_fit() -> None:
     assert np.isfinite(fits[2]).all()
 
 
-def test_sixteen_bits_and_grey_score_as_eight_and_colour(photographs: list[Bytes], model: niqe.NaturalModel) -> None:
+def test_sixteen_bits_and_grey_score_as_eight_and_colour(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
     photo = photographs[0]
     grey = np.rint(photo @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])).astype(np.uint8)
-    assert niqe.niqe(grey, model) == pytest.approx(niqe.niqe(photo, model), rel=1e-9)
+    assert niqe.niqe(grey, natural) == pytest.approx(niqe.niqe(photo, natural), rel=1e-9)
     deep = grey.astype(np.uint16) * 257
-    assert niqe.niqe(deep, model) == pytest.approx(niqe.niqe(grey, model), rel=1e-9)
+    assert niqe.niqe(deep, natural) == pytest.approx(niqe.niqe(grey, natural), rel=1e-9)
 
 
-def test_pixels_beyond_the_last_patch_do_not_count(photographs: list[Bytes], model: niqe.NaturalModel) -> None:
+def test_pixels_beyond_the_last_patch_do_not_count(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
     photo = photographs[0]
-    assert niqe.niqe(photo[:300, :400], model) == niqe.niqe(photo[:288, :384], model)
+    assert niqe.niqe(photo[:300, :400], natural) == niqe.niqe(photo[:288, :384], natural)
 
 
-def test_flat_patches_are_left_out(photographs: list[Bytes], model: niqe.NaturalModel) -> None:
+def test_flat_patches_are_left_out(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
     photo = photographs[1][:288, :384].copy()
     sky = np.full((192, 384, 3), 255, np.uint8)
     features, _ = niqe.patch_features(np.concatenate([sky, photo]))
     assert np.isnan(features[:4]).any(axis=1).all(), "nothing but white, the window reaches no further"
     assert np.isfinite(features[8:]).all()
-    assert np.isfinite(niqe.niqe(np.concatenate([sky, photo]), model))
+    assert np.isfinite(niqe.niqe(np.concatenate([sky, photo]), natural))
 
 
-def test_a_model_comes_back_exactly_as_it_was_written(model: niqe.NaturalModel) -> None:
-    again = niqe.from_json(niqe.to_json(model))
-    assert np.array_equal(again.mean, model.mean)
-    assert np.array_equal(again.covariance, model.covariance)
-    assert (again.pictures, again.patches, again.digest) == (model.pictures, model.patches, model.digest)
-    assert again.describe() == f"fitted on 48 clean pictures, {model.patches} patches, sha256 {model.digest[:12]}"
+def test_a_model_comes_back_exactly_as_it_was_written(natural: niqe.NaturalModel) -> None:
+    again = niqe.from_json(niqe.to_json(natural))
+    assert np.array_equal(again.mean, natural.mean)
+    assert np.array_equal(again.covariance, natural.covariance)
+    assert (again.pictures, again.patches, again.digest) == (natural.pictures, natural.patches, natural.digest)
+    assert again.describe() == f"fitted on 48 clean pictures, {natural.patches} patches, sha256 {natural.digest[:12]}"
 
 
-def test_the_digest_tells_pictures_apart(crops: list[Bytes], model: niqe.NaturalModel) -> None:
-    assert niqe.fit(iter(crops)).digest == model.digest
+def test_the_digest_tells_pictures_apart(crops: list[Bytes], natural: niqe.NaturalModel) -> None:
+    assert niqe.fit(iter(crops)).digest == natural.digest
     other = crops[0].copy()
     other[0, 0, 0] ^= 1
-    assert niqe.fit([other, *crops[1:]]).digest != model.digest
+    assert niqe.fit([other, *crops[1:]]).digest != natural.digest
 
 
 @pytest.mark.parametrize(
@@ -167,8 +151,8 @@ def test_the_digest_tells_pictures_apart(crops: list[Bytes], model: niqe.Natural
         ({"more": 1}, "each of its type"),
     ],
 )
-def test_a_file_that_is_no_model_is_refused(change: dict[str, Any], message: str, model: niqe.NaturalModel) -> None:
-    content = json.loads(niqe.to_json(model)) | change
+def test_a_file_that_is_no_model_is_refused(change: dict[str, Any], message: str, natural: niqe.NaturalModel) -> None:
+    content = json.loads(niqe.to_json(natural)) | change
     with pytest.raises(niqe.NiqeError, match=message):
         niqe.from_json(json.dumps(content))
 
@@ -179,19 +163,19 @@ def test_a_file_of_something_else_is_refused(text: str | bytes) -> None:
         niqe.from_json(text)
 
 
-def test_pictures_that_have_no_score_are_refused(photographs: list[Bytes], model: niqe.NaturalModel) -> None:
+def test_pictures_that_have_no_score_are_refused(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
     photo = photographs[0]
     with pytest.raises(niqe.NiqeError, match="400x95 pixels; NIQE needs at least 96x96"):
-        niqe.niqe(photo[:95, :400], model)
+        niqe.niqe(photo[:95, :400], natural)
     with pytest.raises(niqe.NiqeError, match="1 patches of 96x96 with texture; NIQE needs at least 2"):
-        niqe.niqe(photo[:191, :191], model)
+        niqe.niqe(photo[:191, :191], natural)
     for level in (0, 77, 255):
         with pytest.raises(niqe.NiqeError, match="0 patches of 96x96 with texture"):
-            niqe.niqe(np.full((300, 300, 3), level, np.uint8), model)
+            niqe.niqe(np.full((300, 300, 3), level, np.uint8), natural)
     with pytest.raises(niqe.NiqeError, match=r"float64 of shape \(96, 96, 3\)"):
-        niqe.niqe(np.zeros((96, 96, 3)), model)
+        niqe.niqe(np.zeros((96, 96, 3)), natural)
     with pytest.raises(niqe.NiqeError, match=r"uint8 of shape \(96, 96, 4\)"):
-        niqe.niqe(np.zeros((96, 96, 4), np.uint8), model)
+        niqe.niqe(np.zeros((96, 96, 4), np.uint8), natural)
 
 
 def test_pictures_that_make_no_model_are_refused(crops: list[Bytes]) -> None:
@@ -205,16 +189,16 @@ def test_pictures_that_make_no_model_are_refused(crops: list[Bytes]) -> None:
         niqe.fit([np.full((96, 96, 3), 128, np.uint8)])
 
 
-def test_a_model_cannot_be_changed_into_nonsense(model: niqe.NaturalModel) -> None:
+def test_a_model_cannot_be_changed_into_nonsense(natural: niqe.NaturalModel) -> None:
     with pytest.raises(niqe.NiqeError, match="not symmetric"):
-        replace(model, covariance=-model.covariance)
+        replace(natural, covariance=-natural.covariance)
 
 
 # On held-out photographs
 
 
 @pytest.fixture(scope="session")
-def natural(reference_data: Path) -> niqe.NaturalModel:
+def fitted(reference_data: Path) -> niqe.NaturalModel:
     """Fitted on every third of the clean training photographs."""
     return niqe.fit(read_image(path) for path in find_images(reference_data / "clean/train")[0][::3])
 
@@ -233,29 +217,29 @@ def blurred(picture: Bytes, deviation: float) -> Bytes:
     return np.asarray(ndimage.gaussian_filter(picture, (deviation, deviation, 0)), np.uint8)
 
 
-def test_what_spoils_a_picture_raises_its_score(held_out: list[Bytes], natural: niqe.NaturalModel) -> None:
-    clean = np.array([niqe.niqe(picture, natural) for picture in held_out])
+def test_what_spoils_a_picture_raises_its_score(held_out: list[Bytes], fitted: niqe.NaturalModel) -> None:
+    clean = np.array([niqe.niqe(picture, fitted) for picture in held_out])
     assert 1 < clean.mean() < 4.5
     last: dict[str, float] = {}
     for spoil, name in ((blurred, "blur"), (noisy, "noise")):
         for amount in (1.0, 2.0) if name == "blur" else (10.0, 25.0):
-            spoilt = np.array([niqe.niqe(spoil(picture, amount), natural) for picture in held_out])
+            spoilt = np.array([niqe.niqe(spoil(picture, amount), fitted) for picture in held_out])
             assert (spoilt > clean).mean() >= 0.9, (name, amount)
             assert spoilt.mean() > last.get(name, clean.mean() + 1), (name, amount)
             last[name] = spoilt.mean()
 
 
 @pytest.mark.parametrize(("preset", "more", "share"), [("rain100l", 0.4, 0.75), ("rain100h", 3, 1)])
-def test_rain_raises_the_score(preset: str, more: float, share: float, held_out: list[Bytes], natural: niqe.NaturalModel) -> None:
-    clean = np.array([niqe.niqe(picture, natural) for picture in held_out])
+def test_rain_raises_the_score(preset: str, more: float, share: float, held_out: list[Bytes], fitted: niqe.NaturalModel) -> None:
+    clean = np.array([niqe.niqe(picture, fitted) for picture in held_out])
     rainy = [rain_on(picture, PRESETS[preset], generator_for(7, k)) for k, picture in enumerate(held_out)]
-    scores = np.array([niqe.niqe(picture, natural) for picture in rainy])
+    scores = np.array([niqe.niqe(picture, fitted) for picture in rainy])
     assert scores.mean() > clean.mean() + more
     assert (scores > clean).mean() >= share
 
 
-def test_real_photographs_have_finite_scores(reference_data: Path, natural: niqe.NaturalModel) -> None:
-    scores = [niqe.niqe(read_image(path), natural) for path in find_images(reference_data / "real/photos")[0]]
+def test_real_photographs_have_finite_scores(reference_data: Path, fitted: niqe.NaturalModel) -> None:
+    scores = [niqe.niqe(read_image(path), fitted) for path in find_images(reference_data / "real/photos")[0]]
     assert len(scores) == 14
     assert np.isfinite(scores).all()
     assert 1 < np.mean(scores) < 15
