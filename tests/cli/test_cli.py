@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from derain.images import read_image, write_image
 FLAGS = {
     "run": "--compare --density --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
     "train": "--data --device --output --resume --set --val -o RECIPE",
-    "evaluate": "--csv --device --dtype --force --json --overlap --per-picture --protocol --save --tile INPUTS",
+    "evaluate": (
+        "--csv --device --dtype --force --json --niqe --overlap --per-picture --protocol --save --save-niqe --tile INPUTS"
+    ),
     "synth": "--force --output --preset --seed -o CLEAN",
     "weights list": "",
     "weights show": "MODEL",
@@ -111,6 +114,15 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["run"], 2, "Missing argument"),
         (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
         (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
+        (["evaluate", "nledn", "."], 1, "photographs without clean twins are scored with --niqe CLEAN"),
+        (["evaluate", "nledn", ".", "--niqe", "none"], 1, "error: none: no such folder of clean pictures"),
+        (["evaluate", "nledn", ".", "--niqe", "photo.png"], 1, "error: photo.png: not JSON; expected a NIQE model"),
+        (
+            ["evaluate", "nledn", ".", "--niqe", "."],
+            1,
+            "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
+        ),
+        (["evaluate", "nledn", ".", "--save-niqe", "m.json"], 2, "no model to write without --niqe CLEAN"),
         (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
         (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
         (["train", "nledn", "--data", ".", "--set", "lr"], 2, "error: --set lr: expected KEY=VALUE"),
@@ -259,6 +271,53 @@ def test_several_models_and_datasets_in_one_table_of_every_kind(golden: Path, ph
     assert wrong.returncode == 2
     again = derain("evaluate", *inputs, "--json", tmp_path / "s.json")
     assert "s.json is there already; --force overwrites it" in again.stderr.decode()
+
+
+def test_photographs_are_scored_by_niqe(crops: list[NDArray[np.uint8]], photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for folder in ("clean", "street photos"):
+        (tmp_path / folder).mkdir()
+    for k, crop in enumerate(crops):
+        write_image(tmp_path / f"clean/{k}.png", crop)
+    write_image(tmp_path / "street photos/a.png", np.concatenate([photo, photo])[:192, :96])
+    (tmp_path / "street photos/b.jpg").write_bytes(b"once upon a time")
+    command = ["evaluate", "crdnet", tmp_path / "street photos"]
+    result = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json", "--csv", tmp_path / "s.csv")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 1
+    assert "b.jpg: not a picture that can be read" in errors[0]
+    assert "1 of 2 could not be scored" in result.stderr.decode()
+    lines = result.stdout.decode().splitlines()
+    assert lines[0].startswith("| model | dataset | pictures | niqe | parameters |")
+    assert lines[3].startswith("| crdnet | street photos | 1 of 2 | ")
+    assert "tile 512, overlap 64, float32, cpu" in lines[5]
+    assert lines[6].startswith("street photos: photographs without clean twins, 2 pictures, sha256 ")
+    assert lines[7].startswith("NIQE, lower is better: fitted on 48 clean pictures, ")
+    (tmp_path / "street photos/b.jpg").unlink()
+    again = derain(*command, "--niqe", tmp_path / "m.json", "--csv", "-")
+    assert again.returncode == 0, again.stderr.decode()
+    (row,), (first,) = (csv.DictReader(io.StringIO(text)) for text in (again.stdout.decode(), (tmp_path / "s.csv").read_text()))
+    assert float(row["niqe"]) == float(first["niqe"]) > 0
+    assert row["niqe_model"] == first["niqe_model"]
+    there = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json")
+    assert "m.json is there already; --force overwrites it" in there.stderr.decode()
+
+
+def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path) -> None:
+    bad = shutil.copytree(pairs, tmp_path / "bad")
+    (pairs / "rainy/1.png").write_bytes((pairs / "rainy/1.png").read_bytes()[:900])
+    for path in (bad / "clean").iterdir():
+        path.write_bytes(b"")
+    result = derain("evaluate", "crdnet", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 4
+    assert "bad/clean/1.png: an empty file" in errors[0]
+    assert "bad: not one of 2 pictures could be scored" in errors[2]
+    assert "set/rainy/1.png: a damaged or truncated PNG picture" in errors[3]
+    assert result.stdout.decode().splitlines()[3].startswith("| crdnet | set | 1 of 2 | ")
+    (scores,) = json.loads((tmp_path / "s.json").read_text())
+    assert (scores["dataset"], scores["unscored"]) == ("set", ["1"])
 
 
 def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None:
