@@ -11,13 +11,16 @@ from derain.data.batches import (
     shrink,
     to_tensor,
 )
-from derain.data.folders import NoPairsError, Pair, PairedFolder, clean_pictures, find_pairs
+from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs
+from derain.data.pairs import Pair, PairedFolder, read_pair
 
 __all__ = [
+    "LAYOUTS",
     "LONG_SIDE",
     "Augment",
     "Batch",
     "BatchSource",
+    "Layout",
     "NoPairsError",
     "Pair",
     "PairedBatches",
@@ -26,6 +29,7 @@ __all__ = [
     "clean_pictures",
     "find_pairs",
     "generator_for",
+    "read_pair",
     "shrink",
     "to_tensor",
 ]
