@@ -65,6 +65,20 @@ def clean_pictures(folder: Path) -> list[Path]:
     return found
 
 
+def layout_named(name: str | None) -> Layout | None:
+    """The layout that a user asks for; None for none.
+
+    Raises:
+        ValueError: If there is no such layout.
+    """
+    for layout in LAYOUTS:
+        if layout == name:
+            return layout
+    if name is not None:
+        raise ValueError(f"--layout {name}: expected one of {', '.join(LAYOUTS)}")
+    return None
+
+
 def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
     """Reads a paired dataset by looking at it.
 

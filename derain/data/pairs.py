@@ -19,6 +19,8 @@ Kind = Literal[
     "not twins",
     "leak",
     "duplicate",
+    "known test picture",
+    "no rain",
     "spare",
     "ignored",
 ]
@@ -35,6 +37,10 @@ UNSOUND: tuple[Kind, ...] = (
     "leak",
 )
 """Problems that make training unsound. The others are worth knowing: pictures that count twice, files that are left out."""
+
+
+class SizesDifferError(ValueError):
+    """The twins of a pair are of two sizes."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def read_pair(pair: Pair, read: Callable[[Path], Pixels] = read_image) -> tuple[
         read: How a file is read; a cache, perhaps.
 
     Raises:
-        ValueError: If they cannot be read, or sizes differ.
+        SizesDifferError: If sizes differ.
+        ValueError: If they cannot be read.
         OSError: If a file cannot be opened.
     """
     if pair.rainy_half:
@@ -90,7 +97,7 @@ def read_pair(pair: Pair, read: Callable[[Path], Pixels] = read_image) -> tuple[
     rainy, clean = read(pair.rainy), read(pair.clean)
     if rainy.shape != clean.shape:
         sizes = " and ".join(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (rainy, clean))
-        raise ValueError(f"{shown(pair.rainy)} and {shown(pair.clean)} are {sizes}: expected twins of one size")
+        raise SizesDifferError(f"{shown(pair.rainy)} and {shown(pair.clean)} are {sizes}: expected twins of one size")
     return rainy, clean
 
 
