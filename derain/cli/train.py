@@ -7,6 +7,9 @@ import typer
 
 from derain.cli.console import DEVICE_HELP, LAYOUT_HELP, one_line_errors, progress_bar, say
 
+MANY = 200
+"""Pictures that take some seconds to look at."""
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe; a wrong one lists them all.")],
@@ -32,24 +35,31 @@ def train(
 
     with one_line_errors():
         chosen = find_recipe(recipe, _overrides(settings or []))
+        chosen_layout = layout_named(layout)
         train_folder, validation_folder = _folders(data, validation)
         run = Run(
             train_folder,
             validation_folder,
             output or Path("runs") / chosen.name,
             choose_device(device),
-            layout=layout_named(layout),
+            layout=chosen_layout,
             allow_leak=allow_leak,
         )
         say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device}, data {train_folder}")
         try:
             with progress_bar() as bar:
                 task = bar.add_task("looking for leaks", total=None, visible=False)
+
+                def look(_: str, done: int, total: int) -> None:
+                    bar.update(task, completed=done, total=total, visible=done < total)
+                    if done == 1 and total > MANY:
+                        say(f"looking for the validation pictures among {total} pictures")
+
                 records = train_recipe(
                     chosen,
                     run,
                     resume=resume,
-                    on_progress=lambda _, done, total: bar.update(task, completed=done, total=total, visible=done < total),
+                    on_progress=look,
                     on_note=lambda note: say(f"warning: {note}"),
                 )
                 for record in records:
