@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, LAYOUT_HELP, TILE_HELP, one_line_errors, progress_bar, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from derain.data import PairedFolder
+    from derain.data import Layout, PairedFolder, Problem
     from derain.evaluate import Evaluation, Photographs
     from derain.metrics import NaturalModel, Protocol
     from derain.restore import Derainer
@@ -36,6 +36,7 @@ def evaluate(
     per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file; - prints it instead of Markdown.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file; - prints them instead.")] = None,
+    layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
@@ -48,6 +49,7 @@ def evaluate(
     Photographs without clean twins are scored by NIQE (lower is better) against clean pictures of your own. Figures that a
     network's own paper prints stand beside the measured ones, in italics, and in grey on a terminal.
     """
+    from derain.data import layout_named
     from derain.restore import load
 
     protocols = _protocols(protocol)
@@ -59,7 +61,10 @@ def evaluate(
         for path in (csv, json, save, save_niqe):
             if path is not None and path != STDOUT and path.exists() and not force:
                 raise FileExistsError(f"{path} is there already; --force overwrites it")
-        datasets = list(_datasets(folders, photographs=niqe is not None))
+        problems: list[Problem] = []
+        datasets = list(_datasets(folders, layout_named(layout), problems, photographs=niqe is not None))
+        for problem in problems:
+            say(f"error: {problem.message}")
         natural = _natural(niqe, save_niqe, bar) if niqe else None
         run = _Run(datasets, protocols, natural, save, bar)
         for model, label in zip(models, labels, strict=True):
@@ -67,7 +72,7 @@ def evaluate(
             derainer.name = label
             evaluations += run.evaluate(derainer)
     _print(evaluations, per_picture, csv, json)
-    if run.failed:
+    if run.failed or problems:
         raise typer.Exit(1)
 
 
@@ -89,14 +94,18 @@ def _check_places(csv: Path | None, json: Path | None, niqe: Path | None, save_n
         raise typer.BadParameter(f"{save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
 
 
-def _datasets(folders: list[Path], *, photographs: bool) -> "Iterator[PairedFolder | Photographs]":
-    """What the folders hold: pairs, or photographs where these can be scored."""
-    from derain.data import NoPairsError, find_pairs
+def _datasets(
+    folders: list[Path], layout: "Layout | None", problems: "list[Problem]", *, photographs: bool
+) -> "Iterator[PairedFolder | Photographs]":
+    """What the folders hold: pairs, or photographs where these can be scored; what has no twin is added to the problems."""
+    from derain.data import NoPairsError, survey
     from derain.evaluate import find_photographs
 
     for folder, label in zip(folders, _labels(folders), strict=True):
         try:
-            yield replace(find_pairs(folder), name=label)
+            found, wrong = survey(folder, layout)
+            problems += [problem for problem in wrong if problem.unsound]
+            yield replace(found, name=label)
         except NoPairsError as error:
             if not photographs:
                 raise NoPairsError(f"{error}; photographs without clean twins are scored with --niqe CLEAN") from error
@@ -196,14 +205,19 @@ def _as_file_name(label: str) -> str:
 
 
 def _sort(inputs: list[str]) -> tuple[list[str], list[Path]]:
-    """Folders are data, but for those that hold CRDNet's parts; the rest models; each once."""
+    """Folders and lists are data, but for those that hold CRDNet's parts; the rest models; each once."""
     from derain.weights.published import is_checkpoint
 
     inputs = list(dict.fromkeys(inputs))
-    folders = [Path(name) for name in inputs if Path(name).is_dir() and not is_checkpoint(Path(name))]
+    folders = [Path(name) for name in inputs if _is_data(Path(name)) and not is_checkpoint(Path(name))]
     models = [name for name in inputs if Path(name) not in folders]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
         raise typer.BadParameter("no model: expected a name such as nledn, or a weights file", param_hint="MODEL")
     return models, folders
+
+
+def _is_data(path: Path) -> bool:
+    """A folder, or a list of pairs."""
+    return path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain import metrics
-from derain.data import Pair, PairedFolder
+from derain.data import Pair, PairedFolder, read_pair
 from derain.evaluate.cost import Cost, PeakMemory, multiply_adds
 from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
@@ -200,10 +200,7 @@ def _score(
 
 
 def _read_pair(pair: Pair) -> tuple[Pixels, NDArray[np.uint8]]:
-    rainy, clean = read_image(pair.rainy), read_image(pair.clean)
-    if rainy.shape != clean.shape:
-        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (rainy, clean))
-        raise ValueError(f"{pair.rainy} and {pair.clean} are {sizes}: expected twins of one size")
+    rainy, clean = read_pair(pair)
     if rainy.dtype != np.uint8 or clean.dtype != np.uint8:
         raise ValueError(f"{pair.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit pictures")
     return rainy, clean.astype(np.uint8, copy=False)

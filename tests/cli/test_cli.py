@@ -23,9 +23,11 @@ from derain.images import read_image, write_image
 
 FLAGS = {
     "run": "--compare --density --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
-    "train": "--data --device --output --resume --set --val -o RECIPE",
+    "train": "--allow-leak --data --device --layout --output --resume --set --val -o RECIPE",
+    "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
-        "--csv --device --dtype --force --json --niqe --overlap --per-picture --protocol --save --save-niqe --tile INPUTS"
+        "--csv --device --dtype --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe --tile "
+        "INPUTS"
     ),
     "synth": "--force --output --preset --seed -o CLEAN",
     "weights list": "",
@@ -126,6 +128,15 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
         (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
         (["train", "nledn", "--data", ".", "--set", "lr"], 2, "error: --set lr: expected KEY=VALUE"),
+        (
+            ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
+            2,
+            "error: --layout heap: expected one of folders, flat",
+        ),
+        (["evaluate", "nledn", ".", "--layout", "heap"], 2, "error: --layout heap: expected one of folders, flat"),
+        (["data", "check", ".", "--layout", "flat"], 1, "error: .: found no rainy and clean pictures in the layout flat"),
+        (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
+        (["data", "check", ".", "--json", "photo.png"], 1, "error: photo.png is there already; --force overwrites it"),
         (["synth", "photo.png", "-o", "x", "--preset", "snow"], 2, "error: --preset snow: expected one of rain100l"),
         (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
         (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
@@ -189,9 +200,9 @@ def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
 
 
 def test_synth_evaluate_train_and_run_what_was_trained(photo: NDArray[np.uint8], tmp_path: Path) -> None:
-    for name in ("train", "val"):
+    for name, part in (("train", photo[:48, :48]), ("val", photo[70:118, 90:138])):
         (tmp_path / "clean" / name).mkdir(parents=True)
-        write_image(tmp_path / "clean" / name / "1.png", photo[:48, :48])
+        write_image(tmp_path / "clean" / name / "1.png", part)
     result = derain("synth", tmp_path / "clean/val", "-o", tmp_path / "pairs", "--preset", "rain100h", "--seed", "7")
     assert result.stdout.decode().split() == [str(tmp_path / "pairs/rainy/1.png")]
     first = (tmp_path / "pairs/rainy/1.png").read_bytes()
