@@ -53,7 +53,7 @@ def test_json_holds_every_score_and_is_valid_for_perfect_pictures(nothing: Derai
 
     content = json.loads(to_json([evaluate(nothing, find_pairs(pairs), ["rgb"])]), parse_constant=no_constant)
     assert content[0]["dataset"] == "set"
-    assert content[0]["data"].startswith("rainy/clean, 2 pairs, sha256 ")
+    assert "2 pairs" in content[0]["data"]
     assert content[0]["execution"] == "tile 512, overlap 64, float32, cpu"
     assert content[0]["pictures"][0]["output"][0]["psnr"] is None
     assert content[0]["mean"]["output"][0] == {"protocol": "rgb", "psnr": 100.0, "ssim": pytest.approx(1)}
