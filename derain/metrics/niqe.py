@@ -77,8 +77,9 @@ class NaturalModel:
             raise NiqeError(f"mean and covariance are {shapes[0]} and {shapes[1]}; expected (36,) and (36, 36)")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
             raise NiqeError("mean or covariance hold values that are no finite numbers")
-        if not np.allclose(self.covariance, self.covariance.T) or (np.diag(self.covariance) < 0).any():
-            raise NiqeError("the covariance is not symmetric with a diagonal of at least 0")
+        least, largest = np.linalg.eigvalsh(self.covariance)[[0, -1]]
+        if not np.allclose(self.covariance, self.covariance.T) or least < -1e-9 * abs(largest):
+            raise NiqeError("the covariance is not symmetric, or has negative eigenvalues")
         if self.pictures < 1 or self.patches <= FEATURES:
             raise NiqeError(f"{self.pictures} pictures with {self.patches} patches; expected more than {FEATURES} patches")
         if len(self.digest) != 64 or set(self.digest) - set("0123456789abcdef"):

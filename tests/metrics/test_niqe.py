@@ -144,6 +144,7 @@ def test_the_digest_tells_pictures_apart(crops: list[Bytes], natural: niqe.Natur
         ({"mean": ["1"] * 36}, "mean of the NIQE model: expected numbers"),
         ({"covariance": [[0.0] * 36, [0.0]]}, "covariance of the NIQE model: expected numbers"),
         ({"covariance": [[float(i * j) for i in range(36)] for j in range(1, 37)]}, "not symmetric"),
+        ({"covariance": (-np.eye(36)).tolist()}, "negative eigenvalues"),
         ({"pictures": True}, "each of its type"),
         ({"pictures": 0}, "0 pictures"),
         ({"patches": 36}, "expected more than 36 patches"),
