@@ -28,7 +28,7 @@ def run(tmp_path: Path, photo: NDArray[np.uint8]) -> Run:
         (tmp_path / name).mkdir()
         for k in range(3):
             write_image(tmp_path / name / f"{k}.png", np.roll(photo, 31 * k, axis=1)[:40, :50])
-    return Run(tmp_path / "train", tmp_path / "val", tmp_path / "run", torch.device("cpu"))
+    return Run(tmp_path / "train", tmp_path / "val", tmp_path / "run", torch.device("cpu"), allow_leak=True)  # all from one photo
 
 
 def final(run: Run) -> dict[str, Any]:
@@ -94,6 +94,38 @@ def test_broken_pairs_are_not_taken_for_clean_pictures(run: Run, photo: NDArray[
         write_image(tmp_path / "pairs" / name, photo)
     with pytest.raises(ValueError, match="no clean twin"):
         next(train(find_recipe("nledn", TINY), replace(run, data=tmp_path / "pairs")))
+
+
+def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(run: Run, photo: NDArray[np.uint8]) -> None:
+    for path in run.validation.iterdir():
+        path.unlink()
+    write_image(run.data / "whole.png", photo)
+    write_image(run.validation / "part.png", np.ascontiguousarray(photo[10:110, 20:140, :][:, ::-1]))
+    strict = replace(run, allow_leak=False)
+    with pytest.raises(
+        training.LeakError, match=r"1 validation picture is among.*part\.png shows what.*whole\.png.*--allow-leak"
+    ):
+        next(train(find_recipe("nledn", TINY), strict))
+    assert not run.out.exists()
+    notes: list[str] = []
+    list(train(find_recipe("nledn", TINY | {"steps": "3"}), run, on_note=notes.append))
+    assert notes == [weights.load(run.out / training.BEST)[1].note]
+    assert "1 validation picture is among the training pictures" in notes[0]
+    with pytest.raises(training.LeakError):
+        next(train(find_recipe("nledn", TINY | {"steps": "3"}), strict, resume=True))
+
+
+def test_side_by_side_pairs_are_trained_and_validated_on(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    rainy = np.clip(photo.astype(int) + 30, 0, 255).astype(np.uint8)
+    (tmp_path / "pairs").mkdir()
+    write_image(tmp_path / "pairs/1.png", np.concatenate([photo, rainy], axis=1))
+    paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right")
+    batch = training.open_batches(find_recipe("nledn", TINY), paired.data, paired.layout).batch(0, torch.device("cpu"))
+    assert float((batch.rainy - batch.clean).min()) >= 0
+    assert float((batch.rainy - batch.clean).max()) > 0.1
+    assert set(list(train(find_recipe("nledn", TINY), paired))[-1]["validation"]) == {"pairs", "mean"}
+    with pytest.raises(ValueError, match="in the layout flat"):
+        next(train(find_recipe("nledn", TINY), replace(paired, layout="flat", out=tmp_path / "other")))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK"])

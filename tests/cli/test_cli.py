@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,12 @@ from derain.images import read_image, write_image
 
 FLAGS = {
     "run": "--compare --density --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
-    "train": "--data --device --output --resume --set --val -o RECIPE",
-    "evaluate": "--csv --device --dtype --force --json --overlap --per-picture --protocol --save --tile INPUTS",
+    "train": "--allow-leak --data --device --layout --output --resume --set --val -o RECIPE",
+    "data check": "--against --force --json --layout FOLDER",
+    "evaluate": (
+        "--csv --device --dtype --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe --tile "
+        "INPUTS"
+    ),
     "synth": "--force --output --preset --seed -o CLEAN",
     "weights list": "",
     "weights show": "MODEL",
@@ -111,9 +116,27 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["run"], 2, "Missing argument"),
         (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
         (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
+        (["evaluate", "nledn", "."], 1, "photographs without clean twins are scored with --niqe CLEAN"),
+        (["evaluate", "nledn", ".", "--niqe", "none"], 1, "error: none: no such folder of clean pictures"),
+        (["evaluate", "nledn", ".", "--niqe", "photo.png"], 1, "error: photo.png: not JSON; expected a NIQE model"),
+        (
+            ["evaluate", "nledn", ".", "--niqe", "."],
+            1,
+            "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
+        ),
+        (["evaluate", "nledn", ".", "--save-niqe", "m.json"], 2, "no model to write without --niqe CLEAN"),
         (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
         (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
         (["train", "nledn", "--data", ".", "--set", "lr"], 2, "error: --set lr: expected KEY=VALUE"),
+        (
+            ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
+            2,
+            "error: --layout heap: expected one of folders, flat",
+        ),
+        (["evaluate", "nledn", ".", "--layout", "heap"], 2, "error: --layout heap: expected one of folders, flat"),
+        (["data", "check", ".", "--layout", "flat"], 1, "error: .: found no rainy and clean pictures in the layout flat"),
+        (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
+        (["data", "check", ".", "--json", "photo.png"], 1, "error: photo.png is there already; --force overwrites it"),
         (["synth", "photo.png", "-o", "x", "--preset", "snow"], 2, "error: --preset snow: expected one of rain100l"),
         (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
         (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
@@ -177,9 +200,9 @@ def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
 
 
 def test_synth_evaluate_train_and_run_what_was_trained(photo: NDArray[np.uint8], tmp_path: Path) -> None:
-    for name in ("train", "val"):
+    for name, part in (("train", photo[:48, :48]), ("val", photo[70:118, 90:138])):
         (tmp_path / "clean" / name).mkdir(parents=True)
-        write_image(tmp_path / "clean" / name / "1.png", photo[:48, :48])
+        write_image(tmp_path / "clean" / name / "1.png", part)
     result = derain("synth", tmp_path / "clean/val", "-o", tmp_path / "pairs", "--preset", "rain100h", "--seed", "7")
     assert result.stdout.decode().split() == [str(tmp_path / "pairs/rainy/1.png")]
     first = (tmp_path / "pairs/rainy/1.png").read_bytes()
@@ -259,6 +282,53 @@ def test_several_models_and_datasets_in_one_table_of_every_kind(golden: Path, ph
     assert wrong.returncode == 2
     again = derain("evaluate", *inputs, "--json", tmp_path / "s.json")
     assert "s.json is there already; --force overwrites it" in again.stderr.decode()
+
+
+def test_photographs_are_scored_by_niqe(crops: list[NDArray[np.uint8]], photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for folder in ("clean", "street photos"):
+        (tmp_path / folder).mkdir()
+    for k, crop in enumerate(crops):
+        write_image(tmp_path / f"clean/{k}.png", crop)
+    write_image(tmp_path / "street photos/a.png", np.concatenate([photo, photo])[:192, :96])
+    (tmp_path / "street photos/b.jpg").write_bytes(b"once upon a time")
+    command = ["evaluate", "crdnet", tmp_path / "street photos"]
+    result = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json", "--csv", tmp_path / "s.csv")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 1
+    assert "b.jpg: not a picture that can be read" in errors[0]
+    assert "1 of 2 could not be scored" in result.stderr.decode()
+    lines = result.stdout.decode().splitlines()
+    assert lines[0].startswith("| model | dataset | pictures | niqe | parameters |")
+    assert lines[3].startswith("| crdnet | street photos | 1 of 2 | ")
+    assert "tile 512, overlap 64, float32, cpu" in lines[5]
+    assert lines[6].startswith("street photos: photographs without clean twins, 2 pictures, sha256 ")
+    assert lines[7].startswith("NIQE, lower is better: fitted on 48 clean pictures, ")
+    (tmp_path / "street photos/b.jpg").unlink()
+    again = derain(*command, "--niqe", tmp_path / "m.json", "--csv", "-")
+    assert again.returncode == 0, again.stderr.decode()
+    (row,), (first,) = (csv.DictReader(io.StringIO(text)) for text in (again.stdout.decode(), (tmp_path / "s.csv").read_text()))
+    assert float(row["niqe"]) == float(first["niqe"]) > 0
+    assert row["niqe_model"] == first["niqe_model"]
+    there = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json")
+    assert "m.json is there already; --force overwrites it" in there.stderr.decode()
+
+
+def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path) -> None:
+    bad = shutil.copytree(pairs, tmp_path / "bad")
+    (pairs / "rainy/1.png").write_bytes((pairs / "rainy/1.png").read_bytes()[:900])
+    for path in (bad / "clean").iterdir():
+        path.write_bytes(b"")
+    result = derain("evaluate", "crdnet", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 4
+    assert "bad/clean/1.png: an empty file" in errors[0]
+    assert "bad: not one of 2 pictures could be scored" in errors[2]
+    assert "set/rainy/1.png: a damaged or truncated PNG picture" in errors[3]
+    assert result.stdout.decode().splitlines()[3].startswith("| crdnet | set | 1 of 2 | ")
+    (scores,) = json.loads((tmp_path / "s.json").read_text())
+    assert (scores["dataset"], scores["unscored"]) == ("set", ["1"])
 
 
 def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None:

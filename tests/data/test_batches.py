@@ -1,4 +1,4 @@
-"""Paired folders in their layouts, and batches that are a function of the step."""
+"""Batches that are a function of the step."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from derain import data, rain
+from derain.data import batches as batches_module
 from derain.images import write_image
 
 CPU = torch.device("cpu")
@@ -17,62 +18,6 @@ def put(folder: Path, names: list[str]) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_image(folder / name, np.full((20, 24, 3), 90, np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("files", "pairs"),
-    [
-        (["rainy/2.png", "rainy/10.png", "clean/10.png", "clean/2.png"], [("2", "2"), ("10", "10")]),
-        (["input/a.jpg", "target/a.png"], [("a", "a")]),
-        (["rain/rain-001.png", "norain/norain-001.png"], [("rain-001", "norain-001")]),
-        (["rain/norain-7.png", "norain/norain-7.png"], [("norain-7", "norain-7")]),
-        (["rainy/901_1.jpg", "rainy/901_2.jpg", "clean/901.jpg"], [("901_1", "901"), ("901_2", "901")]),
-        (["rain/100x2.png", "norain/100.png"], [("100x2", "100")]),
-        (["rain-1.png", "norain-1.png", "rain-2.png", "norain-2.png"], [("rain-1", "norain-1"), ("rain-2", "norain-2")]),
-        (["rainy/a/1.png", "rainy/b/1.png", "clean/a/1.png", "clean/b/1.png"], [("1", "1"), ("1", "1")]),
-        (["rainy/rainbow.png", "rainy/bow.png", "clean/rainbow.png", "clean/bow.png"], [("bow", "bow"), ("rainbow", "rainbow")]),
-        (["Rainy/sub dir/ü.png", "Clean/sub dir/ü.png"], [("ü", "ü")]),
-    ],
-)
-def test_layouts(files: list[str], pairs: list[tuple[str, str]], tmp_path: Path) -> None:
-    put(tmp_path, files)
-    found = data.find_pairs(tmp_path)
-    assert [(pair.rainy.stem, pair.clean.stem) for pair in found.pairs] == pairs
-
-
-def test_missing_twin_is_named(tmp_path: Path) -> None:
-    put(tmp_path, ["rainy/1.png", "rainy/2.png", "clean/1.png"])
-    with pytest.raises(ValueError, match=r"2\.png: no clean twin"):
-        data.find_pairs(tmp_path)
-
-
-def test_ambiguous_twins_are_refused(tmp_path: Path) -> None:
-    put(tmp_path, ["rainy/1.png", "clean/1.png", "clean/1.jpg"])
-    with pytest.raises(ValueError, match="two clean pictures of one name"):
-        data.find_pairs(tmp_path)
-
-
-def test_folders_without_pairs(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        data.find_pairs(tmp_path / "nowhere")
-    put(tmp_path, ["a.png", "b.png"])
-    with pytest.raises(ValueError, match="found no rainy and clean pictures; expected subfolders"):
-        data.find_pairs(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
-        ("Rain100L-dev10", 10),
-        ("Rain100H-dev10", 10),
-        ("Rain12", 12),
-        ("Rain13K-train-sample40", 40),
-        ("SPA-data-sample2", 2),
-        ("DDN-sample3", 3),
-    ],
-)
-def test_real_datasets_are_read(name: str, count: int, reference_data: Path) -> None:
-    assert len(data.find_pairs(reference_data / "pairs" / name).pairs) == count
 
 
 def batches(folder: Path, *, batch: int = 3, crop: int | None = 16, seed: int = 0) -> data.RainyBatches:
@@ -103,7 +48,7 @@ def test_batches_are_rain_on_crops_of_the_pictures(pictures: Path) -> None:
 
 
 def test_an_epoch_sees_every_picture_once() -> None:
-    plan = data._CropPlan(10, 2, 16, "flip", 0)  # pyright: ignore[reportPrivateUsage]
+    plan = batches_module._CropPlan(10, 2, 16, "flip", 0)  # pyright: ignore[reportPrivateUsage]
     seen = [plan.draw(step, k)[0] for step in range(5) for k in range(2)]
     assert sorted(seen) == list(range(10))
 
@@ -120,7 +65,7 @@ def test_crops_larger_than_a_picture_enlarge_it(pictures: Path) -> None:
 
 @pytest.mark.parametrize(("augment", "ways"), [("none", 1), ("flip", 2), ("dihedral", 8)])
 def test_how_many_ways_round(augment: data.Augment, ways: int) -> None:
-    plan = data._CropPlan(1, 1, 16, augment, 0)  # pyright: ignore[reportPrivateUsage]
+    plan = batches_module._CropPlan(1, 1, 16, augment, 0)  # pyright: ignore[reportPrivateUsage]
     picture = torch.rand(3, 16, 16)
     assert len({plan.cut(picture, data.generator_for(k)).numpy().tobytes() for k in range(80)}) == ways
 
@@ -144,13 +89,13 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "clean").mkdir()
     write_image(tmp_path / "clean/1.png", np.zeros((20, 25, 3), np.uint8))
     source = data.PairedBatches(data.find_pairs(tmp_path).pairs, batch=1, crop=16, augment="flip", seed=0)
-    with pytest.raises(ValueError, match="sizes differ"):
+    with pytest.raises(ValueError, match="are 24x20 and 25x20: expected twins of one size"):
         source.batch(0, CPU)
 
 
 def test_cache_forgets_what_is_longest_unused(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "CACHE_BYTES", 50_000)
-    cache = data._PictureCache()  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(batches_module, "CACHE_BYTES", 50_000)
+    cache = batches_module._PictureCache()  # pyright: ignore[reportPrivateUsage]
     for path in data.clean_pictures(pictures):
         cache.read(path)
     held = list(cache._pictures)  # pyright: ignore[reportPrivateUsage]

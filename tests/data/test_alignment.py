@@ -1,0 +1,59 @@
+"""Whether pictures lie on each other, under rain too."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from derain import rain
+from derain.data import find_pairs, generator_for, read_pair
+from derain.data.alignment import align, luma, rainier
+
+
+def with_rain(photo: NDArray[np.uint8], preset: str) -> NDArray[np.uint8]:
+    wet = rain.rain_on(photo, rain.PRESETS[preset], generator_for(3))
+    assert wet.dtype == np.uint8
+    return wet.astype(np.uint8)
+
+
+@given(down=st.integers(-9, 9), right=st.integers(-9, 9), heavy=st.booleans())
+def test_a_shift_is_found_to_the_pixel(down: int, right: int, heavy: bool, photo: NDArray[np.uint8]) -> None:
+    wet = with_rain(photo, "rain100h" if heavy else "rain100l")
+    first, second = wet[10 - down : 110 - down, 10 - right : 150 - right], photo[10:110, 10:150]
+    found = align(luma(first), luma(second))
+    assert found.verdict == ("aligned" if (down, right) == (0, 0) else "shifted")
+    assert (found.down, found.right) == (down, right)
+
+
+def test_other_pictures_and_flat_ones(photo: NDArray[np.uint8]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, photo.shape, np.uint8)
+    assert align(luma(noise), luma(photo)).verdict == "different"
+    assert align(luma(np.full_like(photo, 90)), luma(photo)).verdict == "unknown"
+    assert align(luma(photo[::-1, ::-1]), luma(photo)).verdict in ("different", "unknown", "shifted")
+
+
+def test_the_rainier_of_two(photo: NDArray[np.uint8]) -> None:
+    for preset in rain.PRESETS:
+        wet = with_rain(photo, preset)
+        assert rainier(luma(wet), luma(photo)) > 0 > rainier(luma(photo), luma(wet)), preset
+    assert rainier(luma(photo), luma(photo)) == 0
+
+
+def test_sixteen_bits_are_looked_at_like_eight(photo: NDArray[np.uint8]) -> None:
+    assert np.array_equal(luma(photo.astype(np.uint16) * 257), luma(photo))
+
+
+@pytest.mark.parametrize("name", ["Rain100L-dev10", "Rain100H-dev10", "Rain12", "DDN-sample3", "SPA-data-sample2"])
+def test_real_twins_lie_on_each_other_and_no_other_pictures_do(name: str, reference_data: Path) -> None:
+    pairs = [read_pair(pair) for pair in find_pairs(reference_data / "pairs" / name).pairs]
+    for k, (rainy, clean) in enumerate(pairs):
+        assert align(luma(rainy), luma(clean)).verdict == "aligned"
+        assert rainier(luma(rainy), luma(clean)) > 0
+        moved = align(luma(rainy[2:, :-1]), luma(clean[:-2, 1:]))
+        assert (moved.verdict, moved.down, moved.right) == ("shifted", -2, 1)
+        other = pairs[k - 1][1]
+        if k and other.shape == rainy.shape and name != "SPA-data-sample2":  # whose two are parts of one scene
+            assert align(luma(rainy), luma(other)).verdict == "different"

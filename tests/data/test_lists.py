@@ -1,0 +1,76 @@
+"""Lists of pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from derain import data
+from derain.data.lists import is_list, read_list
+from derain.images import write_image
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(folder / name, np.full((8, 8, 3), 90, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("line", "rainy", "clean"),
+    [
+        ("rain/1.png gt/1gt.png", "rain/1.png", "gt/1gt.png"),
+        ("/rain/1.png /gt/1gt.png\r", "rain/1.png", "gt/1gt.png"),
+        ("rain/1.png,gt/1gt.png", "rain/1.png", "gt/1gt.png"),
+        ("rain/1.png, gt/1gt.png", "rain/1.png", "gt/1gt.png"),
+        ("rain/1.png\tgt/1gt.png", "rain/1.png", "gt/1gt.png"),
+        ("wet day/ü 1.png\tdry day/ü, 1.png", "wet day/ü 1.png", "dry day/ü, 1.png"),
+        ("wet day/ü 1.png dry day/ü, 1.png", "wet day/ü 1.png", "dry day/ü, 1.png"),
+        ("data/rain/1.png data/gt/1gt.png", "rain/1.png", "gt/1gt.png"),
+    ],
+)
+def test_lines(line: str, rainy: str, clean: str, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    put(root, "rain/1.png", "gt/1gt.png", "wet day/ü 1.png", "dry day/ü, 1.png")
+    (root / "list.txt").write_text(f"# rainy clean\n\n{line}\n", encoding="utf-8")
+    for place in (root / "list.txt", root):
+        (pair,) = data.find_pairs(place, "list").pairs
+        assert (pair.rainy.resolve(), pair.clean.resolve()) == (root / rainy, root / clean)
+
+
+def test_a_list_of_the_other_order_is_turned(tmp_path: Path) -> None:
+    put(tmp_path, "gt/1.png", "gt/2.png", "rain/1.png", "rain/2.png")
+    (tmp_path / "list.txt").write_text("gt/1.png rain/1.png\ngt/2.png rain/2.png\n")
+    pairs = data.find_pairs(tmp_path / "list.txt").pairs
+    assert [(pair.name, pair.rainy.parent.name) for pair in pairs] == [("1", "rain"), ("2", "rain")]
+
+
+def test_absolute_paths_and_names_that_occur_twice(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", "b/1.png", "c/1.png")
+    lines = [f"{tmp_path}/{k}/1.png {tmp_path}/c/1.png" for k in "ab"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    names = [pair.name for pair in data.find_pairs(tmp_path / "list.txt").pairs]
+    assert len(set(names)) == 2
+    assert not any(name.startswith("/") for name in names)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "2.png")
+    (tmp_path / "list.txt").write_text("1.png 2.png\n1.png none.png\n")
+    pairs, problems = read_list(tmp_path / "list.txt")
+    assert len(pairs) == 1
+    assert [problem.kind for problem in problems] == ["unpaired"]
+    with pytest.raises(ValueError, match=r"none\.png: is in list\.txt, but there is no such file"):
+        data.find_pairs(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("content", [b"once upon a time", b"\xff\xfe\x00", b"", b"a.png\n"])
+def test_other_text_is_no_list(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(content)
+    assert not is_list(tmp_path / "notes.txt")
+
+
+def test_a_wrong_line_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("1.png 2.png\nhello\n")
+    with pytest.raises(ValueError, match="'hello' holds no two pictures; expected RAINY, a tab and CLEAN"):
+        data.find_pairs(tmp_path / "list.txt")
