@@ -18,8 +18,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from derain import metrics
-from derain.data import Pair, PairedFolder
-from derain.images import Picture, encode, read_image, write_file
+from derain.data import Pair, PairedFolder, read_pair
+from derain.images import Picture, encode, write_file
 from derain.metrics import Protocol, Score
 from derain.networks import Network
 from derain.restore import Derainer
@@ -215,10 +215,7 @@ def _score_pair(
     derainer: Derainer, pair: Pair, protocols: Sequence[Protocol], save_to: Path | None
 ) -> tuple[PictureScore, float]:
     """One pair's scores, and the seconds a megapixel took."""
-    rainy, clean = read_image(pair.rainy), read_image(pair.clean)
-    if rainy.shape != clean.shape:
-        sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (rainy, clean))
-        raise ValueError(f"{pair.rainy} and {pair.clean} are {sizes}: expected twins of one size")
+    rainy, clean = read_pair(pair)
     if rainy.dtype != np.uint8 or clean.dtype != np.uint8:
         raise ValueError(f"{pair.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit pictures")
     # Floats in, floats out: how they are brought to 8 bits belongs to the protocol.

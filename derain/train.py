@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from derain.data import (
     LONG_SIDE,
     Batch,
     BatchSource,
+    Layout,
     NoPairsError,
     Pair,
     PairedBatches,
@@ -29,9 +30,12 @@ from derain.data import (
     clean_pictures,
     find_pairs,
     generator_for,
+    read_pair,
     shrink,
     to_tensor,
 )
+from derain.data.check import OnProgress, find_leaks, no_progress
+from derain.data.pairs import listed
 from derain.images import read_image
 from derain.networks import NETWORKS, Network
 from derain.recipes import Recipe
@@ -69,6 +73,9 @@ class Run:
         validation: Likewise. Rain on clean pictures is seeded by their place, and so always the same.
         out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use, ``log.jsonl`` to look at.
         machine: What the card says about the machine.
+        layout: How pairs lie on disk, of both; None looks.
+        allow_leak: Train though validation pictures are trained on too; the card says so.
+        note: What else the card says.
     """
 
     data: Path
@@ -76,6 +83,13 @@ class Run:
     out: Path
     device: torch.device
     machine: str = ""
+    layout: Layout | None = None
+    allow_leak: bool = False
+    note: str = ""
+
+
+class LeakError(ValueError):
+    """Validation pictures are among the training pictures."""
 
 
 @dataclass
@@ -99,15 +113,25 @@ class State:
         return cast("Network", self.averaged.module) if self.averaged else self.network
 
 
-def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[str, Any], None, None]:
+def train(
+    recipe: Recipe,
+    run: Run,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress = no_progress,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> Generator[dict[str, Any], None, None]:
     """Trains, and yields one record for each line of the log.
 
     Args:
         resume: Go on from the run's checkpoint, bit for bit as if it had never stopped.
+        on_progress: Called while validation pictures are looked for among those to train on.
+        on_note: Called with what the user should know.
 
     Raises:
         FileExistsError: If the run's folder holds a checkpoint and ``resume`` is not asked for.
         FileNotFoundError: If there is nothing to resume, or no pictures.
+        LeakError: If validation pictures are among the training pictures, and this is not allowed.
         ValueError: If the checkpoint is of another recipe.
     """
     checkpoint = run.out / CHECKPOINT
@@ -116,9 +140,12 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[s
         raise FileExistsError(f"{there}: a run of this name is there; give --resume to go on with it, or another -o")
     if resume and not checkpoint.exists():
         raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
+    batches = open_batches(recipe, run.data, run.layout)
+    validation = ValidationSet(recipe, run.validation, run.layout)
+    run = _without_leak(run, on_progress)
+    if run.note:
+        on_note(run.note)
     run.out.mkdir(parents=True, exist_ok=True)
-    batches = open_batches(recipe, run.data)
-    validation = ValidationSet(recipe, run.validation)
     state = _begin(recipe, run.device)
     if resume:
         _restore(state, recipe, checkpoint, run.device)
@@ -140,7 +167,22 @@ def train(recipe: Recipe, run: Run, *, resume: bool = False) -> Generator[dict[s
                 yield record
 
 
-def open_batches(recipe: Recipe, folder: Path) -> BatchSource:
+def _without_leak(run: Run, on_progress: OnProgress) -> Run:
+    """The run, if no validation picture is trained on; with a note on its card, if that is allowed."""
+    leaks = find_leaks(run.validation, run.data, run.layout, on_progress)
+    if not leaks:
+        return run
+    count = len({leak.paths[0] for leak in leaks})
+    what = f"{count} validation picture{'s are' if count > 1 else ' is'} among the training pictures"
+    if run.allow_leak:
+        return replace(run, note=f"{what}: its validation scores say little")
+    raise LeakError(
+        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check {run.validation} "
+        f"--against {run.data} names them all), or give --allow-leak"
+    )
+
+
+def open_batches(recipe: Recipe, folder: Path, layout: Layout | None = None) -> BatchSource:
     """Pairs if the folder holds some, else its pictures as clean ones under the recipe's rain.
 
     Raises:
@@ -152,29 +194,31 @@ def open_batches(recipe: Recipe, folder: Path) -> BatchSource:
         "augment": recipe.augment,
         "seed": recipe.seed,
     }
-    pairs = _pairs_of(folder)
+    pairs = _pairs_of(folder, layout)
     if pairs is not None:
         return PairedBatches(pairs, **options)
     return RainyBatches(clean_pictures(folder), [rain.PRESETS[name] for name in recipe.rain], **options)
 
 
-def _pairs_of(folder: Path) -> tuple[Pair, ...] | None:
-    """The pairs of a folder; None if it is no paired dataset. A broken one raises."""
+def _pairs_of(folder: Path, layout: Layout | None) -> tuple[Pair, ...] | None:
+    """The pairs of a folder; None if it is no paired dataset. A broken one raises, or one that is not as it was said to be."""
     try:
-        return find_pairs(folder).pairs
+        return find_pairs(folder, layout).pairs
     except NoPairsError:
+        if layout:
+            raise
         return None
 
 
 class ValidationSet:
     """Pairs to validate on: real ones, or clean pictures with rain seeded by their place, once for each preset."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, layout: Layout | None = None) -> None:
         self._pairs: list[tuple[str, Tensor, Tensor]] = []
-        pairs = _pairs_of(folder)
+        pairs = _pairs_of(folder, layout)
         if pairs is not None:
             for pair in pairs:
-                rainy, clean = (self._crop(to_tensor(read_image(path)), recipe) for path in (pair.rainy, pair.clean))
+                rainy, clean = (self._crop(to_tensor(pixels), recipe) for pixels in read_pair(pair))
                 self._pairs.append((folder.name, rainy, clean))
         else:
             for name in recipe.rain:
@@ -340,6 +384,7 @@ def _card(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> w
         scores={f"validation {name} y-matlab": f"{value:.2f}" for name, value in scores.items()},
         licence="Apache-2.0",
         commit=_commit(),
+        note=run.note,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from derain.cli import evaluate, run, synth, train, weights
+from derain.cli import data, evaluate, run, synth, train, weights
 
 app = typer.Typer(
     name="derain",
@@ -26,9 +26,10 @@ app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("synth")(synth.synth)
+app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
-VERBS = ("run", "train", "evaluate", "synth", "weights")
+VERBS = ("run", "train", "evaluate", "synth", "data", "weights")
 
 
 def _version(value: bool) -> None:

@@ -13,6 +13,7 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DEVICE_HELP = "auto, cpu, cuda or mps."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
+LAYOUT_HELP = "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by looking."
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, LAYOUT_HELP, TILE_HELP, one_line_errors, progress_bar, say
 
 STDOUT = Path("-")
 
@@ -19,6 +19,7 @@ def evaluate(
     per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file; - prints it instead of Markdown.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file; - prints them instead.")] = None,
+    layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
@@ -33,7 +34,7 @@ def evaluate(
     from typing import get_args
 
     from derain import metrics
-    from derain.data import find_pairs
+    from derain.data import find_pairs, layout_named
     from derain.evaluate import PAPER_MARK, Evaluation, to_csv, to_json, to_markdown
     from derain.evaluate import evaluate as evaluate_pairs
     from derain.images import write_file
@@ -50,7 +51,10 @@ def evaluate(
         for path in (csv, json, save):
             if path is not None and path != STDOUT and path.exists() and not force:
                 raise FileExistsError(f"{path} is there already; --force overwrites it")
-        datasets = [replace(find_pairs(folder), name=label) for folder, label in zip(folders, _labels(folders), strict=True)]
+        chosen = layout_named(layout)
+        datasets = [
+            replace(find_pairs(folder, chosen), name=label) for folder, label in zip(folders, _labels(folders), strict=True)
+        ]
         evaluations: list[Evaluation] = []
         for model, label in zip(models, _labels([Path(name) for name in models]), strict=True):
             derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
@@ -90,14 +94,19 @@ def _as_file_name(label: str) -> str:
 
 
 def _sort(inputs: list[str]) -> tuple[list[str], list[Path]]:
-    """Folders are data, but for those that hold CRDNet's parts; the rest models; each once."""
+    """Folders and lists are data, but for those that hold CRDNet's parts; the rest models; each once."""
     from derain.weights.published import is_checkpoint
 
     inputs = list(dict.fromkeys(inputs))
-    folders = [Path(name) for name in inputs if Path(name).is_dir() and not is_checkpoint(Path(name))]
+    folders = [Path(name) for name in inputs if _is_data(Path(name)) and not is_checkpoint(Path(name))]
     models = [name for name in inputs if Path(name) not in folders]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
         raise typer.BadParameter("no model: expected a name such as nledn, or a weights file", param_hint="MODEL")
     return models, folders
+
+
+def _is_data(path: Path) -> bool:
+    """A folder, or a list of pairs."""
+    return path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt")

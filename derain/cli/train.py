@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, one_line_errors, say
+from derain.cli.console import DEVICE_HELP, LAYOUT_HELP, one_line_errors, progress_bar, say
 
 
 def train(
@@ -15,12 +15,16 @@ def train(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last validation; bit for bit on a CPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
+    layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
 ) -> None:
     """Train a network from a recipe.
 
     The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from, and log.jsonl.
+    A run whose validation pictures are among the training pictures, be they cropped, flipped or resized, is refused.
     """
+    from derain.data import layout_named
     from derain.engines import choose_device
     from derain.recipes import find_recipe
     from derain.train import BEST, Run, describe
@@ -29,11 +33,27 @@ def train(
     with one_line_errors():
         chosen = find_recipe(recipe, _overrides(settings or []))
         train_folder, validation_folder = _folders(data, validation)
-        run = Run(train_folder, validation_folder, output or Path("runs") / chosen.name, choose_device(device))
+        run = Run(
+            train_folder,
+            validation_folder,
+            output or Path("runs") / chosen.name,
+            choose_device(device),
+            layout=layout_named(layout),
+            allow_leak=allow_leak,
+        )
         say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device}, data {train_folder}")
         try:
-            for record in train_recipe(chosen, run, resume=resume):
-                say(describe(record))
+            with progress_bar() as bar:
+                task = bar.add_task("looking for leaks", total=None, visible=False)
+                records = train_recipe(
+                    chosen,
+                    run,
+                    resume=resume,
+                    on_progress=lambda _, done, total: bar.update(task, completed=done, total=total, visible=done < total),
+                    on_note=lambda note: say(f"warning: {note}"),
+                )
+                for record in records:
+                    say(describe(record))
         except KeyboardInterrupt:
             say(f"stopped; --resume goes on from the last validation, if there was one ({run.out})")
             raise typer.Exit(130) from None
@@ -53,7 +73,7 @@ def _folders(data: Path, validation: Path | None) -> tuple[Path, Path]:
     train_folder = data / "train" if (data / "train").is_dir() else data
     if validation is None:
         validation = data / "val"
-    if not validation.is_dir():
+    if not validation.is_dir() and not validation.is_file():
         raise FileNotFoundError(f"{validation}: no pictures to validate on; name a folder with --val")
     if validation.resolve().is_relative_to(train_folder.resolve()):
         raise ValueError(

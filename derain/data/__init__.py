@@ -11,13 +11,18 @@ from derain.data.batches import (
     shrink,
     to_tensor,
 )
-from derain.data.folders import NoPairsError, Pair, PairedFolder, clean_pictures, find_pairs
+from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named
+from derain.data.identity import Identity, identify
+from derain.data.pairs import Pair, PairedFolder, read_pair
 
 __all__ = [
+    "LAYOUTS",
     "LONG_SIDE",
     "Augment",
     "Batch",
     "BatchSource",
+    "Identity",
+    "Layout",
     "NoPairsError",
     "Pair",
     "PairedBatches",
@@ -26,6 +31,9 @@ __all__ = [
     "clean_pictures",
     "find_pairs",
     "generator_for",
+    "identify",
+    "layout_named",
+    "read_pair",
     "shrink",
     "to_tensor",
 ]

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from derain import rain
-from derain.data.folders import Pair
+from derain.data.pairs import Pair, read_pair
 from derain.images import Pixels, read_image
 
 Augment = Literal["none", "flip", "dihedral"]
@@ -93,9 +93,7 @@ class PairedBatches:
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
             pair = self._pairs[index]
-            both = [to_tensor(self._cache.read(path)) for path in (pair.rainy, pair.clean)]
-            if both[0].shape != both[1].shape:
-                raise ValueError(f"{pair.rainy} and {pair.clean}: sizes differ; expected twins of one size")
+            both = [to_tensor(pixels) for pixels in read_pair(pair, self._cache.read)]
             cut = self._plan.cut(torch.cat(both).to(device), generator)
             rainy.append(cut[:3])
             clean.append(cut[3:])

@@ -89,7 +89,7 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "clean").mkdir()
     write_image(tmp_path / "clean/1.png", np.zeros((20, 25, 3), np.uint8))
     source = data.PairedBatches(data.find_pairs(tmp_path).pairs, batch=1, crop=16, augment="flip", seed=0)
-    with pytest.raises(ValueError, match="sizes differ"):
+    with pytest.raises(ValueError, match="are 24x20 and 25x20: expected twins of one size"):
         source.batch(0, CPU)
 
 

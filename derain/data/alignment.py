@@ -1,0 +1,117 @@
+"""Whether two pictures show one scene at one place, rain or no rain, and which of the two has the rain.
+
+Phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975): every frequency counts alike, so that
+the streaks of heavy rain, which hold most of the energy, cannot outvote the scene beneath them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from derain.images import Pixels
+from derain.metrics import Floats, luma_matlab
+
+__all__ = ["Alignment", "Floats", "align", "luma", "rainier"]
+
+Verdict = Literal["aligned", "shifted", "different", "unknown"]
+
+WINDOWS = (256, 1024)
+"""Sides in pixels of the middle part that is looked at; the larger one only where the smaller leaves a doubt."""
+SURE = 9.0
+"""Height of a peak in standard deviations. Unrelated pictures stay under 9, the heaviest rain on its own background is at 45."""
+AS_HIGH = 1.3
+"""How much higher a peak elsewhere must be than the one in place."""
+ALIKE = (0.5, 0.1)
+"""Plain correlation under which pictures without a peak are taken for two: large ones, and ones with few pixels for a peak."""
+SMALL = 128
+"""Shorter side in pixels of a small one."""
+FLAT = 1.0
+"""Standard deviation in levels under which a picture shows nothing."""
+BAND = 0.15
+"""Frequencies looked at, in cycles a pixel: noise and the finest streaks are above."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """How a picture lies on its twin.
+
+    Attributes:
+        down: Pixels by which the first lies below the second; right likewise.
+        strength: Height of the peak in standard deviations.
+    """
+
+    verdict: Verdict
+    down: int = 0
+    right: int = 0
+    strength: float = 0.0
+
+
+def luma(pixels: Pixels) -> Floats:
+    """(H, W, 3) of 8 or 16 bits -> (H, W) as `metrics.luma_matlab` of 8-bit pictures."""
+    eight = pixels if pixels.dtype == np.uint8 else pixels >> 8
+    return luma_matlab(eight.astype(np.uint8, copy=False))
+
+
+def align(first: Floats, second: Floats) -> Alignment:
+    """Looks for one picture on the other.
+
+    Args:
+        first: (H, W) on the scale 0 … 255.
+        second: Likewise, of the same size.
+    """
+    found = Alignment("unknown")
+    for side in WINDOWS:
+        found = _look(_middle(first, side), _middle(second, side))
+        if found.verdict == "aligned" or side >= max(first.shape):
+            return found
+    return found
+
+
+def _middle(plane: Floats, side: int) -> Floats:
+    top, left = (max(0, (length - side) // 2) for length in plane.shape)
+    return plane[top : top + side, left : left + side]
+
+
+def _look(a: Floats, b: Floats) -> Alignment:
+    if min(a.std(), b.std()) < FLAT:
+        return Alignment("unknown")
+    peaks = _phase_correlation(a, b)
+    place = np.unravel_index(int(peaks.argmax()), peaks.shape)
+    down, right = (int(k) - side * (2 * int(k) > side) for k, side in zip(place, peaks.shape, strict=True))
+    highest, in_place = float(peaks.max()), float(peaks[0, 0])
+    if in_place >= SURE and highest < AS_HIGH * in_place:
+        return Alignment("aligned", 0, 0, in_place)
+    if highest >= AS_HIGH * max(SURE, in_place):
+        return Alignment("shifted", down, right, highest)
+    alike = float(np.corrcoef(a.ravel(), b.ravel())[0, 1]) >= ALIKE[min(a.shape) < SMALL]
+    return Alignment("unknown" if alike else "different", 0, 0, highest)
+
+
+def _phase_correlation(a: Floats, b: Floats) -> Floats:
+    """(H, W) peaks by shift, in standard deviations."""
+    height, width = a.shape
+    fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    cross = np.fft.rfft2((a - a.mean()) * fade) * np.fft.rfft2((b - b.mean()) * fade).conj()
+    cross /= np.abs(cross) + 1e-9
+    cross *= np.exp(-(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2) / (2 * BAND**2))
+    peaks = np.fft.irfft2(cross, s=a.shape)
+    return peaks / peaks.std()
+
+
+def rainier(first: Floats, second: Floats) -> int:
+    """How the first of two aligned pictures is rainier by three signs: 3 surely, -3 surely not, 0 for equal pictures.
+
+    Rain is brighter than what it hides, has more edges, and is thin: bright outliers in the fine part of the difference.
+    """
+    more = first - second
+    fine = more - _box(more)
+    edges = [float(np.abs(np.diff(plane, axis=0)).mean() + np.abs(np.diff(plane, axis=1)).mean()) for plane in (first, second)]
+    return int(np.sign(more.mean()) + np.sign((fine**3).mean()) + np.sign(edges[0] - edges[1]))
+
+
+def _box(plane: Floats, side: int = 9) -> Floats:
+    """(H, W) mean over squares of 9 pixels, those at the edge mirrored."""
+    padded = np.pad(plane, side // 2 + 1, mode="symmetric")[:-1, :-1]
+    total = padded.cumsum(0).cumsum(1)
+    return (total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]) / side**2

@@ -1,0 +1,292 @@
+"""What a dataset is, and what is wrong with it: a report for people and for machines."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derain.data.benchmarks import BENCHMARKS, is_alike
+from derain.data.copies import Copy, Search, find_copies, find_duplicates, fingerprint
+from derain.data.folders import Layout, NoPairsError, clean_pictures, survey
+from derain.data.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
+from derain.data.pairs import Kind, Pair, PairedFolder, Problem, listed, shown
+from derain.images import SUFFIXES, ImageError, read_image
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with what is being done, the number of pictures done and the number of all."""
+
+AT_MOST = 20
+"""Lines of one kind in the report for people, where training is sound all the same."""
+
+
+def no_progress(_what: str, _done: int, _total: int) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        layout: How it lies on disk, in words; empty for a folder of clean pictures.
+        identity: Which data these are; None for a folder of clean pictures.
+        pictures: How many pairs, or clean pictures.
+        sizes: Width and height of the clean ones, and how many there are of each.
+        psnr: Mean of the rainy pictures in dB, y-matlab.
+        against: The training data that copies were looked for in.
+    """
+
+    folder: Path
+    layout: str
+    identity: Identity | None
+    pictures: int
+    sizes: tuple[tuple[str, int], ...]
+    psnr: float | None
+    against: Path | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Nothing was found that makes training unsound."""
+        return not any(problem.unsound for problem in self.problems)
+
+    def to_json(self) -> str:
+        """Everything, for machines; paths as text."""
+        identity = self.identity
+        content: dict[str, Any] = {
+            "folder": str(self.folder),
+            "sound": self.sound,
+            "layout": self.layout or None,
+            "benchmark": identity and identity.benchmark,
+            "part": (identity and identity.part) or None,
+            "version": (identity and identity.version) or None,
+            "may_be": list(identity.others) if identity else [],
+            "told_by": list(identity.evidence) if identity else [],
+            "pairs": identity and identity.pairs,
+            "pairs_of_the_whole": identity and identity.whole,
+            "digest": identity and identity.digest,
+            "pictures": self.pictures,
+            "sizes": dict(self.sizes),
+            "input_psnr_y_matlab": self.psnr,
+            "against": str(self.against) if self.against else None,
+            "problems": [_as_dict(problem) for problem in self.problems],
+        }
+        return json.dumps(content, indent=2)
+
+    def describe(self) -> str:
+        """Everything, for people; of what is only worth knowing the first `AT_MOST` of a kind."""
+        name = shown(self.folder.resolve().name)
+        what = self.identity.describe() if self.identity else f"{self.pictures} clean pictures, no pairs"
+        lines = [f"{name}: {what}"]
+        if self.layout:
+            lines.append(f"  layout     {self.layout}")
+        if self.identity and self.identity.evidence:
+            lines.append(f"  told by    {'; '.join(self.identity.evidence)}")
+        lines.append(f"  sizes      {listed([f'{size} ({count})' for size, count in self.sizes])}")
+        if self.psnr is not None:
+            lines.append(f"  input      {self.psnr:.3f} dB PSNR, y-matlab")
+        if self.against:
+            lines.append(f"  against    {shown(self.against)}")
+        for kind, problems in _by_kind(self.problems).items():
+            lines += _paragraph(kind, problems)
+        lines.append("sound to train on" if self.sound else "not sound to train on")
+        return "\n".join(lines)
+
+
+def _as_dict(problem: Problem) -> dict[str, Any]:
+    files = [str(path) for path in problem.paths]
+    return {"kind": problem.kind, "unsound": problem.unsound, "message": problem.message, "files": files}
+
+
+def _by_kind(problems: Sequence[Problem]) -> dict[Kind, list[Problem]]:
+    """What is unsound first."""
+    kinds: dict[Kind, list[Problem]] = {}
+    for problem in sorted(problems, key=lambda problem: not problem.unsound):
+        kinds.setdefault(problem.kind, []).append(problem)
+    return kinds
+
+
+def _paragraph(kind: Kind, problems: Sequence[Problem]) -> Iterator[str]:
+    yield f"  {'UNSOUND' if problems[0].unsound else 'note'}: {kind} ({len(problems)})"
+    most = len(problems) if problems[0].unsound else AT_MOST
+    yield from (f"    {problem.message}" for problem in problems[:most])
+    if len(problems) > most:
+        yield f"    and {len(problems) - most} more"
+
+
+def check(
+    folder: Path, against: Path | None = None, layout: Layout | None = None, on_progress: OnProgress = no_progress
+) -> Report:
+    """Looks at every picture of a dataset, paired or clean.
+
+    Args:
+        folder: The dataset, or a list file.
+        against: Training data, paired or clean, in which none of its pictures may occur.
+        layout: How it lies on disk; None looks.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no picture in it.
+        NoPairsError: If a layout is asked for that does not fit.
+        ValueError: If it holds several datasets, or a list cannot be read.
+        OSError: If a folder cannot be looked into.
+    """
+    try:
+        dataset, problems = survey(folder, layout)
+    except NoPairsError:
+        if layout:
+            raise
+        return _check_clean(folder, against, on_progress)
+    looks, seen = _look(dataset, on_progress)
+    digests, unread = file_digests(dataset.pairs)
+    problems = (*problems, *_oddities(folder), *unread, *seen, *_repeated_rain(dataset.pairs, digests))
+    if not dataset.pairs:
+        problems = (*problems, Problem("no pictures", f"{shown(folder)}: not one pair of twins", (folder,)))
+    clean = list(dict.fromkeys(pair.clean for pair in dataset.pairs))
+    problems = (*problems, *_duplicates(clean, on_progress), *_leaks(folder, against, layout, on_progress))
+    identity = name_of(dataset, looks, digest_of(dataset.pairs, digests))
+    psnr = float(np.mean([min(100.0, look.psnr) for look in looks])) if looks else None
+    sizes = Counter(f"{look.width}x{look.height}" for look in looks)
+    return Report(
+        folder, dataset.layout, identity, len(dataset.pairs), tuple(sizes.most_common()), psnr, against, _without_twice(problems)
+    )
+
+
+def find_leaks(
+    pictures: Path, training: Path, layout: Layout | None = None, on_progress: OnProgress = no_progress
+) -> tuple[Problem, ...]:
+    """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or recompressed perhaps.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no picture in it.
+        OSError: If a folder cannot be looked into.
+        ValueError: If one holds several datasets, or a list cannot be read.
+    """
+    return tuple(problem for problem in _leaks(pictures, training, layout, on_progress) if problem.kind == "leak")
+
+
+def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) -> Report:
+    files = clean_pictures(folder)
+    sizes: Counter[str] = Counter()
+    problems = list(_oddities(folder))
+    for done, path in enumerate(files, 1):
+        try:
+            pixels = read_image(path)
+        except (ImageError, OSError) as error:
+            problems.append(_unreadable(path, error))
+        else:
+            sizes[f"{pixels.shape[1]}x{pixels.shape[0]}"] += 1
+            problems += _known_test_pictures(path, fingerprint(pixels))
+        on_progress("pictures", done, len(files))
+    problems += _duplicates(files, on_progress)
+    problems += _leaks(folder, against, None, on_progress)
+    return Report(folder, "", None, len(files), tuple(sizes.most_common()), None, against, _without_twice(problems))
+
+
+def _look(dataset: PairedFolder, on_progress: OnProgress) -> tuple[list[Look], list[Problem]]:
+    """A look at every pair that can be read, and what is wrong with pairs."""
+    looks: list[Look] = []
+    problems: list[Problem] = []
+    for done, seen in enumerate(look_at_all(dataset.pairs), 1):
+        if isinstance(seen, Problem):
+            problems.append(seen)
+        else:
+            looks.append(seen)
+            problems += _wrong_with(seen)
+        on_progress("pairs", done, len(dataset.pairs))
+    return looks, problems
+
+
+def _wrong_with(look: Look) -> Iterator[Problem]:
+    pair, laid = look.pair, look.alignment
+    both = (pair.rainy, pair.clean)
+    twins = shown(pair.rainy) if pair.rainy_half else f"{shown(pair.rainy)} and {shown(pair.clean)}"
+    if np.isinf(look.psnr):
+        yield Problem("no rain", f"{twins}: the rainy picture is the clean one", both)
+    if laid.verdict == "shifted":
+        place = f"{laid.down} pixels down and {laid.right} right"
+        yield Problem("misaligned", f"{twins}: the rainy picture lies {place} of where its twin does", both)
+    if laid.verdict == "different":
+        yield Problem("not twins", f"{twins}: do not show one scene", both)
+
+
+def _oddities(folder: Path) -> Iterator[Problem]:
+    """What lies among the pictures and is none: links that lead nowhere, other files, links to folders (not followed)."""
+    others: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        others += [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.suffix.lower() not in SUFFIXES:
+                others.append(path)
+            elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
+                yield Problem("unreadable", f"{shown(path)}: a link that leads nowhere, or no file at all", (path,))
+    if others:
+        names = listed([shown(path.name) for path in others])
+        yield Problem("ignored", f"no pictures by their names, or links to folders: {names}", tuple(others))
+
+
+def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterator[Problem]:
+    """Rainy pictures that are there twice, byte for byte."""
+    seen: dict[str, Path] = {}
+    for pair in pairs:
+        first = seen.setdefault(digests.get(pair.rainy, str(pair.rainy)), pair.rainy)
+        if first != pair.rainy:
+            yield Problem("duplicate", f"{shown(pair.rainy)} is {shown(first)} once more, rain and all", (pair.rainy, first))
+
+
+def _known_test_pictures(path: Path, mark: int) -> Iterator[Problem]:
+    rows = [row for row in BENCHMARKS if row.part == "test" and any(is_alike(mark, known.fingerprint) for known in row.known)]
+    if rows:
+        names = " and ".join(dict.fromkeys(row.name for row in rows))
+        yield Problem("known test picture", f"{shown(path)}: a test picture of {names}", (path,))
+
+
+def _duplicates(files: Sequence[Path], on_progress: OnProgress) -> list[Problem]:
+    search = find_duplicates(files, lambda done, total: on_progress("duplicates", done, total))
+    return [*_unread(search), *(Problem("duplicate", _told(copy), (copy.picture, copy.of)) for copy in search.copies)]
+
+
+def _leaks(folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress) -> tuple[Problem, ...]:
+    if against is None:
+        return ()
+    pictures, among = _clean_files(folder, layout), _clean_files(against, None)
+    search = find_copies(pictures, among, lambda done, total: on_progress("copies", done, total))
+    return (*_unread(search), *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies))
+
+
+def _clean_files(folder: Path, layout: Layout | None) -> list[Path]:
+    """All clean pictures of a dataset, those without a twin too."""
+    try:
+        dataset, problems = survey(folder, layout)
+    except ValueError:  # no pairs, or several datasets: every picture there is
+        return clean_pictures(folder)
+    loose = [path for problem in problems for path in problem.paths if path.is_file()]
+    return list(dict.fromkeys([*(pair.clean for pair in dataset.pairs), *loose]))
+
+
+def _told(copy: Copy) -> str:
+    how = ", ".join(copy.how) or "the same but for its pixels"
+    return f"{shown(copy.picture)} shows what {shown(copy.of)} shows ({how})"
+
+
+def _unread(search: Search) -> Iterator[Problem]:
+    for path, reason in search.unreadable.items():
+        yield Problem("unreadable", f"{shown(path)}: {shown(reason)}", (path,))
+
+
+def _unreadable(path: Path, error: ImageError | OSError) -> Problem:
+    reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
+    return Problem("unreadable", f"{shown(path)}: {shown(reason or type(error).__name__)}", (path,))
+
+
+def _without_twice(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Each file that cannot be read named once, however many rainy pictures it is the twin of."""
+    kept: dict[object, Problem] = {}
+    for problem in problems:
+        kept.setdefault((problem.kind, problem.paths if problem.kind == "unreadable" else problem.message), problem)
+    return tuple(kept.values())

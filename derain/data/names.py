@@ -1,0 +1,81 @@
+"""Which rainy file belongs to which clean one, told by their names."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from derain.data.pairs import Pair, Problem, shown
+
+CLEAN_WORDS = r"no[-_ ]?rain|clean|target|gt|ground[-_ ]?truth"
+RAINY_WORDS = r"rainy?|input"
+_ANY_WORD = rf"(?:{CLEAN_WORDS}|{RAINY_WORDS})"
+_STREAKS = re.compile(r"(_s\d+_a\d+|_\d+|x\d+)$")
+"""Endings of the many rainy pictures of one clean one: Outdoor-Rain's ``_s80_a04``, Rain1400's ``_14``, Rain100H's ``x2``."""
+
+
+def match(rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]) -> tuple[list[Pair], list[Problem]]:
+    """Pairs by what names have in common, and what has no twin.
+
+    Args:
+        rainy_files: Files by their path inside their half of the dataset; ``clean_files`` likewise.
+    """
+    twins, problems = _by_key(clean_files)
+    one_place = all(inside.parent == Path() for inside in clean_files.values())
+    pairs: list[Pair] = []
+    for path, inside in rainy_files.items():
+        twin = next((twins[key] for key in _keys(inside, one_place) if key in twins), None)
+        if twin is None:
+            message = f"{shown(path)}: no clean twin of this name; add one, or take this one away"
+            problems.append(Problem("unpaired", message, (path,)))
+        else:
+            pairs.append(Pair(inside.with_suffix("").as_posix(), path, twin))
+    used = {pair.clean for pair in pairs}
+    for path in clean_files.keys() - used if pairs else ():
+        problems.append(Problem("spare", f"{shown(path)}: a clean picture without a rainy twin", (path,)))
+    return pairs, sorted(problems, key=lambda problem: problem.message)
+
+
+def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Problem]]:
+    twins: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for path, inside in clean_files.items():
+        other = twins.setdefault(twin_key(inside), path)
+        if other is not path:
+            message = f"{shown(path)} and {shown(other)}: two clean pictures of one name; expected one"
+            problems.append(Problem("ambiguous", message, (path, other)))
+    return twins, problems
+
+
+def _keys(inside: Path, one_place: bool) -> list[str]:
+    """What a rainy picture's clean twin may be filed under, the likeliest first.
+
+    Where the clean pictures lie in one place, the rainy ones may be in folders by kind of rain: ``X2/norain-001x2.png``.
+    """
+    key = twin_key(inside)
+    keys = [key, _STREAKS.sub("", key)]
+    if one_place and inside.parent != Path():
+        base = twin_key(Path(inside.name))
+        keys += [base, _STREAKS.sub("", base)]
+    return keys
+
+
+def twin_key(inside: Path) -> str:
+    """What a rainy name and its clean twin's have in common: ``rain-007``, ``norain-007`` and ``007gt`` give ``7``."""
+    key = re.sub(rf"^{_ANY_WORD}([-_ ]|(?=\d)|$)", "", inside.stem.lower())
+    key = re.sub(rf"([-_ ]|(?<=\d)){_ANY_WORD}$", "", key)
+    numbered = re.sub(r"^0+(?=\d)", "", key)
+    return (inside.parent / (numbered or "0")).as_posix().lower()
+
+
+def half_by_name(name: str) -> Literal["rainy", "clean"] | None:
+    """The half of a dataset that a file says it belongs to: ``norain-7.png``, ``7_rain.png``, ``input.png``."""
+    stem = Path(name).stem.lower()
+    if re.search(_at_an_end(CLEAN_WORDS), stem):
+        return "clean"
+    return "rainy" if re.search(_at_an_end(RAINY_WORDS), stem) else None
+
+
+def _at_an_end(words: str) -> str:
+    """A pattern for a word at either end of a name."""
+    return rf"^({words})([-_ ]|\d|$)|([-_ ]|\d)({words})$"

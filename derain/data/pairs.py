@@ -1,0 +1,124 @@
+"""What a paired dataset is made of, and how a pair is read."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from derain.images import Pixels, read_image
+
+Half = Literal["left", "right"]
+Kind = Literal[
+    "no pictures",
+    "unpaired",
+    "ambiguous",
+    "unreadable",
+    "sizes differ",
+    "misaligned",
+    "not twins",
+    "leak",
+    "duplicate",
+    "known test picture",
+    "no rain",
+    "spare",
+    "ignored",
+]
+"""What can be wrong with a dataset."""
+
+UNSOUND: tuple[Kind, ...] = (
+    "no pictures",
+    "unpaired",
+    "ambiguous",
+    "unreadable",
+    "sizes differ",
+    "misaligned",
+    "not twins",
+    "leak",
+)
+"""Problems that make training unsound. The others are worth knowing: pictures that count twice, files that are left out."""
+
+
+class SizesDifferError(ValueError):
+    """The twins of a pair are of two sizes."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with files of a dataset, in one line that names them."""
+
+    kind: Kind
+    message: str
+    paths: tuple[Path, ...] = ()
+
+    @property
+    def unsound(self) -> bool:
+        """It makes training unsound."""
+        return self.kind in UNSOUND
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A rainy picture and its clean twin, named by the rainy file.
+
+    Attributes:
+        rainy_half: Which half of one picture is the rainy one, where both paths are of the same file.
+    """
+
+    name: str
+    rainy: Path
+    clean: Path
+    rainy_half: Half | None = None
+
+
+@dataclass(frozen=True)
+class PairedFolder:
+    """The pairs of a dataset and how they lie on disk, in words."""
+
+    name: str
+    layout: str
+    pairs: tuple[Pair, ...]
+
+
+def read_pair(pair: Pair, read: Callable[[Path], Pixels] = read_image) -> tuple[Pixels, Pixels]:
+    """The rainy and the clean picture, each (H, W, 3) and of one size.
+
+    Args:
+        read: How a file is read; a cache, perhaps.
+
+    Raises:
+        SizesDifferError: If sizes differ.
+        ValueError: If they cannot be read.
+        OSError: If a file cannot be opened.
+    """
+    if pair.rainy_half:
+        left, right = halves(read(pair.rainy), pair.rainy)
+        return (left, right) if pair.rainy_half == "left" else (right, left)
+    rainy, clean = read(pair.rainy), read(pair.clean)
+    if rainy.shape != clean.shape:
+        sizes = " and ".join(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (rainy, clean))
+        raise SizesDifferError(f"{shown(pair.rainy)} and {shown(pair.clean)} are {sizes}: expected twins of one size")
+    return rainy, clean
+
+
+def halves(pixels: Pixels, path: Path) -> tuple[Pixels, Pixels]:
+    """(H, 2W, 3) -> two of (H, W, 3), left and right.
+
+    Raises:
+        ValueError: If there is no middle to cut at.
+    """
+    width = pixels.shape[1]
+    if width % 2:
+        raise ValueError(f"{shown(path)}: {width} pixels wide; expected an even number, two pictures side by side")
+    return pixels[:, : width // 2], pixels[:, width // 2 :]
+
+
+def shown(path: Path | str) -> str:
+    """A path on one line: a newline or another control character in a name becomes an escape."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in os.fspath(path))
+
+
+def listed(names: Sequence[str], at_most: int = 5) -> str:
+    """A few of many, and how many more there are."""
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more
