@@ -636,13 +636,20 @@ def resize_grey(grey: Grey, size: tuple[int, int]) -> Grey:
 
 
 def find_features(grey: Grey, most: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scale-invariant features (Lowe 2004): places (n, 2) as x, y and descriptors (n, 128), the n <= most strongest."""
-    sift: Any = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
+    """Scale-invariant features (Lowe 2004): places (n, 2) as x, y and descriptors (n, 128), n <= most.
+
+    The strongest of each sixteenth of the picture in turn, so that a field of hay does not use up all there are.
+    """
+    sift: Any = cv2.SIFT.create(nfeatures=2 * most, contrastThreshold=0.02)
     points, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
-    order = np.argsort([-point.response for point in points], kind="stable")[:most]
-    return np.array([points[k].pt for k in order], np.float32), descriptors[order]
+    places = np.array([point.pt for point in points], np.float32)
+    part = (places * 4 // grey.shape[::-1]) @ [1, 4]
+    order = np.lexsort(([-point.response for point in points], part))
+    in_part = np.arange(len(order)) - np.searchsorted(part[order], part[order])
+    chosen = order[np.argsort(in_part, kind="stable")[:most]]
+    return places[chosen], descriptors[chosen]
 
 
 def fit_affine(

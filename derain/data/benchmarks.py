@@ -100,7 +100,7 @@ class Match:
 def recognise(traits: Traits, table: Sequence[Benchmark]) -> list[Match]:
     """The datasets that pairs may belong to by their content, their mean PSNR, count or name; all that are as likely."""
     telling = next((name for name in traits.names if any(_is_called(name, (*row.names, *row.also)) for row in table)), "")
-    matches = [match for match in (_compare(traits, row, telling) for row in table) if match]
+    matches = [match for match in (_compare(traits, row, telling) for row in table) if match and traits.known]
     best = max((match.weight for match in matches), default=0)
     return [match for match in matches if match.weight == best]
 

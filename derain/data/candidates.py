@@ -23,7 +23,7 @@ Signs = NDArray[np.int8]
 
 PIXELS = 100_000
 """To which pictures are averaged down before they are looked at."""
-FEATURES = 400
+FEATURES = 500
 """At most, of a picture."""
 CUTS = 16
 BITS = 24
@@ -33,7 +33,7 @@ BLOCK = 2048
 
 @dataclass(frozen=True)
 class Look:
-    """What is kept of a picture, about 20 kB.
+    """What is kept of a picture, about 25 kB.
 
     Attributes:
         size: (h, w) of the averaged-down picture that the places are in.
