@@ -14,6 +14,9 @@ from derain.data import generator_for
 from derain.images import read_image
 from derain.rain import PRESETS, rain_on
 
+MIXTURES = ("light", "heavy", "mixed")
+"""To train on; they have no look of their own."""
+
 COLUMNS = 4
 SIZE = (240, 320)
 CAPTION = 14
@@ -28,9 +31,8 @@ def main() -> None:
     arguments = parser.parse_args()
     clean = middle(read_image(arguments.picture).astype(np.uint8))
     panels = [("clean", clean)]
-    for name, preset in PRESETS.items():
-        panels += [(name, rain_on(clean, preset, generator_for(arguments.seed, k))) for k in range(2)]
-    panels = [panel for panel in panels if panel[0] != "mixed"]
+    for name in (name for name in PRESETS if name not in MIXTURES):
+        panels += [(name, rain_on(clean, PRESETS[name], generator_for(arguments.seed, k))) for k in range(2)]
     rows = -(-len(panels) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * (SIZE[1] + 4) - 4, rows * (SIZE[0] + CAPTION + 4)), "white")
     for k, (name, pixels) in enumerate(panels):

@@ -66,7 +66,7 @@ class RainPreset:
 _FINE = Field(
     coverage=(0.08, 0.28),
     angle=(-27, 27),
-    length=(14, 100),
+    length=(18, 100),
     width=(0.6, 1.9),
     softness=(0.3, 0.9),
     brightness=(0.3, 1),
@@ -75,23 +75,24 @@ _FINE = Field(
     clumping=(0, 1),
     shape=("tapered", "comet"),
     overlap="sum",
+    noise_probability=0,
 )
 
 # Rain100H's lines: speckles under a motion filter, of nearly one brightness, capped or adding up.
 _LINES = Field(
-    coverage=(0.4, 0.82),
+    coverage=(0.4, 0.78),
     angle=(-20, 20),
-    length=(15, 80),
+    length=(22, 80),
     width=(1, 2.8),
     softness=(0.25, 0.6),
-    brightness=(0.2, 0.42),
+    brightness=(0.25, 0.46),
     fading=(0, 0.3),
     levels=(0, 0.25),
     clumping=(0, 0.4),
     shape=("even", "tapered", "tapered"),
     overlap="either",
     noise=(0.05, 0.2),
-    noise_probability=0.05,
+    noise_probability=0.03,
 )
 
 _FLECKS = replace(_FINE, coverage=(0.005, 0.05), length=(2, 12), width=(1, 3))
@@ -121,7 +122,12 @@ _RAIN100L = RainPreset(
 _RAIN100H = RainPreset(
     "rain100h",
     "Rain100H: dense lines in up to four directions over soft streaks (JORDER, CVPR 2017)",
-    (_LINES, replace(_LINES, probability=0.8), replace(_LINES, probability=0.3), _FINE, replace(_FINE, probability=0.3)),
+    (
+        _LINES,
+        replace(_LINES, probability=0.9),
+        replace(_LINES, probability=0.2),
+        replace(_FINE, angle=(-22, 22), brightness=(0.25, 0.8)),
+    ),
 )
 
 _RAIN800 = RainPreset(
@@ -256,22 +262,21 @@ _WIDE_HEAVY = RainPreset(
 _WIDE_DRAWN = RainPreset(
     "wide drawn", "streak by streak, each its own way", (_DRAWN, replace(_DRAWN, probability=0.3)), together=0.5
 )
+_WIDE_PHOTOSHOP = RainPreset("wide photoshop", "Rain800 and Rain1400", mixture=((0.5, _RAIN800), (0.5, _RAIN1400)))
 
+_LIGHT = RainPreset(
+    "light",
+    "light rain wider than any benchmark's, to train on",
+    mixture=((0.25, _RAIN100L), (0.55, _WIDE_LIGHT), (0.2, _WIDE_DRAWN)),
+)
+_HEAVY = RainPreset("heavy", "heavy rain wider than any benchmark's, to train on", mixture=((0.3, _RAIN100H), (0.7, _WIDE_HEAVY)))
 _MIXED = RainPreset(
     "mixed",
-    "all of them, and wider: what the general weights train on",
-    mixture=(
-        (0.1, _RAIN100L),
-        (0.22, _WIDE_LIGHT),
-        (0.1, _RAIN100H),
-        (0.28, _WIDE_HEAVY),
-        (0.1, _WIDE_DRAWN),
-        (0.05, _RAIN800),
-        (0.05, _RAIN1400),
-        (0.1, _PHOTOGRAPH),
-    ),
+    "all kinds: what the general weights train on",
+    mixture=((0.4, _LIGHT), (0.4, _HEAVY), (0.1, _WIDE_PHOTOSHOP), (0.1, _PHOTOGRAPH)),
 )
 
 PRESETS: dict[str, RainPreset] = {
-    preset.name: preset for preset in (_RAIN100L, _RAIN100H, _RAIN800, *_RAIN1200, _RAIN1400, _VEIL, _PHOTOGRAPH, _MIXED)
+    preset.name: preset
+    for preset in (_RAIN100L, _RAIN100H, _RAIN800, *_RAIN1200, _RAIN1400, _VEIL, _PHOTOGRAPH, _LIGHT, _HEAVY, _MIXED)
 }
