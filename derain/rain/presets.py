@@ -80,12 +80,12 @@ _FINE = Field(
 
 # Rain100H's lines: speckles under a motion filter, of nearly one brightness, capped or adding up.
 _LINES = Field(
-    coverage=(0.4, 0.78),
-    angle=(-20, 20),
-    length=(22, 80),
+    coverage=(0.4, 0.7),
+    angle=(-17, 17),
+    length=(25, 80),
     width=(1, 2.8),
     softness=(0.25, 0.6),
-    brightness=(0.25, 0.46),
+    brightness=(0.33, 0.45),
     fading=(0, 0.3),
     levels=(0, 0.25),
     clumping=(0, 0.4),
@@ -124,9 +124,9 @@ _RAIN100H = RainPreset(
     "Rain100H: dense lines in up to four directions over soft streaks (JORDER, CVPR 2017)",
     (
         _LINES,
-        replace(_LINES, probability=0.9),
-        replace(_LINES, probability=0.2),
-        replace(_FINE, angle=(-22, 22), brightness=(0.25, 0.8)),
+        replace(_LINES, probability=0.9, coverage=(0.35, 0.6)),
+        replace(_LINES, probability=0.12, coverage=(0.3, 0.5)),
+        replace(_FINE, angle=(-20, 20), brightness=(0.25, 0.8)),
     ),
 )
 
