@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from derain.data.benchmarks import BENCHMARKS, is_alike
-from derain.data.copies import Copy, Search, find_copies, find_duplicates, fingerprint
+from derain.data.copies import Copy, Search, find_copies, find_duplicates, fingerprint, pixels_of
 from derain.data.folders import Layout, NoPairsError, clean_pictures, survey
 from derain.data.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
-from derain.data.pairs import Kind, Pair, PairedFolder, Problem, listed, shown
-from derain.images import SUFFIXES, ImageError, read_image
+from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem, halves, listed, shown
+from derain.images import SUFFIXES, ImageError, Pixels, read_image
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, the number of pictures done and the number of all."""
@@ -119,6 +119,21 @@ def _paragraph(kind: Kind, problems: Sequence[Problem]) -> Iterator[str]:
         yield f"    and {len(problems) - most} more"
 
 
+@dataclass(frozen=True)
+class _Clean:
+    """Files with clean pictures, and of those that hold two in one the rainy half."""
+
+    files: Sequence[Path]
+    halves: Mapping[Path, Half]
+
+    def read(self, path: Path) -> Pixels:
+        """What is clean in a file."""
+        if path not in self.halves:
+            return pixels_of(path)
+        left, right = halves(pixels_of(path), path)
+        return right if self.halves[path] == "left" else left
+
+
 def check(
     folder: Path, against: Path | None = None, layout: Layout | None = None, on_progress: OnProgress = no_progress
 ) -> Report:
@@ -146,8 +161,11 @@ def check(
     problems = (*problems, *_oddities(folder), *unread, *seen, *_repeated_rain(dataset.pairs, digests))
     if not dataset.pairs:
         problems = (*problems, Problem("no pictures", f"{shown(folder)}: not one pair of twins", (folder,)))
-    clean = list(dict.fromkeys(pair.clean for pair in dataset.pairs))
-    problems = (*problems, *_duplicates(clean, on_progress), *_leaks(folder, against, layout, on_progress))
+    problems = (
+        *problems,
+        *_duplicates(_clean_of_pairs(dataset.pairs), on_progress),
+        *_leaks(folder, against, layout, on_progress),
+    )
     identity = name_of(dataset, looks, digest_of(dataset.pairs, digests))
     psnr = float(np.mean([min(100.0, look.psnr) for look in looks])) if looks else None
     sizes = Counter(f"{look.width}x{look.height}" for look in looks)
@@ -182,7 +200,7 @@ def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) ->
             sizes[f"{pixels.shape[1]}x{pixels.shape[0]}"] += 1
             problems += _known_test_pictures(path, fingerprint(pixels))
         on_progress("pictures", done, len(files))
-    problems += _duplicates(files, on_progress)
+    problems += _duplicates(_Clean(files, {}), on_progress)
     problems += _leaks(folder, against, None, on_progress)
     return Report(folder, "", None, len(files), tuple(sizes.most_common()), None, against, _without_twice(problems))
 
@@ -246,27 +264,34 @@ def _known_test_pictures(path: Path, mark: int) -> Iterator[Problem]:
         yield Problem("known test picture", f"{shown(path)}: a test picture of {names}", (path,))
 
 
-def _duplicates(files: Sequence[Path], on_progress: OnProgress) -> list[Problem]:
-    search = find_duplicates(files, lambda done, total: on_progress("duplicates", done, total))
+def _duplicates(clean: _Clean, on_progress: OnProgress) -> list[Problem]:
+    search = find_duplicates(clean.files, lambda done, total: on_progress("duplicates", done, total), clean.read)
     return [*_unread(search), *(Problem("duplicate", _told(copy), (copy.picture, copy.of)) for copy in search.copies)]
 
 
 def _leaks(folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress) -> tuple[Problem, ...]:
     if against is None:
         return ()
-    pictures, among = _clean_files(folder, layout), _clean_files(against, None)
-    search = find_copies(pictures, among, lambda done, total: on_progress("copies", done, total))
+    ours, theirs = _clean_of(folder, layout), _clean_of(against, None)
+    both = _Clean([], {**theirs.halves, **ours.halves})
+    search = find_copies(ours.files, theirs.files, lambda done, total: on_progress("copies", done, total), both.read)
     return (*_unread(search), *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies))
 
 
-def _clean_files(folder: Path, layout: Layout | None) -> list[Path]:
+def _clean_of(folder: Path, layout: Layout | None) -> _Clean:
     """All clean pictures of a dataset, those without a twin too."""
     try:
         dataset, problems = survey(folder, layout)
     except ValueError:  # no pairs, or several datasets: every picture there is
-        return clean_pictures(folder)
+        return _Clean(clean_pictures(folder), {})
     loose = [path for problem in problems for path in problem.paths if path.is_file()]
-    return list(dict.fromkeys([*(pair.clean for pair in dataset.pairs), *loose]))
+    paired = _clean_of_pairs(dataset.pairs)
+    return _Clean(list(dict.fromkeys([*paired.files, *loose])), paired.halves)
+
+
+def _clean_of_pairs(pairs: Sequence[Pair]) -> _Clean:
+    halved: dict[Path, Half] = {pair.clean: pair.rainy_half for pair in pairs if pair.rainy_half}
+    return _Clean(list(dict.fromkeys(pair.clean for pair in pairs)), halved)
 
 
 def _told(copy: Copy) -> str:

@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -27,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.data.candidates import PIXELS, Look, alike_as_wholes, find_candidates, fingerprint, look_at, match, mirror
-from derain.images import Grey, ImageError, Matrix, blur, fit_affine, grey_of, read, read_image, resize_grey, warp_grey
+from derain.images import Grey, Matrix, Pixels, blur, fit_affine, grey_of, read, resize_grey, warp_grey
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
 
 Change = Literal["identical bytes", "same pixels", "flipped", "turned", "cropped", "resized", "recompressed", "changed"]
 OnPicture = Callable[[int, int], None]
+Reader = Callable[[Path], Pixels]
 
 CORRELATION = 0.3
 """Of detail, from which on two pictures laid over each other are copies."""
@@ -81,18 +82,29 @@ class Search:
     unreadable: Mapping[Path, str]
 
 
-def find_copies(pictures: Sequence[Path], among: Sequence[Path], on_picture: OnPicture = lambda _done, _total: None) -> Search:
+def pixels_of(path: Path) -> Pixels:
+    """(H, W, 3) of a file. Errors say what is wrong with it, and not its name."""
+    return read(path).pixels
+
+
+def find_copies(
+    pictures: Sequence[Path],
+    among: Sequence[Path],
+    on_picture: OnPicture = lambda _done, _total: None,
+    reader: Reader = pixels_of,
+) -> Search:
     """Which of the pictures occur among others.
 
     Args:
         pictures: Files to look for.
         among: Files to look in. One that is in both lists is a copy of itself; of equal ones the first is named.
         on_picture: Called after each different file with the number done and the number of all.
+        reader: What a file shows; a part of it, perhaps.
 
     Returns:
         Copies in the order of `pictures`, the surest first.
     """
-    files = _read_all([*pictures, *among], on_picture)
+    files = _read_all([*pictures, *among], on_picture, reader)
     ours, theirs = files.contents(pictures), files.contents(among)
     found = _find_alike(files, list(ours), list(theirs))
     copies = [_equal(files, path, theirs[content]) for content in ours for path in ours[content] if content in theirs]
@@ -101,14 +113,17 @@ def find_copies(pictures: Sequence[Path], among: Sequence[Path], on_picture: OnP
     return files.result(copies, pictures)
 
 
-def find_duplicates(pictures: Sequence[Path], on_picture: OnPicture = lambda _done, _total: None) -> Search:
+def find_duplicates(
+    pictures: Sequence[Path], on_picture: OnPicture = lambda _done, _total: None, reader: Reader = pixels_of
+) -> Search:
     """Which of the pictures occur more than once: each is named with an earlier one that shows the same.
 
     Args:
         pictures: Files to compare with each other. Naming a file twice makes no duplicate, another name of it does.
         on_picture: Called after each different file with the number done and the number of all.
+        reader: What a file shows; a part of it, perhaps.
     """
-    files = _read_all(pictures, on_picture)
+    files = _read_all(pictures, on_picture, reader)
     contents = files.contents(pictures)
     place = {content: k for k, content in enumerate(contents)}
     copies = [_equal(files, path, paths[:k]) for paths in contents.values() for k, path in enumerate(paths) if k]
@@ -130,6 +145,7 @@ class _Files:
     pixels: Mapping[str, str]
     looks: Mapping[str, Look]
     unreadable: Mapping[Path, str]
+    reader: Reader
 
     def contents(self, paths: Iterable[Path]) -> dict[str, list[Path]]:
         """The different pictures among readable files, by the digest of their pixels, and the files that hold each."""
@@ -145,7 +161,7 @@ class _Files:
         return Search(tuple(sorted(copies, key=lambda copy: (place[copy.picture], -copy.correlation))), self.unreadable)
 
 
-def _read_all(paths: Sequence[Path], on_picture: OnPicture) -> _Files:
+def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _Files:
     """Looks at every different file once."""
     unreadable: dict[Path, str] = {}
     digests: dict[Path, str] = {}
@@ -159,13 +175,15 @@ def _read_all(paths: Sequence[Path], on_picture: OnPicture) -> _Files:
             else:
                 digests[path] = digest
         firsts = {digest: path for path, digest in reversed(list(digests.items()))}
-        for done, (digest, seen) in enumerate(zip(firsts, pool.map(_look_at_file, firsts.values()), strict=True), start=1):
+        for done, (digest, seen) in enumerate(
+            zip(firsts, pool.map(partial(_look_at_file, reader), firsts.values()), strict=True), start=1
+        ):
             if isinstance(seen, Exception):
                 unreadable |= {path: _reason(seen) for path in digests if digests[path] == digest}
             else:
                 pixels[digest], looks[seen[0]] = seen
             on_picture(done, len(firsts))
-    return _Files(digests, pixels, looks, {path: unreadable[path] for path in different if path in unreadable})
+    return _Files(digests, pixels, looks, {path: unreadable[path] for path in different if path in unreadable}, reader)
 
 
 def _reason(error: Exception) -> str:
@@ -179,10 +197,10 @@ def _digest_file(path: Path) -> str | OSError:
         return error
 
 
-def _look_at_file(path: Path) -> tuple[str, Look] | OSError | ImageError:
+def _look_at_file(reader: Reader, path: Path) -> tuple[str, Look] | OSError | ValueError:
     try:
-        pixels = read(path).pixels
-    except (OSError, ImageError) as error:
+        pixels = reader(path)
+    except (OSError, ValueError) as error:
         return error
     shape = f"{pixels.shape} {pixels.dtype} ".encode()
     return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest(), look_at(pixels)
@@ -204,11 +222,12 @@ class _Picture:
     path: Path
     size: tuple[int, int]
     grey: Grey
+    reader: Reader
 
 
-def _open(path: Path) -> _Picture:
-    pixels = read_image(path)
-    return _Picture(path, (pixels.shape[0], pixels.shape[1]), grey_of(pixels, PIXELS))
+def _open(path: Path, reader: Reader) -> _Picture:
+    pixels = reader(path)
+    return _Picture(path, (pixels.shape[0], pixels.shape[1]), grey_of(pixels, PIXELS), reader)
 
 
 Likeness = tuple[tuple[Change, ...], float]
@@ -219,7 +238,7 @@ def _find_alike(files: _Files, ours: Sequence[str], theirs: Sequence[str]) -> di
     first = {files.pixels[digest]: path for path, digest in files.bytes.items() if digest in files.pixels}
     looks = [files.looks[content] for content in ours]
     others = looks if ours == theirs else [files.looks[content] for content in theirs]
-    open_picture = lru_cache(maxsize=32)(_open)
+    open_picture = lru_cache(maxsize=32)(partial(_open, reader=files.reader))
     found: dict[tuple[str, str], Likeness] = {}
     for i, j, matrix in _fits(looks, others):
         pair = ours[i], theirs[j]
@@ -361,7 +380,7 @@ def _covers(full: NDArray[np.float64], size: tuple[int, int], target: tuple[int,
 def _same_where_laid(a: _Picture, b: _Picture, full: NDArray[np.float64], way: NDArray[np.float64]) -> bool:
     """Whether the pixels of two pictures of one scale are equal where they overlap, near the place that was fitted."""
     height, width = a.size
-    mine, other = (grey_of(read_image(picture.path)) for picture in (a, b))
+    mine, other = (grey_of(picture.reader(picture.path)) for picture in (a, b))
     if not way[0, 0]:
         mine, way = mine.T, way[:, ::-1]
     mine = mine[:: int(way[1, 1]), :: int(way[0, 0])]

@@ -62,10 +62,14 @@ class Identity:
     def describe(self) -> str:
         """In one line: ``Rain100L test, the old one, cropped to 480x320, 10 of 100 pairs, data 3f2a…``."""
         name = self.benchmark or (f"one of {', '.join(self.others)}" if self.others else "no dataset known here")
-        count = f"{self.pairs} of {self.whole} pairs" if self.whole and self.whole != self.pairs else f"{self.pairs} pairs"
+        count = f"{self.pairs} of {self.whole} pairs" if self.whole and self.whole != self.pairs else _pairs(self.pairs)
         complete = ", complete" if self.whole == self.pairs else ""
         parts = [f"{name} {self.part}".strip(), self.version, count + complete, f"data {self.digest}"]
         return ", ".join(part for part in parts if part)
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
 
 
 def identify(dataset: PairedFolder) -> Identity:

@@ -241,6 +241,67 @@ def test_synth_and_evaluate_overwrite_nothing_unasked(photo: NDArray[np.uint8], 
     assert read_image(tmp_path / "pairs/rainy/1.png").shape == (40, 40, 3)
 
 
+def test_data_check_says_what_is_wrong(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    write_image(tmp_path / "clean.png", photo)
+    write_image(tmp_path / "mirrored.jpg", np.ascontiguousarray(photo[:, ::-1]))
+    for name, source in (("val", "clean.png"), ("train", "mirrored.jpg")):
+        (tmp_path / "clean" / name).mkdir(parents=True)
+        (tmp_path / source).rename(tmp_path / "clean" / name / source)
+        assert derain("synth", tmp_path / "clean" / name, "-o", tmp_path / name).returncode == 0
+    good = derain("data", "check", tmp_path / "val", "--json", tmp_path / "report.json")
+    assert good.returncode == 0, good.stderr.decode()
+    assert good.stdout.decode().startswith("val: no dataset known here, 1 pair, data ")
+    assert json.loads((tmp_path / "report.json").read_text())["sound"] is True
+    bad = derain("data", "check", tmp_path / "val", "--against", tmp_path / "train", "--json", "-")
+    assert bad.returncode == 1
+    (leak,) = json.loads(bad.stdout)["problems"]
+    assert leak["kind"] == "leak"
+    assert leak["files"] == [str(tmp_path / "val/clean/clean.png"), str(tmp_path / "train/clean/mirrored.png")]
+    text = derain("data", "check", tmp_path / "val", "--against", tmp_path / "train").stdout.decode()
+    assert "UNSOUND: leak (1)" in text
+    assert text.splitlines()[-1] == "not sound to train on"
+
+
+def test_train_refuses_a_leak_unless_told(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name, part in (("train", photo), ("val", photo[10:-5, 8:-20])):
+        (tmp_path / name).mkdir()
+        write_image(tmp_path / name / f"{name}.png", part)
+    settings = ["steps=2", "batch=1", "crop=16", "validate_every=2", "validation_crop=32"]
+    command = ["train", "nledn", "--data", tmp_path, "-o", tmp_path / "run", *[a for s in settings for a in ("--set", s)]]
+    refused = derain(*command)
+    assert refused.returncode == 1
+    (line,) = [line for line in refused.stderr.decode().splitlines() if line.startswith("error")]
+    assert "1 validation picture is among the training pictures" in line
+    assert "val.png" in line
+    assert "--allow-leak" in line
+    assert not (tmp_path / "run").exists()
+    allowed = derain(*command, "--allow-leak")
+    assert allowed.returncode == 0, allowed.stderr.decode()
+    assert "warning: 1 validation picture is among the training pictures" in allowed.stderr.decode()
+    resumed = derain(*command, "--resume")
+    assert resumed.returncode == 1
+    assert "--allow-leak" in resumed.stderr.decode()
+
+
+def test_evaluate_takes_lists_and_pictures_side_by_side(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    (tmp_path / "clean").mkdir()
+    write_image(tmp_path / "clean/1.png", photo[:40, :40])
+    derain("synth", tmp_path / "clean", "-o", tmp_path / "pairs")
+    (tmp_path / "pairs/list.txt").write_text("rainy/1.png\tclean/1.png\n")
+    both = [read_image(tmp_path / "pairs" / half / "1.png") for half in ("clean", "rainy")]
+    (tmp_path / "double").mkdir()
+    write_image(tmp_path / "double/1.png", np.concatenate(both, axis=1))
+    scores = [
+        json.loads(derain("evaluate", "crdnet", *arguments, "--json", "-", "--protocol", "rgb").stdout)[0]["mean"]
+        for arguments in (
+            [tmp_path / "pairs"],
+            [tmp_path / "pairs/list.txt"],
+            [tmp_path / "double", "--layout", "rainy-right"],
+        )
+    ]
+    assert scores[0] == scores[1] == scores[2]
+
+
 def test_validation_pictures_are_not_trained_on(picture: Path) -> None:
     (picture.parent / "val").mkdir()
     write_image(picture.parent / "val/1.png", np.zeros((32, 32, 3), np.uint8))

@@ -17,7 +17,7 @@ def traits(
     psnr: float,
     *,
     size: Size = ORIGINAL,
-    clean: int | None = None,
+    clean: int = 0,
     known: Sequence[Known] = (),
     part: str = "",
 ) -> Traits:
