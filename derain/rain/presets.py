@@ -64,13 +64,13 @@ class RainPreset:
 
 # Rain100L, as its pairs' differences show: one direction to the pixel, soft cores under 2 pixels, ends that fade, clumps.
 _FINE = Field(
-    coverage=(0.08, 0.28),
+    coverage=(0.25, 0.65),
     angle=(-27, 27),
-    length=(18, 100),
+    length=(30, 130),
     width=(0.6, 1.9),
     softness=(0.3, 0.9),
-    brightness=(0.3, 1),
-    fading=(0.3, 2),
+    brightness=(0.25, 0.8),
+    fading=(1, 3),
     levels=(0, 0.45),
     clumping=(0, 1),
     shape=("tapered", "comet"),
@@ -80,12 +80,12 @@ _FINE = Field(
 
 # Rain100H's lines: speckles under a motion filter, of nearly one brightness, capped or adding up.
 _LINES = Field(
-    coverage=(0.4, 0.7),
-    angle=(-17, 17),
-    length=(25, 80),
-    width=(1, 2.8),
+    coverage=(0.55, 0.85),
+    angle=(-15, 15),
+    length=(40, 130),
+    width=(1.2, 3),
     softness=(0.25, 0.6),
-    brightness=(0.33, 0.45),
+    brightness=(0.25, 0.36),
     fading=(0, 0.3),
     levels=(0, 0.25),
     clumping=(0, 0.4),
@@ -124,7 +124,7 @@ _RAIN100H = RainPreset(
     "Rain100H: dense lines in up to four directions over soft streaks (JORDER, CVPR 2017)",
     (
         _LINES,
-        replace(_LINES, probability=0.9, coverage=(0.35, 0.6)),
+        replace(_LINES, probability=0.9, coverage=(0.45, 0.7)),
         replace(_LINES, probability=0.12, coverage=(0.3, 0.5)),
         replace(_FINE, angle=(-20, 20), brightness=(0.25, 0.8)),
     ),
@@ -212,13 +212,13 @@ _PHOTOGRAPH = RainPreset(
 # Wider than the benchmarks in every respect: what is trained on narrow ranges does not work on real benchmark rain.
 _WIDE_FINE = replace(
     _FINE,
-    coverage=(0.02, 0.45),
+    coverage=(0.04, 0.75),
     angle=(-45, 45),
-    length=(8, 140),
+    length=(10, 180),
     width=(0.5, 3.5),
     softness=(0, 1.6),
     brightness=(0.1, 1),
-    fading=(0, 3),
+    fading=(0, 4),
     levels=(0, 0.9),
     clumping=(0, 1.2),
     shape=("tapered", "comet", "even"),
@@ -227,9 +227,9 @@ _WIDE_FINE = replace(
 )
 _WIDE_LINES = replace(
     _LINES,
-    coverage=(0.2, 0.95),
+    coverage=(0.25, 0.95),
     angle=(-35, 35),
-    length=(10, 120),
+    length=(15, 180),
     width=(0.6, 4.5),
     softness=(0, 1),
     brightness=(0.12, 0.55),
