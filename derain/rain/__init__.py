@@ -2,7 +2,7 @@
 
 from derain.rain.field import Field
 from derain.rain.presets import PRESETS, Composition, RainPreset, Veil
-from derain.rain.scene import MASK_THRESHOLD, Density, Rain, compose, rain_on, sample, sample_batch
+from derain.rain.scene import MASK_THRESHOLD, Density, Rain, compose, compose_pixels, rain_on, sample, sample_batch
 from derain.rain.streaks import Streaks
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Streaks",
     "Veil",
     "compose",
+    "compose_pixels",
     "rain_on",
     "sample",
     "sample_batch",

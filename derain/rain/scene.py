@@ -119,10 +119,14 @@ def compose(clean: Tensor, rain: Rain) -> Tensor:
 
 def rain_on(pixels: NDArray[Any], preset: RainPreset, generator: torch.Generator) -> NDArray[Any]:
     """Rain on an image: (H, W, 3) of uint8 or uint16 -> the same."""
+    return compose_pixels(pixels, sample(preset, (pixels.shape[0], pixels.shape[1]), generator))
+
+
+def compose_pixels(pixels: NDArray[Any], rain: Rain) -> NDArray[Any]:
+    """`compose` for an image: (H, W, 3) of uint8 or uint16 -> the same, rounded."""
     top = np.iinfo(pixels.dtype).max
     clean = torch.from_numpy(pixels.astype(np.float32) / np.float32(top)).permute(2, 0, 1)
-    rainy = compose(clean, sample(preset, (pixels.shape[0], pixels.shape[1]), generator))
-    return np.rint(rainy.permute(1, 2, 0).numpy() * top).astype(pixels.dtype)
+    return np.rint(compose(clean, rain).permute(1, 2, 0).numpy() * top).astype(pixels.dtype)
 
 
 def _pick(preset: RainPreset, draws: Draws) -> RainPreset:

@@ -29,7 +29,7 @@ FLAGS = {
         "--csv --device --dtype --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe --tile "
         "INPUTS"
     ),
-    "synth": "--force --output --preset --seed -o CLEAN",
+    "synth": "--force --output --parts --preset --seed -o CLEAN",
     "weights list": "",
     "weights show": "MODEL",
     "weights import": "--bgr --force --output -o CHECKPOINT",
@@ -308,6 +308,28 @@ def test_validation_pictures_are_not_trained_on(picture: Path) -> None:
     result = derain("train", "nledn", "--data", picture.parent)
     assert result.returncode == 2
     assert "lies inside the training pictures" in result.stderr.decode()
+
+
+def test_synth_writes_the_parts_of_rain(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name in ("a", "b, c"):
+        (tmp_path / "clean" / name).mkdir(parents=True)
+        write_image(tmp_path / "clean" / name / "1.png", photo // 2)
+    out = tmp_path / "out"
+    assert derain("synth", tmp_path / "clean", "-o", out, "--parts").returncode == 0
+    for name in ("a/1.png", "b, c/1.png"):
+        rainy, clean, layer, mask = (read_image(out / part / name).astype(int) for part in ("rainy", "clean", "layer", "mask"))
+        assert np.abs(np.minimum(clean + layer, 255) - rainy).max() <= 1  # each is rounded
+        assert set(np.unique(mask)) == {0, 255}
+        assert ((layer > 8) == (mask > 0)).mean() > 0.99
+    rows = list(csv.DictReader((out / "density.csv").open()))
+    assert [row["picture"] for row in rows] == ["a/1.png", "b, c/1.png"]
+    assert float(rows[0]["coverage"]) == pytest.approx((read_image(out / "mask/a/1.png") > 0).mean(), abs=1e-3)
+    again = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--force", "--preset", "rain100h")
+    assert again.returncode == 0
+    assert len((out / "density.csv").read_text().splitlines()) == 4
+    wrong = derain("synth", tmp_path / "clean/a/1.png", "-o", tmp_path / "one.png", "--parts")
+    assert wrong.returncode == 2
+    assert "expected a folder" in wrong.stderr.decode()
 
 
 def test_synth_of_one_picture(picture: Path) -> None:
