@@ -72,9 +72,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise ValueError(f"network={self.network}: expected one of {', '.join(NETWORKS)}")
-        unknown = [name for name in (*self.rain, *self.validation_rain) if name not in PRESETS]
-        if unknown or not self.rain:
-            raise ValueError(f"rain={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
+        for key, names in (("rain", self.rain), ("validation_rain", self.validation_rain)):
+            unknown = [name for name in names if name not in PRESETS]
+            if unknown or not self.rain:
+                raise ValueError(f"{key}={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
         choices_of = {"schedule": get_args(Schedule), "augment": get_args(Augment), "optimiser": get_args(Optimiser)}
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
@@ -251,9 +252,9 @@ def _parse(recipe: Recipe, key: str, text: str) -> object:
     try:
         if key in ("crop", "validation_crop"):
             return None if text == "none" else int(text)
-        if key in ("rain", "betas", "milestones"):
+        if key in ("rain", "validation_rain", "betas", "milestones"):
             parts = [part for part in text.split(",") if part]
-            return tuple(parts) if key == "rain" else tuple(float(part) for part in parts)
+            return tuple(parts) if key in ("rain", "validation_rain") else tuple(float(part) for part in parts)
         return type(getattr(recipe, key))(text)
     except ValueError:
         raise ValueError(f"--set {key}={text}: expected a value like {getattr(recipe, key)}") from None

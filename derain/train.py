@@ -1,5 +1,7 @@
 """The training loop: resumes to the bit, validates on seeded rain, keeps the best."""
 
+import contextlib
+import hashlib
 import json
 import math
 import os
@@ -44,6 +46,8 @@ LOG_EVERY = 50
 CHECKPOINT = "last.pt"
 BEST = "best.safetensors"
 LOG = "log.jsonl"
+SEAL = "checked.json"
+"""Which files no validation picture was found among."""
 NORM_BATCHES = 50
 """How many batches the statistics of averaged weights are measured on."""
 
@@ -142,13 +146,13 @@ def train(
         raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
     batches = open_batches(recipe, run.data, run.layout)
     validation = ValidationSet(recipe, run.validation, run.layout)
-    run = _without_leak(run, on_progress)
-    if run.note:
-        on_note(run.note)
-    run.out.mkdir(parents=True, exist_ok=True)
     state = _begin(recipe, run.device)
     if resume:
         _restore(state, recipe, checkpoint, run.device)
+    run = _checked(run, on_progress)
+    if run.note:
+        on_note(run.note)
+    if resume:
         _cut_log(run.out / LOG, state.step)
     module = TrainingStep(state.network).train()
     began = time.monotonic() - state.seconds
@@ -165,6 +169,35 @@ def train(
                 log.write(json.dumps(record) + "\n")
                 log.flush()
                 yield record
+
+
+def _checked(run: Run, on_progress: OnProgress) -> Run:
+    """The run with its folder made, if no validation picture is trained on; not looked at again while no file changes."""
+    seal = run.out / SEAL
+    files = _state_of_files(run)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        old = json.loads(seal.read_text())
+        if files and old["files"] == files and (run.allow_leak or not old["note"]):
+            return replace(run, note=str(old["note"]))
+    run = _without_leak(run, on_progress)
+    run.out.mkdir(parents=True, exist_ok=True)
+    seal.write_text(json.dumps({"files": files, "note": run.note}))
+    return run
+
+
+def _state_of_files(run: Run) -> str:
+    """A digest of the names, sizes and dates of all files of both folders, and of how they are read; empty for lists of files."""
+    if not run.data.is_dir() or not run.validation.is_dir():
+        return ""
+    state = hashlib.sha256(f"{run.layout} {run.data.resolve()} {run.validation.resolve()}".encode(errors="surrogateescape"))
+    for root in (run.data, run.validation):
+        for place, folders, names in os.walk(root):
+            folders.sort()
+            for name in sorted(names):
+                with contextlib.suppress(OSError):
+                    found = Path(place, name).stat()
+                    state.update(f"{place}/{name} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return state.hexdigest()
 
 
 def _without_leak(run: Run, on_progress: OnProgress) -> Run:

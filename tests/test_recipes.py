@@ -75,3 +75,9 @@ def test_settings_are_checked(setting: dict[str, str], message: str) -> None:
 def test_unknown_recipe_lists_the_known() -> None:
     with pytest.raises(ValueError, match="no recipe 'unet': expected one of nledn, "):
         find_recipe("unet")
+
+
+def test_validation_rain_is_set_as_rain_is() -> None:
+    assert find_recipe("nledn", {"validation_rain": "rain800,veil"}).validation_rain == ("rain800", "veil")
+    with pytest.raises(ValueError, match="validation_rain=snow"):
+        find_recipe("nledn", {"validation_rain": "snow"})

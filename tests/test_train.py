@@ -115,6 +115,24 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(run: Run, photo: ND
         next(train(find_recipe("nledn", TINY | {"steps": "3"}), strict, resume=True))
 
 
+def test_leaks_are_looked_for_again_when_files_changed_and_only_then(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[Path] = []
+
+    def search(pictures: Path, *_: object) -> tuple[Problem, ...]:
+        searches.append(pictures)
+        return ()
+
+    monkeypatch.setattr(training, "find_leaks", search)
+    recipe = find_recipe("nledn", TINY | {"steps": "3"})
+    list(train(recipe, run))
+    list(train(recipe, run, resume=True))
+    assert len(searches) == 1
+    picture = next(run.data.iterdir())
+    picture.with_name("another.png").write_bytes(picture.read_bytes())
+    list(train(recipe, run, resume=True))
+    assert len(searches) == 2
+
+
 def test_side_by_side_pairs_are_trained_and_validated_on(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     rainy = np.clip(photo.astype(int) + 30, 0, 255).astype(np.uint8)
     (tmp_path / "pairs").mkdir()

@@ -1,7 +1,7 @@
 """derain synth: clean pictures in, rainy pairs out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -37,29 +37,21 @@ def synth(
         targets = list(_targets(sources, None if single else clean, output, parts=parts))
         if parts and targets[0].clean is None:
             raise ValueError(f"--parts: -o {output} is one picture; expected a folder")
+    made = _Made(preset, seed, force, {path.resolve() for path in sources})
     failed = False
-    densities: list[tuple[str, ...]] = []
-    taken: set[Path] = set()
-    inputs = {path.resolve() for path in sources}
     with progress_bar() as bar:
         task = bar.add_task("pictures", total=len(sources))
-        for k, target in enumerate(targets):
-            bar.advance(task)
-            try:
-                if target.rainy in taken:
-                    raise ImageError(f"another picture became {target.rainy}; give them names of their own")
-                taken.add(target.rainy)
-                if target.is_done(inputs) and not force:
-                    say(f"skipped {target.source}: {target.there()[0]} is there already; --force overwrites it")
-                    continue
-                densities.append((target.name, preset, *_make(target, preset, (seed, k))))
-            except (ImageError, OSError) as error:
-                say(f"error: {target.source}: {reason(error)}")
-                failed = True
-            else:
-                result(str(target.rainy))
-    if parts and densities:
-        failed |= not _add_densities(output / "density.csv", densities)
+        try:
+            for k, target in enumerate(targets):
+                bar.advance(task)
+                try:
+                    made.add(target, k)
+                except (ImageError, OSError) as error:
+                    say(f"error: {target.source}: {reason(error)}")
+                    failed = True
+        finally:
+            if made.densities:
+                failed |= not _add_densities(output / "density.csv", made.densities)
     if failed:
         raise typer.Exit(1)
 
@@ -75,45 +67,73 @@ class _Target:
     layer: Path | None = None
     mask: Path | None = None
 
-    def there(self) -> list[Path]:
-        """Which files exist already."""
-        return [path for path in (self.rainy, self.clean, self.layer, self.mask) if path and path.exists()]
+    @property
+    def files(self) -> list[Path]:
+        """All that are written."""
+        return [path for path in (self.rainy, self.clean, self.layer, self.mask) if path]
 
-    def is_done(self, inputs: set[Path]) -> bool:
-        """Some files exist.
+
+@dataclass
+class _Made:
+    """What one run writes: nothing over its own inputs, nothing else that is there unless forced."""
+
+    preset: str
+    seed: int
+    force: bool
+    inputs: set[Path]
+    taken: set[Path] = field(default_factory=set)
+    densities: list[tuple[str, ...]] = field(default_factory=list)
+
+    def add(self, target: _Target, k: int) -> None:
+        """Makes the k-th picture, or what is missing of it.
 
         Raises:
-            ImageError: If one of them is an input, which is never overwritten.
+            ImageError: If it cannot be read, or what is there is another picture, or an input.
+            OSError: If files cannot be written.
         """
-        from derain.images import ImageError
+        from derain.images import ImageError, write_file
 
-        if harmed := next((path for path in self.there() if path.resolve() in inputs), None):
+        if target.rainy in self.taken:
+            raise ImageError(f"another picture became {target.rainy}; give them names of their own")
+        self.taken.add(target.rainy)
+        there = [path for path in target.files if path.exists()]
+        if harmed := next((path for path in there if path.resolve() in self.inputs), None):
             raise ImageError(f"{harmed} is an input; choose another output")
-        return bool(self.there())
+        if len(there) == len(target.files) and not self.force:
+            say(f"skipped {target.source}: {target.rainy} is there already; --force overwrites it")
+            return
+        contents, density = _make(target, self.preset, (self.seed, k))
+        for path in there:
+            if not self.force and path.read_bytes() != contents[path]:
+                raise ImageError(f"{path} is there already and another picture; --force overwrites it")
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(path, content)
+        if target.mask is not None:
+            self.densities.append((target.name, self.preset, *density))
+        result(str(target.rainy))
 
 
-def _make(target: _Target, preset: str, seed: tuple[int, int]) -> tuple[str, str]:
-    """Writes all files of one picture; the rain's coverage and density."""
+def _make(target: _Target, preset: str, seed: tuple[int, int]) -> tuple[dict[Path, bytes], tuple[str, str]]:
+    """All files of one picture, the rainy one last; the rain's coverage and density."""
     from derain.data import generator_for
-    from derain.images import Picture, encode, format_of, read, write_file, write_image
+    from derain.images import Picture, encode, format_of, read
     from derain.rain import PRESETS, compose_pixels, sample
 
     picture = read(target.source)
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
     drops = sample(PRESETS[preset], size, generator_for(*seed))
     rainy = picture.with_pixels(compose_pixels(picture.pixels, drops))
-    for path in (target.rainy, target.clean, target.layer, target.mask):
+    contents: dict[Path, bytes] = {}
+    for path, part in ((target.layer, drops.layer.clamp(max=1) * 255), (target.mask, drops.mask * 255)):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    if target.layer is not None:
-        write_image(target.layer, (drops.layer[0].clamp(max=1) * 255).round().byte().numpy())
-    if target.mask is not None:
-        write_image(target.mask, drops.mask[0].byte().mul(255).numpy())
+            grey = part.round().byte().permute(1, 2, 0).expand(-1, -1, 3).numpy()
+            contents[path] = encode(Picture(grey, grey=True), "PNG")
     if target.clean is not None:
-        write_file(target.clean, encode(Picture(picture.pixels), "PNG"))
+        contents[target.clean] = encode(Picture(picture.pixels), "PNG")
         rainy = Picture(rainy.pixels)
-    write_file(target.rainy, encode(rainy, format_of(target.rainy)))
-    return f"{float(drops.coverage):.4f}", drops.density
+    contents[target.rainy] = encode(rainy, format_of(target.rainy))
+    return contents, (f"{float(drops.coverage):.4f}", drops.density)
 
 
 def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:

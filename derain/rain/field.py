@@ -4,7 +4,8 @@ Much of the rain in benchmarks was made so (Rain1200 and Rain1400 in Photoshop; 
 a motion filter), and it differs from streaks drawn one by one: all lines of a layer have one direction and one length to the
 pixel, they clump as noise does, and where they merge their light is capped or left to add up.
 
-The picture lies on a torus somewhat larger than itself: what leaves at one side comes back at the other, outside the picture.
+The picture lies on a torus somewhat larger than itself: what leaves at one side comes back at the other, far from
+the picture unless it is very long.
 """
 
 import math
@@ -15,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from derain.rain.numbers import Draws, Range, normal_noise, white_noise
+from derain.rain.numbers import Draws, Range, check_ranges, normal_noise, white_noise
 
 MARGIN = 96
 """Pixels by which the torus exceeds the picture, at least."""
@@ -63,6 +64,9 @@ class Field:
     overlap: Literal["cap", "sum", "either"] = "either"
     noise: Range = (0, 0.4)
     noise_probability: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

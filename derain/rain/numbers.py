@@ -1,11 +1,29 @@
 """Random numbers of rain: scalars from a CPU generator, and noise per pixel that every device computes alike."""
 
+import math
+
 import torch
 from torch import Tensor
 
 Range = tuple[float, float]
 
 DRAWN_AT_ONCE = 64
+
+
+def check_ranges(layer: object) -> None:
+    """Raises a ValueError if the ranges of a layer, its attributes that are pairs of numbers, cannot be drawn from."""
+    for name, bounds in vars(layer).items():
+        if not isinstance(bounds, tuple) or not all(isinstance(bound, float | int) for bound in bounds):
+            continue
+        low, high = bounds
+        least, below = _LIMITS.get(name, (0.0, math.inf))
+        if not (low <= high < below and (low > 0 if name in ("length", "width") else low >= least)):
+            more = f"from {least:g}" if name not in ("length", "width") else "over 0"
+            upto = f", under {below:g}" if below < math.inf else ""
+            raise ValueError(f"{name}=({low:g}, {high:g}): expected a range {more}{upto}, the smaller number first")
+
+
+_LIMITS = {"coverage": (0.0, 1.0), "angle": (-90.0, 90.000001)}
 
 
 class Draws:
@@ -66,7 +84,7 @@ def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
 def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
     """Normal noise, (n,) keys -> (n, H, W): the same on every device to rounding."""
     uniform = white_noise(keys, size).clamp(1e-6, 1 - 1e-6)
-    return torch.special.ndtri(uniform)
+    return 2**0.5 * torch.erfinv(2 * uniform - 1)
 
 
 def _hash(x: Tensor) -> Tensor:

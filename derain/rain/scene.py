@@ -109,7 +109,7 @@ def compose(clean: Tensor, rain: Rain) -> Tensor:
     Light is added and clipped (JORDER, CVPR 2017, Eq. 2) unless drops hide what is behind them; a veil lies over both (Li,
     Cheong, Tan, CVPR 2019, Eq. 2).
     """
-    rainy = clean + rain.layer.clamp(max=1) * (rain.light - rain.hides * clean) if rain.hides.any() else clean + rain.layer
+    rainy = clean + rain.layer.clamp(max=1) * (rain.light - rain.hides * clean)
     if rain.transmission is not None and rain.airlight is not None:
         rainy = rain.transmission * rainy + (1 - rain.transmission) * rain.airlight
     if rain.camera is not None:

@@ -8,11 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from derain.rain.numbers import Draws, Range, normal_noise
+from derain.rain.numbers import Draws, Range, check_ranges, normal_noise
 
 CHUNK = {"cpu": 256}
 """Streaks drawn at once: on a CPU few enough that the working set stays in the cache."""
 CHUNK_ELSEWHERE = 16384
+PIXELS_AT_ONCE = 1 << 23
+"""In the windows of streaks drawn at once, unless one streak alone has more: what bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Streaks:
     overlap: Literal["max", "sum", "either"] = "either"
     noise: Range = (0, 0.3)
     noise_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -150,22 +155,31 @@ def _draw_alike(layers: Sequence[Lines], size: tuple[int, int], device: torch.de
     values = {name: torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK}
     owner = torch.repeat_interleave(torch.arange(len(layers)), torch.tensor([len(lines.x) for lines in layers]))
     order = values["length"].argsort()  # streaks drawn together are of like length, which keeps their common window small
-    chunk = CHUNK.get(device.type, CHUNK_ELSEWHERE)
-    for start in range(0, len(order), chunk):
-        part = order[start : start + chunk]
-        streak = {name: value[part].view(-1, 1, 1) for name, value in values.items()}
-        rows, columns = _reach(streak)
-        streak = {name: value.to(device) for name, value in streak.items()}
-        row = streak["y"].floor() + torch.arange(-rows, rows + 1, device=device).view(1, -1, 1)
-        along = row - streak["y"]
-        centre = streak["x"] + along * torch.tan(streak["angle"])
-        pixel = centre.floor() + torch.arange(-columns, columns + 1, device=device).view(1, 1, -1)
-        light = _light(streak, along, pixel - streak["x"], hard=hard)
-        inside = (row >= 0) & (row < height) & (pixel >= 0) & (pixel < width)
-        place = (owner[part].view(-1, 1, 1).to(device) * height + row.long()) * width + pixel.long()
-        target = torch.where(inside, place, canvas.numel() - 1)
-        canvas.scatter_reduce_(0, target.flatten(), light.flatten(), "sum" if add else "amax")
+    for part in order.split(CHUNK.get(device.type, CHUNK_ELSEWHERE)):
+        _add_to(canvas, {name: value[part] for name, value in values.items()}, owner[part], size, hard=hard, add=add)
     return canvas[:-1].view(len(layers), height, width)
+
+
+def _add_to(canvas: Tensor, values: dict[str, Tensor], owner: Tensor, size: tuple[int, int], *, hard: bool, add: bool) -> None:
+    """Draws streaks, (n,) each value, on the canvas of all layers; in halves if they are too many for their length."""
+    rows, columns = _reach(values)
+    half = len(owner) // 2
+    if half and len(owner) * (2 * rows + 1) * (2 * columns + 1) > PIXELS_AT_ONCE:
+        for part in (slice(half), slice(half, None)):
+            _add_to(canvas, {name: value[part] for name, value in values.items()}, owner[part], size, hard=hard, add=add)
+        return
+    height, width = size
+    device = canvas.device
+    streak = {name: value.view(-1, 1, 1).to(device) for name, value in values.items()}
+    row = streak["y"].floor() + torch.arange(-rows, rows + 1, device=device).view(1, -1, 1)
+    along = row - streak["y"]
+    centre = streak["x"] + along * torch.tan(streak["angle"])
+    pixel = centre.floor() + torch.arange(-columns, columns + 1, device=device).view(1, 1, -1)
+    light = _light(streak, along, pixel - streak["x"], hard=hard)
+    inside = (row >= 0) & (row < height) & (pixel >= 0) & (pixel < width)
+    place = (owner.view(-1, 1, 1).to(device) * height + row.long()) * width + pixel.long()
+    target = torch.where(inside, place, canvas.numel() - 1)
+    canvas.scatter_reduce_(0, target.flatten(), light.flatten(), "sum" if add else "amax")
 
 
 def _reach(streak: dict[str, Tensor]) -> tuple[int, int]:

@@ -321,12 +321,15 @@ def test_synth_writes_the_parts_of_rain(photo: NDArray[np.uint8], tmp_path: Path
         assert np.abs(np.minimum(clean + layer, 255) - rainy).max() <= 1  # each is rounded
         assert set(np.unique(mask)) == {0, 255}
         assert ((layer > 8) == (mask > 0)).mean() > 0.99
-    rows = list(csv.DictReader((out / "density.csv").open()))
+    rows = list(csv.DictReader((out / "density.csv").read_text().splitlines()))
     assert [row["picture"] for row in rows] == ["a/1.png", "b, c/1.png"]
     assert float(rows[0]["coverage"]) == pytest.approx((read_image(out / "mask/a/1.png") > 0).mean(), abs=1e-3)
     again = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--force", "--preset", "rain100h")
     assert again.returncode == 0
     assert len((out / "density.csv").read_text().splitlines()) == 4
+    (out / "rainy/a/1.png").unlink()  # as an interruption leaves it
+    mended = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--preset", "rain100h")
+    assert mended.returncode == 0, mended.stderr.decode()
     wrong = derain("synth", tmp_path / "clean/a/1.png", "-o", tmp_path / "one.png", "--parts")
     assert wrong.returncode == 2
     assert "expected a folder" in wrong.stderr.decode()

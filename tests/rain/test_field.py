@@ -94,7 +94,9 @@ def test_shapes_along_a_line(shape: Shape, above: float, below: float) -> None:
 def test_capped_lines_are_never_brighter_than_one() -> None:
     crowded: dict[str, Any] = {"coverage": (0.9, 0.9), "length": (60, 60)}
     assert draw(overlap="cap", **crowded).max() == pytest.approx(0.5, abs=1e-5)
-    assert draw(overlap="sum", **crowded, brightness=(0.5, 0.5)).std() > draw(overlap="cap", **crowded).std() * 0.5
+    alone = draw(overlap="sum", length=(60, 60))
+    assert alone.max() > 0.9 * 0.5  # a single line is as bright as asked for, and brighter where two meet
+    assert draw(overlap="sum", length=(60, 60), coverage=(0.3, 0.3)).max() > 0.6
 
 
 @pytest.mark.parametrize("coverage", [0.08, 0.4, 0.8])

@@ -1,5 +1,8 @@
 """Rain: the same from the same seed, in range, put on pictures as its preset says, like the benchmark it imitates."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +40,44 @@ def test_a_batch_is_its_pictures() -> None:
         alone = rain.sample(rain.PRESETS[name], (60, 70), generator_for(2, k))
         assert torch.allclose(rain.compose(clean[k], alone), rainy[k], atol=2e-4)
         assert float(together.coverage[k]) == pytest.approx(float(alone.coverage), abs=2e-3)
+
+
+def test_a_veiled_picture_does_not_depend_on_its_batch() -> None:
+    bright = rain.Field(coverage=(0.5, 0.5), brightness=(3, 3), overlap="sum")
+    veiled = rain.RainPreset("veiled", "nothing", (bright,), veil=rain.Veil((1, 1), (0.5, 0.5)))
+    presets = [veiled, rain.PRESETS["photograph"]]
+    clean = torch.rand(2, 3, 50, 60, generator=generator_for(4))
+    together = rain.compose(clean, rain.sample_batch(presets, (50, 60), [generator_for(2, k) for k in range(2)]))
+    alone = rain.compose(clean[0], rain.sample(veiled, (50, 60), generator_for(2, 0)))
+    assert torch.allclose(alone, together[0], atol=1e-4)
+
+
+def test_rain_is_the_same_in_other_processes_and_with_other_threads() -> None:
+    script = """
+import torch
+from derain import rain
+from derain.data import generator_for
+torch.set_num_threads({})
+names = sorted(rain.PRESETS)
+drops = rain.sample_batch([rain.PRESETS[name] for name in names], (64, 80), [generator_for(1, k) for k in range(len(names))])
+print(drops.layer.double().sum((1, 2, 3)).tolist())
+"""
+    sums = [
+        np.array(json.loads(subprocess.run([sys.executable, "-c", script.format(n)], capture_output=True, check=True).stdout))
+        for n in (1, 2)
+    ]
+    assert np.allclose(sums[0], sums[1], rtol=1e-5)
+    assert sums[0].min() > 0
+
+
+@pytest.mark.parametrize("kind", [rain.Field, rain.Streaks])
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [("coverage", (0.5, 1)), ("length", (0, 10)), ("width", (0, 0)), ("brightness", (0.5, 0.2)), ("angle", (-120, 0))],
+)
+def test_ranges_that_cannot_be_drawn_from_are_refused(kind: type, name: str, bounds: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=rf"^{name}=\("):
+        kind(**{name: bounds})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
