@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from derain import train as training
 from derain import weights
+from derain.data import Problem
 from derain.images import write_image
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, Recipe, find_recipe
