@@ -38,7 +38,7 @@ from derain.data import (
 )
 from derain.data.check import OnProgress, find_leaks, no_progress
 from derain.data.pairs import listed
-from derain.images import read_image
+from derain.images import read_image, write_file
 from derain.networks import NETWORKS, Network
 from derain.recipes import Recipe
 
@@ -139,7 +139,7 @@ def train(
         ValueError: If the checkpoint is of another recipe.
     """
     checkpoint = run.out / CHECKPOINT
-    there = next((run.out / name for name in (CHECKPOINT, BEST, LOG) if (run.out / name).exists()), None)
+    there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
     if there and not resume:
         raise FileExistsError(f"{there}: a run of this name is there; give --resume to go on with it, or another -o")
     if resume and not checkpoint.exists():
@@ -156,7 +156,7 @@ def train(
         _cut_log(run.out / LOG, state.step)
     module = TrainingStep(state.network).train()
     began = time.monotonic() - state.seconds
-    with (run.out / LOG).open("a") as log:
+    with (run.out / LOG).open("a" if resume else "w") as log:
         for batch in _prefetch(batches, state.step, recipe.steps, run.device):
             record = _step(module, state, recipe, batch, len(batches))
             state.seconds = time.monotonic() - began
@@ -177,26 +177,24 @@ def _checked(run: Run, on_progress: OnProgress) -> Run:
     files = _state_of_files(run)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         old = json.loads(seal.read_text())
-        if files and old["files"] == files and (run.allow_leak or not old["note"]):
+        if old["files"] == files and (run.allow_leak or not old["note"]):
             return replace(run, note=str(old["note"]))
     run = _without_leak(run, on_progress)
     run.out.mkdir(parents=True, exist_ok=True)
-    seal.write_text(json.dumps({"files": files, "note": run.note}))
+    write_file(seal, json.dumps({"files": files, "note": run.note}).encode())
     return run
 
 
 def _state_of_files(run: Run) -> str:
-    """A digest of the names, sizes and dates of all files of both folders, and of how they are read; empty for lists of files."""
-    if not run.data.is_dir() or not run.validation.is_dir():
-        return ""
-    state = hashlib.sha256(f"{run.layout} {run.data.resolve()} {run.validation.resolve()}".encode(errors="surrogateescape"))
-    for root in (run.data, run.validation):
-        for place, folders, names in os.walk(root):
-            folders.sort()
-            for name in sorted(names):
-                with contextlib.suppress(OSError):
-                    found = Path(place, name).stat()
-                    state.update(f"{place}/{name} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    """A digest of the names, sizes and dates of all pictures of both datasets."""
+    state = hashlib.sha256()
+    for folder in (run.data, run.validation):
+        pairs = _pairs_of(folder, run.layout)
+        files = clean_pictures(folder) if pairs is None else [path for pair in pairs for path in (pair.rainy, pair.clean)]
+        for path in files:
+            with contextlib.suppress(OSError):  # told where it is read
+                found = path.stat()
+                state.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return state.hexdigest()
 
 
@@ -458,29 +456,34 @@ _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps",
 def _restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> None:
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        theirs: dict[str, Any] = content["recipe"]
+        theirs = dict(content["recipe"])
+        numbers = {name: content["numbers"][name] for name in _NUMBERS}
+        parts = {name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if state.averaged else []))}
     except Exception as error:  # damaged pickles raise whatever they stumble over
-        raise ValueError(
-            f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({error})"
-        ) from None
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
     mine = asdict(recipe)
     theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
     changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")]
     if changed:
         was = ", ".join(f"{key}={theirs[key]}" for key in changed)
         raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")
-    state.network.load_state_dict(content["network"])
+    state.network.load_state_dict(parts["network"])
     if state.averaged:
-        state.averaged.load_state_dict(content["averaged"])
-    state.optimiser.load_state_dict(content["optimiser"])
-    for name in _NUMBERS:
-        setattr(state, name, content["numbers"][name])
+        state.averaged.load_state_dict(parts["averaged"])
+    state.optimiser.load_state_dict(parts["optimiser"])
+    for name, value in numbers.items():
+        setattr(state, name, value)
 
 
 def _cut_log(path: Path, step: int) -> None:
-    """Takes away the lines of steps that are done again."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
+    """Takes away the lines of steps that are done again, and what was half written."""
+    kept: list[str] = []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if json.loads(line)["step"] <= step:
+                kept.append(f"{line}\n")
+    write_file(path, "".join(kept).encode())
 
 
 def _prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:

@@ -134,6 +134,31 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(run: Run, m
     assert len(searches) == 2
 
 
+def test_a_run_that_never_validated_begins_anew(run: Run) -> None:
+    run.out.mkdir()
+    (run.out / training.LOG).write_text('{"step": 1}\n')
+    records = list(train(find_recipe("nledn", TINY | {"steps": "3"}), run))
+    assert [json.loads(line)["step"] for line in (run.out / training.LOG).read_text().splitlines()] == [records[-1]["step"]]
+
+
+def test_a_half_written_log_does_not_keep_from_resuming(run: Run) -> None:
+    recipe = find_recipe("nledn", TINY | {"steps": "3"})
+    list(train(recipe, run))
+    with (run.out / training.LOG).open("a") as log:
+        log.write('[]\n{"step": 4, "lo')
+    list(train(replace(recipe, steps=6), run, resume=True))
+    assert [json.loads(line)["step"] for line in (run.out / training.LOG).read_text().splitlines()] == [3, 6]
+
+
+@pytest.mark.parametrize("content", [{"recipe": 3}, {"recipe": {}}, {"recipe": {}, "numbers": {}}, [1]])
+def test_a_checkpoint_of_something_else_is_refused_in_one_line(run: Run, content: object) -> None:
+    run.out.mkdir()
+    torch.save(content, run.out / training.CHECKPOINT)
+    with pytest.raises(ValueError, match=r"last\.pt: expected a checkpoint of derain train") as caught:
+        list(train(find_recipe("nledn", TINY), run, resume=True))
+    assert "\n" not in str(caught.value)
+
+
 def test_side_by_side_pairs_are_trained_and_validated_on(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     rainy = np.clip(photo.astype(int) + 30, 0, 255).astype(np.uint8)
     (tmp_path / "pairs").mkdir()

@@ -26,6 +26,7 @@ def synth(
     """
     from derain.batch import reason
     from derain.data import clean_pictures
+    from derain.data.pairs import shown
     from derain.images import ImageError
     from derain.rain import PRESETS
 
@@ -47,7 +48,7 @@ def synth(
                 try:
                     made.add(target, k)
                 except (ImageError, OSError) as error:
-                    say(f"error: {target.source}: {reason(error)}")
+                    say(f"error: {shown(target.source)}: {reason(error)}")
                     failed = True
         finally:
             if made.densities:
@@ -136,6 +137,9 @@ def _make(target: _Target, preset: str, seed: tuple[int, int]) -> tuple[dict[Pat
     return contents, (f"{float(drops.coverage):.4f}", drops.density)
 
 
+_COLUMNS = ("picture", "preset", "coverage", "density")
+
+
 def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
     """Writes the table, with these rows in place of older ones of the same pictures; whether that worked."""
     import csv
@@ -144,11 +148,15 @@ def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
     from derain.images import write_file
 
     try:
-        old = csv.reader(io.StringIO(table.read_text(encoding="utf-8", errors="surrogateescape"))) if table.exists() else []
-        kept = {row[0]: tuple(row) for row in list(old)[1:] if row} | {row[0]: row for row in rows}
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("picture", "preset", "coverage", "density"), *kept.values()])
-        write_file(table, text.getvalue().encode("utf-8", "surrogateescape"))
+        text = table.read_text(encoding="utf-8", errors="surrogateescape") if table.exists() else ""
+        old = [tuple(row) for row in csv.reader(io.StringIO(text)) if row]
+        if old and old[0] != _COLUMNS:
+            say(f"error: {table}: is another table; expected the columns {', '.join(_COLUMNS)}; move it away")
+            return False
+        kept = {row[0]: row for row in (*old[1:], *rows)}
+        table_of = io.StringIO()
+        csv.writer(table_of, lineterminator="\n").writerows([_COLUMNS, *kept.values()])
+        write_file(table, table_of.getvalue().encode("utf-8", "surrogateescape"))
     except (OSError, csv.Error) as error:
         say(f"error: {table}: {error}")
         return False

@@ -330,6 +330,11 @@ def test_synth_writes_the_parts_of_rain(photo: NDArray[np.uint8], tmp_path: Path
     (out / "rainy/a/1.png").unlink()  # as an interruption leaves it
     mended = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--preset", "rain100h")
     assert mended.returncode == 0, mended.stderr.decode()
+    (out / "density.csv").write_text("city,density\nRome,2200\n")
+    foreign = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--force")
+    assert foreign.returncode == 1
+    assert "is another table" in foreign.stderr.decode()
+    assert (out / "density.csv").read_text() == "city,density\nRome,2200\n"
     wrong = derain("synth", tmp_path / "clean/a/1.png", "-o", tmp_path / "one.png", "--parts")
     assert wrong.returncode == 2
     assert "expected a folder" in wrong.stderr.decode()
