@@ -179,12 +179,15 @@ def find_leaks(
 ) -> tuple[Problem, ...]:
     """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or recompressed perhaps.
 
+    Args:
+        layout: How both lie on disk, if they are pairs; None looks.
+
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
         OSError: If a folder cannot be looked into.
-        ValueError: If one holds several datasets, or a list cannot be read.
     """
-    return tuple(problem for problem in _leaks(pictures, training, layout, on_progress) if problem.kind == "leak")
+    found = _copies(_clean_of(pictures, layout), _clean_of(training, layout), on_progress)
+    return tuple(problem for problem in found if problem.kind == "leak")
 
 
 def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) -> Report:
@@ -270,9 +273,10 @@ def _duplicates(clean: _Clean, on_progress: OnProgress) -> list[Problem]:
 
 
 def _leaks(folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress) -> tuple[Problem, ...]:
-    if against is None:
-        return ()
-    ours, theirs = _clean_of(folder, layout), _clean_of(against, None)
+    return () if against is None else _copies(_clean_of(folder, layout), _clean_of(against, None), on_progress)
+
+
+def _copies(ours: _Clean, theirs: _Clean, on_progress: OnProgress) -> tuple[Problem, ...]:
     both = _Clean([], {**theirs.halves, **ours.halves})
     search = find_copies(ours.files, theirs.files, lambda done, total: on_progress("copies", done, total), both.read)
     return (*_unread(search), *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies))
