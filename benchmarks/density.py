@@ -31,7 +31,7 @@ def main() -> None:
     for k, path in enumerate(clean_pictures(arguments.folder)):
         clean = to_tensor(read_image(path))
         pictures = [clean]
-        for preset in rain.PRESETS.values():
+        for preset in (rain.PRESETS["rain100l"], rain.PRESETS["rain100h"]):
             streaks = rain.sample(preset, (clean.shape[1], clean.shape[2]), generator_for(k))
             pictures.append(rain.compose(clean, streaks))
         for rainy in pictures:

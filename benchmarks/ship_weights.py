@@ -44,7 +44,7 @@ def main() -> None:
     scores = {
         f"{evaluation.dataset} {score.protocol}": f"{score.psnr:.2f} / {score.ssim:.4f}"
         for evaluation in evaluations
-        for score in (evaluation.mean(known.protocol) for known in evaluation.pictures[0].output)
+        for score in (evaluation.mean(protocol) for protocol in evaluation.protocols)
     }
     weights.save(rounded, replace(card, scores=card.scores | scores), target, torch.float16)
     if evaluations:

@@ -38,6 +38,7 @@ class Recipe:
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
         validate_every: Steps between validations, each of which may give a new best.
+        validation_rain: Presets under which clean validation pictures are seen, each picture under each; none for those of rain.
         validation_crop: Side of the centre crop of each validation picture; None for the whole, its long side at most 512.
     """
 
@@ -64,13 +65,14 @@ class Recipe:
     ema: float = 0.999
     clip: float = 0.0
     validate_every: int = 500
+    validation_rain: tuple[str, ...] = ()
     validation_crop: int | None = 192
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
             raise ValueError(f"network={self.network}: expected one of {', '.join(NETWORKS)}")
-        unknown = [name for name in self.rain if name not in PRESETS]
+        unknown = [name for name in (*self.rain, *self.validation_rain) if name not in PRESETS]
         if unknown or not self.rain:
             raise ValueError(f"rain={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
         choices_of = {"schedule": get_args(Schedule), "augment": get_args(Augment), "optimiser": get_args(Optimiser)}
@@ -107,7 +109,8 @@ def _general(network: str) -> Recipe:
         name=network,
         source="derain: general use, one set of weights for light and heavy rain",
         network=network,
-        rain=("rain100l", "rain100h"),
+        rain=("mixed",),
+        validation_rain=("rain100l", "rain100h"),
         batch=4,
         crop=128,
         steps=100_000,
@@ -216,8 +219,8 @@ RECIPES: dict[str, Recipe] = {
             source="derain: general use, the light variant",
             hyperparameters={"blocks": 5},
         ),
-        replace(_NLEDN, name="nledn-rain100l", source="derain: light rain alone", rain=("rain100l",)),
-        replace(_NLEDN, name="nledn-rain100h", source="derain: heavy rain alone", rain=("rain100h",)),
+        replace(_NLEDN, name="nledn-rain100l", source="derain: light rain alone", rain=("light",), validation_rain=("rain100l",)),
+        replace(_NLEDN, name="nledn-rain100h", source="derain: heavy rain alone", rain=("heavy",), validation_rain=("rain100h",)),
         *(
             replace(paper, name=f"{paper.name}-{rain}-paper", rain=(rain,))
             for paper in _PAPERS

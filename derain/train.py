@@ -221,7 +221,7 @@ class ValidationSet:
                 rainy, clean = (self._crop(to_tensor(pixels), recipe) for pixels in read_pair(pair))
                 self._pairs.append((folder.name, rainy, clean))
         else:
-            for name in recipe.rain:
+            for name in recipe.validation_rain or recipe.rain:
                 for k, path in enumerate(clean_pictures(folder)):
                     clean = self._crop(to_tensor(read_image(path)), recipe)
                     streaks = rain.sample(rain.PRESETS[name], (clean.shape[1], clean.shape[2]), generator_for(k))

@@ -15,6 +15,11 @@ import torch
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from derain.images import write_image
+from derain.metrics import NaturalModel, niqe
+from derain.networks import NLEDN
+from derain.restore import Derainer
+
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")
 
@@ -45,6 +50,41 @@ def golden(reference_data: Path) -> Path:
 def photo() -> NDArray[np.uint8]:
     """A public-domain photograph, (120, 160, 3)."""
     return np.ascontiguousarray(skimage.data.astronaut()[30:150, 150:310])
+
+
+@pytest.fixture(scope="session")
+def crops() -> list[NDArray[np.uint8]]:
+    """Forty-eight clean pictures of 96x96, which is enough for a NIQE model."""
+    photos = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket(), skimage.data.chelsea()]
+    corners = [(photo, 96 * i, 96 * j) for photo in photos for i in range(3) for j in range(4)]
+    return [np.ascontiguousarray(photo[top : top + 96, left : left + 96]) for photo, top, left in corners]
+
+
+@pytest.fixture(scope="session")
+def natural(crops: list[NDArray[np.uint8]]) -> NaturalModel:
+    """A NIQE model of the crops."""
+    return niqe.fit(crops)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
+    """A folder of two pairs, called ``set``; the rainy ones are brighter by 9 and 18 levels."""
+    for name, change in (("rainy", 9), ("clean", 0)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for k in (1, 2):
+            write_image(
+                tmp_path / "set" / name / f"{k}.png", np.clip(photo[:40, :50].astype(int) + change * k, 0, 255).astype(np.uint8)
+            )
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def nothing() -> Derainer:
+    """A network that changes nothing."""
+    network = NLEDN()
+    for parameter in network.exit.parameters():
+        parameter.data.zero_()
+    return Derainer(network, name="nothing", device="cpu")
 
 
 @pytest.fixture

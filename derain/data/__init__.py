@@ -11,9 +11,9 @@ from derain.data.batches import (
     shrink,
     to_tensor,
 )
-from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named
+from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named, survey
 from derain.data.identity import Identity, identify
-from derain.data.pairs import Pair, PairedFolder, read_pair
+from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
 
 __all__ = [
     "LAYOUTS",
@@ -27,6 +27,7 @@ __all__ = [
     "Pair",
     "PairedBatches",
     "PairedFolder",
+    "Problem",
     "RainyBatches",
     "clean_pictures",
     "find_pairs",
@@ -35,5 +36,6 @@ __all__ = [
     "layout_named",
     "read_pair",
     "shrink",
+    "survey",
     "to_tensor",
 ]

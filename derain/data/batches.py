@@ -122,16 +122,17 @@ class RainyBatches:
         return len(self._pictures)
 
     def batch(self, step: int, device: torch.device) -> Batch:
-        rainy: list[Tensor] = []
-        clean: list[Tensor] = []
+        pictures: list[Tensor] = []
+        presets: list[rain.RainPreset] = []
+        generators: list[torch.Generator] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            picture = self._plan.cut(to_tensor(self._cache.read(self._pictures[index])).to(device), generator)
-            preset = self._presets[int(torch.randint(len(self._presets), (), generator=generator))]
-            streaks = rain.sample(preset, (picture.shape[1], picture.shape[2]), generator, device)
-            rainy.append(rain.compose(picture, streaks))
-            clean.append(picture)
-        return Batch(torch.stack(rainy), torch.stack(clean))
+            pictures.append(self._plan.cut(to_tensor(self._cache.read(self._pictures[index])).to(device), generator))
+            presets.append(self._presets[int(torch.randint(len(self._presets), (), generator=generator))])
+            generators.append(generator)
+        clean = torch.stack(pictures)
+        streaks = rain.sample_batch(presets, (clean.shape[2], clean.shape[3]), generators, device)
+        return Batch(rain.compose(clean, streaks), clean)
 
 
 @dataclass(frozen=True)

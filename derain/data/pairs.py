@@ -18,8 +18,8 @@ Kind = Literal[
     "misaligned",
     "not twins",
     "leak",
-    "duplicate",
     "known test picture",
+    "duplicate",
     "no rain",
     "spare",
     "ignored",
@@ -35,6 +35,7 @@ UNSOUND: tuple[Kind, ...] = (
     "misaligned",
     "not twins",
     "leak",
+    "known test picture",
 )
 """Problems that make training unsound. The others are worth knowing: pictures that count twice, files that are left out."""
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,8 +25,11 @@ FLAGS = {
     "run": "--compare --density --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
     "train": "--allow-leak --data --device --layout --output --resume --set --val -o RECIPE",
     "data check": "--against --force --json --layout FOLDER",
-    "evaluate": "--csv --device --dtype --force --json --layout --overlap --per-picture --protocol --save --tile INPUTS",
-    "synth": "--force --output --preset --seed -o CLEAN",
+    "evaluate": (
+        "--csv --device --dtype --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe --tile "
+        "INPUTS"
+    ),
+    "synth": "--force --output --parts --preset --seed -o CLEAN",
     "weights list": "",
     "weights show": "MODEL",
     "weights import": "--bgr --force --output -o CHECKPOINT",
@@ -112,6 +116,15 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["run"], 2, "Missing argument"),
         (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
         (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
+        (["evaluate", "nledn", "."], 1, "photographs without clean twins are scored with --niqe CLEAN"),
+        (["evaluate", "nledn", ".", "--niqe", "none"], 1, "error: none: no such folder of clean pictures"),
+        (["evaluate", "nledn", ".", "--niqe", "photo.png"], 1, "error: photo.png: not JSON; expected a NIQE model"),
+        (
+            ["evaluate", "nledn", ".", "--niqe", "."],
+            1,
+            "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
+        ),
+        (["evaluate", "nledn", ".", "--save-niqe", "m.json"], 2, "no model to write without --niqe CLEAN"),
         (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
         (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
         (["train", "nledn", "--data", ".", "--set", "lr"], 2, "error: --set lr: expected KEY=VALUE"),
@@ -297,6 +310,28 @@ def test_validation_pictures_are_not_trained_on(picture: Path) -> None:
     assert "lies inside the training pictures" in result.stderr.decode()
 
 
+def test_synth_writes_the_parts_of_rain(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name in ("a", "b, c"):
+        (tmp_path / "clean" / name).mkdir(parents=True)
+        write_image(tmp_path / "clean" / name / "1.png", photo // 2)
+    out = tmp_path / "out"
+    assert derain("synth", tmp_path / "clean", "-o", out, "--parts").returncode == 0
+    for name in ("a/1.png", "b, c/1.png"):
+        rainy, clean, layer, mask = (read_image(out / part / name).astype(int) for part in ("rainy", "clean", "layer", "mask"))
+        assert np.abs(np.minimum(clean + layer, 255) - rainy).max() <= 1  # each is rounded
+        assert set(np.unique(mask)) == {0, 255}
+        assert ((layer > 8) == (mask > 0)).mean() > 0.99
+    rows = list(csv.DictReader((out / "density.csv").open()))
+    assert [row["picture"] for row in rows] == ["a/1.png", "b, c/1.png"]
+    assert float(rows[0]["coverage"]) == pytest.approx((read_image(out / "mask/a/1.png") > 0).mean(), abs=1e-3)
+    again = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--force", "--preset", "rain100h")
+    assert again.returncode == 0
+    assert len((out / "density.csv").read_text().splitlines()) == 4
+    wrong = derain("synth", tmp_path / "clean/a/1.png", "-o", tmp_path / "one.png", "--parts")
+    assert wrong.returncode == 2
+    assert "expected a folder" in wrong.stderr.decode()
+
+
 def test_synth_of_one_picture(picture: Path) -> None:
     result = derain("synth", picture, "-o", picture.with_name("rainy.jpg"))
     assert result.returncode == 0
@@ -330,6 +365,53 @@ def test_several_models_and_datasets_in_one_table_of_every_kind(golden: Path, ph
     assert wrong.returncode == 2
     again = derain("evaluate", *inputs, "--json", tmp_path / "s.json")
     assert "s.json is there already; --force overwrites it" in again.stderr.decode()
+
+
+def test_photographs_are_scored_by_niqe(crops: list[NDArray[np.uint8]], photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for folder in ("clean", "street photos"):
+        (tmp_path / folder).mkdir()
+    for k, crop in enumerate(crops):
+        write_image(tmp_path / f"clean/{k}.png", crop)
+    write_image(tmp_path / "street photos/a.png", np.concatenate([photo, photo])[:192, :96])
+    (tmp_path / "street photos/b.jpg").write_bytes(b"once upon a time")
+    command = ["evaluate", "crdnet", tmp_path / "street photos"]
+    result = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json", "--csv", tmp_path / "s.csv")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 1
+    assert "b.jpg: not a picture that can be read" in errors[0]
+    assert "1 of 2 could not be scored" in result.stderr.decode()
+    lines = result.stdout.decode().splitlines()
+    assert lines[0].startswith("| model | dataset | pictures | niqe | parameters |")
+    assert lines[3].startswith("| crdnet | street photos | 1 of 2 | ")
+    assert "tile 512, overlap 64, float32, cpu" in lines[5]
+    assert lines[6].startswith("street photos: photographs without clean twins, 2 pictures, sha256 ")
+    assert lines[7].startswith("NIQE, lower is better: fitted on 48 clean pictures, ")
+    (tmp_path / "street photos/b.jpg").unlink()
+    again = derain(*command, "--niqe", tmp_path / "m.json", "--csv", "-")
+    assert again.returncode == 0, again.stderr.decode()
+    (row,), (first,) = (csv.DictReader(io.StringIO(text)) for text in (again.stdout.decode(), (tmp_path / "s.csv").read_text()))
+    assert float(row["niqe"]) == float(first["niqe"]) > 0
+    assert row["niqe_model"] == first["niqe_model"]
+    there = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json")
+    assert "m.json is there already; --force overwrites it" in there.stderr.decode()
+
+
+def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path) -> None:
+    bad = shutil.copytree(pairs, tmp_path / "bad")
+    (pairs / "rainy/1.png").write_bytes((pairs / "rainy/1.png").read_bytes()[:900])
+    for path in (bad / "clean").iterdir():
+        path.write_bytes(b"")
+    result = derain("evaluate", "crdnet", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json")
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
+    assert len(errors) == 4
+    assert "bad/clean/1.png: an empty file" in errors[0]
+    assert "bad: not one of 2 pictures could be scored" in errors[2]
+    assert "set/rainy/1.png: a damaged or truncated PNG picture" in errors[3]
+    assert result.stdout.decode().splitlines()[3].startswith("| crdnet | set | 1 of 2 | ")
+    (scores,) = json.loads((tmp_path / "s.json").read_text())
+    assert (scores["dataset"], scores["unscored"]) == ("set", ["1"])
 
 
 def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""PSNR and SSIM, and the named protocols. Nothing else in derain decides what "PSNR" means.
+"""PSNR and SSIM against a clean twin, and the named protocols.
 
 A score is only worth comparing with one of the same protocol: the same pictures differ by 1.3 dB between the first two.
 

@@ -1,0 +1,71 @@
+"""A small network that learns fast, to compare rain with: the same one in every run, trained the same way."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ChannelNorm(nn.Module):
+    """Zero mean and unit variance over the channels of each pixel; without it the products of the gates never start to learn."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1, channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same."""
+        centred = x - x.mean(1, keepdim=True)
+        return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-6) * self.weight + self.bias
+
+
+class GatedBlock(nn.Module):
+    """Depthwise context, a product instead of an activation, channel attention; starts as the identity (NAFNet, ECCV 2022)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.spread = nn.Conv2d(channels, 2 * channels, 1)
+        self.context = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.attention = nn.Conv2d(channels, channels, 1)
+        self.mix = nn.Conv2d(channels, channels, 1)
+        self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
+        nn.init.zeros_(self.attention.weight)
+        self.attention.bias = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same."""
+        a, b = self.context(self.spread(self.norm(x))).chunk(2, 1)
+        gated = a * b
+        gated = gated * self.attention(gated.mean((2, 3), keepdim=True))
+        return x + self.scale * self.mix(gated)
+
+
+class SmallNetwork(nn.Module):
+    """U-shaped, most work at low resolution: pixel unshuffle, three scales of gated blocks, residual out."""
+
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128), depths: tuple[int, int, int] = (2, 3, 6)) -> None:
+        super().__init__()
+        self.door = nn.Conv2d(12, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(widths[k], widths[k + 1], 2, 2) for k in range(2))
+        self.up = nn.ModuleList(nn.Conv2d(widths[k + 1], 4 * widths[k], 1) for k in range(2))
+        self.encode = nn.ModuleList(self._stage(widths[k], depths[k]) for k in range(3))
+        self.decode = nn.ModuleList(self._stage(widths[k], depths[k]) for k in range(2))
+        self.out = nn.Conv2d(widths[0], 12, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+
+    @staticmethod
+    def _stage(channels: int, depth: int) -> nn.Sequential:
+        return nn.Sequential(*(GatedBlock(channels) for _ in range(depth)))
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """(N, 3, H, W) in [0, 1] -> derained, the same; any size."""
+        height, width = rainy.shape[-2:]
+        padded = F.pad(rainy, (0, -width % 8, 0, -height % 8), mode="replicate")
+        x = self.door(F.pixel_unshuffle(padded, 2))
+        fine = self.encode[0](x)
+        middle = self.encode[1](self.down[0](fine))
+        coarse = self.encode[2](self.down[1](middle))
+        middle = self.decode[1](middle + F.pixel_shuffle(self.up[1](coarse), 2))
+        fine = self.decode[0](fine + F.pixel_shuffle(self.up[0](middle), 2))
+        return (padded + F.pixel_shuffle(self.out(fine), 2))[..., :height, :width]

@@ -1,0 +1,35 @@
+"""What a dataset is, in a line that belongs to every score."""
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from derain.data import PairedFolder, identify
+from derain.evaluate.photographs import Photographs
+
+
+def identity(dataset: PairedFolder | Photographs) -> str:
+    """Which benchmark it is and which version, as `derain data check` tells it, how it lies on disk, and a digest.
+
+    A dataset with a picture that cannot be read is not looked at so closely: layout, number of pairs and a digest of the bytes
+    in their order, where that picture may count as empty.
+    """
+    if isinstance(dataset, PairedFolder):
+        with contextlib.suppress(ValueError, OSError):
+            return f"{identify(dataset).describe()}, {dataset.layout}"
+        paths = [path for pair in dataset.pairs for path in (pair.rainy, pair.clean)]
+        return f"{dataset.layout}, {len(dataset.pairs)} pairs, sha256 {_digest(paths)[:12]}"
+    paths = [photograph.rainy for photograph in dataset.photographs]
+    return f"{dataset.layout}, {len(paths)} pictures, sha256 {_digest(paths)[:12]}"
+
+
+def _digest(paths: list[Path]) -> str:
+    """SHA-256 over each file's own."""
+    whole = hashlib.sha256()
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError:
+            data = b""
+        whole.update(hashlib.sha256(data).digest())
+    return whole.hexdigest()

@@ -1,0 +1,78 @@
+"""Random numbers of rain: scalars from a CPU generator, and noise per pixel that every device computes alike."""
+
+import torch
+from torch import Tensor
+
+Range = tuple[float, float]
+
+DRAWN_AT_ONCE = 64
+
+
+class Draws:
+    """Numbers drawn one after the other from ranges.
+
+    Args:
+        generator: A CPU generator: what comes out does not depend on where the rain is drawn.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generator = generator
+        self._numbers: list[float] = []
+
+    def unit(self) -> float:
+        """Uniform in [0, 1)."""
+        if not self._numbers:
+            self._numbers = torch.rand(DRAWN_AT_ONCE, generator=self._generator, dtype=torch.float64).tolist()
+        return self._numbers.pop()
+
+    def uniform(self, bounds: Range) -> float:
+        """Uniform between the bounds."""
+        low, high = bounds
+        return low + (high - low) * self.unit()
+
+    def log_uniform(self, bounds: Range) -> float:
+        """For sizes: as many between 1 and 2 pixels as between 2 and 4."""
+        low, high = bounds
+        return low * (high / low) ** self.unit()
+
+    def chance(self, probability: float) -> bool:
+        """True so often."""
+        return self.unit() < probability
+
+    def key(self) -> int:
+        """For `white_noise`: 31 bits."""
+        return int(self.unit() * 2**31)
+
+    def scatter(self, n: int) -> Tensor:
+        """Uniform in [0, 1), (n,)."""
+        return torch.rand(n, generator=self._generator)
+
+    def normal(self, n: int) -> Tensor:
+        """Normal, none beyond two standard deviations, (n,)."""
+        return torch.randn(n, generator=self._generator).clamp(-2, 2)
+
+
+def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
+    """Uniform noise in [0, 1), (n,) keys -> (n, H, W): to the bit the same on every device, for it is made of integers.
+
+    Two rounds of a 32-bit integer hash (Wellons, "Prospecting for Hash Functions", 2018: lowbias32) over the pixel's number.
+    """
+    height, width = size
+    place = torch.arange(height * width, dtype=torch.int32, device=keys.device)
+    x = _hash(place)[None] ^ keys.to(torch.int32).view(-1, 1)
+    return (_hash(x) >> 8 & 0xFFFFFF).view(-1, height, width).float() / 2**24
+
+
+def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
+    """Normal noise, (n,) keys -> (n, H, W): the same on every device to rounding."""
+    uniform = white_noise(keys, size).clamp(1e-6, 1 - 1e-6)
+    return torch.special.ndtri(uniform)
+
+
+def _hash(x: Tensor) -> Tensor:
+    """lowbias32 on int32, whose products wrap around."""
+    x = x ^ (x >> 16 & 0xFFFF)
+    x = x * 0x7FEB352D
+    x = x ^ (x >> 15 & 0x1FFFF)
+    x = x * (0x846CA68B - 2**32)
+    return x ^ (x >> 16 & 0xFFFF)

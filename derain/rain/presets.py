@@ -1,0 +1,282 @@
+"""Kinds of rain: which layers, how they meet the picture, and what they imitate."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from derain.rain.field import Field
+from derain.rain.numbers import Range
+from derain.rain.streaks import Streaks
+
+Composition = Literal["add", "screen", "alpha"]
+
+
+@dataclass(frozen=True)
+class Veil:
+    """Haze of the many drops too far away to be seen, thicker with depth (Li, Cheong, Tan, CVPR 2019, Eq. 2).
+
+    There is no depth in a photograph: it is guessed as growing towards the top, with slow waves.
+
+    Attributes:
+        thickness: Optical depth where the picture is farthest.
+        airlight: Colour of the haze, of 1, grey with a little blue.
+    """
+
+    thickness: Range = (0.3, 1.6)
+    airlight: Range = (0.5, 0.95)
+
+
+@dataclass(frozen=True)
+class RainPreset:
+    """A kind of rain.
+
+    Attributes:
+        name: What ``--preset`` calls it.
+        imitates: The dataset or the situation, with its source.
+        layers: Fields of streaks, their light added up. Empty for a mixture.
+        mixture: Instead of layers: other presets, each with its weight, of which every picture gets one.
+        together: Share of pictures whose layers all fall in the direction of the first.
+        composition: ``add`` clips the sum, ``screen`` dims the picture where it is rained on, ``alpha`` hides it behind drops of
+            grey light.
+        light: Colour of drops under ``alpha``, of 1.
+        veil: Haze behind, in ``veil_probability`` of the pictures.
+        defocus: Blur in pixels of all streaks: drops nearer than the lens can see sharp.
+        camera: Standard deviation of the camera's noise, of 1, on the rainy picture alone.
+    """
+
+    name: str
+    imitates: str
+    layers: tuple[Streaks | Field, ...] = ()
+    mixture: "tuple[tuple[float, RainPreset], ...]" = ()
+    together: float = 0.0
+    composition: Composition = "add"
+    light: Range = (0.7, 1.0)
+    veil: Veil | None = None
+    veil_probability: float = 1.0
+    defocus: Range = (0, 0)
+    camera: Range = (0, 0)
+
+    def __post_init__(self) -> None:
+        if bool(self.layers) == bool(self.mixture):
+            raise ValueError(
+                f"rain preset {self.name}: expected layers or a mixture, found {'both' if self.layers else 'neither'}"
+            )
+
+
+# Rain100L, as its pairs' differences show: one direction to the pixel, soft cores under 2 pixels, ends that fade, clumps.
+_FINE = Field(
+    coverage=(0.25, 0.65),
+    angle=(-27, 27),
+    length=(30, 130),
+    width=(0.6, 1.9),
+    softness=(0.3, 0.9),
+    brightness=(0.22, 0.74),
+    fading=(1, 3),
+    levels=(0, 0.45),
+    clumping=(0, 1),
+    shape=("tapered", "comet"),
+    overlap="sum",
+    noise_probability=0,
+)
+
+# Rain100H's lines: speckles under a motion filter, of nearly one brightness, capped or adding up.
+_LINES = Field(
+    coverage=(0.55, 0.85),
+    angle=(-15, 15),
+    length=(40, 130),
+    width=(1.2, 3),
+    softness=(0.25, 0.6),
+    brightness=(0.25, 0.36),
+    fading=(0, 0.3),
+    levels=(0, 0.25),
+    clumping=(0, 0.4),
+    shape=("even", "tapered", "tapered"),
+    overlap="either",
+    noise=(0.05, 0.2),
+    noise_probability=0.03,
+)
+
+_FLECKS = replace(_FINE, coverage=(0.005, 0.05), length=(2, 12), width=(1, 3))
+
+_DRAWN = Streaks(
+    coverage=(0.03, 0.3),
+    angle=(-45, 45),
+    angle_spread=(0, 4),
+    length=(10, 120),
+    length_spread=(0.1, 0.7),
+    width=(0.7, 5),
+    softness=(0, 1.6),
+    brightness=(0.12, 1),
+    fading=(0, 2.5),
+    taper=(0, 1),
+    flicker=(0, 0.7),
+    noise_probability=0.1,
+)
+
+_RAIN100L = RainPreset(
+    "rain100l",
+    "Rain100L: soft streaks of one direction (JORDER, CVPR 2017)",
+    (_FINE, replace(_FINE, probability=0.4, coverage=(0.02, 0.15)), replace(_FLECKS, probability=0.3)),
+    together=1,
+)
+
+_RAIN100H = RainPreset(
+    "rain100h",
+    "Rain100H: dense lines in up to four directions over soft streaks (JORDER, CVPR 2017)",
+    (
+        _LINES,
+        replace(_LINES, probability=0.9, coverage=(0.45, 0.7)),
+        replace(_LINES, probability=0.12, coverage=(0.3, 0.5)),
+        replace(_FINE, angle=(-20, 20), brightness=(0.25, 0.8)),
+    ),
+)
+
+_RAIN800 = RainPreset(
+    "rain800",
+    "Rain800: motion-blurred noise, thin to thick, one direction (Zhang, Sindagi, Patel, ID-CGAN, TCSVT 2019)",
+    (
+        replace(_FINE, coverage=(0.15, 0.6), brightness=(0.2, 0.7), shape=("even", "tapered"), levels=(0.1, 0.9)),
+        replace(_FINE, probability=0.4, coverage=(0.1, 0.4)),
+    ),
+    together=0.8,
+)
+
+
+def _photoshop(
+    name: str, imitates: str, coverage: Range, brightness: Range, angle: Range, length: Range, levels: Range = (0.3, 0.9)
+) -> RainPreset:
+    """Noise, motion blur, levels, and the layer laid over the picture by ``screen``, as the tutorials have it."""
+    layer = Field(
+        coverage=coverage,
+        angle=angle,
+        length=length,
+        width=(0.6, 2),
+        softness=(0.2, 0.7),
+        brightness=brightness,
+        fading=(0.5, 2),
+        levels=levels,
+        clumping=(0, 0.5),
+        shape=("even", "tapered"),
+        overlap="sum",
+    )
+    return RainPreset(name, imitates, (layer,), composition="screen")
+
+
+_DID = "Rain1200: Photoshop rain of {} density (Zhang, Patel, DID-MDN, CVPR 2018)"
+_RAIN1200 = (
+    _photoshop("rain1200-light", _DID.format("light"), (0.1, 0.4), (0.25, 0.5), (-40, 40), (15, 60)),
+    _photoshop("rain1200-medium", _DID.format("medium"), (0.35, 0.75), (0.4, 0.7), (-40, 40), (15, 70), (0.2, 0.6)),
+    _photoshop("rain1200-heavy", _DID.format("heavy"), (0.6, 0.95), (0.5, 0.95), (-40, 40), (15, 80), (0, 0.4)),
+)
+
+_RAIN1400 = RainPreset(
+    "rain1400",
+    "Rain1400: Photoshop rain in seven orientations of two magnitudes each (Fu et al., DDN, CVPR 2017)",
+    mixture=tuple(
+        (
+            1.0,
+            _photoshop(
+                f"rain1400 {angle:+d} {magnitude}", "one of the fourteen", coverage, brightness, (angle - 4, angle + 4), length
+            ),
+        )
+        for angle in (-45, -30, -15, 0, 15, 30, 45)
+        for magnitude, coverage, brightness, length in (
+            ("small", (0.2, 0.5), (0.25, 0.5), (12, 40)),
+            ("large", (0.4, 0.8), (0.4, 0.8), (30, 100)),
+        )
+    ),
+)
+
+_FAR = replace(_FINE, coverage=(0.2, 0.7), length=(6, 25), width=(0.5, 1.2), softness=(0.2, 0.7), brightness=(0.05, 0.25))
+_NEAR = replace(_DRAWN, coverage=(0.01, 0.1), length=(30, 150), width=(1.5, 6), softness=(0.5, 3), brightness=(0.1, 0.5))
+
+_VEIL = RainPreset(
+    "veil",
+    "Outdoor-Rain: streaks of several depths behind a veil of haze (Li, Cheong, Tan, CVPR 2019)",
+    (_FAR, replace(_FINE, probability=0.8), replace(_NEAR, probability=0.6)),
+    together=0.9,
+    veil=Veil(),
+    camera=(0, 0.01),
+)
+
+_PHOTOGRAPH = RainPreset(
+    "photograph",
+    "rain as cameras see it: grey streaks at several depths that hide what is behind, near ones out of focus",
+    (_FAR, replace(_DRAWN, coverage=(0.02, 0.15), angle_spread=(0, 8), probability=0.9), replace(_NEAR, probability=0.6)),
+    together=0.9,
+    composition="alpha",
+    light=(0.55, 1),
+    defocus=(0, 0.8),
+    camera=(0, 0.006),
+)
+
+# Wider than the benchmarks in every respect: what is trained on narrow ranges does not work on real benchmark rain.
+_WIDE_FINE = replace(
+    _FINE,
+    coverage=(0.04, 0.75),
+    angle=(-45, 45),
+    length=(10, 180),
+    width=(0.5, 3.5),
+    softness=(0, 1.6),
+    brightness=(0.1, 1),
+    fading=(0, 4),
+    levels=(0, 0.9),
+    clumping=(0, 1.2),
+    shape=("tapered", "comet", "even"),
+    overlap="either",
+    noise_probability=0.1,
+)
+_WIDE_LINES = replace(
+    _LINES,
+    coverage=(0.25, 0.95),
+    angle=(-35, 35),
+    length=(15, 180),
+    width=(0.6, 4.5),
+    softness=(0, 1),
+    brightness=(0.12, 0.55),
+    fading=(0, 1),
+    levels=(0, 0.5),
+    clumping=(0, 0.6),
+    shape=("even", "tapered", "comet"),
+    noise=(0.05, 0.4),
+    noise_probability=0.2,
+)
+
+_WIDE_LIGHT = RainPreset(
+    "wide light",
+    "Rain100L and beyond",
+    (_WIDE_FINE, replace(_WIDE_FINE, probability=0.4), replace(_FLECKS, probability=0.3)),
+    together=0.9,
+)
+_WIDE_HEAVY = RainPreset(
+    "wide heavy",
+    "Rain100H and beyond",
+    (
+        _WIDE_LINES,
+        replace(_WIDE_LINES, probability=0.6),
+        replace(_WIDE_LINES, probability=0.3),
+        replace(_WIDE_FINE, probability=0.9),
+        replace(_WIDE_FINE, probability=0.4),
+    ),
+    together=0.1,
+)
+_WIDE_DRAWN = RainPreset(
+    "wide drawn", "streak by streak, each its own way", (_DRAWN, replace(_DRAWN, probability=0.3)), together=0.5
+)
+_WIDE_PHOTOSHOP = RainPreset("wide photoshop", "Rain800 and Rain1400", mixture=((0.5, _RAIN800), (0.5, _RAIN1400)))
+
+_LIGHT = RainPreset(
+    "light",
+    "light rain wider than any benchmark's, to train on",
+    mixture=((0.25, _RAIN100L), (0.55, _WIDE_LIGHT), (0.2, _WIDE_DRAWN)),
+)
+_HEAVY = RainPreset("heavy", "heavy rain wider than any benchmark's, to train on", mixture=((0.3, _RAIN100H), (0.7, _WIDE_HEAVY)))
+_MIXED = RainPreset(
+    "mixed",
+    "all kinds: what the general weights train on",
+    mixture=((0.4, _LIGHT), (0.4, _HEAVY), (0.1, _WIDE_PHOTOSHOP), (0.1, _PHOTOGRAPH)),
+)
+
+PRESETS: dict[str, RainPreset] = {
+    preset.name: preset
+    for preset in (_RAIN100L, _RAIN100H, _RAIN800, *_RAIN1200, _RAIN1400, _VEIL, _PHOTOGRAPH, _LIGHT, _HEAVY, _MIXED)
+}

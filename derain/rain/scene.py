@@ -1,0 +1,228 @@
+"""From a preset to one picture's rain, and from rain and a clean picture to a rainy one."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from derain.rain import field, streaks
+from derain.rain.numbers import Draws, normal_noise, white_noise
+from derain.rain.presets import RainPreset, Veil
+
+Density = Literal["light", "medium", "heavy"]
+
+MASK_THRESHOLD = 8 / 255
+"""A pixel counts as rain where the layer adds more than this."""
+
+
+@dataclass(frozen=True)
+class Rain:
+    """Rain of one picture, or of a batch with N in front of every shape.
+
+    Attributes:
+        layer: Light of all streaks, (1, H, W), at least 0.
+        light: Colour of the drops, (3, 1, 1); 1 unless the preset composes by ``alpha``.
+        hides: 1 where drops hide what is behind them (``screen``, ``alpha``), else 0; (1, 1, 1).
+        transmission: Share of the scene's light that comes through the veil, (1, H, W); None without a veil.
+        airlight: Colour of the veil, (3, 1, 1).
+        camera: Noise of the camera, (3, H, W); None if there is none.
+    """
+
+    layer: Tensor
+    light: Tensor
+    hides: Tensor
+    transmission: Tensor | None = None
+    airlight: Tensor | None = None
+    camera: Tensor | None = None
+
+    @property
+    def mask(self) -> Tensor:
+        """Where the layer adds more than `MASK_THRESHOLD`, (1, H, W) of bool."""
+        return self.layer > MASK_THRESHOLD
+
+    @property
+    def coverage(self) -> Tensor:
+        """Share of the picture under the mask, () or (N,)."""
+        return self.mask.float().mean((-3, -2, -1))
+
+    @property
+    def density(self) -> Density:
+        """The coverage of a single picture in a word: under 25% is light, under 55% medium."""
+        coverage = float(self.coverage)
+        return "light" if coverage < 0.25 else "medium" if coverage < 0.55 else "heavy"
+
+
+def sample(preset: RainPreset, size: tuple[int, int], generator: torch.Generator, device: torch.device | str = "cpu") -> Rain:
+    """Draws the rain of one picture.
+
+    Args:
+        size: Height and width in pixels.
+        generator: A CPU generator; the same state gives the same rain on every device, to rounding.
+        device: Where streaks are drawn and the result lies.
+    """
+    batch = sample_batch([preset], size, [generator], device)
+    parts = {name: value[0] if isinstance(value, Tensor) else None for name, value in vars(batch).items()}
+    return Rain(**parts)  # pyright: ignore[reportArgumentType]
+
+
+def sample_batch(
+    presets: Sequence[RainPreset],
+    size: tuple[int, int],
+    generators: Sequence[torch.Generator],
+    device: torch.device | str = "cpu",
+) -> Rain:
+    """Draws the rain of several pictures of one size at once, each from its own preset and generator.
+
+    The rain of a picture does not depend on the others, but to rounding.
+    """
+    device = torch.device(device)
+    lines: list[tuple[int, streaks.Lines]] = []
+    filters: list[tuple[int, field.Filter]] = []
+    skies: list[_Sky] = []
+    for k, (preset, generator) in enumerate(zip(presets, generators, strict=True)):
+        draws = Draws(generator)
+        preset = _pick(preset, draws)
+        for layer in _layers(preset, draws):
+            if isinstance(layer, streaks.Streaks):
+                lines.append((k, streaks.scatter(layer, size, draws)))
+            else:
+                filters.append((k, field.choose(layer, draws)))
+        skies.append(_Sky.over(preset, draws))
+    total = torch.zeros(len(presets), *size, device=device)
+    for drawn, owners in (
+        (streaks.draw([part for _, part in lines], size, device), [k for k, _ in lines]),
+        (field.draw([part for _, part in filters], size, device), [k for k, _ in filters]),
+    ):
+        if owners:
+            total.index_add_(0, torch.tensor(owners, device=device), drawn)
+    return _under(skies, total.unsqueeze(1), device)
+
+
+def compose(clean: Tensor, rain: Rain) -> Tensor:
+    """Rainy picture: (…, 3, H, W) in [0, 1] -> the same.
+
+    Light is added and clipped (JORDER, CVPR 2017, Eq. 2) unless drops hide what is behind them; a veil lies over both (Li,
+    Cheong, Tan, CVPR 2019, Eq. 2).
+    """
+    rainy = clean + rain.layer.clamp(max=1) * (rain.light - rain.hides * clean) if rain.hides.any() else clean + rain.layer
+    if rain.transmission is not None and rain.airlight is not None:
+        rainy = rain.transmission * rainy + (1 - rain.transmission) * rain.airlight
+    if rain.camera is not None:
+        rainy = rainy + rain.camera
+    return rainy.clamp(0, 1)
+
+
+def rain_on(pixels: NDArray[Any], preset: RainPreset, generator: torch.Generator) -> NDArray[Any]:
+    """Rain on an image: (H, W, 3) of uint8 or uint16 -> the same."""
+    return compose_pixels(pixels, sample(preset, (pixels.shape[0], pixels.shape[1]), generator))
+
+
+def compose_pixels(pixels: NDArray[Any], rain: Rain) -> NDArray[Any]:
+    """`compose` for an image: (H, W, 3) of uint8 or uint16 -> the same, rounded."""
+    top = np.iinfo(pixels.dtype).max
+    clean = torch.from_numpy(pixels.astype(np.float32) / np.float32(top)).permute(2, 0, 1)
+    return np.rint(compose(clean, rain).permute(1, 2, 0).numpy() * top).astype(pixels.dtype)
+
+
+def _pick(preset: RainPreset, draws: Draws) -> RainPreset:
+    """One of a mixture, by weight; itself otherwise."""
+    while preset.mixture:
+        at = draws.unit() * sum(weight for weight, _ in preset.mixture)
+        for weight, part in preset.mixture:
+            preset = part
+            at -= weight
+            if at < 0:
+                break
+    return preset
+
+
+def _layers(preset: RainPreset, draws: Draws) -> list[streaks.Streaks | field.Field]:
+    """The layers that are there, in one direction if they fall together, out of focus if the preset is."""
+    layers = [layer for layer in preset.layers if draws.chance(layer.probability)] or [preset.layers[0]]
+    if draws.chance(preset.together):
+        angle = draws.uniform(layers[0].angle)
+        layers = [replace(layer, angle=(angle, angle)) for layer in layers]
+    blur = draws.uniform(preset.defocus)
+    if blur > 0:
+        layers = [_defocused(layer, blur) for layer in layers]
+    return layers
+
+
+_Layer = TypeVar("_Layer", streaks.Streaks, field.Field)
+
+
+def _defocused(layer: _Layer, blur: float) -> _Layer:
+    """The same light, spread wider."""
+    low, high = layer.softness
+    width = math.sqrt(layer.width[0] * layer.width[1])
+    dimmer = math.hypot(width, 2.5 * low) / math.hypot(width, 2.5 * low, 2.5 * blur)
+    softness, brightness = (math.hypot(low, blur), math.hypot(high, blur)), tuple(dimmer * value for value in layer.brightness)
+    return replace(layer, softness=softness, brightness=brightness)
+
+
+@dataclass(frozen=True)
+class _Sky:
+    """What a picture's rain has besides streaks."""
+
+    light: tuple[float, float, float]
+    hides: bool
+    veil: float
+    airlight: tuple[float, float, float]
+    camera: float
+    veil_key: int
+    camera_key: int
+
+    @staticmethod
+    def over(preset: RainPreset, draws: Draws) -> "_Sky":
+        veil = preset.veil if preset.veil and draws.chance(preset.veil_probability) else Veil((0, 0), (1, 1))
+        light = _greyish(draws.uniform(preset.light), draws) if preset.composition == "alpha" else (1.0, 1.0, 1.0)
+        return _Sky(
+            light=light,
+            hides=preset.composition != "add",
+            veil=draws.uniform(veil.thickness),
+            airlight=_greyish(draws.uniform(veil.airlight), draws),
+            camera=draws.uniform(preset.camera),
+            veil_key=draws.key(),
+            camera_key=draws.key(),
+        )
+
+
+def _greyish(level: float, draws: Draws) -> tuple[float, float, float]:
+    """A grey that leans a little towards blue, or away from it."""
+    lean = draws.uniform((-0.02, 0.05))
+    return max(0.0, level - lean), level, min(1.0, level + lean)
+
+
+def _under(skies: Sequence[_Sky], layer: Tensor, device: torch.device) -> Rain:
+    """Layers (N, 1, H, W) with all else that the pictures have."""
+    size = (layer.shape[-2], layer.shape[-1])
+
+    def each(values: Sequence[Any]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device).view(len(skies), -1, 1, 1)
+
+    transmission = camera = None
+    if any(sky.veil for sky in skies):
+        depth = _depth(torch.tensor([sky.veil_key for sky in skies], device=device), size)
+        transmission = torch.exp(-each([sky.veil for sky in skies]) * depth)
+    if any(sky.camera for sky in skies):
+        keys = torch.tensor([sky.camera_key ^ channel for sky in skies for channel in range(3)], device=device)
+        camera = normal_noise(keys, size).view(len(skies), 3, *size) * each([sky.camera for sky in skies])
+    light, hides = each([sky.light for sky in skies]), each([sky.hides for sky in skies])
+    return Rain(layer, light, hides, transmission, each([sky.airlight for sky in skies]), camera)
+
+
+def _depth(keys: Tensor, size: tuple[int, int]) -> Tensor:
+    """Guessed depth, (n,) -> (n, 1, H, W) in [0, 1]: farther towards the top, with two slow waves."""
+    down = torch.linspace(0, 1, size[0], device=keys.device).view(1, -1, 1)
+    right = torch.linspace(0, 1, size[1], device=keys.device).view(1, 1, -1)
+    numbers = white_noise(keys, (2, 4)).unsqueeze(-1).unsqueeze(-1)
+    depth = 0.85 - 0.6 * down
+    for k in range(2):
+        fall, cross, phase, strength = (numbers[:, k, j] for j in range(4))
+        depth = depth + 0.1 * strength * torch.sin(2 * math.pi * (fall * down + cross * right + phase))
+    return depth.clamp(0, 1).unsqueeze(1)

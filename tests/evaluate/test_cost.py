@@ -1,0 +1,71 @@
+"""What a network costs, counted and measured."""
+
+import sys
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from derain.data import find_pairs
+from derain.evaluate import PeakMemory, evaluate, multiply_adds
+from derain.networks import NETWORKS, Network, Tiling
+from derain.restore import Derainer
+
+
+def test_what_it_costs(nothing: Derainer, pairs: Path) -> None:
+    cost = evaluate(nothing, find_pairs(pairs)).cost
+    assert cost.parameters == 1_005_379
+    assert cost.seconds_per_megapixel > 0
+    if sys.platform == "linux":
+        assert cost.peak_memory is not None
+        assert 50e6 < cost.peak_memory < 50e9
+
+
+def test_peak_memory_is_that_since_it_began() -> None:
+    if sys.platform != "linux":
+        pytest.skip("no high-water mark to set back")
+    large = np.ones(60_000_000)  # 480 MB
+    del large
+    memory = PeakMemory(torch.device("cpu"))
+    before = memory.read()
+    block = np.ones(30_000_000)
+    after = memory.read()
+    assert before is not None
+    assert after is not None
+    assert 200e6 < after - before + 40e6 < 400e6
+    assert block[-1] == 1
+
+
+class OneConvolution(nn.Module):
+    """3 * 5 * 9 multiply-adds a pixel."""
+
+    tiling = Tiling(tile=64, overlap=0, exact=True)
+
+    def __init__(self, *, looks: bool = False) -> None:
+        super().__init__()
+        self.hyperparameters = {"looks": looks}
+        self.conv, self.looks = nn.Conv2d(3, 5, 3, padding=1), looks
+
+    def forward(self, rainy: torch.Tensor) -> torch.Tensor:
+        if self.looks and rainy.max() > 0.5:
+            return rainy
+        return self.conv(rainy)[:, :3]
+
+
+def test_multiply_adds_by_hand() -> None:
+    assert multiply_adds(cast("Network", OneConvolution())) == 3 * 5 * 9 * 512**2
+    assert multiply_adds(cast("Network", OneConvolution()), side=10) == 3 * 5 * 9 * 100
+    assert multiply_adds(cast("Network", OneConvolution(looks=True))) is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_multiply_adds_of_every_network_can_be_counted(name: str) -> None:
+    network = NETWORKS[name]()
+    small, large = multiply_adds(network, 64), multiply_adds(network, 128)
+    assert small is not None
+    assert large is not None
+    assert 3.9 < large / small < 6, "about four times as much; attention grows faster"
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())

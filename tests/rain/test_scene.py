@@ -1,0 +1,181 @@
+"""Rain: the same from the same seed, in range, put on pictures as its preset says, like the benchmark it imitates."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from derain import metrics, rain
+from derain.data import clean_pictures, generator_for, to_tensor
+from derain.images import read_image
+
+
+def draw(preset: rain.RainPreset, size: tuple[int, int] = (80, 90), seed: int = 3) -> rain.Rain:
+    return rain.sample(preset, size, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", rain.PRESETS)
+def test_same_seed_same_rain(name: str) -> None:
+    first, again, other = (draw(rain.PRESETS[name], seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(first.layer, again.layer)
+    assert not torch.equal(first.layer, other.layer)
+
+
+def test_a_batch_is_its_pictures() -> None:
+    names = sorted(rain.PRESETS)
+    together = rain.sample_batch(
+        [rain.PRESETS[name] for name in names], (60, 70), [generator_for(2, k) for k in range(len(names))]
+    )
+    clean = torch.rand(len(names), 3, 60, 70, generator=generator_for(4))
+    rainy = rain.compose(clean, together)
+    for k, name in enumerate(names):
+        alone = rain.sample(rain.PRESETS[name], (60, 70), generator_for(2, k))
+        assert torch.allclose(rain.compose(clean[k], alone), rainy[k], atol=2e-4)
+        assert float(together.coverage[k]) == pytest.approx(float(alone.coverage), abs=2e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", rain.PRESETS)
+def test_same_seed_same_rain_on_a_gpu(name: str) -> None:
+    on_cpu = draw(rain.PRESETS[name])
+    on_gpu = rain.sample(rain.PRESETS[name], (80, 90), torch.Generator().manual_seed(3), "cuda")
+    assert float((on_cpu.layer - on_gpu.layer.cpu()).abs().max()) < 1e-4
+
+
+@given(
+    seed=st.integers(0, 10_000), name=st.sampled_from(sorted(rain.PRESETS)), height=st.integers(1, 70), width=st.integers(1, 70)
+)
+def test_rain_is_in_range_at_every_size(seed: int, name: str, height: int, width: int) -> None:
+    drops = draw(rain.PRESETS[name], (height, width), seed)
+    assert drops.layer.shape == drops.mask.shape == (1, height, width)
+    assert bool((drops.layer >= 0).all())
+    assert bool(torch.isfinite(drops.layer).all())
+    assert 0 <= float(drops.coverage) <= 1
+    rainy = rain.compose(torch.full((3, height, width), 0.7), drops)
+    assert rainy.shape == (3, height, width)
+    assert bool(((rainy >= 0) & (rainy <= 1)).all())
+    if name in ("rain100l", "rain100h"):  # never negative, as the differences of real pairs
+        assert bool((rainy >= 0.7 - 1e-6).all())
+
+
+def flat_rain(light: float, composition: rain.Composition, level: float = 0.4, **settings: object) -> torch.Tensor:
+    """A grey picture under a layer that is 0.4 where lines are."""
+    line = rain.Field(
+        coverage=(0.5, 0.5), brightness=(level, level), fading=(0, 0), levels=(0, 0), shape=("even",), overlap="cap"
+    )
+    preset = rain.RainPreset("flat", "nothing", (line,), composition=composition, light=(1, 1), **settings)  # pyright: ignore[reportArgumentType]
+    return rain.compose(torch.full((3, 64, 64), light), draw(preset, (64, 64)))
+
+
+@pytest.mark.parametrize(("composition", "brightest"), [("add", 0.9), ("screen", 0.7), ("alpha", 0.7)])
+def test_compositions(composition: rain.Composition, brightest: float) -> None:
+    # The sum of 0.5 and 0.4; what both let through, 0.5 times 0.6, from 1; six tenths of 0.5 and four of white.
+    assert float(flat_rain(0.5, composition)[1].max()) == pytest.approx(brightest, abs=0.01)
+
+
+def test_sums_are_clipped_and_screens_are_not() -> None:
+    assert float((flat_rain(0.9, "add") == 1).float().mean()) > 0.1
+    assert float(flat_rain(0.9, "screen").max()) < 0.95
+
+
+def test_a_veil_grows_towards_the_top() -> None:
+    foggy = rain.RainPreset("fog", "nothing", (NO_RAIN,), veil=rain.Veil((1, 1), (1, 1)))
+    rows = torch.stack([rain.compose(torch.zeros(3, 80, 60), draw(foggy, (80, 60), seed))[1].mean(1) for seed in range(8)]).mean(
+        0
+    )
+    assert float(rows[:20].mean()) > float(rows[-20:].mean()) + 0.1
+    assert draw(replace(foggy, veil_probability=0.0)).transmission is None
+
+
+def test_camera_noise_is_of_its_strength_and_on_every_channel() -> None:
+    noisy = rain.RainPreset("noise", "nothing", (NO_RAIN,), camera=(0.02, 0.02))
+    picture = rain.compose(torch.full((3, 90, 90), 0.5), draw(noisy, (90, 90)))
+    assert picture.std((1, 2)).tolist() == pytest.approx([0.02] * 3, rel=0.1)
+    assert abs(float(torch.corrcoef(picture.flatten(1))[0, 1])) < 0.05
+
+
+def test_defocus_blurs_and_dims() -> None:
+    sharp = rain.RainPreset("sharp", "nothing", (replace(NO_RAIN, brightness=(0.5, 0.5), coverage=(0.1, 0.1)),))
+    blurred = replace(sharp, defocus=(2, 2))
+    a, b = draw(sharp, (128, 128)).layer, draw(blurred, (128, 128)).layer
+    assert float(b.max()) < 0.8 * float(a.max())
+    assert float(b.diff(dim=2).abs().max()) < 0.5 * float(a.diff(dim=2).abs().max())
+
+
+def test_together_means_one_direction() -> None:
+    upright, leaning = replace(NO_RAIN, angle=(0, 0)), replace(NO_RAIN, angle=(40, 40))
+    pair = rain.RainPreset("pair", "nothing", (upright, leaning), together=1)
+    crossed = replace(pair, together=0)
+    assert spread_of_directions(pair) < spread_of_directions(crossed)
+
+
+def spread_of_directions(preset: rain.RainPreset) -> float:
+    """Ratio of the structure tensor's eigenvalues: 0 where all lines are parallel."""
+    bright = tuple(replace(layer, brightness=(0.5, 0.5), coverage=(0.2, 0.2)) for layer in preset.layers)
+    layer = draw(replace(preset, layers=bright), (200, 200)).layer[0].double()
+    down, right = torch.gradient(layer)
+    cross = float((down * right).sum())
+    values = torch.linalg.eigvalsh(torch.tensor([[float((down**2).sum()), cross], [cross, float((right**2).sum())]]))
+    return float(values[0] / values[1])
+
+
+def test_a_preset_has_layers_or_a_mixture() -> None:
+    with pytest.raises(ValueError, match="layers or a mixture, found neither"):
+        rain.RainPreset("empty", "nothing")
+
+
+def test_a_mixture_gives_all_its_parts() -> None:
+    parts = {
+        name: rain.RainPreset(name, "nothing", (replace(NO_RAIN, brightness=(level, level)),))
+        for name, level in (("a", 0.2), ("b", 0.8))
+    }
+    mixture = rain.RainPreset("both", "nothing", mixture=((3, parts["a"]), (1, parts["b"])))
+    bright = [float(draw(mixture, (40, 40), seed).layer.max()) > 0.5 for seed in range(200)]
+    assert 0.15 < np.mean(bright) < 0.35
+
+
+def test_rain1400_has_fourteen_kinds() -> None:
+    assert len(rain.PRESETS["rain1400"].mixture) == 14
+
+
+def test_densities_of_rain1200_are_in_order() -> None:
+    shares = [
+        float(np.mean([float(draw(rain.PRESETS[f"rain1200-{word}"], (96, 96), seed).coverage) for seed in range(12)]))
+        for word in ("light", "medium", "heavy")
+    ]
+    assert shares == sorted(shares)
+
+
+NO_RAIN = rain.Field(
+    coverage=(0.3, 0.3), brightness=(0, 0), softness=(0, 0), fading=(0, 0), levels=(0, 0), shape=("even",), noise_probability=0
+)
+
+
+def test_rain_on_keeps_depth(photo: NDArray[np.uint8]) -> None:
+    shallow = rain.rain_on(photo, rain.PRESETS["rain100h"], generator_for(5))
+    deep = rain.rain_on(photo.astype(np.uint16) * 257, rain.PRESETS["rain100h"], generator_for(5))
+    assert shallow.dtype == np.uint8
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - shallow).max() <= 0.51
+
+
+@pytest.mark.parametrize(("name", "expected", "tolerance"), [("rain100l", 26.9, 1.0), ("rain100h", 13.6, 1.5)])
+def test_presets_spoil_pictures_as_much_as_the_benchmarks_do(
+    name: str, expected: float, tolerance: float, reference_data: Path
+) -> None:
+    scores: list[float] = []
+    for k, path in enumerate(clean_pictures(reference_data / "clean/val")):
+        clean = to_bytes(read_image(path))
+        for seed in range(6):  # pictures of one preset differ by 6 dB
+            rainy = rain.rain_on(clean, rain.PRESETS[name], generator_for(seed, k))
+            scores.append(metrics.psnr(metrics.luma_matlab(rainy), metrics.luma_matlab(clean)))
+    assert np.mean(scores) == pytest.approx(expected, abs=tolerance)
+
+
+def to_bytes(image: NDArray[np.uint8 | np.uint16]) -> NDArray[np.uint8]:
+    return (to_tensor(image) * 255).permute(1, 2, 0).numpy().round().astype(np.uint8)
