@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain import metrics
-from derain.data.alignment import Alignment, align, luma
+from derain.data.alignment import Alignment, align, luma, rainier
 from derain.data.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
 from derain.data.copies import fingerprint
 from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, read_pair, shown
@@ -25,6 +25,7 @@ class Look:
 
     Attributes:
         psnr: Of the rainy picture in dB, y-matlab; infinite if it is the clean one.
+        rainier: By how many signs the rainy picture is the rainier one, as `alignment.rainier`; 0 unless the twins are aligned.
     """
 
     pair: Pair
@@ -33,6 +34,7 @@ class Look:
     psnr: float
     fingerprint: int
     alignment: Alignment
+    rainier: int
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,9 @@ def _look_at(pair: Pair) -> Look | Problem:
     except (ValueError, OSError) as error:
         return _problem_of(pair, error)
     a, b = luma(rainy), luma(clean)
-    return Look(pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), align(a, b))
+    laid = align(a, b)
+    signs = rainier(a, b) if laid.verdict == "aligned" else 0
+    return Look(pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), laid, signs)
 
 
 def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:
