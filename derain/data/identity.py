@@ -94,13 +94,15 @@ def identify(dataset: PairedFolder) -> Identity:
 
 def name_of(dataset: PairedFolder, looks: Sequence[Look], digest: str) -> Identity:
     """The identity of a dataset after looking at its pairs, or at some of them."""
+    inside, above = _folders_of(dataset)
     traits = Traits(
-        names=(dataset.name, *_folders_above(dataset.pairs)),
+        names=(dataset.name, *inside),
         pairs=len(dataset.pairs),
         clean=len({pair.clean for pair in dataset.pairs}),
         sizes=tuple((max(look.width, look.height), min(look.width, look.height)) for look in looks),
         known=tuple(Known(look.fingerprint, look.psnr) for look in looks),
         whole=len(looks) == len(dataset.pairs),
+        above=above,
     )
     matches = recognise(traits, BENCHMARKS)
     names = list(dict.fromkeys(match.benchmark.name for match in matches))
@@ -128,9 +130,13 @@ def _one(texts: Sequence[str]) -> str:
     return " or ".join(dict.fromkeys(text for text in texts if text))
 
 
-def _folders_above(pairs: Sequence[Pair]) -> list[str]:
-    """Names of the folders that the rainy pictures lie in, from the second up: the first is ``rainy``."""
-    return [folder.name for folder in list(pairs[0].rainy.absolute().parents)[1:4]] if pairs else []
+def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``): the dataset's, and above it."""
+    if not dataset.pairs:
+        return (), ()
+    names = tuple(folder.name for folder in list(dataset.pairs[0].rainy.absolute().parents)[:4])
+    top = names.index(dataset.name) + 1 if dataset.name in names else 1
+    return names[1:top], names[max(top, 1) :]
 
 
 def look_at_all(pairs: Sequence[Pair]) -> Iterator[Look | Problem]:
