@@ -131,7 +131,7 @@ def _one(texts: Sequence[str]) -> str:
 
 
 def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``): the dataset's, and above it."""
+    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``): its own, and those above."""
     if not dataset.pairs:
         return (), ()
     names = tuple(folder.name for folder in list(dataset.pairs[0].rainy.absolute().parents)[:4])
