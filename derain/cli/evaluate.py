@@ -92,6 +92,8 @@ def _check_places(csv: Path | None, json: Path | None, niqe: Path | None, save_n
         raise typer.BadParameter(f"both to {csv}: expected two places", param_hint="--csv and --json")
     if save_niqe is not None and niqe is None:
         raise typer.BadParameter(f"{save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
+    if save_niqe == STDOUT:
+        raise typer.BadParameter("-: expected a file; scores are printed, the model is not", param_hint="--save-niqe")
 
 
 def _datasets(

@@ -3,12 +3,15 @@
 Counts and names are those of the papers and of the files their authors, or later ones, gave out; each row names its source.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from derain.data.known import RAIN12, RAIN13K, RAIN100H, RAIN100H_SAMPLE, RAIN100L, RAIN1400, SPA, Known
+from derain.data.pairs import shown
 
 Size = tuple[int, int]
 """Long and short side of a picture in pixels."""
@@ -44,6 +47,8 @@ class Benchmark:
         psnr: Mean of the rainy input in dB, y-matlab; of the whole set where it is `exact`, else about.
         known: Some of its pairs.
         also: How folders of the complete set are called too.
+        short: What they are called that others are called as well; counts only where the set is complete and its sizes, or the
+            number of its clean pictures, are right, or where pairs of it are known.
         holds: Fingerprints of clean pictures that have no place in it, and are there under other rain.
     """
 
@@ -59,6 +64,7 @@ class Benchmark:
     exact: bool = False
     known: tuple[Known, ...] = ()
     also: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
     holds: tuple[int, ...] = ()
 
 
@@ -67,12 +73,13 @@ class Traits:
     """What was seen of a dataset.
 
     Attributes:
-        names: Of its folder, and of those above it that may say more.
+        names: Of its folder, and of those in it that say more.
         pairs: How many there are.
         clean: How many different clean files.
         sizes: Of each pair looked at.
         known: Each pair looked at, as `Known` ones are described.
         whole: All pairs were looked at.
+        above: Names of the folders that it lies in, which may be anybody's.
     """
 
     names: tuple[str, ...]
@@ -81,6 +88,7 @@ class Traits:
     sizes: tuple[Size, ...]
     known: tuple[Known, ...]
     whole: bool
+    above: tuple[str, ...] = ()
 
     @property
     def psnr(self) -> float | None:
@@ -99,34 +107,62 @@ class Match:
 
 def recognise(traits: Traits, table: Sequence[Benchmark]) -> list[Match]:
     """The datasets that pairs may belong to by their content, their mean PSNR, count or name; all that are as likely."""
-    telling = next((name for name in traits.names if any(_is_called(name, (*row.names, *row.also)) for row in table)), "")
-    matches = [match for match in (_compare(traits, row, telling) for row in table) if match and traits.known]
+    own = _telling(traits.names, table)
+    above = "" if own else _telling(traits.above, table)
+    matches = [match for match in (_compare(traits, row, own, above) for row in table) if match and traits.known]
     best = max((match.weight for match in matches), default=0)
     return [match for match in matches if match.weight == best]
 
 
-def _compare(traits: Traits, row: Benchmark, name: str) -> Match | None:
-    """What speaks for a dataset; None if something speaks against it, or too little for it."""
+def _telling(names: Sequence[str], table: Sequence[Benchmark]) -> str:
+    """The first name that is one of any dataset."""
+    return next((name for name in names if any(_is_called(name, (*row.names, *row.also)) for row in table)), "")
+
+
+def _compare(traits: Traits, row: Benchmark, own: str, above: str) -> Match | None:
+    """What speaks for a dataset; None if something speaks against it, or too little for it.
+
+    Args:
+        own: The name of its own that tells most, and of the folders above it the one that does; both may be empty.
+    """
     common = sum(_is_known(pair, row.known) for pair in traits.known)
     by_content = common > EXPECTED * len(row.known) * len(traits.known) / row.pairs
     if traits.pairs > SURPLUS * row.pairs or not (by_content or _fits(traits, row)):
         return None
     complete = traits.pairs == row.pairs and row.clean in (None, traits.clean)
+    as_a_part = bool(row.forms or row.psnr) and any(name.lower().startswith(row.part) for name in traits.names)
+    short = next((name for name in traits.names if _is_called(name, row.short)), "")
     said = [
         (16, f"{common} of its known pairs are here", by_content),
         (8, f"the mean input PSNR is its {row.psnr} dB", complete and traits.whole and _is_exactly(traits, row)),
-        (4, f"{name} is its name", _is_called(name, row.names) or (complete and _is_called(name, row.also))),
+        (4, f"{shown(own)} is its name", _goes_by(own, row, complete)),
+        (4, f"it lies in {shown(above)}", _goes_by(above, row, complete) and (by_content or complete or as_a_part)),
+        (4, f"{shown(short)} is its short name", bool(short) and (by_content or (complete and _is_told_by_looking(row)))),
         (
             2,
             "pictures of the test set are in it",
             any(is_alike(pair.fingerprint, one) for pair in traits.known for one in row.holds),
         ),
-        (4 if row.clean or row.pairs >= 1000 else 2, f"it has {row.pairs} pairs", complete),
-        (1, f"it is for {row.part}ing", any(each.lower().startswith(row.part) for each in traits.names)),
+        (4 if _has_a_telling_count(row) else 2, f"it has {row.pairs} pairs", complete),
+        (1, f"it is for {row.part}ing", any(each.lower().startswith(row.part) for each in (*traits.names, *traits.above))),
     ]
     evidence = tuple(text for _, text, holds in said if holds)
     weight = sum(points for points, _, holds in said if holds)
     return Match(row, evidence, weight) if weight >= ENOUGH else None
+
+
+def _goes_by(name: str, row: Benchmark, complete: bool) -> bool:
+    return _is_called(name, row.names) or (complete and _is_called(name, row.also))
+
+
+def _is_told_by_looking(row: Benchmark) -> bool:
+    """Its pictures have sizes of their own, or share clean ones in a way of its own."""
+    return bool(row.forms or row.clean)
+
+
+def _has_a_telling_count(row: Benchmark) -> bool:
+    """Few other datasets have as many pairs: a large number that is not round, or one of pictures of the right sizes."""
+    return bool(row.clean) or (row.pairs >= 1000 and (bool(row.forms) or row.pairs % 100 > 0))
 
 
 def _is_exactly(traits: Traits, row: Benchmark) -> bool:
@@ -151,9 +187,14 @@ def is_alike(fingerprint: int, other: int) -> bool:
 
 
 def _is_called(name: str, aliases: Sequence[str]) -> bool:
-    """A folder's name begins as the dataset's, and Rain1400 is not taken for Rain14."""
-    letters = "".join(letter for letter in name.lower() if letter.isalnum())
-    return any(letters.startswith(alias) and not letters[len(alias) : len(alias) + 1].isdigit() for alias in aliases)
+    """A folder's name begins with one of the dataset's as with a word: Rain1400 is not taken for Rain14, nor didactic for DID."""
+    return any(_as_a_word(alias).match(name.lower()) for alias in aliases)
+
+
+@cache
+def _as_a_word(alias: str) -> re.Pattern[str]:
+    """An alias with anything but letters and digits between its own, and none after it."""
+    return re.compile("[^a-z0-9]*" + "[^a-z0-9]*".join(alias) + "(?![a-z0-9])")
 
 
 def form_of(benchmark: Benchmark, sizes: Sequence[Size]) -> str:
@@ -173,7 +214,7 @@ _HEAVY, _MSPFN = "Li et al., CVPR 2019; test set as TransWeather (Valanarasu et 
 _OLD, _NEW_L, _NEW_H = "the old one, of 2017", "the new Rain100L", "the new Rain100H"
 _CALLED_L = ("rain100l", "raindatatestlight", "raindatatrainlight", "raintrainl")
 _CALLED_H = ("rain100h", "raindatatestheavy", "raindatatrainheavy", "raintrainh")
-_CALLED_1400 = ("rain1400", "ddn", "rain14000", "rain12600", "test2800")
+_CALLED_1400 = ("rain1400", "rain14000", "rain12600", "test2800")
 _LIGHT, _DENSE = 26.903, 13.551
 _TEST_BACKGROUNDS = tuple(pair.fingerprint for pair in RAIN100H)
 
@@ -191,18 +232,18 @@ BENCHMARKS = (
     Benchmark(
         "Rain12", "test", 12, ("rain12", "test12"), "Li et al., CVPR 2016", forms=_BSDS, psnr=30.135, exact=True, known=RAIN12
     ),
-    Benchmark("Rain800", "test", 100, ("rain800", "idcgan", "test100"), _ID_CGAN),
+    Benchmark("Rain800", "test", 100, ("rain800", "idcgan"), _ID_CGAN),
     Benchmark("Rain800", "train", 700, ("rain800", "idcgan"), _ID_CGAN),
-    Benchmark("Rain1200", "test", 1200, ("rain1200", "didmdn", "did", "test1200"), _DID, forms=_SQUARE),
-    Benchmark("Rain1200", "train", 12000, ("rain1200", "didmdn", "did"), _DID, forms=_SQUARE),
+    Benchmark("Rain1200", "test", 1200, ("rain1200", "didmdn", "test1200"), _DID, forms=_SQUARE, short=("did",)),
+    Benchmark("Rain1200", "train", 12000, ("rain1200", "didmdn"), _DID, forms=_SQUARE, short=("did",)),
     Benchmark("Rain1200", "train", 4000, ("rainheavy", "rainmedium", "rainlight"), _DID, "one density of three", forms=_SQUARE),
-    Benchmark("Rain1400", "test", 1400, _CALLED_1400, _DDN, clean=100),
-    Benchmark("Rain1400", "train", 12600, _CALLED_1400, _DDN, clean=900),
-    Benchmark("Rain1400", "test or train", 14000, _CALLED_1400, _DDN, clean=1000, known=RAIN1400),
+    Benchmark("Rain1400", "test", 1400, _CALLED_1400, _DDN, clean=100, short=("ddn",)),
+    Benchmark("Rain1400", "train", 12600, _CALLED_1400, _DDN, clean=900, short=("ddn",)),
+    Benchmark("Rain1400", "test or train", 14000, _CALLED_1400, _DDN, clean=1000, known=RAIN1400, short=("ddn",)),
     Benchmark("Rain1400", "test", 2800, _CALLED_1400, _MSPFN, "the 2800 of MSPFN"),
-    Benchmark("SPA-data", "test", 1000, ("spa", "realtest1000"), _SPA, forms=_SQUARE, known=SPA),
-    Benchmark("SPA-data", "train", 638_492, ("spa", "realworld"), _SPA, forms=_PATCHES),
-    Benchmark("Outdoor-Rain", "test", 750, ("outdoorrain", "cvpr19raintest", "test1"), _HEAVY, "Test1", clean=50),
+    Benchmark("SPA-data", "test", 1000, ("spadata", "realtest1000"), _SPA, forms=_SQUARE, known=SPA, short=("spa",)),
+    Benchmark("SPA-data", "train", 638_492, ("spadata",), _SPA, forms=_PATCHES, short=("spa", "realworld")),
+    Benchmark("Outdoor-Rain", "test", 750, ("outdoorrain", "cvpr19raintest"), _HEAVY, "Test1", clean=50, short=("test1",)),
     Benchmark("Outdoor-Rain", "train", 9000, ("outdoorrain", "cvpr19raintrain"), _HEAVY, clean=600),
     Benchmark("Rain13K", "train", 13_712, ("rain13k",), _MSPFN, known=RAIN13K),
 )

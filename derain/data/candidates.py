@@ -98,15 +98,35 @@ def turned_signs(signs: Signs) -> NDArray[np.int8]:
     return np.stack([sides.ravel() for flip in flips for sides in (flip, flip.T)]).astype(np.int8)
 
 
-def alike_as_wholes(pictures: Sequence[Look], among: Sequence[Look], most: int) -> Iterator[tuple[int, int, int]]:
-    """Pairs of pictures whose signs differ in at most so many places if the first is turned the way of `turned_signs` named."""
+def alike_as_wholes(pictures: Sequence[Look], among: Sequence[Look], *, most: int, differ: int) -> Iterator[tuple[int, int, int]]:
+    """Pairs of pictures whose signs differ little if the first is turned the way of `turned_signs` named.
+
+    Args:
+        pictures: To look for.
+        among: Where to look; the very same list pairs each picture with earlier ones.
+        most: Pairs of each picture: those that are most alike, the earlier ones of equals.
+        differ: Places at most in which the signs do.
+    """
     for start, rows in _blocks(pictures):
         turned = np.stack([turned_signs(look.signs) for look in rows]).astype(np.float32)  # (n, 8, 64)
+        tops: list[tuple[int, int, int, int]] = []
         for other, columns in _blocks(among):
             theirs = np.stack([look.signs.ravel() for look in columns]).astype(np.float32)
             agree = np.stack([turned[:, way] @ theirs.T for way in range(8)])  # (8, n, m)
-            for i, j in np.argwhere(agree.max(axis=0) >= 64 - 2 * most):
-                yield start + int(i), other + int(j), int(agree[:, i, j].argmax())
+            if pictures is among:
+                agree[:, _is_not_earlier(start, other, agree.shape[1:])] = -64
+            best = agree.max(axis=0)
+            nearest = np.argsort(-best, axis=1, kind="stable")[:, :most]
+            for i, k in np.argwhere(np.take_along_axis(best, nearest, axis=1) >= 64 - 2 * differ):
+                j = nearest[i, k]
+                tops.append((start + int(i), -int(best[i, j]), other + int(j), int(agree[:, i, j].argmax())))
+        tops.sort()
+        yield from ((i, j, way) for k, (i, _, j, way) in enumerate(tops) if k < most or tops[k - most][0] != i)
+
+
+def _is_not_earlier(start: int, other: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where pictures from one number on meet themselves or those after them, in rows and columns of one list: (n, m)."""
+    return other + np.arange(shape[1]) >= start + np.arange(shape[0])[:, None]
 
 
 # Local features
@@ -157,19 +177,21 @@ def match(codes: Codes, others: Codes, ratio: float = 0.8) -> tuple[NDArray[np.i
 
 
 def find_candidates(pictures: Sequence[Look], among: Sequence[Look], *, most: int, least: float) -> list[Candidate]:
-    """For each picture the `most` others that share most votes with it, if they are `least` or more; never itself.
+    """For each picture the `most` others that share most votes with it, if they are `least` or more.
 
     Args:
         pictures: To look for.
-        among: Where to look; may be the same list, and then each pair is found once or twice.
+        among: Where to look; the very same list pairs each picture with earlier ones.
     """
     found: list[Candidate] = []
     for start, rows in _blocks(pictures):
         tops: list[Candidate] = []
         for other, columns in _blocks(among):
+            if pictures is among and other > start:
+                break
             votes = np.stack([_votes(rows, columns, mirrored) for mirrored in (False, True)])
-            if pictures is among and start == other:
-                votes[:, np.arange(len(rows)), np.arange(len(rows))] = 0
+            if pictures is among:
+                votes[:, _is_not_earlier(start, other, votes.shape[1:])] = -1
             tops += _strongest(votes, start, other, most, least)
         tops.sort(key=lambda candidate: (candidate.picture, -candidate.votes, candidate.of))
         found += [each for k, each in enumerate(tops) if k < most or tops[k - most].picture != each.picture]
@@ -181,7 +203,7 @@ def _strongest(votes: NDArray[np.float64], start: int, other: int, most: int, le
     best = votes.max(axis=0)
     if best.shape[1] > most:
         floor = -np.partition(-best, most - 1, axis=1)[:, most - 1 : most]
-        best = np.where(best >= floor, best, 0)
+        best = np.where(best >= floor, best, -1)
     return [
         Candidate(start + int(i), other + int(j), bool(votes[1, i, j] > votes[0, i, j]), float(best[i, j]))
         for i, j in np.argwhere(best >= least)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,12 @@ def check(
         return _check_clean(folder, against, on_progress)
     looks, seen = _look(dataset, on_progress)
     digests, unread = file_digests(dataset.pairs)
-    problems = (*problems, *_oddities(folder), *unread, *seen, *_repeated_rain(dataset.pairs, digests))
+    identity = name_of(dataset, looks, digest_of(dataset.pairs, digests))
+    files = [*_files_of(dataset.pairs), *(path for problem in problems for path in problem.paths)]
+    problems = (*problems, *_oddities(folder, files), *unread, *seen, *_exchanged(folder, looks))
+    problems = (*problems, *_repeated_rain(dataset.pairs, digests))
+    if identity.part != "test":
+        problems = (*problems, *_known_test_pictures([(look.pair.clean, look.fingerprint) for look in looks], against))
     if not dataset.pairs:
         problems = (*problems, Problem("no pictures", f"{shown(folder)}: not one pair of twins", (folder,)))
     problems = (
@@ -166,7 +171,6 @@ def check(
         *_duplicates(_clean_of_pairs(dataset.pairs), on_progress),
         *_leaks(folder, against, layout, on_progress),
     )
-    identity = name_of(dataset, looks, digest_of(dataset.pairs, digests))
     psnr = float(np.mean([min(100.0, look.psnr) for look in looks])) if looks else None
     sizes = Counter(f"{look.width}x{look.height}" for look in looks)
     return Report(
@@ -179,18 +183,22 @@ def find_leaks(
 ) -> tuple[Problem, ...]:
     """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or recompressed perhaps.
 
+    Args:
+        layout: How both lie on disk, if they are pairs; None looks.
+
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
         OSError: If a folder cannot be looked into.
-        ValueError: If one holds several datasets, or a list cannot be read.
     """
-    return tuple(problem for problem in _leaks(pictures, training, layout, on_progress) if problem.kind == "leak")
+    found = _copies(_clean_of(pictures, layout), _clean_of(training, layout), on_progress)
+    return tuple(problem for problem in found if problem.kind == "leak")
 
 
 def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) -> Report:
     files = clean_pictures(folder)
     sizes: Counter[str] = Counter()
     problems = list(_oddities(folder))
+    prints: list[tuple[Path, int]] = []
     for done, path in enumerate(files, 1):
         try:
             pixels = read_image(path)
@@ -198,8 +206,9 @@ def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) ->
             problems.append(_unreadable(path, error))
         else:
             sizes[f"{pixels.shape[1]}x{pixels.shape[0]}"] += 1
-            problems += _known_test_pictures(path, fingerprint(pixels))
+            prints.append((path, fingerprint(pixels)))
         on_progress("pictures", done, len(files))
+    problems += _known_test_pictures(prints, against)
     problems += _duplicates(_Clean(files, {}), on_progress)
     problems += _leaks(folder, against, None, on_progress)
     return Report(folder, "", None, len(files), tuple(sizes.most_common()), None, against, _without_twice(problems))
@@ -232,11 +241,32 @@ def _wrong_with(look: Look) -> Iterator[Problem]:
         yield Problem("not twins", f"{twins}: do not show one scene", both)
 
 
-def _oddities(folder: Path) -> Iterator[Problem]:
-    """What lies among the pictures and is none: links that lead nowhere, other files, links to folders (not followed)."""
+def _exchanged(folder: Path, looks: Sequence[Look]) -> Iterator[Problem]:
+    """Most pairs have their rain on the clean side."""
+    aligned = [look for look in looks if look.alignment.verdict == "aligned"]
+    turned = [look for look in aligned if look.rainier < 0]
+    if len(turned) * 2 > len(aligned):
+        count = f"in {len(turned)} of {len(aligned)} pairs the clean picture is the rainier one"
+        hint = "the other --layout" if turned[0].pair.rainy_half else "their folders or columns exchanged back"
+        message = f"{shown(folder)}: {count}, so rainy and clean are exchanged; expected {hint}"
+        yield Problem("exchanged", message, _files_of([look.pair for look in turned]))
+
+
+def _files_of(pairs: Sequence[Pair]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(path for pair in pairs for path in (pair.rainy, pair.clean)))
+
+
+def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
+    """What lies among the pictures and is none: links that lead nowhere, other files, links to folders that are not followed.
+
+    Args:
+        files: The pictures that were found, some of them through links to folders.
+    """
+    followed = {os.fspath(parent) for place in {path.parent for path in files} for parent in (place, *place.parents)}
     others: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        others += [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
+    for place, folders, names in _walk(folder, followed):
+        links = [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
+        others += [link for link in links if os.fspath(link) not in followed]
         for name in sorted(names):
             path = Path(place, name)
             if path.suffix.lower() not in SUFFIXES:
@@ -248,6 +278,15 @@ def _oddities(folder: Path) -> Iterator[Problem]:
         yield Problem("ignored", f"no pictures by their names, or links to folders: {names}", tuple(others))
 
 
+def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As `os.walk`, and through some of the links to folders."""
+    for place, folders, names in os.walk(folder):
+        yield place, folders, names
+        for link in (Path(place, name) for name in folders):
+            if os.fspath(link) in followed and link.is_symlink():
+                yield from _walk(link, followed)
+
+
 def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterator[Problem]:
     """Rainy pictures that are there twice, byte for byte."""
     seen: dict[str, Path] = {}
@@ -257,11 +296,14 @@ def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterat
             yield Problem("duplicate", f"{shown(pair.rainy)} is {shown(first)} once more, rain and all", (pair.rainy, first))
 
 
-def _known_test_pictures(path: Path, mark: int) -> Iterator[Problem]:
-    rows = [row for row in BENCHMARKS if row.part == "test" and any(is_alike(mark, known.fingerprint) for known in row.known)]
-    if rows:
-        names = " and ".join(dict.fromkeys(row.name for row in rows))
-        yield Problem("known test picture", f"{shown(path)}: a test picture of {names}", (path,))
+def _known_test_pictures(prints: Iterable[tuple[Path, int]], against: Path | None) -> Iterator[Problem]:
+    """Pictures, each with its fingerprint, that belong to a test set: no fault where they are not what is trained on."""
+    for path, mark in prints:
+        rows = [row for row in BENCHMARKS if row.part == "test" and any(is_alike(mark, known.fingerprint) for known in row.known)]
+        if rows:
+            names = " and ".join(dict.fromkeys(row.name for row in rows))
+            message = f"{shown(path)}: a test picture of {names}"
+            yield Problem("known test picture", message, (path,), harmless=against is not None)
 
 
 def _duplicates(clean: _Clean, on_progress: OnProgress) -> list[Problem]:
@@ -270,9 +312,10 @@ def _duplicates(clean: _Clean, on_progress: OnProgress) -> list[Problem]:
 
 
 def _leaks(folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress) -> tuple[Problem, ...]:
-    if against is None:
-        return ()
-    ours, theirs = _clean_of(folder, layout), _clean_of(against, None)
+    return () if against is None else _copies(_clean_of(folder, layout), _clean_of(against, None), on_progress)
+
+
+def _copies(ours: _Clean, theirs: _Clean, on_progress: OnProgress) -> tuple[Problem, ...]:
     both = _Clean([], {**theirs.halves, **ours.halves})
     search = find_copies(ours.files, theirs.files, lambda done, total: on_progress("copies", done, total), both.read)
     return (*_unread(search), *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies))
@@ -283,6 +326,8 @@ def _clean_of(folder: Path, layout: Layout | None) -> _Clean:
     try:
         dataset, problems = survey(folder, layout)
     except ValueError:  # no pairs, or several datasets: every picture there is
+        if folder.is_file():
+            raise
         return _Clean(clean_pictures(folder), {})
     loose = [path for problem in problems for path in problem.paths if path.is_file()]
     paired = _clean_of_pairs(dataset.pairs)

@@ -42,7 +42,9 @@ UNCHANGED = 0.8
 OVERLAP = 0.2
 """How much of the smaller picture they must have in common."""
 CANDIDATES = 8
-"""For each picture at most, by local features."""
+"""For each picture at most, by local features, and as many by the whole of it."""
+OPEN = 16
+"""Pictures kept in memory at once while two of them are compared."""
 VOTES = 2.0
 INLIERS = 5
 """Shared features that one affine map must explain."""
@@ -125,11 +127,8 @@ def find_duplicates(
     """
     files = _read_all(pictures, on_picture, reader)
     contents = files.contents(pictures)
-    place = {content: k for k, content in enumerate(contents)}
     copies = [_equal(files, path, paths[:k]) for paths in contents.values() for k, path in enumerate(paths) if k]
-    found = _find_alike(files, list(contents), list(contents))
-    for earlier, later in {tuple(sorted(pair, key=place.__getitem__)) for pair in found}:
-        how, correlation = found.get((later, earlier)) or found[earlier, later]
+    for (later, earlier), (how, correlation) in _find_alike(files, list(contents)).items():
         copies.append(Copy(contents[later][0], contents[earlier][0], how, correlation))
     return files.result(copies, pictures)
 
@@ -217,52 +216,61 @@ def _equal(files: _Files, path: Path, others: Sequence[Path]) -> Copy:
 
 @dataclass(frozen=True)
 class _Picture:
-    """What a candidate is compared by: its full size (height, width) and its luma, averaged down."""
+    """What a candidate is compared by: its luma, in full and averaged down."""
 
-    path: Path
-    size: tuple[int, int]
+    full: Grey
     grey: Grey
-    reader: Reader
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """In full: height and width."""
+        return self.full.shape[0], self.full.shape[1]
 
 
 def _open(path: Path, reader: Reader) -> _Picture:
     pixels = reader(path)
-    return _Picture(path, (pixels.shape[0], pixels.shape[1]), grey_of(pixels, PIXELS), reader)
+    return _Picture(grey_of(pixels), grey_of(pixels, PIXELS))
 
 
 Likeness = tuple[tuple[Change, ...], float]
 
 
-def _find_alike(files: _Files, ours: Sequence[str], theirs: Sequence[str]) -> dict[tuple[str, str], Likeness]:
-    """Pictures that show the same though their pixels differ: how, and how well they correlate."""
+def _find_alike(files: _Files, ours: Sequence[str], theirs: Sequence[str] | None = None) -> dict[tuple[str, str], Likeness]:
+    """Pictures that show the same though their pixels differ: how, and how well they correlate.
+
+    Args:
+        theirs: What to compare with; None compares each picture with those before it, until one is found.
+    """
     first = {files.pixels[digest]: path for path, digest in files.bytes.items() if digest in files.pixels}
     looks = [files.looks[content] for content in ours]
-    others = looks if ours == theirs else [files.looks[content] for content in theirs]
-    open_picture = lru_cache(maxsize=32)(partial(_open, reader=files.reader))
+    others = looks if theirs is None else [files.looks[content] for content in theirs]
+    open_picture = lru_cache(maxsize=OPEN)(partial(_open, reader=files.reader))
     found: dict[tuple[str, str], Likeness] = {}
-    for i, j, matrix in _fits(looks, others):
-        pair = ours[i], theirs[j]
-        if pair[0] == pair[1] or pair in found:
+    settled: set[int] = set()
+    for i, j, fit in _fits(looks, others):
+        pair = ours[i], (ours if theirs is None else theirs)[j]
+        matrix = None if i in settled or pair[0] == pair[1] or pair in found else fit()
+        if matrix is None:
             continue
         a, b = (open_picture(first[content]) for content in pair)
         correlation = correlate(a.grey, b.grey, matrix)
         if correlation >= CORRELATION:
             found[pair] = _name_changes(a, b, matrix, correlation), correlation
+            settled |= {i} if theirs is None else set()
     return found
 
 
-def _fits(ours: Sequence[Look], theirs: Sequence[Look]) -> Iterator[tuple[int, int, Matrix]]:
-    """Pairs of pictures by number and the map from the first to the second under which they might be alike."""
+def _fits(ours: Sequence[Look], theirs: Sequence[Look]) -> Iterator[tuple[int, int, Callable[[], Matrix | None]]]:
+    """Pairs of pictures by number, a few of each picture, and what fits the map under which they might be alike, if one does."""
     for candidate in find_candidates(ours, theirs, most=CANDIDATES, least=VOTES):
-        matrix = _fit(ours[candidate.picture], theirs[candidate.of], candidate.mirrored)
-        if matrix is not None:
-            yield candidate.picture, candidate.of, matrix
-    for i, j, way in alike_as_wholes(ours, theirs, SIGNS):
-        yield i, j, _whole(ours[i].size, theirs[j].size, way)
+        a, b = ours[candidate.picture], theirs[candidate.of]
+        yield candidate.picture, candidate.of, partial(_fit, a, b, candidate.mirrored)
+    for i, j, way in alike_as_wholes(ours, theirs, most=CANDIDATES, differ=SIGNS):
+        yield i, j, partial(_whole, ours[i].size, theirs[j].size, way)
 
 
 def _fit(a: Look, b: Look, mirrored: bool) -> Matrix | None:
-    """The map from a picture to another that their features agree on."""
+    """The map from a picture to another that their features agree on; None if they do not."""
     mine, other = match(mirror(a.codes) if mirrored else a.codes, b.codes)
     flip = np.array([-1 if mirrored else 1, 1], np.float32)
     fit = fit_affine(a.places[mine] * flip, b.places[other], tolerance=3)
@@ -380,7 +388,7 @@ def _covers(full: NDArray[np.float64], size: tuple[int, int], target: tuple[int,
 def _same_where_laid(a: _Picture, b: _Picture, full: NDArray[np.float64], way: NDArray[np.float64]) -> bool:
     """Whether the pixels of two pictures of one scale are equal where they overlap, near the place that was fitted."""
     height, width = a.size
-    mine, other = (grey_of(picture.reader(picture.path)) for picture in (a, b))
+    mine, other = a.full, b.full
     if not way[0, 0]:
         mine, way = mine.T, way[:, ::-1]
     mine = mine[:: int(way[1, 1]), :: int(way[0, 0])]

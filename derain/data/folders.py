@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from derain.data.halves import rainy_half, side_by_side
-from derain.data.lists import is_list, read_list
+from derain.data.lists import is_list, is_sure_list, read_list
 from derain.data.names import half_by_name, match
 from derain.data.pairs import Half, Pair, PairedFolder, Problem, listed, shown
 from derain.images import SUFFIXES, find_images, natural_key
@@ -161,9 +161,10 @@ def _look_for_flat(folder: Path, layout: Layout | None) -> _Found | None:
     return _Found(f"{_example(pairs)} in one folder, {_ratio(pairs)}", pairs, problems) if pairs else None
 
 
-def _look_for_list(folder: Path, _layout: Layout | None) -> _Found | None:
+def _look_for_list(folder: Path, layout: Layout | None) -> _Found | None:
     """A list file, or a folder with one."""
-    lists = [folder] if folder.is_file() else [path for path in sorted(folder.glob("*.txt")) if is_list(path)]
+    is_one = is_list if layout == "list" else is_sure_list
+    lists = [folder] if folder.is_file() else [path for path in sorted(folder.glob("*.txt")) if is_one(path)]
     if len(lists) != 1:
         return None
     pairs, problems = read_list(lists[0])

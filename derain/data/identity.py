@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain import metrics
-from derain.data.alignment import Alignment, align, luma
+from derain.data.alignment import Alignment, align, luma, rainier
 from derain.data.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
 from derain.data.copies import fingerprint
 from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, read_pair, shown
@@ -25,6 +25,7 @@ class Look:
 
     Attributes:
         psnr: Of the rainy picture in dB, y-matlab; infinite if it is the clean one.
+        rainier: By how many signs the rainy picture is the rainier one, as `alignment.rainier`; 0 unless the twins are aligned.
     """
 
     pair: Pair
@@ -33,6 +34,7 @@ class Look:
     psnr: float
     fingerprint: int
     alignment: Alignment
+    rainier: int
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,15 @@ def identify(dataset: PairedFolder) -> Identity:
 
 def name_of(dataset: PairedFolder, looks: Sequence[Look], digest: str) -> Identity:
     """The identity of a dataset after looking at its pairs, or at some of them."""
+    inside, above = _folders_of(dataset)
     traits = Traits(
-        names=(dataset.name, *_folders_above(dataset.pairs)),
+        names=(dataset.name, *inside),
         pairs=len(dataset.pairs),
         clean=len({pair.clean for pair in dataset.pairs}),
         sizes=tuple((max(look.width, look.height), min(look.width, look.height)) for look in looks),
         known=tuple(Known(look.fingerprint, look.psnr) for look in looks),
         whole=len(looks) == len(dataset.pairs),
+        above=above,
     )
     matches = recognise(traits, BENCHMARKS)
     names = list(dict.fromkeys(match.benchmark.name for match in matches))
@@ -126,9 +130,13 @@ def _one(texts: Sequence[str]) -> str:
     return " or ".join(dict.fromkeys(text for text in texts if text))
 
 
-def _folders_above(pairs: Sequence[Pair]) -> list[str]:
-    """Names of the folders that the rainy pictures lie in, from the second up: the first is ``rainy``."""
-    return [folder.name for folder in list(pairs[0].rainy.absolute().parents)[1:4]] if pairs else []
+def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``): its own, and those above."""
+    if not dataset.pairs:
+        return (), ()
+    names = tuple(folder.name for folder in list(dataset.pairs[0].rainy.absolute().parents)[:4])
+    top = names.index(dataset.name) + 1 if dataset.name in names else 1
+    return names[1:top], names[max(top, 1) :]
 
 
 def look_at_all(pairs: Sequence[Pair]) -> Iterator[Look | Problem]:
@@ -161,7 +169,9 @@ def _look_at(pair: Pair) -> Look | Problem:
     except (ValueError, OSError) as error:
         return _problem_of(pair, error)
     a, b = luma(rainy), luma(clean)
-    return Look(pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), align(a, b))
+    laid = align(a, b)
+    signs = rainier(a, b) if laid.verdict == "aligned" else 0
+    return Look(pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), laid, signs)
 
 
 def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:

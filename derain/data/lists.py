@@ -1,24 +1,49 @@
 """Datasets whose pairs are listed in a text file, as SPA-data's ``real_test_1000.txt``."""
 
+import os
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from derain.data.names import half_by_name
 from derain.data.pairs import Pair, Problem, shown
 from derain.images import SUFFIXES
 
+LONGEST = 8192
+"""Characters of a line: two paths are no longer."""
+LOOKED_AT = 100
+"""Lines that tell whether a text file is a list."""
 ABOVE = 3
 """How many folders above the list its paths may be relative to: SPA's begin at the folder that was unpacked."""
 
 
 def is_list(path: Path) -> bool:
     """It is a text file whose first line names two pictures, there or not."""
+    return any(_two_pictures(parts) for line in _first_lines(path, 1) for parts in _splits(line))
+
+
+def is_sure_list(path: Path) -> bool:
+    """It is a list, and most of its first lines name pictures that are there."""
+    lines = _first_lines(path, LOOKED_AT) if is_list(path) else []
+    return sum(_are_there(line, path) for line in lines) * 2 > len(lines)
+
+
+def _first_lines(path: Path, count: int) -> list[str]:
+    """Some lines of a text file; none of a file with longer ones than lists have, or of another one."""
     try:
         with path.open(encoding="utf-8") as file:
-            first = next(_lines(file), "")
+            lines = list(islice(_lines(iter(partial(file.readline, LONGEST + 1), "")), count))
     except (OSError, UnicodeDecodeError):
+        return []
+    return [] if any(len(line) > LONGEST for line in lines) else lines
+
+
+def _are_there(line: str, path: Path) -> bool:
+    try:
+        return all(_is_file(place) for place in _two(line, path))
+    except ValueError:
         return False
-    return any(_two_pictures(parts) for parts in _splits(first))
 
 
 def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
@@ -39,7 +64,7 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
     pairs: list[Pair] = []
     problems: list[Problem] = []
     for rainy, clean in found:
-        missing = [place for place in (rainy, clean) if not place.is_file()]
+        missing = [place for place in (rainy, clean) if not _is_file(place)]
         if missing:
             message = f"{shown(missing[0])}: is in {shown(path.name)}, but there is no such file; get it, or strike out its line"
             problems.append(Problem("unpaired", message, tuple(missing)))
@@ -56,19 +81,20 @@ def _lines(lines: Iterator[str]) -> Iterator[str]:
 def _splits(line: str) -> Iterator[tuple[str, str]]:
     """Every way to see two paths in a line, the surest first."""
     for separator in ("\t", ",", " "):
-        parts = line.split(separator)
-        for k in range(1, len(parts)):
-            first, second = (separator.join(side).strip(" ,\t") for side in (parts[:k], parts[k:]))
+        k = line.find(separator)
+        while k >= 0:
+            first, second = line[:k].strip(" ,\t"), line[k + 1 :].strip(" ,\t")
             if first and second:
                 yield first, second
+            k = line.find(separator, k + 1)
 
 
 def _two_pictures(parts: tuple[str, str]) -> bool:
-    return all(Path(part).suffix.lower() in SUFFIXES for part in parts)
+    return all(os.path.splitext(part)[1].lower() in SUFFIXES for part in parts)  # noqa: PTH122 (faster, and lines may be long)
 
 
 def _two(line: str, path: Path) -> tuple[Path, Path]:
-    splits = [parts for parts in _splits(line) if _two_pictures(parts)]
+    splits = [parts for parts in _splits(line) if _two_pictures(parts)] if len(line) <= LONGEST else []
     if not splits:
         raise ValueError(f"{path}: the line {line[:80]!r} holds no two pictures; expected RAINY, a tab and CLEAN")
     for first, second in splits:
@@ -83,7 +109,11 @@ def _place(name: str, folder: Path) -> Path | None:
     roots = [folder, *list(folder.absolute().parents)[: ABOVE - 1]]
     candidates = [Path(name)] if Path(name).is_absolute() else []
     candidates += [root / name.lstrip("/") for root in roots]
-    return next((place for place in candidates if place.is_file()), None)
+    return next((place for place in candidates if _is_file(place)), None)
+
+
+def _is_file(place: Path) -> bool:
+    return os.path.isfile(place)  # noqa: PTH113 (false, not an error, of a name that is too long)
 
 
 def _is_turned(first: Path, second: Path) -> bool:

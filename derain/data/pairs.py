@@ -17,6 +17,7 @@ Kind = Literal[
     "sizes differ",
     "misaligned",
     "not twins",
+    "exchanged",
     "leak",
     "known test picture",
     "duplicate",
@@ -34,6 +35,7 @@ UNSOUND: tuple[Kind, ...] = (
     "sizes differ",
     "misaligned",
     "not twins",
+    "exchanged",
     "leak",
     "known test picture",
 )
@@ -46,16 +48,21 @@ class SizesDifferError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with files of a dataset, in one line that names them."""
+    """Something wrong with files of a dataset, in one line that names them.
+
+    Attributes:
+        harmless: Only worth knowing here, though others of its kind make training unsound.
+    """
 
     kind: Kind
     message: str
     paths: tuple[Path, ...] = ()
+    harmless: bool = False
 
     @property
     def unsound(self) -> bool:
         """It makes training unsound."""
-        return self.kind in UNSOUND
+        return self.kind in UNSOUND and not self.harmless
 
 
 @dataclass(frozen=True)

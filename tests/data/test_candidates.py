@@ -1,5 +1,6 @@
 """Codes, votes and fingerprints."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -105,20 +106,28 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_blocks_change_no_winner(small_blocks: None) -> None:
     looks = [look_at(blobs(seed % 8)[seed:, seed:]) for seed in range(10)]  # 8 and 9 are crops of 0 and 1
     pairs = {(each.picture, each.of) for each in find_candidates(looks, looks, most=1, least=2)}
-    assert {(0, 8), (8, 0), (1, 9), (9, 1)} <= pairs
-    assert all(picture != of for picture, of in pairs)
-    assert len([1 for picture, _ in find_pairs_of_three(looks) if picture == 0]) <= 3
+    assert {(8, 0), (9, 1)} <= pairs
+    assert {(0, 8), (8, 0), (1, 9), (9, 1)} <= {
+        (each.picture, each.of) for each in find_candidates(looks, list(looks), most=2, least=2)
+    }
+    three = [(each.picture, each.of) for each in find_candidates(looks, looks, most=3, least=0)]
+    assert all(of < picture for picture, of in three)
+    assert max(Counter(picture for picture, _ in three).values()) == 3
 
 
-def find_pairs_of_three(looks: list[candidates.Look]) -> list[tuple[int, int]]:
-    return [(each.picture, each.of) for each in find_candidates(looks, looks, most=3, least=0)]
+def test_wholes_are_paired_with_few_and_with_earlier_ones(small_blocks: None) -> None:
+    looks = [look_at(blobs(0))] * 10 + [look_at(blobs(1))]
+    found = [(i, j) for i, j, _ in alike_as_wholes(looks, looks, most=4, differ=6)]
+    assert found == [(i, j) for i in range(10) for j in range(min(i, 4))]
+    others = [(i, j) for i, j, _ in alike_as_wholes(looks, list(looks), most=4, differ=6)]
+    assert others == [(i, j) for i in range(10) for j in range(4)] + [(10, 10)]
 
 
 def test_wholes_are_paired_with_the_way_they_are_turned(small_blocks: None) -> None:
     pictures = [blobs(seed, (128, 128)) for seed in range(8)]
     looks = [look_at(picture) for picture in pictures]
     turned = [look_at(np.ascontiguousarray(np.dstack([ways(picture[..., 0])[k]] * 3))) for k, picture in enumerate(pictures)]
-    assert sorted(alike_as_wholes(looks, turned, 6)) == [(k, k, k) for k in range(8)]
+    assert sorted(alike_as_wholes(looks, turned, most=2, differ=6)) == [(k, k, k) for k in range(8)]
 
 
 def test_pictures_without_features_get_no_votes() -> None:

@@ -14,7 +14,10 @@ from PIL import Image
 
 from derain import rain
 from derain.data import find_pairs, generator_for
+from derain.data.benchmarks import Benchmark
 from derain.data.check import Report, check
+from derain.data.copies import fingerprint
+from derain.data.known import Known
 from derain.images import read_image, write_image
 
 Bytes = NDArray[np.uint8]
@@ -181,6 +184,87 @@ def test_many_rainy_pictures_of_one_clean_one_are_no_duplicates(scenes: list[Byt
     assert kinds(check(tmp_path / "set")) == ["unreadable"]  # once, not four times
 
 
+def exchange(folder: Path) -> None:
+    for name, other in (("rainy", "x"), ("clean", "rainy"), ("x", "clean")):
+        (folder / name).rename(folder / other)
+
+
+def test_rainy_and_clean_exchanged(pairs: Path) -> None:
+    exchange(pairs)
+    report = check(pairs)
+    assert kinds(report) == ["exchanged"]
+    assert "in 4 of 4 pairs the clean picture is the rainier one, so rainy and clean are exchanged" in report.problems[0].message
+    assert len(report.problems[0].paths) == 8
+    assert not report.sound
+
+
+def test_one_pair_the_wrong_way_round_does_not_turn_all(pairs: Path) -> None:
+    wet, dry = (pairs / half / "1.png" for half in ("rainy", "clean"))
+    wet.rename(pairs / "x.png")
+    dry.rename(wet)
+    (pairs / "x.png").rename(dry)
+    assert check(pairs).sound
+
+
+def test_the_wrong_half_and_the_wrong_column(pairs: Path, tmp_path: Path) -> None:
+    for k in range(4):
+        both = [read_image(pairs / half / f"{k}.png") for half in ("clean", "rainy")]
+        put(tmp_path / f"double/{k}.png", np.concatenate(both, axis=1))
+    assert check(tmp_path / "double").sound
+    wrong = check(tmp_path / "double", layout="rainy-left")
+    assert kinds(wrong) == ["exchanged"]
+    assert wrong.problems[0].message.endswith("expected the other --layout")
+    (pairs / "rainy").rename(pairs / "a")
+    (pairs / "clean").rename(pairs / "b")
+    for first, second, found in (("a", "b", []), ("b", "a", ["exchanged"])):
+        (pairs / "list.txt").write_text("".join(f"{first}/{k}.png\t{second}/{k}.png\n" for k in range(4)))
+        assert kinds(check(pairs / "list.txt")) == found
+
+
+def test_halves_that_are_links_are_read_and_so_are_links_in_them(pairs: Path, tmp_path: Path) -> None:
+    for half in ("rainy", "clean"):
+        (pairs / half).rename(tmp_path / f"far-{half}")
+        (pairs / half).symlink_to(tmp_path / f"far-{half}", target_is_directory=True)
+    assert check(pairs).problems == ()
+    (tmp_path / "far-clean/gone.png").symlink_to("nowhere.png")
+    (tmp_path / "far-clean/notes.md").write_text("hello")
+    (pairs / "other").symlink_to(tmp_path / "far-clean", target_is_directory=True)
+    report = check(pairs)
+    assert sorted(kinds(report)) == ["ignored", "unreadable"]
+    (ignored,) = [problem for problem in report.problems if problem.kind == "ignored"]
+    assert set(ignored.paths) == {pairs / "other", pairs / "clean/notes.md"}
+    assert "clean/gone.png: a link that leads nowhere" in report.describe()
+
+
+def test_a_list_to_compare_with_that_cannot_be_read_says_why(pairs: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_text("hello\n")
+    with pytest.raises(ValueError, match="the line 'hello' holds no two pictures"):
+        check(pairs, tmp_path / "bad.txt")
+
+
+@pytest.fixture
+def holiday(scenes: list[Bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first scene belongs to a test set called Holiday."""
+    row = Benchmark("Holiday", "test", 12, ("holiday",), "nobody", known=(Known(fingerprint(scenes[0]), 0.0),))
+    monkeypatch.setattr("derain.data.check.BENCHMARKS", (row,))
+
+
+@pytest.mark.usefixtures("holiday")
+@pytest.mark.parametrize("part", ["", "clean"])
+def test_a_known_test_picture_is_a_fault_only_where_it_is_trained_on(part: str, pairs: Path, tmp_path: Path) -> None:
+    put(tmp_path / "train/1.png", np.random.default_rng(0).integers(0, 256, (90, 90, 3)))
+    alone = check(pairs / part)
+    assert kinds(alone) == ["known test picture"]
+    assert alone.problems[0].message == f"{pairs / 'clean/0.png'}: a test picture of Holiday"
+    assert not alone.sound
+    assert "UNSOUND: known test picture (1)" in alone.describe()
+    validation = check(pairs / part, tmp_path / "train")
+    assert kinds(validation) == ["known test picture"]
+    assert validation.sound
+    assert "note: known test picture (1)" in validation.describe()
+    assert json.loads(validation.to_json())["problems"][0]["unsound"] is False
+
+
 @pytest.mark.parametrize("layout", ["folders", "halves", "clean"])
 def test_copies_in_training_data_of_any_layout(layout: str, pairs: Path, scenes: list[Bytes], tmp_path: Path) -> None:
     changed = [jpeg(scenes[0], 60), scenes[1][:, ::-1], scenes[2][20:180, 30:200], resize(scenes[3], 0.7)]
@@ -196,7 +280,10 @@ def test_copies_in_training_data_of_any_layout(layout: str, pairs: Path, scenes:
     assert kinds(report) == ["leak"] * 4
     assert [problem.paths[0] for problem in report.problems] == [pairs / f"clean/{k}.png" for k in range(4)]
     assert not report.sound
-    assert check(tmp_path / "train").sound or layout == "halves"
+    train = check(tmp_path / "train")
+    assert train.sound
+    assert (train.identity is None) == (layout == "clean")
+    assert train.layout.startswith({"folders": "input/ and target/", "halves": "side by side, rainy on the left"}.get(layout, ""))
 
 
 def test_a_clean_folder_is_checked_too(pairs: Path, scenes: list[Bytes], tmp_path: Path) -> None:
@@ -217,6 +304,27 @@ def test_several_datasets_as_training_data_are_all_looked_at(pairs: Path, tmp_pa
 
 
 # On real data
+
+
+@pytest.mark.parametrize(
+    "name", ["Rain100L-dev10", "Rain100H-dev10", "Rain12", "DDN-sample3", "SPA-data-sample2", "DPENet-sample"]
+)
+def test_real_sets_are_sound_and_not_if_exchanged(name: str, reference_data: Path, tmp_path: Path) -> None:
+    folder = reference_data / "pairs" / name
+    assert check(folder).sound
+    for k, pair in enumerate(find_pairs(folder).pairs):
+        for half, path in (("rainy", pair.clean), ("clean", pair.rainy)):
+            (tmp_path / half).mkdir(exist_ok=True)
+            (tmp_path / half / f"{k}{path.suffix}").symlink_to(path)
+    assert kinds(check(tmp_path))[0] == "exchanged"
+
+
+def test_pairs_to_train_on_that_hold_test_pictures(reference_data: Path) -> None:
+    """Two of the forty that Rain13K trains on are of Rain12."""
+    folder = reference_data / "pairs/Rain13K-train-sample40"
+    report = check(folder)
+    wrong = [problem for problem in report.problems if problem.unsound]
+    assert {problem.message for problem in wrong} == {f"{folder}/clean/{k}.jpg: a test picture of Rain12" for k in (4, 32)}
 
 
 def test_duplicated_backgrounds_of_rain100(reference_data: Path, tmp_path: Path) -> None:
@@ -268,6 +376,6 @@ def test_no_false_alarm_among_clean_pictures_and_pairs(reference_data: Path, tmp
     for path in (reference_data / "clean/val").iterdir():
         (tmp_path / path.name).symlink_to(path)
     report = check(tmp_path, reference_data / "clean/train")
-    assert [problem for problem in report.problems if problem.unsound] == []
+    assert report.sound
     known = {problem.paths[0].name.split("-")[0] for problem in report.problems if problem.kind == "known test picture"}
     assert known == {"Rain100H", "Rain12", "Rain13K", "SPA"}  # two of Rain13K's training pictures are Rain12's

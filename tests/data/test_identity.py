@@ -49,6 +49,19 @@ def test_known_figures_are_those_of_the_data(reference_data: Path) -> None:
     assert (rows["Rain100L"].psnr, rows["Rain100H"].psnr) == (26.903, 13.551)
 
 
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [("Rain800", True), ("Rain800/mine", False), ("Rain800/a/b", False), ("mine", False), ("x/Rain800/inner", True)],
+)
+def test_a_folder_above_does_not_name_it(folder: str, told: bool, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for half, light in (("rainy", 20), ("clean", 0)):
+        (tmp_path / folder / half).mkdir(parents=True)
+        write_image(tmp_path / folder / half / "1.png", photo // 2 + light)
+    place = tmp_path / folder
+    found = identify(find_pairs(place.parent if place.name == "inner" else place))
+    assert (found.benchmark == "Rain800") == told
+
+
 def test_the_digest_is_of_the_files_alone(photo: NDArray[np.uint8], tmp_path: Path) -> None:
     for folder, rainy, clean in (("a", "rainy", "clean"), ("b", "input", "target")):
         for k in range(3):

@@ -1,5 +1,6 @@
 """Lists of pairs."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,34 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_other_text_is_no_list(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(content)
     assert not is_list(tmp_path / "notes.txt")
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "\t"])
+def test_an_endless_line_is_no_list(separator: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text(f"a.png{separator}" * 100_000)
+    (tmp_path / "long.txt").write_text(f"a.png{separator}" * 1300)
+    began = time.process_time()
+    assert not is_list(tmp_path / "notes.txt")
+    with pytest.raises(ValueError, match="holds no two pictures"):
+        read_list(tmp_path / "notes.txt")
+    assert is_list(tmp_path / "long.txt")
+    assert [problem.kind for problem in read_list(tmp_path / "long.txt")[1]] == ["unpaired"]
+    assert time.process_time() - began < 2
+
+
+def test_notes_beside_clean_pictures_are_no_list(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "notes.txt").write_text("1.png 2.png\nare from the same day.\nThe third is not.\n")
+    with pytest.raises(data.NoPairsError):
+        data.find_pairs(tmp_path)
+    (tmp_path / "notes.txt").write_text("1.png 2.png\nold/4.png old/5.png\nold/6.png old/7.png\n")
+    with pytest.raises(data.NoPairsError):
+        data.find_pairs(tmp_path)
+    with pytest.raises(ValueError, match=r"4\.png: is in notes\.txt, but there is no such file"):
+        data.find_pairs(tmp_path, "list")
+    (tmp_path / "notes.txt").write_text("1.png 2.png\n3.png 2.png\nold/6.png old/7.png\n")
+    with pytest.raises(ValueError, match=r"6\.png: is in notes\.txt, but there is no such file"):
+        data.find_pairs(tmp_path)  # most of them are there
 
 
 def test_a_wrong_line_is_shown(tmp_path: Path) -> None:

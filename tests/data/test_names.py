@@ -31,6 +31,33 @@ def test_twins(rainy: str, clean: list[str], twin: str) -> None:
     assert len(problems) == len(clean) - 1
 
 
+def twins(rainy: list[str], clean: list[str]) -> tuple[dict[str, str], list[str]]:
+    halves = [{Path(half, name): Path(name) for name in names} for half, names in (("r", rainy), ("c", clean))]
+    pairs, problems = match(*halves)
+    found = {pair.rainy.relative_to("r").as_posix(): pair.clean.relative_to("c").as_posix() for pair in pairs}
+    return found, sorted(problem.kind for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("rainy", "clean", "found", "problems"),
+    [
+        (["img.png", "img_1.png"], ["img.png"], {"img.png": "img.png"}, ["unpaired"]),
+        (["rain-5.png", "rain-5x2.png"], ["norain-5.png"], {"rain-5.png": "norain-5.png"}, ["unpaired"]),
+        (["b_1.png", "b_2.png"], ["b.png"], {"b_1.png": "b.png", "b_2.png": "b.png"}, []),
+        (["1.png", "01.png"], ["1.png", "01.png"], {"1.png": "1.png", "01.png": "01.png"}, []),
+        (["1.png"], ["01.png", "1.jpg"], {"1.png": "1.jpg"}, ["spare"]),
+        (["1.png", "01.png"], ["1.png"], {"1.png": "1.png"}, ["unpaired"]),
+        (["001.png"], ["01.png", "1.png"], {"001.png": "01.png"}, ["ambiguous", "spare"]),
+        (["1.png"], ["1.png", "1.jpg"], {"1.png": "1.png"}, ["ambiguous", "spare"]),
+        (["low/1.png", "high/1.png"], ["1.png"], {"low/1.png": "1.png", "high/1.png": "1.png"}, []),
+    ],
+)
+def test_a_twin_that_is_missing_is_not_made_up(
+    rainy: list[str], clean: list[str], found: dict[str, str], problems: list[str]
+) -> None:
+    assert twins(rainy, clean) == (found, problems)
+
+
 def test_no_twin_across_folders_of_the_same_kind() -> None:
     pairs, problems = match({Path("a/1.png"): Path("a/1.png")}, {Path("b/1.png"): Path("b/1.png")})
     assert pairs == []
