@@ -200,7 +200,11 @@ def _state_of_files(run: Run) -> str:
 
 def _without_leak(run: Run, on_progress: OnProgress) -> Run:
     """The run, if no validation picture is trained on; with a note on its card, if that is allowed."""
-    leaks = find_leaks(run.validation, run.data, run.layout, on_progress)
+    problems = find_leaks(run.validation, run.data, run.layout, on_progress)
+    unread = [problem.message for problem in problems if problem.kind == "unreadable"]
+    if unread:
+        raise ValueError(f"{listed(unread, 3)}: expected pictures that can be read; mend or remove what cannot")
+    leaks = [problem for problem in problems if problem.kind == "leak"]
     if not leaks:
         return run
     count = len({leak.paths[0] for leak in leaks})

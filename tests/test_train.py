@@ -134,6 +134,13 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(run: Run, m
     assert len(searches) == 2
 
 
+def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: Run) -> None:
+    (run.data / "broken.png").write_bytes(b"\x89PNG nothing more")
+    with pytest.raises(ValueError, match=r"broken\.png.*mend or remove"):
+        next(train(find_recipe("nledn", TINY), run))
+    assert not run.out.exists()
+
+
 def test_a_run_that_never_validated_begins_anew(run: Run) -> None:
     run.out.mkdir()
     (run.out / training.LOG).write_text('{"step": 1}\n')

@@ -183,6 +183,8 @@ def find_leaks(
 ) -> tuple[Problem, ...]:
     """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or recompressed perhaps.
 
+    Pictures of either that cannot be read are among the problems.
+
     Args:
         layout: How both lie on disk, if they are pairs; None looks.
 
@@ -191,7 +193,7 @@ def find_leaks(
         OSError: If a folder cannot be looked into.
     """
     found = _copies(_clean_of(pictures, layout), _clean_of(training, layout), on_progress)
-    return tuple(problem for problem in found if problem.kind == "leak")
+    return tuple(problem for problem in found if problem.kind in ("leak", "unreadable"))
 
 
 def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) -> Report:

@@ -92,13 +92,15 @@ def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
     Raises:
         FileNotFoundError: If there is no such folder.
         NoPairsError: If no layout fits.
-        ValueError: If a rainy picture has no twin, or two; says which.
+        ValueError: If a rainy picture has no twin, or two, says which; or if there is not one pair.
     """
     found, problems = survey(folder, layout)
     wrong = [problem for problem in problems if problem.unsound]
     if wrong:
         more = f" ({len(wrong) - 1} more like it: derain data check names them all)" if len(wrong) > 1 else ""
         raise ValueError(wrong[0].message + more)
+    if not found.pairs:
+        raise ValueError(f"{shown(folder)}: {found.layout}, but not one pair; expected rainy pictures with clean twins")
     return found
 
 

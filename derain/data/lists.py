@@ -128,4 +128,9 @@ def _with_own_names(pairs: list[Pair]) -> list[Pair]:
     names = [pair.name for pair in pairs]
     if len(set(names)) == len(names):
         return pairs
-    return [Pair(pair.rainy.with_suffix("").as_posix().lstrip("/"), pair.rainy, pair.clean) for pair in pairs]
+    whole = [Path(os.path.abspath(pair.rainy)) for pair in pairs]  # noqa: PTH100 (without following links)
+    shared = os.path.commonpath([path.parent for path in whole])
+    return [
+        Pair(path.relative_to(shared).with_suffix("").as_posix(), pair.rainy, pair.clean)
+        for path, pair in zip(whole, pairs, strict=True)
+    ]
