@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -19,15 +20,86 @@ TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own.
 
 def say(text: str) -> None:
     """A line for the user, on stderr."""
-    stderr.print(os.fsencode(text).decode("utf-8", "replace"), markup=False, emoji=False)
+    with suppress(OSError):  # a full disk: there is nowhere left to say so
+        stderr.print(_as_bytes(text).decode("utf-8", "replace"), markup=False, emoji=False)
+
+
+def on_terminal() -> bool:
+    """Whether results are read by people, as they come."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def result(text: str) -> None:
-    """A result, on stdout. On a terminal it goes through the console of the bar that may be there, which keeps both legible."""
-    if sys.stdout.isatty() and stderr.is_terminal:
+    """A result, on stdout. On a terminal it goes through the console of the bar that may be there, which keeps both legible.
+
+    Raises:
+        OSError: If stdout cannot be written to; one that is closed takes everything.
+    """
+    if on_terminal() and stderr.is_terminal:
         say(text)
-    else:
-        typer.echo(os.fsencode(text))  # a path may hold bytes that are no text
+        return
+    try:
+        typer.echo(_as_bytes(text))
+    except OSError as error:
+        error.filename = "standard output"
+        _give_up_stdout()
+        raise
+
+
+def _as_bytes(text: str) -> bytes:
+    """What is written: a path may hold bytes that are no text, and they stay as they are; what else is no text is escaped."""
+    try:
+        return os.fsencode(text)
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    """Sends what is still held back nowhere, or the interpreter would fail on it once more at its end."""
+    with suppress(OSError):  # io.UnsupportedOperation: no file of the system's
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def check_file(path: Path, *, force: bool, within: Path | None = None) -> None:
+    """Looks before any work whether a file could be written.
+
+    Args:
+        force: It may be there already.
+        within: A folder that will have been made by then.
+
+    Raises:
+        OSError: If not; says why in one line.
+    """
+    if path.exists() and not path.is_file():
+        raise IsADirectoryError(f"{path}: {'a folder' if path.is_dir() else 'no plain file'}; expected a file to write")
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} is there already; --force overwrites it")
+    if within is not None and path.parent.resolve() == within.resolve():
+        return
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: no folder {path.parent}; make it first")
+    _check_writable(path.parent)
+
+
+def check_folder(path: Path, *, force: bool) -> None:
+    """Looks before any work whether a folder could be made, with those it lies in, and written into.
+
+    Raises:
+        OSError: If not; says why in one line.
+    """
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} is there already; --force overwrites it")
+    above = next(place for place in (path, *path.parents) if place.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"{above}: a file; expected a folder, or nothing yet")
+    _check_writable(above)
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder}: may not be written into")
 
 
 @contextmanager
@@ -42,8 +114,9 @@ def one_line_errors() -> Generator[None]:
         if isinstance(error, typer.Exit):  # a RuntimeError, but no error
             raise
         from derain.batch import reason
+        from derain.data.pairs import shown
 
-        text = reason(error)
+        text = shown(reason(error))
         say(f"error: {text}")
         raise typer.Exit(2 if text.startswith("-") else 1) from None
 

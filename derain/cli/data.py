@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import LAYOUT_HELP, one_line_errors, progress_bar, result
+from derain.cli.console import LAYOUT_HELP, check_file, one_line_errors, progress_bar, result
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
@@ -36,8 +36,7 @@ def check(
     from derain.images import write_file
 
     with one_line_errors():
-        if json is not None and json != STDOUT and json.exists() and not force:
-            raise FileExistsError(f"{json} is there already; --force overwrites it")
+        _check_places(against, json, force=force)
         with progress_bar() as bar:
             tasks = {
                 what: bar.add_task(what, total=None, visible=False) for what in ("pairs", "pictures", "duplicates", "copies")
@@ -48,8 +47,22 @@ def check(
                 layout_named(layout),
                 lambda what, done, total: bar.update(tasks[what], completed=done, total=total, visible=True),
             )
-        if json is not None and json != STDOUT:
-            write_file(json, report.to_json().encode())
-    result(report.to_json() if json == STDOUT else report.describe())
+        try:
+            result(report.to_json() if json == STDOUT else report.describe())
+        finally:  # whatever becomes of one, the other is not lost
+            if json is not None and json != STDOUT:
+                write_file(json, report.to_json().encode())
     if not report.sound:
         raise typer.Exit(1)
+
+
+def _check_places(against: Path | None, json: Path | None, *, force: bool) -> None:
+    """Before the work.
+
+    Raises:
+        OSError: If there is nothing to look for copies in, or the report cannot be written.
+    """
+    if against is not None and not against.exists():
+        raise FileNotFoundError(f"{against}: no such folder; expected the training data, paired or clean pictures alone")
+    if json is not None and json != STDOUT:
+        check_file(json, force=force)

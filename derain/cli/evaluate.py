@@ -1,7 +1,7 @@
 """derain evaluate: models and datasets in, scores out."""
 
+import itertools
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, DTYPE_HELP, LAYOUT_HELP, TILE_HELP, one_line_errors, progress_bar, say
+from derain.cli.console import (
+    DEVICE_HELP,
+    DTYPE_HELP,
+    LAYOUT_HELP,
+    TILE_HELP,
+    check_file,
+    check_folder,
+    on_terminal,
+    one_line_errors,
+    progress_bar,
+    result,
+    say,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -53,26 +65,29 @@ def evaluate(
     from derain.restore import load
 
     protocols = _protocols(protocol)
-    _check_places(csv, json, niqe, save_niqe)
-    models, folders = _sort(inputs)
-    labels = _labels([Path(name) for name in models])
+    _check_places(csv, json, niqe, save_niqe, save)
     evaluations: list[Evaluation] = []
-    with one_line_errors(), progress_bar() as bar:
-        for path in (csv, json, save, save_niqe):
-            if path is not None and path != STDOUT and path.exists() and not force:
-                raise FileExistsError(f"{path} is there already; --force overwrites it")
-        problems: list[Problem] = []
-        datasets = list(_datasets(folders, layout_named(layout), problems, photographs=niqe is not None))
-        for problem in problems:
-            say(f"error: {problem.message}")
-        natural = _natural(niqe, save_niqe, bar) if niqe else None
-        run = _Run(datasets, protocols, natural, save, bar)
-        for model, label in zip(models, labels, strict=True):
-            derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
-            derainer.name = label
-            evaluations += run.evaluate(derainer)
-    _print(evaluations, per_picture, csv, json)
-    if run.failed or problems:
+    failed = True
+    try:
+        with one_line_errors(), progress_bar() as bar:
+            models, folders = _sort(inputs)
+            _check_writing(csv, json, save_niqe, save, force=force)
+            _check_models(models)
+            problems: list[Problem] = []
+            datasets = list(_datasets(folders, layout_named(layout), problems, photographs=niqe is not None))
+            for problem in problems:
+                say(f"error: {problem.message}")
+            natural = _natural(niqe, save_niqe, bar) if niqe else None
+            run = _Run(datasets, protocols, natural, bar)
+            labels = _labels([Path(name) for name in models])
+            for model, label, folder in zip(models, labels, _folder_names(labels), strict=True):
+                derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+                derainer.name = label
+                evaluations.extend(run.evaluate(derainer, save / folder if save else None))
+        failed = run.failed or bool(problems)
+    finally:  # what is done by then is not lost, whatever ended it
+        failed |= not _print(evaluations, per_picture, csv, json)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -87,13 +102,47 @@ def _protocols(names: Sequence[str] | None) -> "list[Protocol]":
     return [known for known in metrics.PROTOCOLS if not names or known in names]
 
 
-def _check_places(csv: Path | None, json: Path | None, niqe: Path | None, save_niqe: Path | None) -> None:
-    if csv is not None and csv == json:
-        raise typer.BadParameter(f"both to {csv}: expected two places", param_hint="--csv and --json")
+def _check_places(csv: Path | None, json: Path | None, niqe: Path | None, save_niqe: Path | None, save: Path | None) -> None:
+    """Refuses what cannot be meant: two things in one place, a model or pictures on stdout, a NIQE model of nothing."""
+    given = {"--csv": csv, "--json": json, "--save-niqe": save_niqe, "--save": save}
+    for (first, one), (second, other) in itertools.combinations(given.items(), 2):
+        if one is not None and other is not None and one.resolve() == other.resolve():
+            raise typer.BadParameter(f"both to {one}: expected two places", param_hint=f"{first} and {second}")
+    for flag, what in (("--save-niqe", "file"), ("--save", "folder")):
+        if given[flag] == STDOUT:
+            raise typer.BadParameter(f"-: only tables go to standard output; expected a {what}", param_hint=flag)
     if save_niqe is not None and niqe is None:
         raise typer.BadParameter(f"{save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
     if save_niqe == STDOUT:
         raise typer.BadParameter("-: expected a file; scores are printed, the model is not", param_hint="--save-niqe")
+
+
+def _check_writing(csv: Path | None, json: Path | None, save_niqe: Path | None, save: Path | None, *, force: bool) -> None:
+    """Before the work; makes the folder of results where another file is to lie in it.
+
+    Raises:
+        OSError: If something cannot be written.
+    """
+    files = [path for path in (csv, json, save_niqe) if path is not None and path != STDOUT]
+    if save is not None:
+        check_folder(save, force=force)
+    for path in files:
+        check_file(path, force=force, within=save)
+    if save is not None and any(path.parent.resolve() == save.resolve() for path in files):
+        save.mkdir(parents=True, exist_ok=True)
+
+
+def _check_models(models: Sequence[str]) -> None:
+    """Of several models, that each is one: a wrong name is told before the work rather than after half of it.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        derain.weights.WeightsError: If a file is none of a network known here.
+    """
+    from derain.weights import find
+
+    for model in models if len(models) > 1 else ():
+        find(model)
 
 
 def _datasets(
@@ -136,7 +185,6 @@ class _Run:
     datasets: "list[PairedFolder | Photographs]"
     protocols: "list[Protocol]"
     natural: "NaturalModel | None"
-    save: Path | None
     bar: "Progress"
     failed: bool = False
 
@@ -144,14 +192,20 @@ class _Run:
         from derain.evaluate import identity
 
         self._data = [identity(dataset) for dataset in self.datasets]
+        self._folders = _folder_names([dataset.name for dataset in self.datasets])
 
-    def evaluate(self, derainer: "Derainer") -> "Iterator[Evaluation]":
-        """A model's scores on each dataset, but for those of which nothing can be scored."""
+    def evaluate(self, derainer: "Derainer", save: Path | None) -> "Iterator[Evaluation]":
+        """A model's scores on each dataset, but for those of which nothing can be scored.
+
+        Args:
+            save: Folder for the results, which get one each dataset.
+        """
+        from derain.data.pairs import shown
         from derain.evaluate import evaluate
 
-        for dataset, data in zip(self.datasets, self._data, strict=True):
-            task = self.bar.add_task(f"{derainer.name} on {dataset.name}", total=None)
-            place = self.save / _as_file_name(derainer.name) / _as_file_name(dataset.name) if self.save else None
+        for dataset, data, folder in zip(self.datasets, self._data, self._folders, strict=True):
+            title = shown(f"{derainer.name} on {dataset.name}")
+            task = self.bar.add_task(title, total=None)
             try:
                 evaluation = evaluate(
                     derainer,
@@ -159,7 +213,7 @@ class _Run:
                     self.protocols,
                     natural=self.natural,
                     data=data,
-                    save_to=place,
+                    save_to=save / folder if save else None,
                     on_picture=lambda done, total, task=task: self.bar.update(task, completed=done, total=total),
                     on_failure=self._name,
                 )
@@ -167,33 +221,55 @@ class _Run:
                 self._name(Path(dataset.name), error)
                 continue
             left_out = f", {len(evaluation.unscored)} of {evaluation.total} could not be scored" if evaluation.unscored else ""
-            say(f"{derainer.name} on {dataset.name}: done{left_out}")
+            say(f"{title}: done{left_out}")
             yield evaluation
 
     def _name(self, path: Path, error: Exception) -> None:
         from derain.batch import reason
+        from derain.data.pairs import shown
 
         self.failed = True
-        text = reason(error)
-        say(f"error: {text if str(path) in text else f'{path}: {text}'}")
+        text, place = shown(reason(error)), shown(path)
+        say(f"error: {text if place in text else f'{place}: {text}'}")
 
 
-def _print(evaluations: "list[Evaluation]", per_picture: bool, csv: Path | None, json: Path | None) -> None:
-    """The tables, where there is anything in them, on stdout and to files."""
-    from derain.evaluate import PAPER_MARK, to_csv, to_json, to_markdown
-    from derain.images import write_file
+def _print(evaluations: "list[Evaluation]", per_picture: bool, csv: Path | None, json: Path | None) -> bool:
+    """The tables, where there is anything in them, on stdout and to files; what becomes of one is nothing to the others.
+
+    Returns:
+        Whether all could be written.
+    """
+    from derain.evaluate import to_csv, to_json
 
     if not evaluations:
-        return
-    if STDOUT not in (csv, json):
-        for line in to_markdown(evaluations, per_picture=per_picture).splitlines():
-            typer.echo(typer.style(line, dim=True) if PAPER_MARK in line and sys.stdout.isatty() else line)
-    with one_line_errors():
-        for path, text in ((csv, to_csv), (json, to_json)):
-            if path == STDOUT:
-                typer.echo(text(evaluations).rstrip("\n"))
-            elif path is not None:
-                write_file(path, text(evaluations).encode())
+        return True
+    written = True
+    for path, text in ((STDOUT, None), (csv, to_csv), (json, to_json)):
+        try:
+            with one_line_errors():
+                if text is not None:
+                    _write(path, text(evaluations))
+                elif STDOUT not in (csv, json):
+                    _print_markdown(evaluations, per_picture=per_picture)
+        except typer.Exit:
+            written = False
+    return written
+
+
+def _print_markdown(evaluations: "list[Evaluation]", *, per_picture: bool) -> None:
+    from derain.evaluate import PAPER_MARK, to_markdown
+
+    for line in to_markdown(evaluations, per_picture=per_picture).splitlines():
+        result(typer.style(line, dim=True) if PAPER_MARK in line and on_terminal() else line)
+
+
+def _write(path: Path | None, table: str) -> None:
+    from derain.images import write_file
+
+    if path == STDOUT:
+        result(table.rstrip("\n"))
+    elif path is not None:
+        write_file(path, table.encode("utf-8", "surrogateescape"))  # a path may hold bytes that are no text
 
 
 def _labels(paths: list[Path]) -> list[str]:
@@ -202,22 +278,35 @@ def _labels(paths: list[Path]) -> list[str]:
     return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
 
 
-def _as_file_name(label: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", label).strip("._") or "_"
+def _folder_names(labels: Sequence[str]) -> list[str]:
+    """A folder's name for each, none twice."""
+    from derain.evaluate import numbered
+
+    return numbered([re.sub(r"[^\w.-]+", "_", label).strip("._") or "_" for label in labels])
 
 
-def _sort(inputs: list[str]) -> tuple[list[str], list[Path]]:
-    """Folders and lists are data, but for those that hold CRDNet's parts; the rest models; each once."""
+def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Folders and lists are data, but for those that hold CRDNet's parts; the rest models; each once, however it is spelt.
+
+    Raises:
+        OSError: If a name cannot be one.
+    """
+    from derain.weights import CATALOGUE
     from derain.weights.published import is_checkpoint
 
-    inputs = list(dict.fromkeys(inputs))
-    folders = [Path(name) for name in inputs if _is_data(Path(name)) and not is_checkpoint(Path(name))]
-    models = [name for name in inputs if Path(name) not in folders]
+    folders: dict[Path, Path] = {}
+    models: dict[str, str] = {}
+    for name in inputs:
+        path = Path(name)
+        if _is_data(path) and not is_checkpoint(path):
+            folders.setdefault(path.resolve(), path)
+        else:
+            models.setdefault(name if name in CATALOGUE else str(path.resolve()), name)
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
         raise typer.BadParameter("no model: expected a name such as nledn, or a weights file", param_hint="MODEL")
-    return models, folders
+    return list(models.values()), list(folders.values())
 
 
 def _is_data(path: Path) -> bool:

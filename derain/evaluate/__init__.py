@@ -1,7 +1,8 @@
 """A Derainer over a dataset: scores, what they cost, tables, pictures.
 
 `scores` derains and scores, `cost` says what a network asks of the machine, `paper` what its authors printed, `photographs` and
-`natural` are for pictures without clean twins, `identity` says what a dataset is, `tables` writes it all down.
+`natural` are for pictures without clean twins, `identity` says what a dataset is, `results` what pictures are called and where
+they go, `tables` writes it all down.
 """
 
 from derain.evaluate.cost import MACS_SIDE, Cost, PeakMemory, multiply_adds
@@ -9,6 +10,7 @@ from derain.evaluate.identity import identity
 from derain.evaluate.natural import natural_model
 from derain.evaluate.paper import PAPER_SCORES, PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs, find_photographs
+from derain.evaluate.results import numbered
 from derain.evaluate.scores import Evaluation, Naturalness, PictureScore, evaluate
 from derain.evaluate.tables import PAPER_MARK, to_csv, to_json, to_markdown
 
@@ -29,6 +31,7 @@ __all__ = [
     "identity",
     "multiply_adds",
     "natural_model",
+    "numbered",
     "paper_score",
     "to_csv",
     "to_json",

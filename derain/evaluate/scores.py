@@ -15,6 +15,7 @@ from derain.evaluate.cost import Cost, PeakMemory, multiply_adds
 from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs
+from derain.evaluate.results import distinct, result_file
 from derain.images import Picture, Pixels, encode, read_image, write_file
 from derain.metrics import NaturalModel, NiqeError, Protocol, Score, niqe
 from derain.restore import Derainer
@@ -109,13 +110,13 @@ def evaluate(
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
     on_failure: OnFailure | None = None,
 ) -> Evaluation:
-    """Derains and scores every picture.
+    """Derains and scores every picture, each under a name of its own: ``710.png`` and ``710.jpg`` keep their suffixes.
 
     Args:
         protocols: Of pairs; photographs have no PSNR.
         natural: Clean pictures to compare with by NIQE, which photographs need.
         data: What the dataset is, in words; None works it out, which reads all of it.
-        save_to: Folder for the results as PNG files, made if missing.
+        save_to: Folder for the results as PNG files, made if missing; a picture whose result would lie outside it fails.
         on_picture: Called after each picture with the number done and the number of all.
         on_failure: Called with a rainy picture that cannot be scored (or has no NIQE) and why; the others are scored. Without it,
             such a picture ends the evaluation.
@@ -125,7 +126,7 @@ def evaluate(
             can be scored.
         OSError: If pictures cannot be read or written.
     """
-    pictures = dataset.pairs if isinstance(dataset, PairedFolder) else dataset.photographs
+    pictures = distinct(dataset.pairs) if isinstance(dataset, PairedFolder) else distinct(dataset.photographs)
     protocols = protocols if isinstance(dataset, PairedFolder) else ()
     if not pictures or not (protocols or natural):
         raise ValueError(
@@ -183,14 +184,15 @@ def _score(
     on_failure: OnFailure | None,
 ) -> tuple[PictureScore, float]:
     """One picture's scores, and the seconds a megapixel took."""
+    target = result_file(save_to, picture.name) if save_to is not None else None
     rainy, clean = _read_pair(picture) if isinstance(picture, Pair) else (read_image(picture.rainy), None)
     # Floats in, floats out: how they are brought to 8 bits belongs to the protocol.
     floats = rainy.astype(np.float32) / np.float32(np.iinfo(rainy.dtype).max)
     began = time.perf_counter()
     output = derainer(floats)
     seconds = time.perf_counter() - began
-    if save_to is not None:
-        _save(output, save_to / f"{picture.name}.png")
+    if target is not None:
+        _save(output, target)
     before, after = (
         tuple(metrics.score(pixels, clean, protocol) for protocol in protocols) if clean is not None else ()
         for pixels in (floats, output)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
+from derain.data.pairs import shown
 from derain.evaluate.cost import MACS_SIDE
 from derain.evaluate.paper import PaperScore
 from derain.evaluate.scores import Evaluation, Side
@@ -49,7 +50,7 @@ def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     details = sorted({evaluation.execution for evaluation in evaluations})
     measures = "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
     yield f"{measures}{'; '.join(details)}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE} pixels."
-    yield from dict.fromkeys(f"{evaluation.dataset}: {evaluation.data}." for evaluation in evaluations)
+    yield from dict.fromkeys(shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations)
     yield from dict.fromkeys(f"NIQE, lower is better: {evaluation.natural}." for evaluation in evaluations if evaluation.natural)
 
 
@@ -94,7 +95,8 @@ def _paper_row(paper: PaperScore, columns: Sequence[Column]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    """One line of as many cells, whatever the names in them hold."""
+    return "| " + " | ".join(shown(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _cell(score: Score) -> str:

@@ -77,8 +77,7 @@ class NaturalModel:
             raise NiqeError(f"mean and covariance are {shapes[0]} and {shapes[1]}; expected (36,) and (36, 36)")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
             raise NiqeError("mean or covariance hold values that are no finite numbers")
-        least, largest = np.linalg.eigvalsh(self.covariance)[[0, -1]]
-        if not np.allclose(self.covariance, self.covariance.T) or least < -1e-9 * abs(largest):
+        if not _is_covariance(self.covariance):
             raise NiqeError("the covariance is not symmetric, or has negative eigenvalues")
         if self.pictures < 1 or self.patches <= FEATURES:
             raise NiqeError(f"{self.pictures} pictures with {self.patches} patches; expected more than {FEATURES} patches")
@@ -88,6 +87,16 @@ class NaturalModel:
     def describe(self) -> str:
         """What it was fitted on, in words: belongs to every score."""
         return f"fitted on {self.pictures} clean pictures, {self.patches} patches, sha256 {self.digest[:12]}"
+
+
+def _is_covariance(matrix: Floats) -> bool:
+    """Symmetric, and without eigenvalues under zero."""
+    with np.errstate(over="ignore", invalid="ignore"):  # of absurd numbers, which then fail the tests
+        try:
+            least, largest = np.linalg.eigvalsh(matrix)[[0, -1]]
+        except np.linalg.LinAlgError:
+            return False
+        return np.allclose(matrix, matrix.T) and bool(least >= -1e-9 * abs(largest))
 
 
 def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
@@ -125,17 +134,27 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
         pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
 
     Raises:
-        NiqeError: If it has fewer than two patches of 96x96 with texture.
+        NiqeError: If it has fewer than two patches of 96x96 with texture, or the model's numbers give no finite distance.
     """
     features, _ = patch_features(pixels)
     features = features[np.isfinite(features).all(axis=1)]
     if len(features) < 2:
         raise NiqeError(f"{len(features)} patches of {PATCH}x{PATCH} with texture; NIQE needs at least 2: a larger picture")
     mean, covariance = _gaussian(features)
-    apart = model.mean - mean
-    pooled = (model.covariance + covariance) / 2
-    inverse = np.linalg.pinv(pooled, rcond=FEATURES * np.finfo(np.float64).eps, hermitian=True)
-    return math.sqrt(max(0.0, float(apart @ inverse @ apart)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        squared = _squared_distance(model.mean - mean, (model.covariance + covariance) / 2)
+    if not math.isfinite(squared):
+        raise NiqeError("the distance from the NIQE model is no finite number; expected a model fitted on clean pictures")
+    return math.sqrt(max(0.0, squared))  # rounding may leave it a little under zero
+
+
+def _squared_distance(apart: Floats, pooled: Floats) -> float:
+    """(36,) and (36, 36) -> Eq. 10 before the root; NaN where the covariance has no inverse that can be computed."""
+    try:
+        inverse = np.linalg.pinv(pooled, rcond=FEATURES * np.finfo(np.float64).eps, hermitian=True)
+    except np.linalg.LinAlgError:
+        return math.nan
+    return float(apart @ inverse @ apart)
 
 
 def to_json(model: NaturalModel) -> str:

@@ -195,6 +195,22 @@ def test_a_model_cannot_be_changed_into_nonsense(natural: niqe.NaturalModel) -> 
         replace(natural, covariance=-natural.covariance)
 
 
+@pytest.mark.parametrize(("variance", "mean"), [(1.0, 1e200), (1e308, 1e308), (1e-320, 1e160), (1.0, -1e308)])
+def test_absurd_numbers_give_no_score(variance: float, mean: float, natural: niqe.NaturalModel, photographs: list[Bytes]) -> None:
+    covariance = np.eye(niqe.FEATURES) * variance
+    model = replace(natural, mean=np.full(niqe.FEATURES, mean), covariance=covariance)
+    with pytest.raises(niqe.NiqeError, match="no finite number; expected a model fitted on clean pictures"):
+        niqe.niqe(photographs[0], model)
+
+
+def test_absurd_covariances_are_no_model(natural: niqe.NaturalModel) -> None:
+    for scale in (-1e300, 1.7e308):
+        covariance = np.full((niqe.FEATURES, niqe.FEATURES), scale)
+        covariance[0, 1:] *= -1
+        with pytest.raises(niqe.NiqeError, match="not symmetric, or has negative eigenvalues"):
+            replace(natural, covariance=covariance)
+
+
 # On held-out photographs
 
 

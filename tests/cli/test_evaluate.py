@@ -1,0 +1,198 @@
+"""derain evaluate and derain data check on bad input: nothing is lost, nothing is written where it should not be."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner, Result
+
+from derain import cli, evaluate
+from derain.images import read_image, write_image
+from derain.restore import Derainer, load
+
+SHELL = [sys.executable, "-c", "from derain.cli import main; main()"]
+
+
+def derain(*arguments: str | Path) -> Result:
+    """Runs in this process, which is quicker."""
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def errors(result: Result) -> list[str]:
+    """Lines on stderr that name errors; a traceback has none."""
+    return [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture
+def small(tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one pair in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    make_pair(tmp_path / "small", photo[:16, :16])
+    return tmp_path / "small"
+
+
+def make_pair(folder: Path, pixels: NDArray[np.uint8], name: str = "1.png") -> None:
+    for part, change in (("rainy", 9), ("clean", 0)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        write_image(folder / part / name, pixels // 2 + np.uint8(change))
+
+
+@pytest.fixture
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work before all is checked is an error."""
+
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise AssertionError("work before all was checked")
+
+    monkeypatch.setattr(evaluate, "evaluate", fail)
+    monkeypatch.setattr("derain.data.check.check", fail)
+
+
+def test_results_that_would_have_one_name_get_their_own(small: Path, photo: NDArray[np.uint8]) -> None:
+    for name, level in (("ev/rain 1", 10), ("ev/rain_1", 200)):
+        make_pair(small.parent / name, np.full((16, 16, 3), level, np.uint8))
+    result = derain("evaluate", "crdnet", "ev/rain 1", "ev/rain_1", "--save", "out", "--protocol", "rgb")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("out/crdnet").iterdir()) == ["rain_1", "rain_1-2"]
+    dark, light = (read_image(f"out/crdnet/{name}/1.png").mean() for name in ("rain_1", "rain_1-2"))
+    assert dark < light
+
+
+def test_a_dataset_spelt_in_two_ways_is_taken_once(small: Path) -> None:
+    (small.parent / "link").symlink_to(small)
+    result = derain("evaluate", "crdnet", "small", "small/", "./small", "link", small, "--json", "-", "--protocol", "rgb")
+    assert [scores["dataset"] for scores in json.loads(result.stdout)] == ["small"]
+
+
+def test_the_first_models_scores_are_not_lost(
+    small: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    def load_first(name: str, **options: Any) -> Derainer:
+        if name != "crdnet":
+            raise RuntimeError("out of memory")
+        return load(name, **options)
+
+    monkeypatch.setattr("derain.restore.load", load_first)
+    result = derain("evaluate", "crdnet", "nledn", "small", "--json", "s.json", "--protocol", "rgb")
+    assert result.exit_code == 1
+    assert errors(result) == ["error: out of memory; a smaller --tile needs less memory"]
+    assert "| crdnet | small | 1 |" in result.stdout
+    assert [scores["model"] for scores in json.loads(Path("s.json").read_text())] == ["crdnet"]
+    request.getfixturevalue("no_work")
+    wrong = derain("evaluate", "crdnet", "crdnet.x", "small")
+    assert (wrong.exit_code, len(errors(wrong))) == (1, 1)
+    assert errors(wrong)[0].startswith("error: crdnet.x: no such weights; expected one of nledn")
+
+
+@pytest.mark.usefixtures("no_work", "small")
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--csv", "none/s.csv"], 1, "error: none/s.csv: no folder none; make it first"),
+        (["--json", "none/s.json"], 1, "error: none/s.json: no folder none; make it first"),
+        (["--json", "small", "--force"], 1, "error: small: a folder; expected a file to write"),
+        (["--csv", "/dev/null", "--force"], 1, "error: /dev/null: no plain file; expected a file to write"),
+        (["--niqe", "small/clean", "--save-niqe", "none/m"], 1, "error: none/m: no folder none; make it first"),
+        (["--save", "small/clean/1.png", "--force"], 1, "error: small/clean/1.png: a file; expected a folder"),
+        (["--save", "small/clean/1.png/out"], 1, "error: small/clean/1.png: a file; expected a folder"),
+        (["--csv", "s" * 300], 1, "error: File name too long: sss"),
+        (["s" * 300], 1, "error: File name too long: sss"),
+        (["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"], 2, "both to s: expected two places"),
+        (["--save", "s", "--json", "s"], 2, "both to s: expected two places"),
+        (["--niqe", "small/clean", "--save-niqe", "-"], 2, "only tables go to standard output; expected a file"),
+        (["--save", "-"], 2, "only tables go to standard output; expected a folder"),
+    ],
+)
+def test_places_to_write_are_looked_at_before_the_work(arguments: list[str], status: int, message: str) -> None:
+    result = derain("evaluate", "crdnet", "small", *arguments)
+    assert result.exit_code == status
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert len(errors(result)) == (status == 1)
+    assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("no_work", "small")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--json", "none/s.json"], "error: none/s.json: no folder none; make it first"),
+        (["--json", "small", "--force"], "error: small: a folder; expected a file to write"),
+        (["--against", "nope"], "error: nope: no such folder; expected the training data"),
+    ],
+)
+def test_data_check_looks_at_places_first(arguments: list[str], message: str) -> None:
+    result = derain("data", "check", "small", *arguments)
+    assert result.exit_code == 1
+    assert len(errors(result)) == 1
+    assert errors(result)[0].startswith(message)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_report_that_cannot_be_written_is_printed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _data: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("derain.images.write_file", full)
+    result = derain("data", "check", "small", "--json", "r.json")
+    assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: r.json"])
+    assert result.stdout.startswith("small: no dataset known here, 1 pair")
+    result = derain("evaluate", "crdnet", "small", "--csv", "s.csv", "--json", "-", "--protocol", "rgb")
+    assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: s.csv"])
+    assert json.loads(result.stdout)[0]["dataset"] == "small"
+
+
+@pytest.mark.usefixtures("small")
+def test_tables_may_lie_among_the_results() -> None:
+    result = derain("evaluate", "crdnet", "small", "--save", "a/out", "--csv", "a/out/s.csv", "--protocol", "rgb")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in Path("a/out").iterdir()) == ["crdnet", "s.csv"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("command", ["data check small --json r.json", "evaluate crdnet small --json r.json --protocol rgb"])
+def test_standard_output_that_is_full_or_closed(command: str) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 (a device)
+        result = subprocess.run([*SHELL, *command.split()], stdout=full, stderr=subprocess.PIPE, check=False)
+    lines = [line for line in result.stderr.decode().splitlines() if "done" not in line]
+    assert (result.returncode, lines) == (1, ["error: No space left on device: standard output"])
+    assert json.loads(Path("r.json").read_text())
+    closed = ["sh", "-c", '"$@" >&-', "sh", *SHELL, *command.split(), "--force"]
+    result = subprocess.run(closed, stderr=subprocess.PIPE, check=False)
+    assert (result.returncode, b"Traceback" in result.stderr) == (0, False), result.stderr.decode()
+
+
+def test_names_that_are_no_text_or_break_tables(small: Path, photo: NDArray[np.uint8]) -> None:
+    odd = os.fsdecode(b"a|b\nc\xff")
+    try:
+        small.rename(small.with_name(odd))
+    except OSError:
+        pytest.skip("names must be text here")
+    make_pair(small.with_name(odd), photo[:16, :16], f"{odd}.png")
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    command = [*SHELL, "evaluate", "crdnet", odd, "--per-picture", "--csv", "s.csv", "--json", "s.json", "--protocol", "rgb"]
+    result = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr.decode()
+    rows = [line for line in result.stdout.decode().splitlines() if line.startswith("|")]
+    assert len(rows) == 6
+    assert {row.replace("\\|", "").count("|") for row in rows} == {9}
+    assert rows[-1].startswith("| crdnet | a\\|b\\nc\\udcff | 2 |")
+    assert result.stderr.decode() == "crdnet on a|b\\nc\\udcff: done\n"
+    with Path("s.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        assert [row["dataset"] for row in csv.DictReader(file)] == [odd]
+    assert [scores["dataset"] for scores in json.loads(Path("s.json").read_text())] == [odd]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_line_can_always_be_said() -> None:
+    Path("m.json").write_text('{"format": "derain NIQE model 1", "patch": 96, "sharpness": 0.75, "\\ud800x": 1}')
+    result = subprocess.run([*SHELL, "evaluate", "crdnet", "small", "--niqe", "m.json"], capture_output=True, check=False)
+    (line,) = result.stderr.decode().splitlines()
+    assert (result.returncode, line.startswith("error: m.json: a NIQE model with \\ud800x; expected mean")) == (1, True)
