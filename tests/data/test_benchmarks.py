@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from derain.data.benchmarks import BENCHMARKS, Size, Traits, form_of, recognise
+from derain.data.benchmarks import BENCHMARKS, Size, Traits, form_of, is_alike, recognise
 from derain.data.known import RAIN100H, RAIN100L, SPA, Known
 
 ORIGINAL, CROPPED = (481, 321), (480, 320)
@@ -87,6 +88,16 @@ def test_content_outweighs_a_wrong_name() -> None:
     one = Known(RAIN100L[0].fingerprint ^ 0b101, RAIN100L[0].psnr + 0.3)
     assert found(traits("holiday", 3, 26.0, known=[one])) == {("Rain100L", "test", 100)}
     assert found(traits("holiday", 100, 26.0, known=[one])) == set()  # one of a hundred does not make a benchmark
+
+
+def test_the_guide_counts_the_pictures_that_are_known() -> None:
+    different: list[int] = []
+    for row in BENCHMARKS:
+        for known in row.known:
+            if not any(is_alike(known.fingerprint, other) for other in different):
+                different.append(known.fingerprint)
+    guide = (Path(__file__).parents[2] / "docs/guides/data.md").read_text(encoding="utf-8")
+    assert f"fingerprints of {len(different)} clean pictures" in guide
 
 
 def test_names_stay_on_one_line() -> None:
