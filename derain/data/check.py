@@ -190,6 +190,7 @@ def find_leaks(
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
+        ValueError: If a list cannot be read.
         OSError: If a folder cannot be looked into.
     """
     found = _copies(_clean_of(pictures, layout), _clean_of(training, layout), on_progress)
