@@ -113,8 +113,6 @@ def _check_places(csv: Path | None, json: Path | None, niqe: Path | None, save_n
             raise typer.BadParameter(f"-: only tables go to standard output; expected a {what}", param_hint=flag)
     if save_niqe is not None and niqe is None:
         raise typer.BadParameter(f"{save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
-    if save_niqe == STDOUT:
-        raise typer.BadParameter("-: expected a file; scores are printed, the model is not", param_hint="--save-niqe")
 
 
 def _check_writing(csv: Path | None, json: Path | None, save_niqe: Path | None, save: Path | None, *, force: bool) -> None:

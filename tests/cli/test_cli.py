@@ -125,7 +125,7 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
             "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
         ),
         (["evaluate", "nledn", ".", "--save-niqe", "m.json"], 2, "no model to write without --niqe CLEAN"),
-        (["evaluate", "nledn", ".", "--niqe", ".", "--save-niqe", "-"], 2, "expected a file; scores are printed"),
+        (["evaluate", "nledn", ".", "--niqe", ".", "--save-niqe", "-"], 2, "only tables go to standard output; expected a file"),
         (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
         (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
         (["train", "nledn", "--data", ".", "--set", "lr"], 2, "error: --set lr: expected KEY=VALUE"),
