@@ -134,9 +134,9 @@ def test_a_fifth_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray
             f"NETWORKS: dict[str, Callable[..., Network]] = {{\n    {line},\n",
         )
     )
-    for folder in ("train", "val"):
+    for folder, place in (("train", 0), ("val", 70)):
         (tmp_path / "pictures" / folder).mkdir(parents=True)
-        write_image(tmp_path / "pictures" / folder / "1.png", photo[:40, :50])
+        write_image(tmp_path / "pictures" / folder / "1.png", photo[place : place + 40, place : place + 50])
     for folder, shift in (("rainy", 20), ("clean", 0)):
         (tmp_path / "pairs" / folder).mkdir(parents=True)
         write_image(tmp_path / "pairs" / folder / "1.png", np.clip(photo[:40, :50].astype(int) + shift, 0, 255).astype(np.uint8))
