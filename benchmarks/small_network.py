@@ -20,7 +20,7 @@ class ChannelNorm(nn.Module):
 
 
 class GatedBlock(nn.Module):
-    """Depthwise context, a product instead of an activation, channel attention; starts as the identity (NAFNet, ECCV 2022)."""
+    """Depthwise context, a product instead of an activation, channel attention (after NAFNet, ECCV 2022)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -186,8 +186,8 @@ def _checked(run: Run, on_progress: OnProgress) -> Run:
 
 
 def _state_of_files(run: Run) -> str:
-    """A digest of the names, sizes and dates of all pictures of both datasets."""
-    state = hashlib.sha256()
+    """A digest of the names, sizes and dates of all pictures of both datasets, and of which half of a file is the clean one."""
+    state = hashlib.sha256(str(run.layout).encode())
     for folder in (run.data, run.validation):
         pairs = _pairs_of(folder, run.layout)
         files = clean_pictures(folder) if pairs is None else [path for pair in pairs for path in (pair.rainy, pair.clean)]

@@ -166,6 +166,25 @@ def test_a_checkpoint_of_something_else_is_refused_in_one_line(run: Run, content
     assert "\n" not in str(caught.value)
 
 
+def test_which_half_is_clean_matters_to_the_search_for_leaks(
+    run: Run, photo: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pairs").mkdir()
+    write_image(tmp_path / "pairs/1.png", np.concatenate([photo, photo], axis=1))
+    searched: list[object] = []
+
+    def search(_pictures: Path, _training: Path, layout: object, *_: object) -> tuple[Problem, ...]:
+        searched.append(layout)
+        return ()
+
+    monkeypatch.setattr(training, "find_leaks", search)
+    paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right")
+    recipe = find_recipe("nledn", TINY | {"steps": "3"})
+    list(train(recipe, paired))
+    list(train(recipe, replace(paired, layout="rainy-left"), resume=True))
+    assert searched == ["rainy-right", "rainy-left"]
+
+
 def test_side_by_side_pairs_are_trained_and_validated_on(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     rainy = np.clip(photo.astype(int) + 30, 0, 255).astype(np.uint8)
     (tmp_path / "pairs").mkdir()

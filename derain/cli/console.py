@@ -10,6 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+STDOUT = Path("-")
+"""A place to write that is none: the standard output."""
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DEVICE_HELP = "auto, cpu, cuda or mps."

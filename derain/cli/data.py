@@ -5,11 +5,9 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import LAYOUT_HELP, check_file, one_line_errors, progress_bar, result
+from derain.cli.console import LAYOUT_HELP, STDOUT, check_file, one_line_errors, progress_bar, result
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
-
-STDOUT = Path("-")
 
 
 @app.callback()

@@ -13,6 +13,7 @@ from derain.cli.console import (
     DEVICE_HELP,
     DTYPE_HELP,
     LAYOUT_HELP,
+    STDOUT,
     TILE_HELP,
     check_file,
     check_folder,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from derain.evaluate import Evaluation, Photographs
     from derain.metrics import NaturalModel, Protocol
     from derain.restore import Derainer
-
-STDOUT = Path("-")
 
 
 def evaluate(

@@ -154,9 +154,9 @@ def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
             say(f"error: {table}: is another table; expected the columns {', '.join(_COLUMNS)}; move it away")
             return False
         kept = {row[0]: row for row in (*old[1:], *rows)}
-        table_of = io.StringIO()
-        csv.writer(table_of, lineterminator="\n").writerows([_COLUMNS, *kept.values()])
-        write_file(table, table_of.getvalue().encode("utf-8", "surrogateescape"))
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([_COLUMNS, *kept.values()])
+        write_file(table, written.getvalue().encode("utf-8", "surrogateescape"))
     except (OSError, csv.Error) as error:
         say(f"error: {table}: {error}")
         return False

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.data.candidates import PIXELS, Look, alike_as_wholes, find_candidates, fingerprint, look_at, match, mirror
+from derain.data.pairs import file_digest
 from derain.images import Grey, Matrix, Pixels, blur, fit_affine, grey_of, read, resize_grey, warp_grey
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
@@ -168,7 +169,7 @@ def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _
     looks: dict[str, Look] = {}
     different = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, digest in zip(different, pool.map(_digest_file, different), strict=True):
+        for path, digest in zip(different, pool.map(file_digest, different), strict=True):
             if isinstance(digest, Exception):
                 unreadable[path] = _reason(digest)
             else:
@@ -187,13 +188,6 @@ def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _
 
 def _reason(error: Exception) -> str:
     return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-
-
-def _digest_file(path: Path) -> str | OSError:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        return error
 
 
 def _look_at_file(reader: Reader, path: Path) -> tuple[str, Look] | OSError | ValueError:

@@ -11,7 +11,7 @@ from derain import metrics
 from derain.data.alignment import Alignment, align, luma, rainier
 from derain.data.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
 from derain.data.copies import fingerprint
-from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, read_pair, shown
+from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, file_digest, read_pair, shown
 
 DIGEST = 12
 """Hexadecimal digits; two sets of files have the same by chance once in 10^14."""
@@ -189,7 +189,7 @@ def file_digests(pairs: Sequence[Pair]) -> tuple[dict[Path, str], list[Problem]]
     """SHA-256 of every file's bytes, and what cannot be read."""
     paths = list(dict.fromkeys(path for pair in pairs for path in (pair.rainy, pair.clean)))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = dict(zip(paths, pool.map(_file_digest, paths), strict=True))
+        results = dict(zip(paths, pool.map(file_digest, paths), strict=True))
     problems = [_unopened(path, result) for path, result in results.items() if isinstance(result, OSError)]
     return {path: result for path, result in results.items() if isinstance(result, str)}, problems
 
@@ -198,17 +198,6 @@ def digest_of(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> str:
     """A short digest of the data: of the files' bytes, whatever their names and order."""
     twins = sorted(digests.get(pair.rainy, "") + digests.get(pair.clean, "") for pair in pairs)
     return hashlib.sha256("".join(twins).encode()).hexdigest()[:DIGEST]
-
-
-def _file_digest(path: Path) -> str | OSError:
-    whole = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
-    except OSError as error:
-        return error
-    return whole.hexdigest()
 
 
 def _unopened(path: Path, error: OSError) -> Problem:

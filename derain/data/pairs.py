@@ -1,15 +1,16 @@
 """What a paired dataset is made of, and how a pair is read."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from derain.images import Pixels, read_image
 
 Half = Literal["left", "right"]
-Kind = Literal[
+Unsound = Literal[
     "no pictures",
     "unpaired",
     "ambiguous",
@@ -20,26 +21,10 @@ Kind = Literal[
     "exchanged",
     "leak",
     "known test picture",
-    "duplicate",
-    "no rain",
-    "spare",
-    "ignored",
 ]
-"""What can be wrong with a dataset."""
-
-UNSOUND: tuple[Kind, ...] = (
-    "no pictures",
-    "unpaired",
-    "ambiguous",
-    "unreadable",
-    "sizes differ",
-    "misaligned",
-    "not twins",
-    "exchanged",
-    "leak",
-    "known test picture",
-)
-"""Problems that make training unsound. The others are worth knowing: pictures that count twice, files that are left out."""
+"""Problems that make training unsound."""
+Kind = Unsound | Literal["duplicate", "no rain", "spare", "ignored"]
+"""What can be wrong with a dataset; the others are worth knowing: pictures that count twice, files that are left out."""
 
 
 class SizesDifferError(ValueError):
@@ -62,7 +47,7 @@ class Problem:
     @property
     def unsound(self) -> bool:
         """It makes training unsound."""
-        return self.kind in UNSOUND and not self.harmless
+        return self.kind in get_args(Unsound) and not self.harmless
 
 
 @dataclass(frozen=True)
@@ -130,3 +115,15 @@ def listed(names: Sequence[str], at_most: int = 5) -> str:
     """A few of many, and how many more there are."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
     return ", ".join(names[:at_most]) + more
+
+
+def file_digest(path: Path) -> str | OSError:
+    """SHA-256 of a file's bytes, in hexadecimal, or what kept it from being read."""
+    whole = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                whole.update(block)
+    except OSError as error:
+        return error
+    return whole.hexdigest()

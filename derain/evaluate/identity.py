@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 from derain.data import PairedFolder, identify
+from derain.data.pairs import file_digest
 from derain.evaluate.photographs import Photographs
 
 
@@ -12,7 +13,7 @@ def identity(dataset: PairedFolder | Photographs) -> str:
     """Which benchmark it is and which version, as `derain data check` tells it, how it lies on disk, and a digest.
 
     A dataset with a picture that cannot be read is not looked at so closely: layout, number of pairs and a digest of the bytes
-    in their order, where that picture may count as empty.
+    in their order, where that picture may be left out.
     """
     if isinstance(dataset, PairedFolder):
         with contextlib.suppress(ValueError, OSError):
@@ -27,9 +28,6 @@ def _digest(paths: list[Path]) -> str:
     """SHA-256 over each file's own."""
     whole = hashlib.sha256()
     for path in paths:
-        try:
-            data = path.read_bytes()
-        except OSError:
-            data = b""
-        whole.update(hashlib.sha256(data).digest())
+        digest = file_digest(path)
+        whole.update(b"" if isinstance(digest, OSError) else bytes.fromhex(digest))
     return whole.hexdigest()

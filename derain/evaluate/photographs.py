@@ -1,10 +1,10 @@
 """Photographs without clean twins."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from derain.data import clean_pictures
+from derain.evaluate.results import distinct
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,5 @@ def find_photographs(folder: Path) -> Photographs:
         FileNotFoundError: If there are none.
         OSError: If a folder cannot be looked into.
     """
-    found = {path: path.relative_to(folder) for path in clean_pictures(folder)}
-    stems = Counter(inside.with_suffix("") for inside in found.values())
-    names = {path: inside.with_suffix("") if stems[inside.with_suffix("")] == 1 else inside for path, inside in found.items()}
-    return Photographs(folder.resolve().name, tuple(Photograph(name.as_posix(), path) for path, name in names.items()))
+    found = [Photograph(path.relative_to(folder).with_suffix("").as_posix(), path) for path in clean_pictures(folder)]
+    return Photographs(folder.resolve().name, distinct(found))

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from derain.data import Pair
-from derain.evaluate.photographs import Photograph
 
-Named = TypeVar("Named", Pair, Photograph)
+if TYPE_CHECKING:
+    from derain.evaluate.photographs import Photograph
+
+Named = TypeVar("Named", Pair, "Photograph")
 
 
 def distinct(pictures: Sequence[Named]) -> tuple[Named, ...]:

@@ -16,14 +16,14 @@ def check_ranges(layer: object) -> None:
         if not isinstance(bounds, tuple) or not all(isinstance(bound, float | int) for bound in bounds):
             continue
         low, high = bounds
-        least, below = _LIMITS.get(name, (0.0, math.inf))
-        if not (low <= high < below and (low > 0 if name in ("length", "width") else low >= least)):
-            more = f"from {least:g}" if name not in ("length", "width") else "over 0"
-            upto = f", under {below:g}" if below < math.inf else ""
-            raise ValueError(f"{name}=({low:g}, {high:g}): expected a range {more}{upto}, the smaller number first")
+        least, most = _LIMITS.get(name, (0, math.inf))
+        if not least <= low <= high <= most:
+            upto = f" to {most:g}" if most < math.inf else " up"
+            raise ValueError(f"{name}=({low:g}, {high:g}): expected a range from {least:g}{upto}, the smaller number first")
 
 
-_LIMITS = {"coverage": (0.0, 1.0), "angle": (-90.0, 90.000001)}
+_LIMITS = {"coverage": (0, 0.999), "angle": (-90, 90), "length": (0.01, math.inf), "width": (0.01, math.inf)}
+"""Everything else begins at 0. Coverage of 1 would take streaks without end, lines without length or width have no light."""
 
 
 class Draws:
