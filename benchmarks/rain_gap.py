@@ -8,7 +8,7 @@ python benchmarks/rain_gap.py CLEAN --train mixed --light PATH/TO/Rain100L-dev10
 import argparse
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from machine import describe_machine
 from numpy.typing import NDArray
 from small_network import SmallNetwork
+from torch import Tensor
 from torch.nn import functional as F
 
 from derain import metrics
@@ -111,7 +112,7 @@ def real_pairs(folder: Path) -> list[Pair]:
 
 
 @torch.inference_mode()
-def mean_psnr(network: SmallNetwork | None, pairs: Sequence[Pair]) -> float:
+def mean_psnr(network: Callable[[Tensor], Tensor] | None, pairs: Sequence[Pair]) -> float:
     """Mean PSNR, y-matlab, of a network's output, or of the rainy pictures as they are."""
     scores: list[float] = []
     for rainy, clean in pairs:

@@ -1,9 +1,16 @@
 """How a network is executed: device, number format, memory layout."""
 
+import ctypes
+import functools
+import sys
+
 import torch
 from torch import Tensor
 
 from derain.networks import Network, SensesDensity
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Options of glibc's mallopt, from its malloc.h."""
 
 
 class TorchEngine:
@@ -22,6 +29,8 @@ class TorchEngine:
     def __init__(self, network: Network, device: str = "auto", dtype: str = "auto") -> None:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
 
     def __call__(self, rainy: Tensor) -> Tensor:
@@ -58,6 +67,21 @@ class TorchEngine:
         if not bool(torch.isfinite(sensed).all()):
             raise FloatingPointError("the classifier gave values that are no numbers; its weights are damaged, or never trained")
         return sensed
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Tells the C library (glibc) to keep what is freed for the next use, once for the process; elsewhere nothing happens.
+
+    Every layer of every tile asks for blocks of the same sizes again. By default large ones go back to the system each time and
+    are mapped and cleared anew page by page, which costs as much as the arithmetic (`benchmarks/kept_memory.py`).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option:  # musl has none
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
+            set_option(option, value)
 
 
 def choose_device(name: str) -> torch.device:

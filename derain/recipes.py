@@ -201,11 +201,15 @@ _CRDNET = replace(
     lr_of={"refinement.": 0.2},
 )
 
+_PETRICHOR = replace(_general("petrichor"), batch=8, lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-4, clip=0.5)
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         *(_general(network) for network in NETWORKS),
         _CRDNET,
+        _PETRICHOR,
+        replace(_PETRICHOR, name="petrichor-live", network="petrichor-live"),
         replace(
             _CRDNET,
             name="crdnet-density",

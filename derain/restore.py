@@ -65,11 +65,11 @@ class RainDensity:
         return "medium" if self.heavy < 0.5 else "heavy"
 
 
-def cuts(length: int, tile: int, overlap: int) -> list[Cut]:
+def cuts(length: int, tile: int, overlap: int, *, fade: int | None = None, multiple: int = 1) -> list[Cut]:
     """Cuts ``length`` pixels into equal tiles that overlap by at least ``overlap``, evenly spread.
 
-    Between two tiles the result fades from one to the other over the middle half of what they share by right; the quarter before
-    and after, where a tile's border shows in what the network makes of it, is seen but not used::
+    Between two tiles the result fades from one to the other over the middle of what they share by right, by default the middle
+    half; what is before and after, where a tile's border shows in what the network makes of it, is seen but not used::
 
         tile 1 sees    [--------------------------------]
                 used   [===========================>        > fades out
@@ -78,17 +78,22 @@ def cuts(length: int, tile: int, overlap: int) -> list[Cut]:
                                           |   |     |   |
                                            1/4  1/2  1/4
 
+    Args:
+        fade: Pixels over which tiles are blended; 0 where both give the same.
+        multiple: Tiles begin at multiples of it; the last is longer by less than that.
+
     Returns:
         The tiles in order; one that spans everything if ``length <= tile``.
     """
     if length <= tile:
         return [Cut(0, length, (0, 0), (length, length))]
-    count = -(-(length - overlap) // (tile - overlap))
-    starts = [round(k * (length - tile) / (count - 1)) for k in range(count)]
-    fade = overlap // 2
-    joints = [(after + before + tile - fade) // 2 for before, after in itertools.pairwise(starts)]
+    fade = overlap // 2 if fade is None else fade
+    count = 1 - (tile - length) // (tile - overlap - multiple + 1)
+    starts = [round(k * (length - tile) / (count - 1)) // multiple * multiple for k in range(count)]
+    stops = [*(start + tile for start in starts[:-1]), length]
+    joints = [(after + stop - fade) // 2 for after, stop in zip(starts[1:], stops, strict=False)]
     zones = [(0, 0), *((joint, joint + fade) for joint in joints), (length, length)]
-    return [Cut(start, start + tile, zones[k], zones[k + 1]) for k, start in enumerate(starts)]
+    return [Cut(start, stop, zones[k], zones[k + 1]) for k, (start, stop) in enumerate(zip(starts, stops, strict=True))]
 
 
 def weights_of(cut: Cut) -> Floats:
@@ -131,8 +136,10 @@ class Derainer:
         self.name = name or type(network).__name__
         self.tile = network.tiling.tile if tile is None else tile
         self.overlap = min(network.tiling.overlap, self.tile // 4) if overlap is None else overlap
-        if self.tile < 0 or 0 < self.tile < 16:
-            raise ValueError(f"--tile {self.tile}: expected at least 16 pixels, or 0 for whole pictures")
+        self.tiling = network.tiling
+        least = max(16, 4 * self.tiling.multiple)
+        if self.tile < 0 or 0 < self.tile < least:
+            raise ValueError(f"--tile {self.tile}: expected at least {least} pixels, or 0 for whole pictures")
         if self.overlap < 0 or self.overlap > self.tile // 4:
             raise ValueError(f"--overlap {self.overlap}: expected 0 to a quarter of the tile, here {self.tile // 4}")
         self.engine = TorchEngine(network, device, dtype)
@@ -156,7 +163,9 @@ class Derainer:
         clean = np.empty_like(rgb)
         for begin, rows in self._strips(rgb, scale, on_tile):
             np.clip(rows, 0, 1, out=rows)
-            clean[begin : begin + len(rows)] = rows if scale == 1.0 else np.rint(rows * scale)
+            if scale != 1.0:
+                np.rint(np.multiply(rows, scale, out=rows), out=rows)
+            clean[begin : begin + len(rows)] = rows
         return _as_given(clean, image)
 
     def density(self, image: NDArray[Any]) -> RainDensity:
@@ -191,8 +200,13 @@ class Derainer:
         """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of tiles is held at a time."""
         height, width = rgb.shape[:2]
         side = self._side(rgb)
-        across, down = cuts(width, side, self.overlap), cuts(height, side, self.overlap)
+        across, down = self._cuts(width, side), self._cuts(height, side)
         done, total = 0, len(across) * len(down)
+        if total == 1:  # nothing to blend
+            yield 0, self._run(rgb, scale)
+            if on_tile:
+                on_tile(1, 1)
+            return
         carried: Floats = np.zeros((0, width, 3), np.float32)
         for row in down:
             strip: Floats = np.zeros((row.stop - row.start, width, 3), np.float32)
@@ -208,14 +222,24 @@ class Derainer:
             yield begin, strip[begin - row.start : end - row.start]
             carried = strip[end - row.start : row.fade_out[1] - row.start]
 
+    def _cuts(self, length: int, side: int) -> list[Cut]:
+        """Tiles along one axis: where they see all a result depends on, they are blended over what is left, else over half."""
+        multiple, reach = self.tiling.multiple, self.tiling.reach
+        if reach is None or self.overlap < 2 * reach or length <= side:
+            return cuts(length, side, self.overlap, multiple=multiple)
+        fade = self.overlap - 2 * reach
+        count = len(cuts(length, side, self.overlap, fade=fade, multiple=multiple))
+        least = -(-(length + (count - 1) * (self.overlap + multiple - 1)) // count)  # as many smaller tiles do as well
+        return cuts(length, min(side, -(-least // multiple) * multiple), self.overlap, fade=fade, multiple=multiple)
+
     def _run(self, tile: NDArray[Any], scale: float) -> Floats:
         """One tile through the network: (h, w, 3) of any type -> (h, w, 3) floats."""
-        return self.engine(_as_batch(tile, scale))[0].permute(1, 2, 0).numpy()
+        return self.engine(_as_batch(tile, scale))[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def _as_batch(tile: NDArray[Any], scale: float) -> Tensor:
     """(h, w, 3) of any type -> (1, 3, h, w) floats in [0, 1]."""
-    return torch.from_numpy(tile.astype(np.float32) / np.float32(scale)).permute(2, 0, 1).unsqueeze(0)
+    return torch.from_numpy(np.divide(tile, np.float32(scale), dtype=np.float32)).permute(2, 0, 1).unsqueeze(0)
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:

@@ -38,6 +38,7 @@ from derain.data import (
 )
 from derain.data.check import OnProgress, find_leaks, no_progress
 from derain.data.pairs import listed
+from derain.engines import keep_freed_memory
 from derain.images import read_image, write_file
 from derain.networks import NETWORKS, Network
 from derain.recipes import Recipe
@@ -154,6 +155,8 @@ def train(
         on_note(run.note)
     if resume:
         _cut_log(run.out / LOG, state.step)
+    if run.device.type == "cpu":
+        keep_freed_memory()
     module = TrainingStep(state.network).train()
     began = time.monotonic() - state.seconds
     with (run.out / LOG).open("a" if resume else "w") as log:

@@ -19,7 +19,7 @@ from derain.restore import Derainer, RainDensity, cuts, load, weights_of
 class Local(nn.Module):
     """A network that sees three pixels far: what it gives does not depend on how a picture is cut."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, exact=True)
+    tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, reach=1)
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,21 +38,29 @@ class Local(nn.Module):
         return {"mae": (self(rainy) - clean).abs().mean()}
 
 
-@given(length=st.integers(1, 4000), tile=st.integers(16, 600), share=st.floats(0, 0.25))
-def test_cuts_cover_everything_once(length: int, tile: int, share: float) -> None:
+@given(
+    length=st.integers(1, 4000),
+    tile=st.integers(64, 600),
+    share=st.floats(0, 0.25),
+    reach=st.none() | st.floats(0, 1),
+    multiple=st.sampled_from([1, 2, 8, 16]),
+)
+def test_cuts_cover_everything_once(length: int, tile: int, share: float, reach: float | None, multiple: int) -> None:
     overlap = int(tile * share)
-    tiles = cuts(length, tile, overlap)
+    unseen = overlap // 4 if reach is None else int(overlap * reach) // 2  # pixels at a border that are seen but not used
+    tiles = cuts(length, tile, overlap, fade=None if reach is None else overlap - 2 * unseen, multiple=multiple)
     total = np.zeros(length)
     for cut in tiles:
         assert 0 <= cut.start < cut.stop <= length
-        assert cut.stop - cut.start == min(tile, length)
+        assert cut.start % multiple == 0
+        assert min(tile, length) <= cut.stop - cut.start < min(tile, length) + multiple
         total[cut.start : cut.stop] += weights_of(cut)
     assert total == pytest.approx(np.ones(length), abs=1e-5)
     for before, after in itertools.pairwise(tiles):
         assert before.stop - after.start >= overlap
         assert before.fade_out == after.fade_in
-        assert after.start + overlap // 4 <= after.fade_in[0] + 1
-        assert after.fade_in[1] <= before.stop - overlap // 4 + 1
+        assert after.start + unseen <= after.fade_in[0] + 1
+        assert after.fade_in[1] <= before.stop - unseen + 1
         assert after.fade_in[1] <= after.fade_out[0]
 
 
@@ -73,8 +81,21 @@ def test_the_network_never_sees_more_than_a_tile() -> None:
     network = Local()
     done: list[tuple[int, int]] = []
     Derainer(network)(np.zeros((100, 90, 3), np.uint8), lambda k, n: done.append((k, n)))
-    assert set(network.seen) == {(1, 3, 32, 32)}
+    assert {side <= 32 for shape in network.seen for side in shape[2:]} == {True}
     assert done == [(k + 1, len(network.seen)) for k in range(len(network.seen))]
+
+
+def test_only_tiles_that_cannot_matter_are_made_smaller() -> None:
+    class Global(Local):
+        tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8)
+
+    image = np.zeros((40, 40, 3), np.uint8)
+    local, follows = Local(), Global()
+    for network in (local, follows):
+        Derainer(network)(image)
+    assert set(follows.seen) == {(1, 3, 32, 32)}
+    assert len(local.seen) == len(follows.seen)
+    assert set(local.seen) == {(1, 3, 24, 24)}
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 1), (5, 6, 3), (5, 6, 4), (1, 1, 3), (1, 1), (3, 200, 3)])

@@ -6,6 +6,7 @@ from derain.networks.crdnet import CRDNet
 from derain.networks.dpenet import DPENet
 from derain.networks.network import Hyperparameters, Network, SensesDensity, Tiling
 from derain.networks.nledn import NLEDN
+from derain.networks.petrichor import Petrichor, PetrichorLive
 from derain.networks.remaen import ReMAEN
 
 NETWORKS: dict[str, Callable[..., Network]] = {
@@ -13,6 +14,20 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "remaen": ReMAEN,
     "crdnet": CRDNet,
     "dpenet": DPENet,
+    "petrichor": Petrichor,
+    "petrichor-live": PetrichorLive,
 }
 
-__all__ = ["NETWORKS", "NLEDN", "CRDNet", "DPENet", "Hyperparameters", "Network", "ReMAEN", "SensesDensity", "Tiling"]
+__all__ = [
+    "NETWORKS",
+    "NLEDN",
+    "CRDNet",
+    "DPENet",
+    "Hyperparameters",
+    "Network",
+    "Petrichor",
+    "PetrichorLive",
+    "ReMAEN",
+    "SensesDensity",
+    "Tiling",
+]

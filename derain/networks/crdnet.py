@@ -212,7 +212,7 @@ class CRDNet(nn.Module):
         ValueError: For another classifier.
     """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, exact=False)
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64)
 
     def __init__(self, *, classifier: Classifier = "none") -> None:
         super().__init__()

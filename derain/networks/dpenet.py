@@ -79,7 +79,7 @@ class DPENet(nn.Module):
         ValueError: For less than one block.
     """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, exact=False)
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64)
 
     def __init__(self, *, blocks: int = 10) -> None:
         super().__init__()

@@ -21,14 +21,20 @@ class Tiling:
     Attributes:
         tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not cut.
         overlap: How many pixels neighbouring tiles share by default; over these they are blended.
-        exact: True if a tiled result equals the whole one to rounding. False if something in the network (regions, global
-            pooling) follows the size of the picture it is given, or it looks further than the overlap, so that the tile is part
-            of a score's description.
+        reach: How many pixels away a result may still depend on what is given. None if something in the network follows the size
+            of the picture (regions, global pooling), or it looks further than tiles could share.
+        multiple: Pixels of the coarsest grid the network computes on; tiles begin on it.
     """
 
     tile: int
     overlap: int
-    exact: bool
+    reach: int | None = None
+    multiple: int = 1
+
+    @property
+    def exact(self) -> bool:
+        """Whether a tiled result equals the whole one to rounding; if not, the tile is part of a score's description."""
+        return self.reach is not None and self.overlap >= 2 * self.reach
 
 
 class Network(Protocol):

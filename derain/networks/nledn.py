@@ -166,7 +166,7 @@ class NLEDN(nn.Module):
         ValueError: For a combination that is no network of the paper's family.
     """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, exact=False)
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64)
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ class ReMAEN(nn.Module):
         ValueError: For less than one recurrence.
     """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, exact=False)
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64)
 
     def __init__(self, *, recurrences: int = 3) -> None:
         super().__init__()

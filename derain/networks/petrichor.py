@@ -1,0 +1,129 @@
+"""Petrichor, our own network: the one people get by default. And a smaller one for live video.
+
+Petrichor is the smell of rain that has gone. Where the ideas come from:
+
+- The picture is folded 2x2 into channels at the door and unfolded at the end (pixel shuffle, Shi et al., CVPR 2016).
+- U-shaped, with most of the work at an eighth of the side, where a streak is a few pixels long (Ronneberger et al., MICCAI
+  2015); wide context at several scales is what NLEDN, ReMAEN and DPENet spend theirs on too. Skips are added.
+- At the finest scale full 3x3 convolutions around a ReLU (EDSR, Lim et al., CVPRW 2017): there moving memory costs most.
+- Below it gated blocks: a product of two halves in place of an activation, depthwise context between pointwise convolutions,
+  a norm over the channels of each pixel (the first half of NAFNet's block, Chen et al., ECCV 2022).
+- NAFNet's channel attention is left out: it pools over the whole picture, so that tiles would differ from the whole. Nothing
+  here looks further than `Tiling.reach`, so that they agree.
+- The network gives what is to be added to the rainy picture, and begins by adding nothing.
+
+``forward`` clamps to [0, 1]; losses are taken before clamping. What else was tried is in docs/design-notes.md.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.networks.network import Hyperparameters, Tiling
+
+FOLD = 2
+MULTIPLE = 8
+"""Of the side in pixels: a fold and two halvings."""
+
+
+class ResidualBlock(nn.Module):
+    """Two full 3x3 convolutions around a ReLU, added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        with torch.no_grad():
+            self.second.weight.mul_(0.1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> the same, as all below
+        return self.second(self.first(x).relu_()).add_(x)  # in place: fresh memory costs more than the sum
+
+
+class ChannelNorm(nn.Module):
+    """Zero mean and unit variance over the channels of each pixel. Without it the products of the gates never start to learn."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Channels are last in memory: nothing is copied.
+        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6).permute(0, 3, 1, 2)
+
+
+class GatedBlock(nn.Module):
+    """Pointwise to twice the channels, depthwise context, the product of the halves, pointwise, scaled and added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.spread = nn.Conv2d(channels, 2 * channels, 1)
+        self.context = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
+        self.mix = nn.Conv2d(channels, channels, 1)
+        self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)
+        return torch.addcmul(x, self.scale, self.mix(a * b))
+
+
+def _stage(block: Callable[[int], nn.Module], channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(block(channels) for _ in range(count)))
+
+
+class Petrichor(nn.Module):
+    """The size for photographs."""
+
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=256, reach=123, multiple=MULTIPLE)
+    widths: ClassVar[tuple[int, int, int]] = (32, 64, 160)
+    """Channels at a half, a quarter and an eighth of the side."""
+    blocks: ClassVar[tuple[int, int, int]] = (1, 3, 10)
+    """Of each scale, on the way down; those of the two finer ones come again on the way up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hyperparameters: Hyperparameters = {}
+        fine, middle, coarse = self.widths
+        self.door = nn.Conv2d(3 * FOLD**2, fine, 3, padding=1)
+        self.fine_down, self.fine_up = (_stage(ResidualBlock, fine, self.blocks[0]) for _ in range(2))
+        self.middle_down, self.middle_up = (_stage(GatedBlock, middle, self.blocks[1]) for _ in range(2))
+        self.coarse = _stage(GatedBlock, coarse, self.blocks[2])
+        self.to_middle, self.to_coarse = nn.Conv2d(fine, middle, 2, 2), nn.Conv2d(middle, coarse, 2, 2)
+        self.from_coarse, self.from_middle = nn.Conv2d(coarse, 4 * middle, 1), nn.Conv2d(middle, 4 * fine, 1)
+        self.out = nn.Conv2d(fine, 3 * FOLD**2, 3, padding=1)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
+
+    def estimate(self, rainy: Tensor) -> Tensor:
+        """What becomes of a rainy (N, 3, H, W), not clamped."""
+        height, width = rainy.shape[2:]
+        right, below = (-side % MULTIPLE for side in (width, height))
+        padded = F.pad(rainy, (0, right, 0, below), mode="replicate")
+        folded = F.pixel_unshuffle(padded, FOLD).contiguous(memory_format=torch.channels_last)
+        fine = self.fine_down(self.door(folded))
+        middle = self.middle_down(self.to_middle(fine))
+        coarse = self.coarse(self.to_coarse(middle))
+        middle = self.middle_up(middle + F.pixel_shuffle(self.from_coarse(coarse), 2))
+        fine = self.fine_up(fine + F.pixel_shuffle(self.from_middle(middle), 2))
+        return (padded + F.pixel_shuffle(self.out(fine), FOLD))[..., :height, :width]
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        return self.estimate(rainy).clamp(0, 1)
+
+    def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        """Mean absolute error, before clamping."""
+        return {"mae": F.l1_loss(self.estimate(rainy), clean)}
+
+
+class PetrichorLive(Petrichor):
+    """The size for video as it comes in: the same, narrower."""
+
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=160, reach=75, multiple=MULTIPLE)
+    widths: ClassVar[tuple[int, int, int]] = (16, 48, 96)
+    blocks: ClassVar[tuple[int, int, int]] = (1, 1, 6)
