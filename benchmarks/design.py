@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from designs import Dilated, Gated, Inverted, Residual, UShaped, hybrid
+from designs import Dilated, Gated, Inverted, UShaped, hybrid
 from machine import describe_machine
 from rain_gap import Pair, mean_psnr, real_pairs, synthetic_pairs
 from torch import Tensor, nn
@@ -32,24 +32,25 @@ from derain import weights
 from derain.data import RainyBatches, clean_pictures
 from derain.engines import keep_freed_memory
 from derain.networks import NETWORKS
+from derain.networks.petrichor import ResidualBlock
 from derain.rain import PRESETS
 from derain.weights import CATALOGUE
 
 DESIGNS: dict[str, Callable[[], nn.Module]] = {
     "gated": lambda: UShaped(Gated, (40, 80, 160), (1, 2, 6), (1, 2)),
     "gated, attention": lambda: UShaped(partial(Gated, attention=True), (40, 80, 160), (1, 2, 6), (1, 2)),
-    "residual": lambda: UShaped(Residual, (32, 64, 128), (1, 1, 3), (1, 1)),
-    "residual, four scales": lambda: UShaped(Residual, (32, 64, 128, 192), (1, 1, 2, 2), (1, 1, 1)),
+    "residual": lambda: UShaped(ResidualBlock, (32, 64, 128), (1, 1, 3), (1, 1)),
+    "residual, four scales": lambda: UShaped(ResidualBlock, (32, 64, 128, 192), (1, 1, 2, 2), (1, 1, 1)),
     "hybrid": lambda: UShaped(partial(hybrid, 32), (32, 64, 160), (1, 2, 8), (1, 2)),
     "hybrid, four scales": lambda: UShaped(partial(hybrid, 32), (32, 64, 128, 192), (1, 1, 3, 6), (1, 1, 3)),
     "hybrid, unshuffle 4": lambda: UShaped(partial(hybrid, 64), (64, 128, 192), (2, 4, 6), (2, 4), 4),
-    "residual, unshuffle 1": lambda: UShaped(Residual, (16, 32, 64, 128), (1, 1, 1, 3), (1, 1, 1), 1),
+    "residual, unshuffle 1": lambda: UShaped(ResidualBlock, (16, 32, 64, 128), (1, 1, 1, 3), (1, 1, 1), 1),
     "hybrid, unshuffle 1": lambda: UShaped(partial(hybrid, 32), (16, 32, 64, 160), (1, 1, 2, 8), (1, 1, 2), 1),
     "inverted": lambda: UShaped(Inverted, (32, 64, 128), (1, 2, 6), (1, 2)),
     "dilated, one scale": lambda: UShaped(Dilated, (64,), (8,), (), 4),
     "gated, two passes": lambda: UShaped(Gated, (32, 64, 128), (1, 1, 4), (1, 1), passes=2),
     "gated, unshuffle 4": lambda: UShaped(Gated, (64, 128, 192), (2, 4, 6), (3, 4), 4),
-    "residual, unshuffle 4": lambda: UShaped(Residual, (64, 128), (2, 4), (3,), 4),
+    "residual, unshuffle 4": lambda: UShaped(ResidualBlock, (64, 128), (2, 4), (3,), 4),
 }
 LR = 1.5e-3
 SETS = ("light, ours", "heavy, ours", "light, real", "heavy, real")
@@ -84,7 +85,8 @@ def main() -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Trains the candidates asked for, one after the other; a line of JSON each."""
     torch.set_num_threads(1)
-    rainy, clean = pool(arguments.clean / "train", arguments.pool)
+    keep_freed_memory()
+    rainy, clean = pool(arguments.clean / "train", arguments.pool, POOL, 128)
     sets = sets_of(arguments)
     for name in arguments.only:
         torch.manual_seed(0)
@@ -182,13 +184,13 @@ def draw(arguments: argparse.Namespace) -> None:
     figure.savefig(arguments.plot, dpi=110)
 
 
-def pool(folder: Path, kept: Path | None) -> tuple[Tensor, Tensor]:
-    """Rainy and clean crops under `mixed`: (POOL, 3, 128, 128) uint8 each."""
+def pool(folder: Path, kept: Path | None, count: int, crop: int) -> tuple[Tensor, Tensor]:
+    """Rainy and clean crops under `mixed`: (count, 3, crop, crop) uint8 each."""
     if kept and kept.exists():
         return torch.load(kept, weights_only=True, mmap=True)
-    source = RainyBatches(clean_pictures(folder), [PRESETS["mixed"]], batch=8, crop=128, augment="dihedral", seed=0)
-    rainy, clean = (torch.empty(POOL, 3, 128, 128, dtype=torch.uint8) for _ in range(2))
-    for step in range(POOL // 8):
+    source = RainyBatches(clean_pictures(folder), [PRESETS["mixed"]], batch=8, crop=crop, augment="dihedral", seed=0)
+    rainy, clean = (torch.empty(count, 3, crop, crop, dtype=torch.uint8) for _ in range(2))
+    for step in range(count // 8):
         batch = source.batch(step, torch.device("cpu"))
         for pixels, made in ((rainy, batch.rainy), (clean, batch.clean)):
             pixels[8 * step : 8 * step + 8] = (made * 255).round()

@@ -7,18 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class ChannelNorm(nn.Module):
-    """Zero mean and unit variance over the channels of each pixel (LayerNorm, channels last)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same."""
-        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6).permute(0, 3, 1, 2)
+from derain.networks.petrichor import ChannelNorm, ResidualBlock
 
 
 class Gated(nn.Module):
@@ -46,21 +35,6 @@ class Gated(nn.Module):
         return x + self.scale * self.mix(gated)
 
 
-class Residual(nn.Module):
-    """Two full 3x3 convolutions around a ReLU (after EDSR, CVPRW 2017)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        with torch.no_grad():
-            self.second.weight.mul_(0.1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same."""
-        return x + self.second(F.relu(self.first(x)))
-
-
 class Inverted(nn.Module):
     """Depthwise 5x5, then a pointwise pair around GELU (after ConvNeXt, CVPR 2022)."""
 
@@ -79,7 +53,7 @@ class Inverted(nn.Module):
 
 def hybrid(finest: int, channels: int) -> nn.Module:
     """Full convolutions at the finest scale, where moving memory costs most; gated blocks below it, where arithmetic does."""
-    return Residual(channels) if channels <= finest else Gated(channels)
+    return ResidualBlock(channels) if channels <= finest else Gated(channels)
 
 
 Block = Callable[[int], nn.Module]

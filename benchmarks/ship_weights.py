@@ -1,6 +1,6 @@
 """Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, prints the hash.
 
-python benchmarks/ship_weights.py runs/nledn/best.safetensors nledn --data "452 photographs …" PATH/TO/Rain100L-dev10 …
+python benchmarks/ship_weights.py runs/nledn/best.safetensors nledn PATH/TO/Rain100L-dev10 … --data "452 photographs …"
 """
 
 import argparse

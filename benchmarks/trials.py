@@ -13,18 +13,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from design import sets_of
+from design import SETS, pool, read_rows, sets_of
 from machine import describe_machine
 from rain_gap import mean_psnr
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.data import RainyBatches, clean_pictures
+from derain import weights
+from derain.engines import keep_freed_memory
 from derain.networks import Petrichor, PetrichorLive, losses
-from derain.rain import PRESETS
-from derain.restore import load
+from derain.networks.petrichor import FREQUENCY_WEIGHT
 
 POOL, POOL_CROP = 3000, 192
 SIZES = {"petrichor": Petrichor, "petrichor-live": PetrichorLive}
@@ -42,9 +43,8 @@ def ssim_and_edges(output: Tensor, clean: Tensor) -> Tensor:
 
 
 def l1_and_frequencies(output: Tensor, clean: Tensor) -> Tensor:
-    """Absolute error and a tenth of that of the Fourier transforms (after MIMO-UNet, ICCV 2021)."""
-    spectrum = torch.view_as_real(torch.fft.rfft2(output - clean, norm="ortho"))
-    return F.l1_loss(output, clean) + 0.1 * spectrum.abs().mean()
+    """As Petrichor's."""
+    return F.l1_loss(output, clean) + FREQUENCY_WEIGHT * losses.frequency_loss(output, clean)
 
 
 def log_mse(output: Tensor, clean: Tensor) -> Tensor:
@@ -75,8 +75,10 @@ TRIALS: dict[str, Trial] = {
     "rate 3e-3": replace(BASE, lr=3e-3),
     "rate 7e-4": replace(BASE, lr=7e-4),
     "batch 4": replace(BASE, batch=4),
+    "batch 2": replace(BASE, batch=2),
     "batch 16": replace(BASE, batch=16),
     "crop 64, batch 32": replace(BASE, crop=64, batch=32),
+    "crop 96, batch 4": replace(BASE, crop=96, batch=4),
     "crop 96, batch 14": replace(BASE, crop=96, batch=14),
     "crop 192, batch 4": replace(BASE, crop=192, batch=4),
     "crop 64, late 192": replace(BASE, crop=64, batch=32, late_crop=192),
@@ -92,12 +94,12 @@ TRIALS: dict[str, Trial] = {
 
 
 def main() -> None:
-    """Trains every trial asked for and prints a line of JSON each."""
+    """Trains every trial asked for, adds a line of JSON each, prints the table of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clean", type=Path)
     parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS))
     parser.add_argument("--network", choices=list(SIZES), default="petrichor")
-    parser.add_argument("--megapixels", type=float, default=78.6, help="seen by each; the default is 600 steps of 8 x 128 x 128")
+    parser.add_argument("--megapixels", type=float, default=76.15, help="seen by each; the default is 581 steps of 8 x 128 x 128")
     parser.add_argument("--light", type=Path, required=True, help="real pairs of light rain")
     parser.add_argument("--heavy", type=Path, required=True, help="real pairs of heavy rain")
     parser.add_argument("--pool", type=Path, help="where the pairs are kept between runs")
@@ -105,7 +107,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rainy, clean = pool(arguments.clean / "train", arguments.pool)
+    keep_freed_memory()
+    rainy, clean = pool(arguments.clean / "train", arguments.pool, POOL, POOL_CROP)
     sets = sets_of(arguments)
     for name in arguments.only:
         torch.manual_seed(arguments.seed)
@@ -125,29 +128,23 @@ def main() -> None:
         }
         with arguments.out.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        print(row, flush=True)
+    print_table(read_rows(arguments.out))
 
 
-def pool(folder: Path, kept: Path | None) -> tuple[Tensor, Tensor]:
-    """Rainy and clean crops under `mixed`: (POOL, 3, POOL_CROP, POOL_CROP) uint8 each."""
-    if kept and kept.exists():
-        return torch.load(kept, weights_only=True, mmap=True)
-    source = RainyBatches(clean_pictures(folder), [PRESETS["mixed"]], batch=8, crop=POOL_CROP, augment="dihedral", seed=0)
-    rainy, clean = (torch.empty(POOL, 3, POOL_CROP, POOL_CROP, dtype=torch.uint8) for _ in range(2))
-    for step in range(POOL // 8):
-        batch = source.batch(step, torch.device("cpu"))
-        for pixels, made in ((rainy, batch.rainy), (clean, batch.clean)):
-            pixels[8 * step : 8 * step + 8] = (made * 255).round()
-    if kept:
-        torch.save((rainy, clean), kept)
-    return rainy, clean
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """All trials so far, in the order they were made."""
+    print(f"| trial | megapixels | steps | seconds, scoring included | {' | '.join(SETS)} |\n|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        scores = " | ".join(f"{row[key]:.2f}" for key in SETS)
+        print(f"| {row['trial']} | {row['megapixels']:g} | {row['steps']} | {row['seconds']:.0f} | {scores} |")
+    print(f"\n{rows[-1]['network']}, seed {rows[-1]['seed']}. Measured on {rows[-1]['machine']}.")
 
 
 def train(network: Petrichor, trial: Trial, rainy: Tensor, clean: Tensor, megapixels: float, seed: int) -> int:
     """AdamW, cosine to zero over the pixels given; returns the steps made."""
     optimiser = torch.optim.AdamW(network.parameters(), lr=trial.lr, weight_decay=trial.weight_decay, betas=(0.9, trial.beta))
-    mean = [p.detach().clone() for p in network.parameters()]
-    teacher = load(trial.teacher).engine.network if trial.teacher else None
+    mean = [p.detach().clone() for p in network.parameters()] if trial.ema else []
+    teacher = weights.find(trial.teacher)[0].eval() if trial.teacher else None
     draws = torch.Generator().manual_seed(seed)
     step, seen = 0, 0
     while (share := seen / (megapixels * 1e6)) < 1:

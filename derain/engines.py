@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import sys
 
 import torch
@@ -11,6 +12,7 @@ from derain.networks import Network, SensesDensity
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Options of glibc's mallopt, from its malloc.h."""
+NEVER = -1
 
 
 class TorchEngine:
@@ -71,16 +73,18 @@ class TorchEngine:
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Tells the C library (glibc) to keep what is freed for the next use, once for the process; elsewhere nothing happens.
+    """Tells glibc to keep what the main thread frees for its next use, once and for the whole process.
 
     Every layer of every tile asks for blocks of the same sizes again. By default large ones go back to the system each time and
-    are mapped and cleared anew page by page, which costs as much as the arithmetic (`benchmarks/kept_memory.py`).
+    are mapped and cleared anew page by page, which costs as much as the arithmetic (`benchmarks/kept_memory.py`). The price is
+    that a process keeps the most it ever held. Nothing happens where there is no glibc, or where the environment has a
+    ``MALLOC_`` variable of glibc's: then the user has decided.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
         return
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option:  # musl has none
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER)):
             set_option(option, value)
 
 

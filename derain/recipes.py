@@ -201,7 +201,14 @@ _CRDNET = replace(
     lr_of={"refinement.": 0.2},
 )
 
-_PETRICHOR = replace(_general("petrichor"), batch=8, lr=1.5e-3, betas=(0.9, 0.99), weight_decay=1e-4, clip=0.5)
+_PETRICHOR = replace(
+    _general("petrichor"),
+    source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md)",
+    lr=1.5e-3,
+    betas=(0.9, 0.99),
+    weight_decay=1e-4,
+    clip=0.5,
+)
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -83,9 +83,9 @@ def cuts(length: int, tile: int, overlap: int, *, fade: int | None = None, multi
         multiple: Tiles begin at multiples of it; the last is longer by less than that.
 
     Returns:
-        The tiles in order; one that spans everything if ``length <= tile``.
+        The tiles in order; one that spans everything if ``length < tile + multiple``.
     """
-    if length <= tile:
+    if length < tile + multiple:
         return [Cut(0, length, (0, 0), (length, length))]
     fade = overlap // 2 if fade is None else fade
     count = 1 - (tile - length) // (tile - overlap - multiple + 1)
@@ -119,6 +119,8 @@ class Derainer:
         tile: Side of a tile in pixels; None for the network's own default, 0 for never cutting.
         overlap: Pixels that tiles share; None for the network's own default.
 
+    On a CPU under Linux the process keeps the memory it frees (`derain.engines.keep_freed_memory`).
+
     Raises:
         ValueError: If the device is not there, or tile and overlap do not go together.
     """
@@ -136,7 +138,7 @@ class Derainer:
         self.name = name or type(network).__name__
         self.tile = network.tiling.tile if tile is None else tile
         self.overlap = min(network.tiling.overlap, self.tile // 4) if overlap is None else overlap
-        self.tiling = network.tiling
+        self.tiling = replace(network.tiling, tile=self.tile, overlap=self.overlap)
         least = max(16, 4 * self.tiling.multiple)
         if self.tile < 0 or 0 < self.tile < least:
             raise ValueError(f"--tile {self.tile}: expected at least {least} pixels, or 0 for whole pictures")
@@ -225,7 +227,7 @@ class Derainer:
     def _cuts(self, length: int, side: int) -> list[Cut]:
         """Tiles along one axis: where they see all a result depends on, they are blended over what is left, else over half."""
         multiple, reach = self.tiling.multiple, self.tiling.reach
-        if reach is None or self.overlap < 2 * reach or length <= side:
+        if reach is None or not self.tiling.exact or length < side + multiple:
             return cuts(length, side, self.overlap, multiple=multiple)
         fade = self.overlap - 2 * reach
         count = len(cuts(length, side, self.overlap, fade=fade, multiple=multiple))
@@ -276,10 +278,10 @@ def load(
 ) -> Derainer:
     """A Derainer from shipped weights, a file of ours or the authors' checkpoint.
 
-    That is, ``nledn``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts.
+    That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts.
 
     >>> import numpy as np
-    >>> load("nledn", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
+    >>> load("petrichor-live", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
     (4, 6, 3)
 
     Raises:

@@ -36,7 +36,9 @@ def final(run: Run) -> dict[str, Any]:
     return torch.load(run.out / training.CHECKPOINT, weights_only=True)
 
 
-@pytest.mark.parametrize("name", ["nledn", "nledn-rain100l-paper", "remaen", "crdnet", "dpenet", "remaen-rain100l-paper"])
+@pytest.mark.parametrize(
+    "name", ["nledn", "nledn-rain100l-paper", "remaen", "crdnet", "dpenet", "petrichor-live", "remaen-rain100l-paper"]
+)
 def test_resumes_bit_exactly(name: str, run: Run) -> None:
     tiny = {"steps": "6", "validate_every": "3"} if name == "nledn-rain100l-paper" else TINY
     recipe = find_recipe(name, tiny | ({"crop": "128"} if name == "crdnet" else {}))

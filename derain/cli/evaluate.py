@@ -302,7 +302,7 @@ def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
-        raise typer.BadParameter("no model: expected a name such as nledn, or a weights file", param_hint="MODEL")
+        raise typer.BadParameter("no model: expected a name such as petrichor, or a weights file", param_hint="MODEL")
     return list(models.values()), list(folders.values())
 
 

@@ -16,7 +16,9 @@ FORMATS = {"jpg": "JPEG", "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "
 def run(
     inputs: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin.")],
     output: Annotated[str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")] = None,
-    model: Annotated[str, typer.Option("-m", "--model", help="Shipped weights, or a file of ours or the authors'.")] = "nledn",
+    model: Annotated[
+        str, typer.Option("-m", "--model", help="Shipped weights, or a file of ours or the authors'.")
+    ] = "petrichor",
     format: Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Write a before/after picture beside each result.")] = False,

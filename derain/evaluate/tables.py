@@ -47,7 +47,10 @@ def _columns(evaluations: Sequence[Evaluation]) -> list[Column]:
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    details = sorted({evaluation.execution for evaluation in evaluations})
+    models_of: dict[str, dict[str, None]] = {}
+    for evaluation in evaluations:
+        models_of.setdefault(evaluation.execution, {})[evaluation.model] = None
+    details = [text if len(models_of) == 1 else f"{', '.join(models)}: {text}" for text, models in models_of.items()]
     measures = "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
     yield f"{measures}{'; '.join(details)}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE} pixels."
     yield from dict.fromkeys(shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations)

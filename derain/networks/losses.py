@@ -95,6 +95,15 @@ def laplacian_edge_loss(output: Tensor, clean: Tensor) -> Tensor:
 
 
 @in_float32
+def frequency_loss(output: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute difference of the real and imaginary parts of the orthonormal Fourier transforms, of which half is kept.
+
+    After Cho et al., MIMO-UNet, ICCV 2021, Eq. 5. A streak that is left fills much of a picture, but few of its frequencies.
+    """
+    return torch.view_as_real(torch.fft.rfft2(output - clean, norm="ortho")).abs().mean()
+
+
+@in_float32
 def ssim(a: Tensor, b: Tensor) -> Tensor:
     """Mean structural similarity, differentiable, 1 for equal pictures; for training only: scores are `derain.metrics`' business.
 

@@ -20,10 +20,10 @@ class Tiling:
 
     Attributes:
         tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not cut.
-        overlap: How many pixels neighbouring tiles share by default; over these they are blended.
+        overlap: How many pixels neighbouring tiles share by default; over the middle of these they are blended.
         reach: How many pixels away a result may still depend on what is given. None if something in the network follows the size
             of the picture (regions, global pooling), or it looks further than tiles could share.
-        multiple: Pixels of the coarsest grid the network computes on; tiles begin on it.
+        multiple: Pixels of the coarsest grid the network computes on, on which tiles must begin to be exact; else 1.
     """
 
     tile: int

@@ -1,6 +1,7 @@
 """The command line: its verbs and flags, its exit statuses, one run of every verb from end to end."""
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import cli
+from derain.cli.run import run
 from derain.images import read_image, write_image
 
 FLAGS = {
@@ -108,10 +110,10 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
     ("arguments", "status", "message"),
     [
         (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
-        (["photo.png", "-m", "nothing"], 1, "error: nothing: no such weights; expected one of nledn"),
+        (["photo.png", "-m", "nothing"], 1, "error: nothing: no such weights; expected one of petrichor"),
         (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
         (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
-        (["photo.png", "--tile", "3"], 2, "error: --tile 3: expected at least 16"),
+        (["photo.png", "--tile", "3"], 2, "error: --tile 3: expected at least 32"),
         (["photo.png", "--nonsense"], 2, "No such option"),
         (["run"], 2, "Missing argument"),
         (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
@@ -435,7 +437,7 @@ def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     wrong = derain("--density", picture, "-o", tmp_path / "c.png")
     assert wrong.returncode == 2
-    assert "--density: nledn cannot tell; expected CRDNet's weights with a classifier, such as -m crdnet" in wrong.stderr.decode()
+    assert "--density: petrichor cannot tell; expected CRDNet's weights with a classifier" in wrong.stderr.decode()
     assert not (tmp_path / "c.png").exists()
 
 
@@ -450,6 +452,11 @@ def test_weights_import_what_is_more_than_a_file(name: str, network: str, golden
     derain(picture, "-m", tmp_path / f"{Path(name).stem}.safetensors", "-o", tmp_path / "a.png")
     derain(picture, "-m", golden / name, "-o", tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_weights_list_marks_the_one_that_run_takes() -> None:
+    marked = [line for line in derain("weights", "list").stdout.decode().splitlines() if line.endswith("(default)")]
+    assert [line.split()[0] for line in marked] == [inspect.signature(run).parameters["model"].default]
 
 
 def test_weights_show_a_card() -> None:

@@ -88,7 +88,7 @@ def test_the_first_models_scores_are_not_lost(
     request.getfixturevalue("no_work")
     wrong = derain("evaluate", "crdnet", "crdnet.x", "small")
     assert (wrong.exit_code, len(errors(wrong))) == (1, 1)
-    assert errors(wrong)[0].startswith("error: crdnet.x: no such weights; expected one of nledn")
+    assert errors(wrong)[0].startswith("error: crdnet.x: no such weights; expected one of petrichor")
 
 
 @pytest.mark.usefixtures("no_work", "small")

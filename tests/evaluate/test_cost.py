@@ -42,7 +42,7 @@ def test_peak_memory_is_that_since_it_began() -> None:
 class OneConvolution(nn.Module):
     """3 * 5 * 9 multiply-adds a pixel."""
 
-    tiling = Tiling(tile=64, overlap=0, reach=0)
+    tiling = Tiling(tile=64, overlap=0)
 
     def __init__(self, *, looks: bool = False) -> None:
         super().__init__()

@@ -89,6 +89,12 @@ def test_comparison_of_models_and_datasets(nothing: Derainer, pairs: Path, tmp_p
     assert content[2]["cost"]["parameters"] == sum(p.numel() for p in two.engine.network.parameters())
 
 
+def test_notes_say_whose_tiles_are_whose(nothing: Derainer, pairs: Path) -> None:
+    small = Derainer(NETWORKS["dpenet"](blocks=1), name="small", device="cpu", tile=64)
+    line = to_markdown([evaluate(model, find_pairs(pairs)) for model in (nothing, small)]).splitlines()[-2]
+    assert "nothing: tile 512, overlap 64, float32, cpu; small: tile 64, overlap 16, float32, cpu" in line
+
+
 def test_papers_figures_under_a_protocol_not_asked_for_name_it(nothing: Derainer, pairs: Path, tmp_path: Path) -> None:
     evaluation = evaluate(nothing, find_pairs(pairs.rename(tmp_path / "Rain100H")), ["rgb"])
     assert "| *30.38 / 0.8939 (y-pil)* |" in to_markdown([evaluation])

@@ -94,7 +94,14 @@ def test_ssim_of_equal_pictures_is_one_and_it_has_gradients() -> None:
     assert bool(torch.isfinite(picture.grad).all())
 
 
-@pytest.mark.parametrize("loss", [losses.edge_loss, losses.laplacian_edge_loss, losses.ssim])
+def test_frequency_loss_by_hand() -> None:
+    picture = torch.rand(2, 3, 6, 8)
+    assert losses.frequency_loss(picture, picture).item() == 0
+    # A constant difference is one real number, 0.1 * sqrt(6 * 8), among 6 * 5 complex ones: half of the spectrum is kept.
+    assert losses.frequency_loss(picture + 0.1, picture).item() == pytest.approx(0.1 * 48**0.5 / 60, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", [losses.edge_loss, losses.laplacian_edge_loss, losses.ssim, losses.frequency_loss])
 def test_losses_stay_exact_under_autocast(loss: Callable[[Tensor, Tensor], Tensor], photo: NDArray[np.uint8]) -> None:
     a = as_batch(photo).float()
     b = (a + 0.01).clamp(0, 1)

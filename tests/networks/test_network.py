@@ -50,6 +50,30 @@ def test_hyperparameters_are_the_constructors_keyword_arguments(name: str) -> No
     assert again.state_dict().keys() == network.state_dict().keys()
 
 
+EXACT = [name for name in NETWORKS if NETWORKS[name]().tiling.exact]
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+@pytest.mark.parametrize("name", EXACT)
+def test_a_network_looks_as_far_as_it_says(name: str, axis: int, seeded: None) -> None:
+    network = NETWORKS[name]().to(torch.double).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))  # some begin at zero, and hide what is behind them
+    tiling = network.tiling
+    assert tiling.reach is not None
+    middle = 2 * tiling.reach // tiling.multiple * tiling.multiple
+    distances: list[int] = []
+    for phase in range(tiling.multiple):
+        shape = [1, 3, 8, 8]
+        shape[axis] = 2 * middle
+        rainy = (0.5 + 0.01 * torch.rand(shape, dtype=torch.double)).requires_grad_()
+        seen = torch.autograd.grad(network(rainy).select(axis, middle + phase).sum(), rainy)[0].abs()
+        places = seen.transpose(0, axis).flatten(1).sum(1).nonzero() - (middle + phase)
+        distances += [int(-places.min()), int(places.max())]
+    assert max(distances) == tiling.reach
+
+
 CHOICES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "nledn": st.one_of(
         st.fixed_dictionaries({"dense": st.booleans(), "non_local": st.sampled_from(["softmax", "dot", "none"])}),
@@ -78,10 +102,10 @@ def test_random_hyperparameters_survive_the_file(
 
 
 def test_every_network_ships_weights_of_its_name() -> None:
-    assert {"nledn", "remaen", "crdnet", "dpenet"} <= set(weights.CATALOGUE)
+    assert set(NETWORKS) <= set(weights.CATALOGUE)
 
 
-@pytest.mark.parametrize("name", ["nledn", "remaen", "crdnet", "dpenet"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_shipped_weights_take_half_precision(name: str, photo: NDArray[np.uint8]) -> None:
     exact, half = (
         Derainer(weights.find(name)[0], device="cpu", dtype=dtype)(as_floats(photo)) for dtype in ("float32", "bfloat16")
@@ -118,7 +142,7 @@ def test_crdnets_classifier_learns_one_batch_too(seeded: None) -> None:
     assert learn_by_heart(NETWORKS["crdnet"](classifier="compact"), 128) < NEAR_ZERO
 
 
-def test_a_fifth_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+def test_another_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     """CONTRIBUTING's worked example, word for word, in a copy of the package: it derains, trains and is evaluated."""
     shutil.copytree(ROOT / "derain", tmp_path / "derain", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
     text = (ROOT / "CONTRIBUTING.md").read_text()
