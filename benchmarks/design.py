@@ -175,10 +175,17 @@ def draw(arguments: argparse.Namespace) -> None:
 
     figure = Figure(figsize=(11, 5), layout="constrained")
     for axes, key in zip(figure.subplots(1, 2), ("light, real", "heavy, real"), strict=True):
-        for row in rows:
-            ours = "steps" in row
+        for k, row in enumerate(sorted(rows, key=lambda row: row[key])):
+            ours, side = "steps" in row, "left" if k % 2 else "right"
             axes.plot(row["ms/MP"], row[key], "o" if ours else "s", color="tab:blue" if ours else "tab:red")
-            axes.annotate(row["design"], (row["ms/MP"], row[key]), xytext=(4, 3), textcoords="offset points", fontsize=7)
+            axes.annotate(
+                row["design"],
+                (row["ms/MP"], row[key]),
+                xytext=(5 if k % 2 else -5, -2),
+                ha=side,
+                textcoords="offset points",
+                fontsize=7,
+            )
         axes.set(xscale="log", xlabel="milliseconds a megapixel, 512x512 tiles", ylabel="PSNR, dB (y-matlab)", title=key)
         axes.grid(alpha=0.3)
     figure.savefig(arguments.plot, dpi=110)
