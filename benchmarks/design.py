@@ -186,7 +186,13 @@ def draw(arguments: argparse.Namespace) -> None:
                 textcoords="offset points",
                 fontsize=7,
             )
-        axes.set(xscale="log", xlabel="milliseconds a megapixel, 512x512 tiles", ylabel="PSNR, dB (y-matlab)", title=key)
+        axes.set(
+            xscale="log",
+            xlim=(100, 60_000),
+            xlabel="milliseconds a megapixel, 512x512 tiles",
+            ylabel="PSNR, dB (y-matlab)",
+            title=key,
+        )
         axes.grid(alpha=0.3)
     figure.savefig(arguments.plot, dpi=110)
 

@@ -43,7 +43,8 @@ def main() -> None:
         peaks = [statistics.median(row["peak"] for row in rows) for rows in found.values()]
         print(f"| `{model}` | {before:.2f} | {after:.2f} | {before / after:.2f} | {peaks[0]:.0f} | {peaks[1]:.0f} |")
     width, height = arguments.size
-    print(f"\n{width}x{height}, default tiles, median of seven pictures after two, and of the processes. Measured on {describe_machine()}.")
+    print(f"\n{width}x{height}, default tiles, median of seven pictures after two, and of the processes.")
+    print(f"Measured on {describe_machine()}.")
 
 
 def measure(model: str, size: tuple[int, int], kept: bool) -> dict[str, float]:
