@@ -7,7 +7,7 @@ scored on.
 python benchmarks/design.py train CLEAN --light Rain100L-dev10 --heavy Rain100H-dev10 --out RESULTS.jsonl
 python benchmarks/design.py published CLEAN --light Rain100L-dev10 --heavy Rain100H-dev10 --out RESULTS.jsonl
 python benchmarks/design.py time --out RESULTS.jsonl
-python benchmarks/design.py draw --out RESULTS.jsonl --plot designs.png
+python benchmarks/design.py draw --out RESULTS.jsonl --plot designs.png      (wants matplotlib)
 """
 
 import argparse
