@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from designs import Dilated, Gated, Inverted, UShaped, hybrid
+from designs import Attentive, Dilated, Inverted, UShaped, hybrid
 from machine import describe_machine
 from rain_gap import Pair, mean_psnr, real_pairs, synthetic_pairs
 from torch import Tensor, nn
@@ -33,13 +33,13 @@ from derain import weights
 from derain.data import RainyBatches, clean_pictures
 from derain.engines import keep_freed_memory
 from derain.networks import NETWORKS
-from derain.networks.petrichor import ResidualBlock
+from derain.networks.petrichor import GatedBlock, ResidualBlock
 from derain.rain import PRESETS
 from derain.weights import CATALOGUE
 
 DESIGNS: dict[str, Callable[[], nn.Module]] = {
-    "gated": lambda: UShaped(Gated, (40, 80, 160), (1, 2, 6), (1, 2)),
-    "gated, attention": lambda: UShaped(partial(Gated, attention=True), (40, 80, 160), (1, 2, 6), (1, 2)),
+    "gated": lambda: UShaped(GatedBlock, (40, 80, 160), (1, 2, 6), (1, 2)),
+    "gated, attention": lambda: UShaped(Attentive, (40, 80, 160), (1, 2, 6), (1, 2)),
     "residual": lambda: UShaped(ResidualBlock, (32, 64, 128), (1, 1, 3), (1, 1)),
     "residual, four scales": lambda: UShaped(ResidualBlock, (32, 64, 128, 192), (1, 1, 2, 2), (1, 1, 1)),
     "hybrid": lambda: UShaped(partial(hybrid, 32), (32, 64, 160), (1, 2, 8), (1, 2)),
@@ -49,8 +49,8 @@ DESIGNS: dict[str, Callable[[], nn.Module]] = {
     "hybrid, unshuffle 1": lambda: UShaped(partial(hybrid, 32), (16, 32, 64, 160), (1, 1, 2, 8), (1, 1, 2), 1),
     "inverted": lambda: UShaped(Inverted, (32, 64, 128), (1, 2, 6), (1, 2)),
     "dilated, one scale": lambda: UShaped(Dilated, (64,), (8,), (), 4),
-    "gated, two passes": lambda: UShaped(Gated, (32, 64, 128), (1, 1, 4), (1, 1), passes=2),
-    "gated, unshuffle 4": lambda: UShaped(Gated, (64, 128, 192), (2, 4, 6), (3, 4), 4),
+    "gated, two passes": lambda: UShaped(GatedBlock, (32, 64, 128), (1, 1, 4), (1, 1), passes=2),
+    "gated, unshuffle 4": lambda: UShaped(GatedBlock, (64, 128, 192), (2, 4, 6), (3, 4), 4),
     "residual, unshuffle 4": lambda: UShaped(ResidualBlock, (64, 128), (2, 4), (3,), 4),
 }
 LR = 1.5e-3

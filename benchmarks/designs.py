@@ -7,32 +7,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.networks.petrichor import ChannelNorm, ResidualBlock
+from derain.networks.petrichor import ChannelNorm, GatedBlock, ResidualBlock
 
 
-class Gated(nn.Module):
-    """Depthwise context and a product instead of an activation (after NAFNet, ECCV 2022), its second half left out."""
+class Attentive(GatedBlock):
+    """A gated block with NAFNet's channel attention, which pools over the whole picture (ECCV 2022)."""
 
-    def __init__(self, channels: int, attention: bool = False, kernel: int = 3, dilation: int = 1) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.spread = nn.Conv2d(channels, 2 * channels, 1)
-        reach = kernel // 2 * dilation
-        self.context = nn.Conv2d(2 * channels, 2 * channels, kernel, padding=reach, dilation=dilation, groups=2 * channels)
-        self.mix = nn.Conv2d(channels, channels, 1)
-        self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
-        self.attention = nn.Conv2d(channels, channels, 1) if attention else None
-        if self.attention:
-            nn.init.zeros_(self.attention.weight)
-            self.attention.bias = nn.Parameter(torch.ones(channels))
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.attention = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.attention.weight)
+        self.attention.bias = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same."""
-        a, b = self.context(self.spread(self.norm(x))).chunk(2, 1)
+        a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)
         gated = a * b
-        if self.attention:
-            gated = gated * self.attention(gated.mean((2, 3), keepdim=True))
-        return x + self.scale * self.mix(gated)
+        return torch.addcmul(x, self.scale, self.mix(gated * self.attention(gated.mean((2, 3), keepdim=True))))
 
 
 class Inverted(nn.Module):
@@ -53,7 +44,7 @@ class Inverted(nn.Module):
 
 def hybrid(finest: int, channels: int) -> nn.Module:
     """Full convolutions at the finest scale, where moving memory costs most; gated blocks below it, where arithmetic does."""
-    return ResidualBlock(channels) if channels <= finest else Gated(channels)
+    return ResidualBlock(channels) if channels <= finest else GatedBlock(channels)
 
 
 Block = Callable[[int], nn.Module]

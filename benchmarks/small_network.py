@@ -7,19 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class ChannelNorm(nn.Module):
-    """Zero mean and unit variance over the channels of each pixel; without it the products of the gates never start to learn."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(1, channels, 1, 1))
-        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> the same."""
-        centred = x - x.mean(1, keepdim=True)
-        return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-6) * self.weight + self.bias
+from derain.networks.petrichor import ChannelNorm
 
 
 class GatedBlock(nn.Module):

@@ -227,7 +227,7 @@ class Derainer:
     def _cuts(self, length: int, side: int) -> list[Cut]:
         """Tiles along one axis: where they see all a result depends on, they are blended over what is left, else over half."""
         multiple, reach = self.tiling.multiple, self.tiling.reach
-        if reach is None or not self.tiling.exact or length < side + multiple:
+        if reach is None or not self.tiling.exact:
             return cuts(length, side, self.overlap, multiple=multiple)
         fade = self.overlap - 2 * reach
         count = len(cuts(length, side, self.overlap, fade=fade, multiple=multiple))
