@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--size", nargs=2, type=int, default=(1024, 683), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--format", choices=("jpg", "png"), default="jpg")
-    parser.add_argument("--chunk", type=int, default=25, help="pictures in a row of each kind")
+    parser.add_argument("--chunk", type=int, default=10, help="pictures in a row of each kind")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     derainer = load(arguments.model, device=arguments.device)
