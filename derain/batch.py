@@ -4,8 +4,10 @@ import glob
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +32,9 @@ STREAM = Path("-")
 MARK = "_derained"
 COMPARE_MARK = "_compare"
 
+LARGE = 75_000_000
+"""Bytes of pixels, 25 megapixels of eight bits: no picture is read ahead while one larger than this is derained and written."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -44,7 +49,8 @@ class Job:
 class Result:
     """What became of a job: ``skipped`` because its target was there already, ``failed`` for the reason in ``message``.
 
-    ``density`` is there where it was asked for.
+    ``seconds`` is what reading, the network and writing took for this picture, added up. Other pictures are read and written
+    while the network works, so that a run takes less than all its pictures' seconds. ``density`` is there where it was asked for.
     """
 
     source: Path
@@ -192,38 +198,169 @@ def run(
     options: Options,
     on_start: Callable[[Job], Progress | None] = lambda _: None,
 ) -> Iterator[Result]:
-    """Does the jobs one after the other; yields what became of each. What is there already is left alone.
+    """Does the jobs in order; yields what became of each. What is there already is left alone.
+
+    While the network works on a picture, in the calling thread, the next one is read by a second thread and the one before is
+    written by a third: what became of that one is told at the latest when the network is done with this one. A run that is closed
+    or interrupted first ends what these threads are at, so that a file is whole or not there.
 
     Args:
         on_start: Called before each job; what it gives is called after each tile.
     """
+    works = _works(jobs, options)
+    following, behind = next(works, None), None
+    with ThreadPoolExecutor(1, "derain-read") as reader, ThreadPoolExecutor(1, "derain-write") as writer:
+        while work := following:
+            following = next(works, None)
+            if behind and behind.is_written_before_read(work):
+                yield behind.outcome()
+                behind = None
+            on_tile = work.begin(on_start)
+            beside = following if following and following.apart and not work.large else None
+            if beside:
+                beside.read_ahead(reader)
+            work.derain(derainer, on_tile)
+            if behind:
+                yield behind.outcome()
+            work.store(writer if beside else None)
+            behind = work
+        if behind:
+            yield behind.outcome()
+
+
+def _works(jobs: Sequence[Job], options: Options) -> Iterator["_Work"]:
+    """The jobs, and which of them may be read while those before them are not written yet.
+
+    Not one that reads or writes what an earlier one writes. Nor does anything go on beside a stream: a thread that waits for one
+    cannot be interrupted, and standard output takes what it is given in order.
+    """
     inputs = {os.path.realpath(job.source) for job in jobs if job.source != STREAM}
+    written: set[str] = set()
+    streamed = False
     for job in jobs:
+        outputs = {os.path.realpath(path) for path in _outputs(job, options)}
+        after_stream, streamed = streamed, STREAM in (job.source, job.target)
+        alone = after_stream or streamed or not written.isdisjoint({os.path.realpath(job.source), *outputs})
+        written |= outputs
+        yield _Work(job, options, inputs, apart=not alone)
+
+
+@dataclass
+class _Work:
+    """A job on its way: begun, derained, stored. One thread at a time has it, and what goes wrong with it goes no further.
+
+    Attributes:
+        inputs: Real paths of those of all jobs.
+        apart: It may be read before those before it are written.
+        rainy: From reading on; after the network only where there is a comparison to make.
+        clean: From the network until it is written.
+        result: As soon as it is known what becomes of it.
+    """
+
+    job: Job
+    options: Options
+    inputs: Collection[str]
+    apart: bool
+    large: bool = False
+    seconds: float = 0.0
+    rainy: Picture | None = None
+    clean: Picture | None = None
+    density: RainDensity | None = None
+    result: Result | None = None
+    reading: Future[None] | None = None
+    writing: Future[None] | None = None
+
+    def read_ahead(self, reader: Executor) -> None:
+        self.reading = reader.submit(self._read_unless_left_alone)
+
+    def _read_unless_left_alone(self) -> None:
+        with self._stage():
+            if not self._left_alone():
+                self._load()
+
+    def is_written_before_read(self, other: "_Work") -> bool:
+        """Waits until this is written or the other read, if both are on their way, and tells whether this is."""
+        if self.writing and other.reading:
+            wait([self.writing, other.reading], return_when=FIRST_COMPLETED)
+        return not self.writing or self.writing.done()
+
+    def begin(self, on_start: Callable[[Job], Progress | None]) -> Progress | None:
+        """Its turn has come: looks, again, whether it is to be left alone, and reads it if that was not done ahead."""
+        if self.reading:
+            self.reading.result()
+        with self._stage():
+            there = self._left_alone()
+            self.result = there or self.result
+            on_tile = None if there else on_start(self.job)
+            if not self.result and not self.rainy:
+                self._load()
+            return on_tile
+
+    def derain(self, derainer: Derainer, on_tile: Progress | None) -> None:
+        if self.result or not self.rainy:
+            return
+        with self._stage():
+            self.density = derainer.density(self.rainy.pixels) if self.options.density else None
+            self.clean = self.rainy.with_pixels(derainer(self.rainy.pixels, on_tile))
+            self.rainy = self.rainy if self.options.compare else None
+
+    def store(self, writer: Executor | None) -> None:
+        self.writing = writer.submit(self._store) if writer and self.clean else self._store()
+
+    def outcome(self) -> Result:
+        """What became of it, when it is written."""
+        if self.writing:
+            self.writing.result()
+        assert self.result
+        return replace(self.result, seconds=self.seconds)
+
+    def _left_alone(self) -> Result | None:
+        """Why it is not to be done, if what it would write is there already."""
+        existing = [] if self.options.force else [path for path in _outputs(self.job, self.options) if path.exists()]
+        if not existing:
+            return None
+        if any(os.path.realpath(path) in self.inputs for path in existing):
+            return self._result("failed", f"{existing[0]} is an input; --force overwrites it")
+        message = f"{existing[0]} is there already; --force overwrites it"
+        if self.options.compare and not compare_path(self.job.target).exists():
+            return self._result("failed", f"{message} and makes the comparison")
+        return self._result("skipped", message)
+
+    def _load(self) -> None:
+        picture = _read(self.job)
+        format = _format(self.job, picture, self.options)
+        if picture.alpha is not None:
+            check_alpha(picture, format)  # before the work rather than after it
+        self.rainy, self.large = picture, picture.pixels.nbytes > LARGE
+
+    def _store(self) -> None:
+        rainy, clean, self.rainy, self.clean = self.rainy, self.clean, None, None
+        if self.result or not clean:
+            return
+        with self._stage():
+            _write(self.job, rainy, clean, _format(self.job, clean, self.options))
+            self.result = self._result("done", "; ".join(clean.notes), self.density)
+
+    def _result(self, status: Literal["done", "skipped", "failed"], message: str, density: RainDensity | None = None) -> Result:
+        return Result(self.job.source, self.job.target, status, message, density=density)
+
+    @contextmanager
+    def _stage(self) -> Generator[None]:
+        """Adds up the time; whatever a file does, the others get done."""
         began = time.monotonic()
         try:
-            existing = [] if options.force else _existing(job, options)
-            if any(os.path.realpath(path) in inputs for path in existing):
-                yield Result(job.source, job.target, "failed", f"{existing[0]} is an input; --force overwrites it")
-                continue
-            if existing:
-                message = f"{existing[0]} is there already; --force overwrites it"
-                missing = options.compare and not compare_path(job.target).exists()
-                status = "failed" if missing else "skipped"
-                yield Result(job.source, job.target, status, message + (" and makes the comparison" if missing else ""))
-                continue
-            notes, density = _derain_file(job, derainer, options, on_start(job))
-        except Exception as error:  # whatever a file does, the others get done
-            yield Result(job.source, job.target, "failed", reason(error), time.monotonic() - began)
-        else:
-            yield Result(job.source, job.target, "done", "; ".join(notes), time.monotonic() - began, density)
+            yield
+        except Exception as error:
+            self.result = self._result("failed", reason(error))
+        finally:
+            self.seconds += time.monotonic() - began
 
 
-def _existing(job: Job, options: Options) -> list[Path]:
-    """What a job would overwrite."""
+def _outputs(job: Job, options: Options) -> list[Path]:
+    """The files that a job writes."""
     if job.target == STREAM:
         return []
-    outputs = [job.target, compare_path(job.target)] if options.compare else [job.target]
-    return [path for path in outputs if path.exists()]
+    return [job.target, compare_path(job.target)] if options.compare else [job.target]
 
 
 def compare_path(target: Path) -> Path:
@@ -231,32 +368,23 @@ def compare_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}{COMPARE_MARK}{target.suffix}")
 
 
-def _derain_file(
-    job: Job, derainer: Derainer, options: Options, on_tile: Progress | None
-) -> tuple[tuple[str, ...], RainDensity | None]:
-    """Reads, derains, writes.
-
-    Returns:
-        Notes of what could not be kept, and how dense the rain was if that was asked for.
-    """
+def _read(job: Job) -> Picture:
     if (job.source == STREAM and sys.stdin is None) or (job.target == STREAM and sys.stdout is None):
         raise ValueError("standard input or output is closed; expected a picture to come or go through it")
-    picture = read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
-    format = _format(job, picture, options)
-    if picture.alpha is not None:
-        check_alpha(picture, format)  # before the work rather than after it
-    density = derainer.density(picture.pixels) if options.density else None
-    result = picture.with_pixels(derainer(picture.pixels, on_tile))
-    data = encode(result, format)
+    return read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
+
+
+def _write(job: Job, rainy: Picture | None, clean: Picture, format: Format) -> None:
+    """Writes a result, and beside it, where there is the rainy picture to compare it with, the comparison."""
+    data = encode(clean, format)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return picture.notes, density
+        return
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
-    if options.compare:
-        write_file(compare_path(job.target), encode(side_by_side(picture, result), format))
-    return picture.notes, density
+    if rainy:
+        write_file(compare_path(job.target), encode(side_by_side(rainy, clean), format))
 
 
 def _format(job: Job, picture: Picture, options: Options) -> Format:

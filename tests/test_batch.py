@@ -1,8 +1,14 @@
 """Many files: names of results, resume, and failures that stay alone."""
 
+import io
 import os
-from collections.abc import Callable
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +18,7 @@ from PIL import Image
 
 from derain import batch
 from derain.batch import Job, Options, Result
-from derain.images import read, read_image, write_image
+from derain.images import Picture, read, read_image, write_file, write_image
 from derain.restore import RainDensity
 
 
@@ -290,3 +296,284 @@ def test_density_is_told_where_it_is_asked_for(folder: Path) -> None:
     assert {result.density.word for result in told if result.density} == {"light"}
     assert len([result for result in told if result.density]) == len([result for result in told if result.status == "done"]) > 0
     assert {result.density for result in run([str(folder)], options=Options(force=True))} == {None}
+
+
+PATIENCE = 20.0
+"""Seconds after which a test that waits for another thread has failed."""
+
+
+class Events:
+    """What has happened, in order: ``read 1`` as reading 1.png begins, ``network 1`` as that begins, ``written 1``."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.threads: dict[str, threading.Thread] = {}
+        self.changed = threading.Condition()
+
+    def tell(self, what: str) -> None:
+        with self.changed:
+            self.order.append(what)
+            self.threads[what] = threading.current_thread()
+            self.changed.notify_all()
+
+    def wait_for(self, what: str) -> bool:
+        with self.changed:
+            return self.changed.wait_for(lambda: what in self.order, PATIENCE)
+
+
+class Watched(Darken):
+    """Tells of itself, knows pictures by their level, and does `beside` while it works on the one of that number."""
+
+    def __init__(self, events: Events, beside: Callable[[int], object] = lambda _: None) -> None:
+        super().__init__()
+        self.events, self.beside = events, beside
+
+    def __call__(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+        number = int(image.flat[0]) - 100
+        self.events.tell(f"network {number}")
+        self.beside(number)
+        return super().__call__(image, on_tile)
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> Events:
+    """Of the reading and writing of `derain.batch`."""
+    happened = Events()
+
+    def watched_read(source: Path) -> Picture:
+        happened.tell(f"read {source.stem}")
+        return read(source)
+
+    def watched_write(path: Path, data: bytes) -> None:
+        write_file(path, data)
+        happened.tell(f"written {path.stem}")
+
+    monkeypatch.setattr(batch, "read", watched_read)
+    monkeypatch.setattr(batch, "write_file", watched_write)
+    return happened
+
+
+@pytest.fixture
+def row(tmp_path: Path) -> list[Job]:
+    """0.png to 5.png, of levels 100 to 105."""
+    (tmp_path / "row").mkdir()
+    for k in range(6):
+        write_image(tmp_path / f"row/{k}.png", np.full((6, 7, 3), 100 + k, np.uint8))
+    return [Job(tmp_path / f"row/{k}.png", tmp_path / f"out/{k}.png") for k in range(6)]
+
+
+def start(jobs: list[Job], derainer: Any, options: Options = Options()) -> Iterator[Result]:  # noqa: B008
+    return batch.run(jobs, derainer, options)
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("derain-")]
+
+
+def test_the_next_is_read_and_the_last_written_while_the_network_works(
+    row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[bool] = []
+
+    def beside(number: int) -> None:
+        met.append(number == 5 or events.wait_for(f"read {number + 1}"))
+
+    def waiting_write(path: Path, data: bytes) -> None:
+        met.append(path.stem == "5" or events.wait_for(f"network {int(path.stem) + 1}"))
+        write_file(path, data)
+
+    monkeypatch.setattr(batch, "write_file", waiting_write)
+    results = list(start(row, Watched(events, beside)))
+    assert all(met)
+    assert [(result.source, result.status) for result in results] == [(job.source, "done") for job in row]
+    assert [int(read_image(job.target)[0, 0, 0]) for job in row] == [99, 100, 101, 102, 103, 104]
+    assert {events.threads[f"network {k}"] for k in range(6)} == {threading.main_thread()}
+    assert threads() == []
+
+
+def test_a_result_comes_when_its_file_is_there_and_at_most_one_picture_late(row: list[Job], events: Events) -> None:
+    for k, result in enumerate(start(row, Watched(events))):
+        assert result.source == row[k].source
+        assert f"written {k}" in events.order
+        assert f"network {k + 2}" not in events.order
+
+
+def test_a_result_does_not_wait_for_a_slow_reader(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_read(source: Path) -> Picture:
+        assert source != row[1].source or events.wait_for("told 0")
+        return read(source)
+
+    def slow_write(path: Path, data: bytes) -> None:
+        time.sleep(0.1)
+        write_file(path, data)
+
+    monkeypatch.setattr(batch, "read", slow_read)
+    monkeypatch.setattr(batch, "write_file", slow_write)
+    running = start(row, Watched(events))
+    assert next(running).source == row[0].source
+    assert "network 1" not in events.order
+    events.tell("told 0")
+    assert [result.status for result in running] == ["done"] * 5
+
+
+def test_one_picture_is_in_memory_on_either_side(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    rainy: list[weakref.ref[Picture]] = []
+
+    def watched_read(source: Path) -> Picture:
+        picture = read(source)
+        rainy.append(weakref.ref(picture))
+        events.tell(f"decoded {source.stem}")
+        return picture
+
+    clean: list[weakref.ref[NDArray[Any]]] = []
+    held: list[tuple[int, int]] = []
+
+    class Weighed(Watched):
+        def __call__(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+            result = super().__call__(image, on_tile)
+            held.append((sum(ref() is not None for ref in rainy), sum(ref() is not None for ref in clean)))
+            clean.append(weakref.ref(result))
+            return result
+
+    monkeypatch.setattr(batch, "read", watched_read)
+    list(start(row, Weighed(events, lambda number: number == 5 or events.wait_for(f"decoded {number + 1}"))))
+    assert {before for before, _ in held[:-1]} == {2}
+    assert {after for _, after in held} <= {0, 1}
+
+
+def test_no_more_than_one_is_read_ahead(row: list[Job], events: Events) -> None:
+    list(start(row, Watched(events, lambda number: number == 5 or events.wait_for(f"read {number + 1}"))))
+    for k in range(2, 6):
+        assert events.order.index(f"read {k}") > events.order.index(f"network {k - 2}")
+
+
+def test_nothing_goes_on_beside_a_large_picture(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "LARGE", 6 * 7 * 3 - 1)
+    list(start(row, Watched(events)))
+    assert events.order == [f"{what} {k}" for k in range(6) for what in ("read", "network", "written")]
+    assert set(events.threads.values()) == {threading.main_thread()}
+
+
+def test_one_picture_needs_no_threads(row: list[Job], events: Events) -> None:
+    list(start(row[:1], Watched(events)))
+    assert events.order == ["read 0", "network 0", "written 0"]
+    assert set(events.threads.values()) == {threading.main_thread()}
+
+
+def test_a_failure_ahead_does_not_disturb_the_picture_at_work(row: list[Job], events: Events) -> None:
+    row[1].source.write_bytes(b"once upon a time")
+    row[4].source.unlink()
+    started: list[Path] = []
+    derainer: Any = Watched(events, lambda number: events.wait_for(f"read {number + 1}") if number in (0, 3) else None)
+    results = list(batch.run(row, derainer, Options(), lambda job: started.append(job.source)))
+    assert [result.status for result in results] == ["done", "failed", "done", "done", "failed", "done"]
+    assert results[1].message.startswith("not a picture that can be read")
+    assert results[4].message == f"No such file or directory: {row[4].source}"
+    assert started == [job.source for job in row]
+    assert [job.target.exists() for job in row] == [result.status == "done" for result in results]
+
+
+def test_a_failure_to_write_is_that_pictures(row: list[Job], events: Events) -> None:
+    row[2].target.mkdir(parents=True)
+    results = list(start(row, Watched(events), Options(force=True)))
+    assert [result.status for result in results] == ["done", "done", "failed", "done", "done", "done"]
+    assert results[2].message == f"Is a directory: {row[2].target}"
+    assert sorted(path.name for path in row[0].target.parent.iterdir()) == [f"{k}.png" for k in range(6)]
+
+
+def test_closing_early_ends_the_threads_and_leaves_whole_files(row: list[Job], events: Events) -> None:
+    running: Any = start(row, Watched(events, lambda number: events.wait_for(f"read {number + 1}")))
+    next(running)
+    assert threads() != []
+    running.close()
+    assert threads() == []
+    made = sorted(path.name for path in row[0].target.parent.iterdir())
+    assert made == [f"{k}.png" for k in range(len(made))]
+    assert {read_image(row[0].target.parent / name).shape for name in made} == {(6, 7, 3)}
+    assert "network 2" not in events.order
+
+
+def test_an_interrupt_comes_through_and_what_is_done_stays(row: list[Job], events: Events) -> None:
+    def interrupt(number: int) -> None:
+        if number == 3:
+            raise KeyboardInterrupt
+
+    told: list[Result] = []
+    with pytest.raises(KeyboardInterrupt):
+        told.extend(start(row, Watched(events, interrupt)))
+    assert threads() == []
+    assert sorted(path.name for path in row[0].target.parent.iterdir()) == ["0.png", "1.png", "2.png"]
+    assert [int(read_image(job.target)[0, 0, 0]) for job in row[:3]] == [99, 100, 101]
+    assert [result.status for result in start(row, Darken())] == ["skipped"] * 3 + ["done"] * 3
+
+
+def test_what_an_earlier_job_writes_is_read_after(row: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_write(path: Path, data: bytes) -> None:
+        time.sleep(0.1)
+        write_file(path, data)
+
+    monkeypatch.setattr(batch, "write_file", slow_write)
+    (tmp_path / "link.png").symlink_to(row[1].source)
+    chain = [Job(row[0].source, row[1].source), Job(tmp_path / "link.png", tmp_path / "last.png"), row[2]]
+    assert [result.status for result in start(chain, Darken(), Options(force=True))] == ["done"] * 3
+    assert np.all(read_image(tmp_path / "last.png") == 98)
+    rivals = [row[3], Job(row[4].source, row[3].target), row[5]]
+    assert [result.status for result in start(rivals, Darken())] == ["done", "skipped", "done"]
+    assert np.all(read_image(row[3].target) == 102)
+
+
+def test_what_comes_to_be_there_meanwhile_is_left_alone(row: list[Job], events: Events) -> None:
+    def beside(number: int) -> None:
+        if number == 1:
+            events.wait_for("read 2")
+            row[2].target.write_bytes(b"mine")
+
+    results = list(start(row, Watched(events, beside)))
+    assert [result.status for result in results] == ["done", "done", "skipped", "done", "done", "done"]
+    assert row[2].target.read_bytes() == b"mine"
+
+
+def test_what_is_there_is_not_read(row: list[Job], events: Events) -> None:
+    list(start(row[1:3], Darken()))
+    events.order.clear()
+    assert [result.status for result in start(row, Watched(events))] == ["done", "skipped", "skipped", "done", "done", "done"]
+    assert {what for what in events.order if what.startswith("read")} == {f"read {k}" for k in (0, 3, 4, 5)}
+
+
+def test_streams_belong_to_the_calling_thread(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            events.tell("stdin")
+            return super().read(size)
+
+        def write(self, data: Any, /) -> int:
+            events.tell("stdout")
+            return super().write(data)
+
+    output = Stream()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Stream(row[1].source.read_bytes())))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=output))
+    monkeypatch.setattr(batch, "read", read)
+    statuses: list[str] = []
+    for k, result in enumerate(start([row[0], Job(batch.STREAM, batch.STREAM), row[2], row[3]], Watched(events))):
+        statuses.append(result.status)
+        assert ("stdout" in events.order) == (k >= 1)
+        assert "written 2" not in events.order or k >= 2
+    assert statuses == ["done"] * 4
+    assert events.threads["stdin"] is events.threads["stdout"] is threading.main_thread()
+    assert np.all(np.array(Image.open(io.BytesIO(output.getvalue()))) == 100)
+
+
+def test_seconds_are_the_pictures_own(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_read(source: Path) -> Picture:
+        time.sleep(0.05)
+        return read(source)
+
+    def slow_write(path: Path, data: bytes) -> None:
+        time.sleep(0.05)
+        write_file(path, data)
+
+    monkeypatch.setattr(batch, "read", slow_read)
+    monkeypatch.setattr(batch, "write_file", slow_write)
+    for result in start(row[:3], Watched(events, lambda _: time.sleep(0.1))):
+        assert result.seconds >= 0.2
