@@ -16,7 +16,7 @@ import unittest.mock
 import numpy as np
 from machine import describe_machine
 
-from derain import engines
+from derain.engines import pytorch
 from derain.restore import load
 
 
@@ -49,7 +49,7 @@ def main() -> None:
 
 def measure(model: str, size: tuple[int, int], kept: bool) -> dict[str, float]:
     """Median seconds of seven pictures after two, and the most memory the process ever held in MB."""
-    with contextlib.nullcontext() if kept else unittest.mock.patch.object(engines, "keep_freed_memory"):
+    with contextlib.nullcontext() if kept else unittest.mock.patch.object(pytorch, "keep_freed_memory"):
         derainer = load(model, device="cpu")
     picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     seconds: list[float] = []

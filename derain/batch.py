@@ -408,5 +408,5 @@ def reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text.lower()):
         return f"{text[:200] or 'out of memory'}; a smaller --tile needs less memory"
-    expected = isinstance(error, ValueError | FloatingPointError)
+    expected = isinstance(error, ValueError | FloatingPointError | ImportError)
     return text if expected and text else f"{type(error).__name__}: {text[:200]}"

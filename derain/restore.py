@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from derain import weights
-from derain.engines import TorchEngine
-from derain.networks import Network
+from derain.engines import Exported, choose_device, free_memory, has_bfloat16, is_exported, is_out_of_memory, make_engine
+from derain.networks import Network, Tiling
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -112,12 +113,15 @@ class Derainer:
     Tiles overlap and are blended; a picture of at most ``tile * tile`` pixels is not cut, and the result is the network's own.
 
     Args:
-        network: As the contract in `derain.networks.network` says.
+        network: As the contract in `derain.networks.network` says, or an exported file.
         name: For reports.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        tile: Side of a tile in pixels; None for the network's own default, 0 for never cutting.
+        dtype: ``auto`` (float32), ``float32``, ``bfloat16`` or ``float16``.
+        tile: Largest side of a tile in pixels; None for the network's own, or less where memory is short; 0 for never cutting.
         overlap: Pixels that tiles share; None for the network's own default.
+        engine: ``auto``, ``torch``, ``onnx`` or ``openvino``.
+
+    Where memory runs out, a picture is done again in tiles of half the side.
 
     On a CPU under Linux the process keeps the memory it frees (`derain.engines.keep_freed_memory`).
 
@@ -127,24 +131,35 @@ class Derainer:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | Exported,
         *,
         name: str = "",
         device: str = "auto",
         dtype: str = "auto",
         tile: int | None = None,
         overlap: int | None = None,
+        engine: str = "auto",
     ) -> None:
         self.name = name or type(network).__name__
-        self.tile = network.tiling.tile if tile is None else tile
-        self.overlap = min(network.tiling.overlap, self.tile // 4) if overlap is None else overlap
-        self.tiling = replace(network.tiling, tile=self.tile, overlap=self.overlap)
-        least = max(16, 4 * self.tiling.multiple)
-        if self.tile < 0 or 0 < self.tile < least:
-            raise ValueError(f"--tile {self.tile}: expected at least {least} pixels, or 0 for whole pictures")
-        if self.overlap < 0 or self.overlap > self.tile // 4:
-            raise ValueError(f"--overlap {self.overlap}: expected 0 to a quarter of the tile, here {self.tile // 4}")
-        self.engine = TorchEngine(network, device, dtype)
+        of_network = network.tiling
+        tile = _affordable(of_network, choose_device(device)) if tile is None else tile
+        overlap = min(of_network.overlap, tile // 4) if overlap is None else overlap
+        if tile < 0 or 0 < tile < least_tile(of_network):
+            raise ValueError(f"--tile {tile}: expected at least {least_tile(of_network)} pixels, or 0 for whole pictures")
+        if overlap < 0 or overlap > tile // 4:
+            raise ValueError(f"--overlap {overlap}: expected 0 to a quarter of the tile, here {tile // 4}")
+        self.tiling = replace(of_network, tile=tile, overlap=overlap)
+        self.engine = make_engine(network, engine, device, dtype)
+
+    @property
+    def tile(self) -> int:
+        """Largest side of a tile in pixels; 0 for never cutting."""
+        return self.tiling.tile
+
+    @property
+    def overlap(self) -> int:
+        """Least number of pixels that tiles share."""
+        return self.tiling.overlap
 
     def __call__(self, image: NDArray[Any], on_tile: Progress | None = None) -> NDArray[Any]:
         """Derains one image.
@@ -161,6 +176,14 @@ class Derainer:
             ValueError: For another shape or type, or floats that are no numbers.
         """
         rgb = as_rgb(image)
+        while True:
+            try:
+                return _as_given(self._derained(rgb, on_tile), image)
+            except (MemoryError, RuntimeError) as error:
+                if not (is_out_of_memory(error) and self._halve_tile(rgb)):
+                    raise
+
+    def _derained(self, rgb: NDArray[Any], on_tile: Progress | None) -> NDArray[Any]:
         scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
         clean = np.empty_like(rgb)
         for begin, rows in self._strips(rgb, scale, on_tile):
@@ -168,7 +191,15 @@ class Derainer:
             if scale != 1.0:
                 np.rint(np.multiply(rows, scale, out=rows), out=rows)
             clean[begin : begin + len(rows)] = rows
-        return _as_given(clean, image)
+        return clean
+
+    def _halve_tile(self, rgb: NDArray[Any]) -> bool:
+        """Smaller tiles from now on, where there is room for that; never where whole pictures were asked for."""
+        tile = self._side(*rgb.shape[:2]) // 2
+        if self.tile == 0 or tile < least_tile(self.tiling):
+            return False
+        self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
+        return True
 
     def density(self, image: NDArray[Any]) -> RainDensity:
         """Senses how dense the rain in an image is: the mean over its tiles.
@@ -181,7 +212,7 @@ class Derainer:
         """
         rgb = as_rgb(image)
         scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
-        side = max(self._side(rgb), MIN_DENSITY_TILE)
+        side = max(self._side(*rgb.shape[:2]), MIN_DENSITY_TILE)
         places = itertools.product(*(cuts(length, side, 0) for length in rgb.shape[:2]))
         tiles = (rgb[row.start : row.stop, column.start : column.stop] for row, column in places)
         sensed = torch.cat([self.engine.density(_as_batch(tile, scale)) for tile in tiles])
@@ -191,30 +222,34 @@ class Derainer:
     def describe(self) -> str:
         """Tile, device and number format: what belongs to a score besides its protocol."""
         tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
-        return f"{tile}, {str(self.engine.dtype).removeprefix('torch.')}, {self.engine.device}"
+        return f"{tile}, {self.engine.name}"
 
-    def _side(self, rgb: NDArray[Any]) -> int:
+    def tile_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """(height, width) of every tile that a picture of a size is cut into."""
+        side = self._side(height, width)
+        down, across = self._cuts(height, side), self._cuts(width, side)
+        return [(row.stop - row.start, column.stop - column.start) for row in down for column in across]
+
+    def _side(self, height: int, width: int) -> int:
         """Of the tiles a picture is cut into; one tile if it need not be cut."""
-        height, width = rgb.shape[:2]
         return max(height, width) if self.tile == 0 or height * width <= self.tile**2 else self.tile
 
     def _strips(self, rgb: NDArray[Any], scale: float, on_tile: Progress | None) -> Iterator[tuple[int, Floats]]:
         """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of tiles is held at a time."""
         height, width = rgb.shape[:2]
-        side = self._side(rgb)
+        side = self._side(height, width)
         across, down = self._cuts(width, side), self._cuts(height, side)
         done, total = 0, len(across) * len(down)
         if total == 1:  # nothing to blend
-            yield 0, self._run(rgb, scale)
+            yield 0, self._run([rgb], scale)[0]
             if on_tile:
                 on_tile(1, 1)
             return
         carried: Floats = np.zeros((0, width, 3), np.float32)
         for row in down:
             strip: Floats = np.zeros((row.stop - row.start, width, 3), np.float32)
-            for column in across:
-                tile = rgb[row.start : row.stop, column.start : column.stop]
-                strip[:, column.start : column.stop] += self._run(tile, scale) * weights_of(column)[:, None]
+            for column, clean in self._row(rgb[row.start : row.stop], across, scale):
+                strip[:, column.start : column.stop] += clean * weights_of(column)[:, None]
                 done += 1
                 if on_tile:
                     on_tile(done, total)
@@ -224,19 +259,45 @@ class Derainer:
             yield begin, strip[begin - row.start : end - row.start]
             carried = strip[end - row.start : row.fade_out[1] - row.start]
 
-    def _cuts(self, length: int, side: int) -> list[Cut]:
-        """Tiles along one axis: where they see all a result depends on, they are blended over what is left, else over half."""
-        multiple, reach = self.tiling.multiple, self.tiling.reach
-        if reach is None or not self.tiling.exact:
-            return cuts(length, side, self.overlap, multiple=multiple)
-        fade = self.overlap - 2 * reach
-        count = len(cuts(length, side, self.overlap, fade=fade, multiple=multiple))
-        least = -(-(length + (count - 1) * (self.overlap + multiple - 1)) // count)  # as many smaller tiles do as well
-        return cuts(length, min(side, -(-least // multiple) * multiple), self.overlap, fade=fade, multiple=multiple)
+    def _row(self, band: NDArray[Any], across: list[Cut], scale: float) -> Iterator[tuple[Cut, Floats]]:
+        """The tiles of one row, derained; several of one size at a time where the device likes that."""
+        at_once = self.engine.tiles_at_once(len(band) * (across[0].stop - across[0].start) * self.tiling.memory)
+        for _, equal in itertools.groupby(across, lambda cut: cut.stop - cut.start):
+            columns = list(equal)
+            for k in range(0, len(columns), at_once):
+                some = columns[k : k + at_once]
+                yield from zip(some, self._run([band[:, cut.start : cut.stop] for cut in some], scale), strict=True)
 
-    def _run(self, tile: NDArray[Any], scale: float) -> Floats:
-        """One tile through the network: (h, w, 3) of any type -> (h, w, 3) floats."""
-        return self.engine(_as_batch(tile, scale))[0].permute(1, 2, 0).contiguous().numpy()
+    def _cuts(self, length: int, side: int) -> list[Cut]:
+        """Tiles along one axis, as few as do, and no larger than these need to be: so a pixel costs the same in all pictures.
+
+        Where they see all a result depends on, they are blended over what is left, else over half.
+        """
+        overlap, reach, multiple = self.overlap, self.tiling.reach, self.tiling.multiple
+        fade = overlap - 2 * reach if reach is not None and self.tiling.exact else overlap // 2
+        count = len(cuts(length, side, overlap, fade=fade, multiple=multiple))
+        if count == 1:
+            return cuts(length, side, overlap, fade=fade, multiple=multiple)
+        least = -(-(length + (count - 1) * (overlap + multiple - 1)) // count)
+        return cuts(length, min(side, -(-least // multiple) * multiple), overlap, fade=fade, multiple=multiple)
+
+    def _run(self, tiles: list[NDArray[Any]], scale: float) -> list[Floats]:
+        """Tiles of one size through the network: each (h, w, 3) of any type -> (h, w, 3) floats."""
+        batch = torch.cat([_as_batch(tile, scale) for tile in tiles])
+        return list(self.engine(batch).permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def least_tile(tiling: Tiling) -> int:
+    """Smallest side of a tile that is worth it, in pixels."""
+    return max(16, 4 * tiling.multiple)
+
+
+def _affordable(tiling: Tiling, device: torch.device) -> int:
+    """The network's own tile, or a smaller one where that would take more than half of what memory is free."""
+    free, tile = free_memory(device), tiling.tile
+    while free is not None and tile**2 * tiling.memory > free // 2 and tile // 2 >= least_tile(tiling):
+        tile //= 2
+    return tile
 
 
 def _as_batch(tile: NDArray[Any], scale: float) -> Tensor:
@@ -275,10 +336,12 @@ def load(
     dtype: str = "auto",
     tile: int | None = None,
     overlap: int | None = None,
+    engine: str = "auto",
 ) -> Derainer:
-    """A Derainer from shipped weights, a file of ours or the authors' checkpoint.
+    """A Derainer from shipped weights, a file of ours, the authors' checkpoint, or an exported file.
 
-    That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts.
+    That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts; or
+    what `derain export` wrote. Shipped weights that lose nothing by it are executed in bfloat16 where that is faster.
 
     >>> import numpy as np
     >>> load("petrichor-live", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
@@ -289,5 +352,12 @@ def load(
         derain.weights.WeightsError: If the file is none of a network known here.
         ValueError: As `Derainer`.
     """
-    network, card = weights.find(name_or_path)
-    return Derainer(network, name=card.name, device=device, dtype=dtype, tile=tile, overlap=overlap)
+    if is_exported(Path(name_or_path)):
+        exported = Exported.read(Path(name_or_path))
+        network, card = exported, exported.card
+    else:
+        network, card = weights.find(name_or_path)
+        entry = weights.CATALOGUE.get(name_or_path)
+        if dtype == "auto" and engine in ("auto", "torch") and entry and entry.bfloat16 and has_bfloat16(choose_device(device)):
+            dtype = "bfloat16"
+    return Derainer(network, name=card.name, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)

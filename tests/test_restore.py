@@ -86,17 +86,22 @@ def test_the_network_never_sees_more_than_a_tile() -> None:
     assert done == [(k + 1, len(network.seen)) for k in range(len(network.seen))]
 
 
-def test_only_tiles_that_cannot_matter_are_made_smaller() -> None:
-    class Global(Local):
-        tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8)
+def test_tiles_are_as_few_as_do_and_no_larger_than_need_be() -> None:
+    network = Local()
+    Derainer(network)(np.zeros((40, 40, 3), np.uint8))
+    assert set(network.seen) == {(1, 3, 24, 24)}  # two of 24 that share 8, not two of 32
+    sizes = Derainer(Local()).tile_sizes(40, 70)
+    assert len(sizes) == 2 * 3
+    assert set(sizes) == {(24, 29)}
 
-    image = np.zeros((40, 40, 3), np.uint8)
-    local, follows = Local(), Global()
-    for network in (local, follows):
-        Derainer(network)(image)
-    assert set(follows.seen) == {(1, 3, 32, 32)}
-    assert len(local.seen) == len(follows.seen)
-    assert set(local.seen) == {(1, 3, 24, 24)}
+
+def test_a_pixel_costs_much_the_same_in_all_pictures() -> None:
+    derainer = Derainer(Local(), tile=512, overlap=64)
+    shares = [
+        sum(height * width for height, width in derainer.tile_sizes(side, 3 * side // 2)) / (side * (3 * side // 2))
+        for side in range(700, 6000, 137)
+    ]
+    assert max(shares) < 1.15 * min(shares)
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 1), (5, 6, 3), (5, 6, 4), (1, 1, 3), (1, 1), (3, 200, 3)])

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from derain.cli import data, evaluate, run, synth, train, weights
+from derain.cli import bench, data, evaluate, export, run, synth, train, weights
 
 app = typer.Typer(
     name="derain",
@@ -26,10 +26,12 @@ app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("synth")(synth.synth)
+app.command("export")(export.export)
+app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
-VERBS = ("run", "train", "evaluate", "synth", "data", "weights")
+VERBS = ("run", "train", "evaluate", "synth", "data", "weights", "export", "bench")
 
 
 def _version(value: bool) -> None:

@@ -16,6 +16,7 @@ STDOUT = Path("-")
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DEVICE_HELP = "auto, cpu, cuda or mps."
+ENGINE_HELP = "auto, torch, onnx or openvino (extras of these names)."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
 LAYOUT_HELP = "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by looking."
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
@@ -113,7 +114,7 @@ def one_line_errors() -> Generator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, FloatingPointError, MemoryError, RuntimeError) as error:
+    except (OSError, ValueError, FloatingPointError, ImportError, MemoryError, RuntimeError) as error:
         if isinstance(error, typer.Exit):  # a RuntimeError, but no error
             raise
         from derain.batch import reason

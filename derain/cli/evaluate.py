@@ -12,6 +12,7 @@ import typer
 from derain.cli.console import (
     DEVICE_HELP,
     DTYPE_HELP,
+    ENGINE_HELP,
     LAYOUT_HELP,
     STDOUT,
     TILE_HELP,
@@ -52,6 +53,7 @@ def evaluate(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
     overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share.")] = None,
 ) -> None:
@@ -80,7 +82,7 @@ def evaluate(
             run = _Run(datasets, protocols, natural, bar)
             labels = _labels([Path(name) for name in models])
             for model, label, folder in zip(models, labels, _folder_names(labels), strict=True):
-                derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+                derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)
                 derainer.name = label
                 evaluations.extend(run.evaluate(derainer, save / folder if save else None))
         failed = run.failed or bool(problems)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, DTYPE_HELP, TILE_HELP, one_line_errors, progress_bar, say
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, ENGINE_HELP, TILE_HELP, one_line_errors, progress_bar, say
 from derain.cli.console import result as show_result
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def run(
     density: Annotated[bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
+    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
     tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
     overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share.")] = None,
 ) -> None:
@@ -46,7 +47,7 @@ def run(
     with one_line_errors():
         options = batch.Options(force, compare, cast("Format | None", FORMATS[format.lower()] if format else None), density)
         jobs, failures = batch.plan(inputs, output, options)
-        derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap)
+        derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)
         if density and not derainer.engine.senses_density:
             raise ValueError(
                 f"--density: {derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as -m crdnet"

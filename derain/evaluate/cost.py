@@ -35,12 +35,12 @@ class Cost:
     peak_memory: int | None
 
 
-def multiply_adds(network: Network, side: int = MACS_SIDE) -> int | None:
-    """Multiply-adds of one whole square picture, counted without computing; None for a network that cannot be traced so."""
+def multiply_adds(network: Network, size: tuple[int, int] = (MACS_SIDE, MACS_SIDE)) -> int | None:
+    """Multiply-adds of one whole picture of (height, width), counted without computing; None where it cannot be traced so."""
     try:
         with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
             twin = type(network)(**network.hyperparameters).eval()
-            twin(torch.empty(1, 3, side, side))
+            twin(torch.empty(1, 3, *size))
     except (NotImplementedError, RuntimeError, TypeError):  # a network that looks at values has none to look at
         return None
     return counter.get_total_flops() // 2

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from derain.networks.fused import Kernel, convolve
 from derain.networks.losses import cumulative_density_loss, cumulative_labels, grey, ssim
 from derain.networks.network import Hyperparameters, Tiling
 
@@ -43,6 +44,16 @@ SSIM_WEIGHT = 0.005
 Classifier = Literal["none", "paper", "compact"]
 
 
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Kernel:
+    """A convolution and the normalisation that follows it, as it is in evaluation, in one."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight, bias = nn.utils.fuse_conv_bn_weights(
+        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    return Kernel(weight, bias)
+
+
 class Convs(nn.Module):
     """What every block of the extractor and of W-Net is, between pooling or enlarging: conv, BN, ReLU, conv."""
 
@@ -53,7 +64,10 @@ class Convs(nn.Module):
         self.second = nn.Conv2d(outputs, outputs, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, outputs, H, W)
-        return self.second(self.norm(self.first(x)).relu())
+        if self.training:
+            return self.second(self.norm(self.first(x)).relu())
+        normed = convolve(_folded(self.first, self.norm), x, activation="relu", dilation=self.first.dilation[0])
+        return convolve(self.second, normed)
 
 
 def halve(x: Tensor) -> Tensor:
@@ -212,7 +226,7 @@ class CRDNet(nn.Module):
         ValueError: For another classifier.
     """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64)
+    tiling: ClassVar[Tiling] = Tiling(tile=1024, overlap=64, multiple=MULTIPLE, memory=500)
 
     def __init__(self, *, classifier: Classifier = "none") -> None:
         super().__init__()

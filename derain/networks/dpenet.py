@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from derain.networks.fused import convolve
 from derain.networks.losses import laplacian_edge_loss, ssim
 from derain.networks.network import Hyperparameters, Tiling
 
@@ -38,9 +39,12 @@ class DilatedDenseResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (N, 32, H, W) -> the same, as all below
         total = y = x
-        for pair in self.pairs:
-            total = total + pair(y)
-            y = total.relu()
+        for number, pair in enumerate(self.pairs, 1):
+            assert isinstance(pair, nn.Sequential)
+            last = number == len(DILATIONS)
+            inner = convolve(pair[0], y, activation="relu")
+            total = convolve(pair[2], inner, add=total, activation="relu" if last else "none")
+            y = total if last else total.relu()
         return y
 
 
@@ -55,12 +59,13 @@ class ResidualPixelAttentionBlock(nn.Module):
             nn.Conv2d(CHANNELS, 1, 3, padding=1, bias=False),
             nn.ReLU(),
             nn.Conv2d(1, CHANNELS, 3, padding=1, bias=False),
-            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.fusion(torch.cat([branch(x) for branch in self.branches], dim=1)).relu()
-        return (y * self.attention(y) + x).relu()
+        y = convolve(self.fusion, *(branch(x) for branch in self.branches), activation="relu")
+        squeeze, _, excite = self.attention
+        attention = convolve(excite, convolve(squeeze, y, activation="relu"), activation="sigmoid")
+        return torch.addcmul(x, y, attention).relu_()
 
 
 def _stage(blocks: list[nn.Module]) -> nn.Sequential:

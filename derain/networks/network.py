@@ -23,13 +23,17 @@ class Tiling:
         overlap: How many pixels neighbouring tiles share by default; over the middle of these they are blended.
         reach: How many pixels away a result may still depend on what is given. None if something in the network follows the size
             of the picture (regions, global pooling), or it looks further than tiles could share.
-        multiple: Pixels of the coarsest grid the network computes on, on which tiles must begin to be exact; else 1.
+        multiple: Pixels of the coarsest grid the network computes on: tiles begin on it, and exported networks take sides that
+            are multiples of it; 1 where there is none.
+        memory: Bytes that a pixel of a tile takes at the peak, in float32 on a CPU (`derain bench`); decides how large tiles may
+            be where memory is short, and how many a GPU gets at once.
     """
 
     tile: int
     overlap: int
     reach: int | None = None
     multiple: int = 1
+    memory: int = 4000
 
     @property
     def exact(self) -> bool:

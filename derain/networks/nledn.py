@@ -14,12 +14,14 @@ checkpoints compute. It departs from the released code in four ways, none of whi
 - ``forward`` clamps to [0, 1]; the loss is taken before clamping, where gradients still flow.
 """
 
+import functools
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from derain.networks.fused import convolve, is_traced
 from derain.networks.network import Hyperparameters, Tiling
 
 Affinity = Literal["softmax", "dot"]
@@ -43,6 +45,33 @@ def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
     length = -(-size // grid)
     count, rest = divmod(size, length)
     return [(count, length), (1, rest)] if rest else [(count, length)]
+
+
+def region_places(size: int, grid: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """How ``torch.chunk`` cuts, as places to gather from, for graphs that do not know the size: all regions get one even length.
+
+    Returns:
+        Which pixel each place of each region shows, the last one again where a region is shorter: (grid, length). Which of the
+        pooled places a region has, at least one: (grid, length / 2). At which of ``grid * length`` places a pixel is: (size,).
+
+    >>> shows, has, back = region_places(9, 4, torch.device("cpu"))
+    >>> shows.tolist()  # three of three, and one that is empty
+    [[0, 1, 2, 2], [3, 4, 5, 5], [6, 7, 8, 8], [8, 8, 8, 8]]
+    >>> has.tolist()
+    [[True, False], [True, False], [True, False], [True, False]]
+    >>> back.tolist()
+    [0, 1, 2, 4, 5, 6, 8, 9, 10]
+    """
+    length = (size + grid - 1) // grid
+    even = length + length % 2
+    starts = torch.arange(grid, device=device)[:, None] * length
+    have = (size - starts).clamp(0, length)
+    last = (starts + have - 1).clamp(max=size - 1)
+    shows = torch.minimum(starts + torch.arange(even, device=device), last)
+    pooled = torch.arange(even // 2, device=device)
+    has = (2 * pooled + 1 < have) | ((pooled == 0) & (have < 2))
+    place = torch.arange(size, device=device)
+    return shows, has, place // length * even + place % length
 
 
 def pooling_kernel(height: int, width: int) -> tuple[int, int]:
@@ -70,6 +99,8 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C, H, W)
+        if is_traced():
+            return x + self.project(self._gather_traced(self.embed(x)))
         rows = region_runs(x.shape[2], self.grid)
         columns = region_runs(x.shape[3], self.grid)
         bands = self.embed(x).split([count * height for count, height in rows], dim=2)
@@ -85,7 +116,7 @@ class NonLocal(nn.Module):
             )
             for band, (row_count, _) in zip(bands, rows, strict=True)
         ]
-        return x + self.project(torch.cat(gathered, dim=2))
+        return convolve(self.project, torch.cat(gathered, dim=2), add=x)
 
     def _gather(self, block: Tensor, rows: int, columns: int) -> Tensor:
         """Attention inside each of ``rows x columns`` equal regions of a block: (N, 3E, H, W) -> (N, E, H, W)."""
@@ -105,6 +136,33 @@ class NonLocal(nn.Module):
         y = y.reshape(n, rows, columns, height // rows, width // columns, EMBEDDING)
         return y.transpose(2, 3).reshape(n, height, width, EMBEDDING).permute(0, 3, 1, 2)
 
+    def _gather_traced(self, embedded: Tensor) -> Tensor:
+        """The same for all regions, as a graph that holds for every size from 8 on: (N, 3E, H, W) -> (N, E, H, W)."""
+        (rows, has_rows, back_rows), (columns, has_columns, back_columns) = (
+            region_places(side, self.grid, embedded.device) for side in embedded.shape[2:]
+        )
+        spread = embedded.index_select(2, rows.flatten()).index_select(3, columns.flatten())
+        theta, phi_g = spread.split([EMBEDDING, 2 * EMBEDDING], dim=1)
+        pooled = F.max_pool2d(phi_g, 2)
+        bands: list[Tensor] = []
+        for number, (band, keys) in enumerate(zip(theta.chunk(self.grid, dim=2), pooled.chunk(self.grid, dim=2), strict=True)):
+            query, (key, value) = self._side_by_side(band), self._side_by_side(keys).chunk(2, dim=3)
+            has = (has_rows[number][:, None] & has_columns[:, None]).flatten(1)[None, :, None]  # (1, grid, 1, keys)
+            y = self._attend(query, key, value, has)
+            bands.append(y.unflatten(2, (rows.shape[1], columns.shape[1])).permute(0, 4, 2, 1, 3).flatten(3))
+        return torch.cat(bands, dim=2).index_select(2, back_rows).index_select(3, back_columns)
+
+    def _side_by_side(self, band: Tensor) -> Tensor:
+        """The regions of one row in place of attention's heads: (N, C, h, grid w) -> (N, grid, h w, C)."""
+        return band.unflatten(3, (self.grid, -1)).permute(0, 3, 2, 4, 1).flatten(2, 3)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, has: Tensor) -> Tensor:
+        """Of keys that are there only; ``has`` says which are."""
+        if self.affinity == "softmax":
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=has, scale=1.0)
+        there = has.transpose(2, 3).to(key.dtype)
+        return query @ ((key * there).transpose(2, 3) @ value) / there.sum(dim=2, keepdim=True)
+
 
 class Block(nn.Module):
     """Non-locally enhanced dense block, NEDB (Fig. 3, Eqs. 6 to 8), and what the ablation leaves of it.
@@ -122,23 +180,44 @@ class Block(nn.Module):
         self.fusion = nn.Conv2d(CHANNELS + DENSE_LAYERS * GROWTH if dense else GROWTH, CHANNELS, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.non_local(x)
+        features: list[Tensor] = [self.non_local(x)]
         for layer in self.layers:
-            grown = F.relu(layer(features))
-            features = torch.cat([features, grown], dim=1) if self.dense else grown
-        return x + self.fusion(features)
+            grown = convolve(layer, *features, activation="relu")
+            features = [*features, grown] if self.dense else [grown]
+        return convolve(self.fusion, *features, add=x)
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max-pooling and the indices it took; an odd last row or column is dropped."""
+    """2x2 max-pooling and the indices it took, or, traced, which of the four; an odd last row or column is dropped."""
+    if is_traced():
+        return _pool_traced(x)
     return F.max_pool2d(x, pooling_kernel(x.shape[2], x.shape[3]), return_indices=True)
 
 
 def unpool(x: Tensor, indices: Tensor, size: torch.Size) -> Tensor:
     """Puts every value where pooling took it from, zeros elsewhere: (N, C, h, w) -> (N, C, *size[2:])."""
-    n, c, height, width = size
-    canvas = x.new_zeros(n, c, height * width)
-    return canvas.scatter(2, indices.flatten(2), x.flatten(2)).view(n, c, height, width)
+    if is_traced():
+        return _unpool_traced(x, indices, size)
+    return F.max_unpool2d(x, indices, pooling_kernel(size[2], size[3]), output_size=list(size[2:]))
+
+
+def _pool_traced(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first maximum of each four, as pooling with indices takes it: (N, C, H, W) -> (N, C, h, w), (4, N, C, h, w)."""
+    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
+    corners = torch.stack([x[:, :, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)])
+    pooled = corners.amax(dim=0)
+    highest = corners == pooled
+    first = [highest[0]]
+    for this in highest[1:]:
+        first.append(this & ~functools.reduce(torch.logical_or, first))
+    return pooled, torch.stack(first)
+
+
+def _unpool_traced(x: Tensor, taken: Tensor, size: torch.Size) -> Tensor:
+    corners = torch.where(taken, x, 0.0)
+    above, below = (torch.stack([corners[row], corners[row + 1]], dim=4).flatten(3) for row in (0, 2))
+    whole = torch.stack([above, below], dim=3).flatten(2, 3)
+    return F.pad(whole, (0, size[3] - whole.shape[3], 0, size[2] - whole.shape[2]))
 
 
 class NLEDN(nn.Module):
@@ -203,8 +282,8 @@ class NLEDN(nn.Module):
         f0: Tensor = self.entrance[0](rainy)
         f1: Tensor = self.entrance[1](f0)
         first, last = self._encode_decode(f1) if self.pooling else self._in_a_row(f1)
-        fused = self.fusion(torch.cat([f1, last, first], dim=1)) + f0
-        return torch.tanh(self.exit(fused))
+        fused = convolve(self.fusion[1], convolve(self.fusion[0], f1, last, first), add=f0)
+        return convolve(self.exit, fused, activation="tanh")
 
     def _in_a_row(self, x: Tensor) -> tuple[Tensor, Tensor]:
         first: Tensor = self.blocks[0](x)
@@ -222,9 +301,9 @@ class NLEDN(nn.Module):
         e3: Tensor = self.blocks[2](p2)
         p3, i3 = pool(e3)
         d3 = unpool(self.blocks[3](p3), i3, p2.shape)
-        d2 = self.blocks[4](self.joints[0](torch.cat([p2, d3], dim=1)))
+        d2 = self.blocks[4](convolve(self.joints[0], p2, d3))
         d2 = unpool(d2, i2, p1.shape)
-        d1 = self.blocks[5](self.joints[1](torch.cat([p1, d2], dim=1)))
+        d1 = self.blocks[5](convolve(self.joints[1], p1, d2))
         return e1, unpool(d1, i1, e1.shape)
 
     def forward(self, rainy: Tensor) -> Tensor:

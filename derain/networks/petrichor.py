@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from derain.networks.fused import Kernel, convolve
 from derain.networks.losses import frequency_loss
 from derain.networks.network import Hyperparameters, Tiling
 
@@ -42,7 +43,7 @@ class ResidualBlock(nn.Module):
             self.second.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> the same, as all below
-        return self.second(self.first(x).relu_()).add_(x)  # in place: fresh memory costs more than the sum
+        return convolve(self.second, convolve(self.first, x, activation="relu"), add=x)
 
 
 class ChannelNorm(nn.Module):
@@ -71,7 +72,9 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)
-        return torch.addcmul(x, self.scale, self.mix(a * b))
+        assert self.mix.bias is not None
+        scaled = Kernel(self.mix.weight * self.scale.reshape(-1, 1, 1, 1), self.mix.bias * self.scale.flatten())
+        return convolve(scaled, a * b, add=x)
 
 
 def _stage(block: Callable[[int], nn.Module], channels: int, count: int) -> nn.Sequential:
@@ -81,7 +84,7 @@ def _stage(block: Callable[[int], nn.Module], channels: int, count: int) -> nn.S
 class Petrichor(nn.Module):
     """The size for photographs."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=256, reach=123, multiple=MULTIPLE)
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=256, reach=123, multiple=MULTIPLE, memory=600)
     widths: ClassVar[tuple[int, int, int]] = (32, 64, 160)
     """Channels at a half, a quarter and an eighth of the side."""
     blocks: ClassVar[tuple[int, int, int]] = (1, 3, 10)
@@ -127,6 +130,6 @@ class Petrichor(nn.Module):
 class PetrichorLive(Petrichor):
     """The size for video as it comes in: the same, narrower and shallower."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=160, reach=75, multiple=MULTIPLE)
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=160, reach=75, multiple=MULTIPLE, memory=400)
     widths: ClassVar[tuple[int, int, int]] = (16, 48, 96)
     blocks: ClassVar[tuple[int, int, int]] = (1, 1, 6)

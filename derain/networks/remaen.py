@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from derain.networks.fused import SLOPE, Kernel, convolve
 from derain.networks.losses import edge_loss
 from derain.networks.network import Hyperparameters, Tiling
 
 CHANNELS = 32
 SQUEEZED = 8
 DILATIONS = (1, 2, 3)
-SLOPE = 0.2
 EDGE_WEIGHT = 0.1
 
 States = list[Tensor]
@@ -34,10 +34,6 @@ States = list[Tensor]
 
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def _leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, SLOPE)
 
 
 class ChannelAttention(nn.Module):
@@ -62,13 +58,30 @@ class MultiScaleBlock(nn.Module):
         self.attention = ChannelAttention()
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, 32, H, W)
-        return self.attention(functools.reduce(torch.add, (self._at(x, dilation) for dilation in DILATIONS)))
+        return self.attention(functools.reduce(Tensor.add_, (self._at(x, dilation) for dilation in DILATIONS)))
 
     def _at(self, x: Tensor, dilation: int) -> Tensor:
         for conv in self.convs:
-            assert isinstance(conv, nn.Conv2d)
-            x = _leaky(F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation))
+            x = convolve(conv, x, activation="leaky_relu", dilation=dilation)
         return x
+
+
+def _in_three(parameter: Tensor) -> tuple[Tensor, ...]:
+    return parameter.split(CHANNELS)
+
+
+def _stacked(first: Kernel, second: Kernel) -> Kernel:
+    """Two convolutions of one map as one: the channels of the second come after those of the first."""
+    assert first.bias is not None
+    assert second.bias is not None
+    return Kernel(torch.cat([first.weight, second.weight]), torch.cat([first.bias, second.bias]))
+
+
+def _side_by_side(of_input: Kernel, of_state: nn.Conv2d) -> Kernel:
+    """The sum of a convolution of one map and another of a second, as one of both."""
+    assert of_input.bias is not None
+    assert of_state.bias is not None
+    return Kernel(torch.cat([of_input.weight, of_state.weight], dim=1), of_input.bias + of_state.bias)
 
 
 class ConvGRU(nn.Module):
@@ -82,18 +95,15 @@ class ConvGRU(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None, attention: ChannelAttention) -> Tensor:
         """All (N, 32, H, W); what comes out is both output and state."""
+        update, candidate, reset = (Kernel(*both) for both in zip(*map(_in_three, self.of_input.parameters()), strict=True))
         if state is None:
-            weight, bias = self.of_input.weight[: 2 * CHANNELS], self.of_input.bias
-            assert bias is not None
-            z, n = F.conv2d(x, weight, bias[: 2 * CHANNELS], padding=1).chunk(2, dim=1)
-            fresh = torch.sigmoid(z) * torch.tanh(n)
+            fresh = convolve(update, x, activation="sigmoid") * convolve(candidate, x, activation="tanh")
         else:
-            xz, xn, xr = self.of_input(x).chunk(3, dim=1)
-            hz, hr = self.of_state(state).chunk(2, dim=1)
-            z = torch.sigmoid(hz + xz)
-            n = torch.tanh(xn + self.of_reset_state(torch.sigmoid(hr + xr) * state))
+            gates = _side_by_side(_stacked(update, reset), self.of_state)
+            z, r = convolve(gates, x, state, activation="sigmoid").chunk(2, dim=1)
+            n = convolve(_side_by_side(candidate, self.of_reset_state), x, r * state, activation="tanh")
             fresh = torch.lerp(state, n, z)
-        return _leaky(attention(fresh))
+        return F.leaky_relu_(attention(fresh), SLOPE)
 
 
 class ReMAEN(nn.Module):
@@ -137,11 +147,11 @@ class ReMAEN(nn.Module):
             x = gru(skips[-1], states[k] if states else None, self.extract_attention)
             new.append(x)
         for k, (conv, gru) in enumerate(zip(self.respond, self.respond_grus, strict=True)):
-            merged = conv(x).relu() + skips[2 - k]
+            merged = convolve(conv, x, activation="relu").add_(skips[2 - k])
             x = gru(merged, states[4 + k] if states else None, self.respond_attention)
             new.append(x)
         first, attention, last = self.residual
-        return last(_leaky(attention(first(x)))), new
+        return last(F.leaky_relu_(attention(first(x)), SLOPE)), new
 
     def estimate(self, rainy: Tensor) -> Tensor:
         """The last recurrence's picture, not clamped: (N, 3, H, W) -> the same."""

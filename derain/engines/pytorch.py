@@ -1,18 +1,15 @@
-"""How a network is executed: device, number format, memory layout."""
+"""PyTorch: device, number format, memory layout."""
 
-import ctypes
 import functools
-import os
-import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from derain.engines.memory import free_memory, keep_freed_memory
 from derain.networks import Network, SensesDensity
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Options of glibc's mallopt, from its malloc.h."""
-NEVER = -1
+MOST_AT_ONCE = 8
 
 
 class TorchEngine:
@@ -22,7 +19,7 @@ class TorchEngine:
 
     Args:
         device: ``auto`` is CUDA, else MPS, else the CPU.
-        dtype: ``auto`` is float32.
+        dtype: ``auto`` is float32; `has_bfloat16` says where bfloat16 is faster.
 
     Raises:
         ValueError: If the device asked for is not there, or the names are unknown.
@@ -33,7 +30,14 @@ class TorchEngine:
         self.dtype = choose_dtype(dtype)
         if self.device.type == "cpu":
             keep_freed_memory()
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # tiles come in few sizes
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+
+    @property
+    def name(self) -> str:
+        """Number format and device."""
+        return f"{str(self.dtype).removeprefix('torch.')}, {self.device}"
 
     def __call__(self, rainy: Tensor) -> Tensor:
         """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise.
@@ -41,7 +45,7 @@ class TorchEngine:
         Raises:
             FloatingPointError: If what comes out is no number even in float32.
         """
-        on_device = rainy.to(self.device).contiguous(memory_format=torch.channels_last)
+        on_device = self._sent(rainy)
         with torch.inference_mode():
             for dtype in dict.fromkeys((self.dtype, torch.float32)):
                 with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
@@ -49,6 +53,16 @@ class TorchEngine:
                 if bool(torch.isfinite(clean).all()):
                     return clean.cpu()
         raise FloatingPointError("the network gave values that are no numbers; its weights are damaged, or were never trained")
+
+    def _sent(self, rainy: Tensor) -> Tensor:
+        if self.device.type == "cuda":  # from pinned memory the copy does not wait
+            rainy = rainy.contiguous(memory_format=torch.channels_last).pin_memory()
+        return rainy.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+
+    def tiles_at_once(self, memory: int) -> int:
+        """One on a processor, which one tile keeps busy; on a GPU up to eight, in half of what memory is free."""
+        free = free_memory(self.device) if self.device.type == "cuda" else None
+        return 1 if free is None else min(MOST_AT_ONCE, max(1, free // 2 // memory))
 
     @property
     def senses_density(self) -> bool:
@@ -65,27 +79,21 @@ class TorchEngine:
         if not (isinstance(self.network, SensesDensity) and self.network.senses_density):
             raise ValueError("these weights cannot tell how dense rain is; expected CRDNet's with a classifier, such as crdnet")
         with torch.inference_mode():
-            sensed = self.network.density(rainy.to(self.device).contiguous(memory_format=torch.channels_last)).float().cpu()
+            sensed = self.network.density(self._sent(rainy)).float().cpu()
         if not bool(torch.isfinite(sensed).all()):
             raise FloatingPointError("the classifier gave values that are no numbers; its weights are damaged, or never trained")
         return sensed
 
 
 @functools.cache
-def keep_freed_memory() -> None:
-    """Tells glibc to keep what the main thread frees for its next use, once and for the whole process.
-
-    Every layer of every tile asks for blocks of the same sizes again. By default large ones go back to the system each time and
-    are mapped and cleared anew page by page, which costs as much as the arithmetic (`benchmarks/kept_memory.py`). The price is
-    that a process keeps the most it ever held. Nothing happens where there is no glibc, or where the environment has a
-    ``MALLOC_`` variable of glibc's: then the user has decided.
-    """
-    if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option:  # musl has none
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER)):
-            set_option(option, value)
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; a processor without instructions for it is slower so than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text().split()))
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,0 +1,38 @@
+"""derain export: weights as a file for other runtimes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from derain.cli.console import check_file, one_line_errors, result, say
+
+SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'.")],
+    to: Annotated[str, typer.Option(help=f"{' or '.join(SUFFIX_OF)}.")] = "onnx",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: its name with .onnx or .xml, here.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> None:
+    """Write weights as a file that ONNX Runtime or OpenVINO execute, and check that they compute the same.
+
+    derain photo.jpg -m FILE uses it. OpenVINO's is two files, NAME.xml and NAME.bin.
+    """
+    from typing import cast
+
+    from derain import engines, weights
+
+    with one_line_errors():
+        if to not in SUFFIX_OF:
+            raise ValueError(f"--to {to}: expected one of {', '.join(SUFFIX_OF)}")
+        network, card = weights.find(model)
+        target = output or Path(card.name + SUFFIX_OF[to])
+        if target.suffix != SUFFIX_OF[to]:
+            raise ValueError(f"-o {target}: expected a name ending in {SUFFIX_OF[to]}")
+        check_file(target, force=force)
+        engines.export(network, card, target, cast("engines.Target", to))
+        difference = engines.check_parity(network, target)
+    say(f"{target}: within {difference:.1e} of PyTorch; sizes are free, sides multiples of {network.tiling.multiple}")
+    result(str(target))

@@ -1,0 +1,103 @@
+"""How a network is executed: PyTorch, ONNX Runtime or OpenVINO. An engine is made by `make_engine`."""
+
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from derain.engines.export import Target, export
+from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, check_parity
+from derain.engines.memory import free_memory, is_out_of_memory, keep_freed_memory
+from derain.engines.pytorch import TorchEngine, choose_device, choose_dtype, has_bfloat16
+from derain.networks import Network
+
+EngineName = Literal["torch", "onnx", "openvino"]
+
+
+class Engine(Protocol):
+    """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise, for every H, W >= 1."""
+
+    network: Network
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def name(self) -> str:
+        """What belongs to a score: engine where it is not PyTorch, number format, device, in words."""
+        ...
+
+    def __call__(self, rainy: Tensor) -> Tensor:
+        """Derains.
+
+        Raises:
+            FloatingPointError: If what comes out is no number even in float32.
+        """
+        ...
+
+    def tiles_at_once(self, memory: int) -> int:
+        """How many tiles of one size are best given together, each of which takes so many bytes."""
+        ...
+
+    @property
+    def senses_density(self) -> bool:
+        """Whether the network can tell how dense rain is, and the engine can ask it."""
+        ...
+
+    def density(self, rainy: Tensor) -> Tensor:
+        """Rainy (N, 3, H, W) -> (N, 3), heavy, medium, light.
+
+        Raises:
+            ValueError: If it cannot.
+        """
+        ...
+
+
+def make_engine(network: Network | Exported, engine: str = "auto", device: str = "auto", dtype: str = "auto") -> Engine:
+    """Something that executes a network, or a file that `derain export` wrote.
+
+    Args:
+        engine: ``auto`` is PyTorch for a network, and for a file what its suffix says.
+
+    Raises:
+        ValueError: If engine, device or number format are unknown or do not go together.
+        ImportError: If the engine is not installed.
+    """
+    if engine == "auto":
+        engine = SUFFIXES[network.path.suffix.lower()] if isinstance(network, Exported) else "torch"
+    if engine not in get_args(EngineName):
+        raise ValueError(f"--engine {engine}: expected auto or one of {', '.join(get_args(EngineName))}")
+    if engine == "torch":
+        if isinstance(network, Exported):
+            raise ValueError(f"--engine torch: {network.path} is an exported file; expected weights, or another engine")
+        return TorchEngine(network, device, dtype)
+    if choose_device("cpu" if device == "auto" else device).type != "cpu":
+        raise ValueError(f"--device {device}: --engine {engine} runs on the CPU; expected auto or cpu")
+    kind = OnnxEngine if engine == "onnx" else OpenvinoEngine
+    return kind(network, dtype)
+
+
+def is_exported(path: Path) -> bool:
+    """Whether a file is one that `derain export` writes, by its name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+__all__ = [
+    "Engine",
+    "EngineName",
+    "Exported",
+    "OnnxEngine",
+    "OpenvinoEngine",
+    "Target",
+    "TorchEngine",
+    "check_parity",
+    "choose_device",
+    "choose_dtype",
+    "export",
+    "free_memory",
+    "has_bfloat16",
+    "is_exported",
+    "is_out_of_memory",
+    "keep_freed_memory",
+    "make_engine",
+]

@@ -1,0 +1,101 @@
+"""Networks as files that other runtimes execute: ONNX, and OpenVINO's own.
+
+The graph is traced, sizes left open. PyTorch's newer exporter was tried: it needs over a minute for NLEDN, since it reasons about
+every size, and refuses sizes that it took for special. What is traced computes the same as eagerly (`check_parity`).
+"""
+
+import importlib
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from derain.images import write_file
+from derain.networks import Network
+from derain.weights import Card
+
+Target = Literal["onnx", "openvino"]
+
+OPSET = 18
+HEADER = "derain"
+"""Name of the metadata that holds the card, as in weights files."""
+
+LEAST_SIDE = 32
+"""Pixels: what is traced need not hold below. Engines repeat the border of what is smaller."""
+
+TOLERANCE = 1e-4
+"""How far an exported file may be from the network, of 1."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """A package that an extra brings.
+
+    Raises:
+        ImportError: If it is not installed; says how to.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{module} is not installed; expected the extra {extra!r}: pip install 'derain[{extra}]'") from error
+
+
+def least_side(network: Network) -> int:
+    """Of pictures that an exported network takes; others are padded by engines, to multiples of the network's grid too."""
+    return max(LEAST_SIDE, 2 * network.tiling.multiple)
+
+
+def to_onnx(network: Network, card: Card) -> bytes:
+    """An ONNX file: ``rainy`` (n, 3, h, w) float32 in [0, 1] -> ``clean``, n, h and w free, h and w multiples of the tiling's.
+
+    The card is in its metadata.
+
+    Raises:
+        ImportError: Without the extra ``onnx``.
+    """
+    onnx: Any = require("onnx", "onnx")
+    assert isinstance(network, nn.Module)
+    side = least_side(network)
+    free = {0: "n", 2: "h", 3: "w"}
+    was = next(network.parameters()).device
+    with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter, about itself and about sizes, which are left open
+        path = Path(folder) / "network.onnx"
+        torch.onnx.export(
+            network.to("cpu").eval(),
+            (torch.zeros(1, 3, 2 * side, 3 * side),),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["rainy"],
+            output_names=["clean"],
+            dynamic_axes={"rainy": free, "clean": free},
+        )
+        network.to(was)
+        model = onnx.load(path)
+    onnx.helper.set_model_props(model, {HEADER: card.to_json()})
+    return model.SerializeToString()
+
+
+def export(network: Network, card: Card, path: Path, to: Target) -> None:
+    """Writes an exported file, whole or not at all; OpenVINO's is two: ``NAME.xml`` and ``NAME.bin``.
+
+    Raises:
+        ImportError: Without the extra ``onnx``, or ``openvino`` for that.
+    """
+    data = to_onnx(network, card)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if to == "onnx":
+        write_file(path, data)
+        return
+    openvino: Any = require("openvino", "openvino")
+    model = openvino.Core().read_model(data)
+    model.set_rt_info(card.to_json(), [HEADER])
+    with TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        openvino.save_model(model, str(made), compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):  # the one that is opened last
+            made.with_suffix(suffix).replace(path.with_suffix(suffix))
