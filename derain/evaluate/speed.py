@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from derain.restore import Derainer, load
 CEILING_SIDE = 2048
 """Of the square matrices whose product is the ceiling; on GPUs four times that."""
 
+
+CORNER = 512
+"""Largest side in pixels of what number formats are compared on."""
 
 PATCH = 1024
 """Largest side in pixels of what a large picture is put together from."""
@@ -56,7 +59,7 @@ class Timing:
         operations: Floating-point operations of the network a second, two for a multiply-add; None where they cannot be counted.
         ceiling: Those of a large matrix product in the same number format, measured in turns with the network.
         peak_memory: Most bytes the process held; on a GPU, its tensors. None where the system does not say.
-        psnr: Of the result against PyTorch's in float32, in dB, before rounding to grey levels; None for that itself.
+        psnr: Of a corner of the result against PyTorch's in float32, in dB, not rounded to grey levels; None for that itself.
     """
 
     case: Case
@@ -173,28 +176,25 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def in_turns(work: Callable[[], object], ceiling: Ceiling, device: torch.device, times: int) -> Iterator[tuple[float, float]]:
-    """Seconds of the work, and the ceiling's rate next to it; once unmeasured, then ``times``."""
-    work()
-    for _ in range(times):
-        yield seconds_of(work, device), ceiling()
+def in_turns(work: Callable[[], object], ceiling: Ceiling, device: torch.device, times: int) -> dict[str, list[float]]:
+    """Seconds of the work, and the ceiling's rate next to each."""
+    turns = [(seconds_of(work, device), ceiling()) for _ in range(times)]
+    return {"seconds": [seconds for seconds, _ in turns], "ceiling": [rate for _, rate in turns]}
 
 
 def _measure(case: Case, pictures: int, result: Path) -> dict[str, Any]:
-    """In the process of a case."""
+    """In the process of a case: a picture of 8 bits, as users have, and a corner of it in floats, to compare."""
     rainy = picture(case.width, case.height)
+    corner = rainy[:CORNER, :CORNER].copy()
+    rainy = np.rint(rainy * 255).astype(np.uint8)
     device = choose_device(case.device)
     peak = PeakMemory(device)
     derainer = load(case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine)
-    np.save(result, derainer(rainy))
+    derainer(rainy)
     held = peak.read()
-    turns = list(in_turns(lambda: derainer(rainy), Ceiling(device, derainer.engine.dtype), device, pictures))
-    return {
-        "seconds": [seconds for seconds, _ in turns],
-        "ceiling": [rate for _, rate in turns],
-        "operations": operations(derainer, case.width, case.height),
-        "peak_memory": held,
-    }
+    turns = in_turns(lambda: derainer(rainy), Ceiling(device, derainer.engine.dtype), device, pictures)
+    np.save(result, derainer(corner))
+    return turns | {"operations": operations(derainer, case.width, case.height), "peak_memory": held}
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.networks.fused import Kernel, convolve
+from derain.networks.fused import Kernel, convolve, is_traced
 from derain.networks.losses import cumulative_density_loss, cumulative_labels, grey, ssim
 from derain.networks.network import Hyperparameters, Tiling
 
@@ -72,7 +72,11 @@ class Convs(nn.Module):
 
 def halve(x: Tensor) -> Tensor:
     """2x2 max-pooling: (N, C, H, W) -> (N, C, H/2, W/2)."""
-    return F.max_pool2d(x, 2)
+    if x.device.type != "cpu" or is_traced():
+        return F.max_pool2d(x, 2)
+    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2  # pooling is slow on a processor where channels are few
+    rows = torch.maximum(x[:, :, :height:2], x[:, :, 1:height:2])
+    return torch.maximum(rows[..., :width:2], rows[..., 1:width:2])
 
 
 def double(x: Tensor) -> Tensor:
@@ -226,7 +230,7 @@ class CRDNet(nn.Module):
         ValueError: For another classifier.
     """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1024, overlap=64, multiple=MULTIPLE, memory=500)
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=64, multiple=MULTIPLE, memory=500)
 
     def __init__(self, *, classifier: Classifier = "none") -> None:
         super().__init__()
