@@ -40,6 +40,8 @@ def run(
 
     from typing import cast
 
+    import torch
+
     from derain import batch
     from derain.images import Format
     from derain.restore import Progress, load
@@ -53,6 +55,8 @@ def run(
                 f"--density: {derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as -m crdnet"
             )
 
+    if dtype == "auto" and derainer.engine.dtype != torch.float32:
+        say(f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype float32 does without")
     for failure in failures:
         _report(failure, 0, 0)
     failed, skipped = len(failures), 0

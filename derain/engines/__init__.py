@@ -8,7 +8,7 @@ from torch import Tensor
 
 from derain.engines.export import Target, export
 from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, check_parity
-from derain.engines.memory import free_memory, is_out_of_memory, keep_freed_memory
+from derain.engines.machine import free_memory, is_out_of_memory, keep_freed_memory
 from derain.engines.pytorch import TorchEngine, choose_device, choose_dtype, has_bfloat16
 from derain.networks import Network
 

@@ -1,12 +1,13 @@
 """PyTorch: device, number format, memory layout."""
 
 import functools
+import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from derain.engines.memory import free_memory, keep_freed_memory
+from derain.engines.machine import available_cores, free_memory, keep_freed_memory
 from derain.networks import Network, SensesDensity
 
 MOST_AT_ONCE = 8
@@ -30,6 +31,10 @@ class TorchEngine:
         self.dtype = choose_dtype(dtype)
         if self.device.type == "cpu":
             keep_freed_memory()
+            if (
+                "OMP_NUM_THREADS" not in os.environ
+            ):  # PyTorch starts one for every core of the machine, whatever a container may use
+                torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # tiles come in few sizes
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()

@@ -128,7 +128,7 @@ class NonLocal(nn.Module):
         pooled = F.max_pool2d(phi_g.permute(0, 3, 1, 2), pooling_kernel(phi_g.shape[1], phi_g.shape[2]))
         pooled = pooled.permute(0, 2, 3, 1).contiguous().flatten(1, 2).unsqueeze(1)  # (B, 1, keys, 2E)
         query = theta.flatten(1, 2).unsqueeze(1)  # (B, 1, h w, E)
-        key, value = pooled.chunk(2, dim=3)
+        key, value = (part.contiguous() for part in pooled.chunk(2, dim=3))
         if self.affinity == "softmax":
             y = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         else:  # (q k') v = q (k' v): linear in the number of pixels

@@ -36,11 +36,36 @@ class Entry:
 CATALOGUE: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("petrichor", "light and heavy rain, fast", "f342ab040388e4a9bfb5321b5bdd3755f91eab801dcc560549f27dfa140ef829"),
-        Entry("petrichor-live", "the same, smaller, faster", "3caeab8bd9b895146f397411812faece12a4487358800a63e50e011811a84388"),
-        Entry("nledn", "NLEDN, light and heavy rain", "177a73b155c8d51614f8678a261a33fbc32ee35f4bf65d23d1b8285ea6240446"),
-        Entry("nledn-rain100l", "light rain as in Rain100L", "3fcef0de3b64c884e5de442ca74b59f4d3d933395463e05feed26f8dbdab3c9b"),
-        Entry("nledn-rain100h", "heavy rain as in Rain100H", "9dd2d167b56a7b771a76ad601ee4aaae58900db47356e42d14105832dc3efbb4"),
+        Entry(
+            "petrichor",
+            "light and heavy rain, fast",
+            "f342ab040388e4a9bfb5321b5bdd3755f91eab801dcc560549f27dfa140ef829",
+            bfloat16=True,
+        ),
+        Entry(
+            "petrichor-live",
+            "the same, smaller, faster",
+            "3caeab8bd9b895146f397411812faece12a4487358800a63e50e011811a84388",
+            bfloat16=True,
+        ),
+        Entry(
+            "nledn",
+            "NLEDN, light and heavy rain",
+            "177a73b155c8d51614f8678a261a33fbc32ee35f4bf65d23d1b8285ea6240446",
+            bfloat16=True,
+        ),
+        Entry(
+            "nledn-rain100l",
+            "light rain as in Rain100L",
+            "3fcef0de3b64c884e5de442ca74b59f4d3d933395463e05feed26f8dbdab3c9b",
+            bfloat16=True,
+        ),
+        Entry(
+            "nledn-rain100h",
+            "heavy rain as in Rain100H",
+            "9dd2d167b56a7b771a76ad601ee4aaae58900db47356e42d14105832dc3efbb4",
+            bfloat16=True,
+        ),
         Entry("remaen", "ReMAEN, light and heavy rain", "726e4a95c386c169ac7c07f7ab5314c6d48e4ab306b313547c9e7afa6bb93a7b"),
         Entry("crdnet", "CRDNet, fast, tells rain density", "e9269b7eb736ac537822fa881b3254853890af405c992997748a265d8274a317"),
         Entry("dpenet", "DPENet, light and heavy rain", "ba7e9618c0bc465a9b2d97727becc308aa31ab83e2783cfc01a544574596d22a"),

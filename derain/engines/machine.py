@@ -1,4 +1,4 @@
-"""Memory: keeping what was freed, and how much there is."""
+"""What of the machine is ours: memory, kept and free, and processor cores."""
 
 import contextlib
 import ctypes
@@ -50,6 +50,15 @@ def free_memory(device: torch.device) -> int | None:
         limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
         known.append(max(limit - used, 0))
     return min(known, default=None)
+
+
+def available_cores() -> int:
+    """Processor cores this process may use: those it is bound to, and no more than a container's quota."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no container, or one without a quota ("max")
+        quota, period = (int(part) for part in (CGROUP / "cpu.max").read_text().split())
+        return max(1, min(bound, -(-quota // period)))
+    return bound
 
 
 def is_out_of_memory(error: BaseException) -> bool:
