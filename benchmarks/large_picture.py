@@ -20,7 +20,7 @@ from machine import describe_machine
 from numpy.typing import NDArray
 
 from derain.images import read_image, write_image
-from derain.restore import cuts, load
+from derain.restore import load
 
 
 def enlarge(path: Path, megapixels: float) -> NDArray[np.uint8]:
@@ -59,22 +59,23 @@ def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
         raise SystemExit(
             f"{model}: its tiles give what the whole picture gives; expected a network whose tiles do not, such as nledn"
         )
-    tile, overlap = derainer.tile, derainer.overlap
+    overlap = derainer.overlap
     larger = load(model, device="cpu", overlap=2 * overlap)
     floats = picture.astype(np.float32) / 255
     difference = np.abs(derainer(floats) - larger(floats)).max(axis=2) * 255
     lines: list[str] = []
-    for axis, name in ((1, "columns"), (0, "rows")):
+    rows, columns = derainer.cut(*picture.shape[:2])
+    for axis, name, all_cuts in ((1, "columns", columns), (0, "rows", rows)):
         length = picture.shape[axis]
         border = np.zeros(length, bool)
-        for cut in cuts(length, tile, overlap):
+        for cut in all_cuts:
             for edge in (cut.start, cut.stop, *cut.fade_in):
                 border[max(0, edge - 1) : edge + 1] |= 0 < edge < length
         profile = np.moveaxis(difference, axis, 0).reshape(length, -1)
         at, off = profile[border], profile[~border]
         lines.append(
             f"{name}: at tile borders largest {at.max():.2f}, mean {at.mean():.4f}; elsewhere largest {off.max():.2f}, "
-            f"mean {off.mean():.4f} (of 255; tile {tile}, overlap {overlap} against {2 * overlap})"
+            f"mean {off.mean():.4f} (of 255; tile {derainer.tile}, overlap {overlap} against {2 * overlap})"
         )
     return "\n".join(lines)
 

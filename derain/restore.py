@@ -224,10 +224,14 @@ class Derainer:
         tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
         return f"{tile}, {self.engine.name}"
 
-    def tile_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """(height, width) of every tile that a picture of a size is cut into."""
+    def cut(self, height: int, width: int) -> tuple[list[Cut], list[Cut]]:
+        """Rows and columns of tiles that a picture of a size is cut into."""
         side = self._side(height, width)
-        down, across = self._cuts(height, side), self._cuts(width, side)
+        return self._cuts(height, side), self._cuts(width, side)
+
+    def tile_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """(height, width) of every tile of a picture of a size."""
+        down, across = self.cut(height, width)
         return [(row.stop - row.start, column.stop - column.start) for row in down for column in across]
 
     def _side(self, height: int, width: int) -> int:
@@ -237,8 +241,7 @@ class Derainer:
     def _strips(self, rgb: NDArray[Any], scale: float, on_tile: Progress | None) -> Iterator[tuple[int, Floats]]:
         """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of tiles is held at a time."""
         height, width = rgb.shape[:2]
-        side = self._side(height, width)
-        across, down = self._cuts(width, side), self._cuts(height, side)
+        down, across = self.cut(height, width)
         done, total = 0, len(across) * len(down)
         if total == 1:  # nothing to blend
             yield 0, self._run([rgb], scale)[0]
