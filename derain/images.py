@@ -43,6 +43,9 @@ JPEG_SEGMENT = 65_000
 QUALITY = 95
 """Of JPEG and WebP, where the input gives none to keep."""
 
+PNG_LEVEL = 3
+"""Of 9: three times as fast as 6, the usual, for files a thirtieth larger."""
+
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
 # EXIF tags that say how a TIFF file stores its pixels, or how they were turned; not for the next file.
 _STRUCTURAL_TAGS = frozenset(
@@ -440,6 +443,8 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options |= {} if "qtables" in options else {"quality": QUALITY}
         if image.mode == "RGB":
             options.setdefault("subsampling", 0)
+    elif format == "PNG":
+        options["compress_level"] = PNG_LEVEL
     elif format == "WEBP":
         options |= {"quality": 100 if options.get("lossless") else QUALITY, "exact": True}
     if metadata.xmp and (format != "JPEG" or len(metadata.xmp) < JPEG_SEGMENT):

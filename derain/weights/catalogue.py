@@ -66,9 +66,19 @@ CATALOGUE: dict[str, Entry] = {
             "9dd2d167b56a7b771a76ad601ee4aaae58900db47356e42d14105832dc3efbb4",
             bfloat16=True,
         ),
-        Entry("remaen", "ReMAEN, light and heavy rain", "726e4a95c386c169ac7c07f7ab5314c6d48e4ab306b313547c9e7afa6bb93a7b"),
+        Entry(
+            "remaen",
+            "ReMAEN, light and heavy rain",
+            "726e4a95c386c169ac7c07f7ab5314c6d48e4ab306b313547c9e7afa6bb93a7b",
+            bfloat16=True,
+        ),
         Entry("crdnet", "CRDNet, fast, tells rain density", "e9269b7eb736ac537822fa881b3254853890af405c992997748a265d8274a317"),
-        Entry("dpenet", "DPENet, light and heavy rain", "ba7e9618c0bc465a9b2d97727becc308aa31ab83e2783cfc01a544574596d22a"),
+        Entry(
+            "dpenet",
+            "DPENet, light and heavy rain",
+            "ba7e9618c0bc465a9b2d97727becc308aa31ab83e2783cfc01a544574596d22a",
+            bfloat16=True,
+        ),
     )
 }
 
