@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -334,7 +335,7 @@ class Roomy(Local):
 def test_the_default_tile_takes_at_most_half_of_what_memory_is_free(
     free: int | None, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("derain.restore.free_memory", lambda device: free)
+    monkeypatch.setattr("derain.restore.free_memory", Mock(return_value=free))
     derainer = Derainer(Roomy(), device="cpu")
     assert derainer.tile == tile
     assert derainer.overlap == min(64, tile // 4)
@@ -356,7 +357,12 @@ def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(at_onc
     single, network = OnGrid(), OnGrid()
     usual, derainer = Derainer(single, device="cpu"), Derainer(network, device="cpu")
     asked: list[int] = []
-    monkeypatch.setattr(derainer.engine, "tiles_at_once", lambda memory: asked.append(memory) or at_once)
+
+    def tiles_at_once(memory: int) -> int:
+        asked.append(memory)
+        return at_once
+
+    monkeypatch.setattr(derainer.engine, "tiles_at_once", tiles_at_once)
     done: list[tuple[int, int]] = []
     assert np.allclose(derainer(image, lambda k, n: done.append((k, n))), usual(image), atol=1e-6)
     assert max(shape[0] for shape in network.seen) == min(at_once, max(map(len, rows_of(single.seen))))
@@ -386,7 +392,7 @@ def test_bfloat16_is_chosen_where_it_is_fast_and_loses_nothing(
 ) -> None:
     entry = weights.CATALOGUE["petrichor-live"]
     monkeypatch.setitem(weights.CATALOGUE, "petrichor-live", replace(entry, bfloat16=listed))
-    monkeypatch.setattr("derain.restore.has_bfloat16", lambda device: there)
+    monkeypatch.setattr("derain.restore.has_bfloat16", Mock(return_value=there))
     derainer = load("petrichor-live", device="cpu", dtype=dtype)
     assert derainer.engine.dtype == expected
     assert derainer.describe().endswith(f"{str(expected).removeprefix('torch.')}, cpu")
