@@ -195,7 +195,7 @@ class Derainer:
 
     def _halve_tile(self, rgb: NDArray[Any]) -> bool:
         """Smaller tiles from now on, where there is room for that; never where whole pictures were asked for."""
-        tile = self._side(*rgb.shape[:2]) // 2
+        tile = min(self._side(*rgb.shape[:2]), self.tile) // 2  # a long picture that is not cut is longer than its tile
         if self.tile == 0 or tile < least_tile(self.tiling):
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))

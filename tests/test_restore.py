@@ -1,7 +1,9 @@
 """The Derainer: same size, same type, seams that do not show, memory bounded by the tile."""
 
 import itertools
+from dataclasses import replace
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from derain import weights
 from derain.networks import CRDNet, Hyperparameters, Petrichor, Tiling
-from derain.restore import Derainer, RainDensity, cuts, load, weights_of
+from derain.restore import Derainer, RainDensity, cuts, least_tile, load, weights_of
 
 
 class Local(nn.Module):
@@ -263,3 +266,134 @@ def test_density_that_cannot_be_sensed() -> None:
         parameter.data.fill_(torch.nan)
     with pytest.raises(FloatingPointError, match="the classifier gave values that are no numbers"):
         Derainer(network, device="cpu").density(np.zeros((8, 8, 3), np.uint8))
+
+
+class Hungry(Local):
+    """Finds no memory for more than so many pixels at once."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        if rainy[:, 0].numel() > self.room:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes.")
+        return super().forward(rainy)
+
+
+@pytest.mark.parametrize(("shape", "tile"), [((50, 70), 16), ((200, 5), 16), ((8, 400), 32), ((32, 33), 16)])
+def test_where_memory_runs_out_tiles_are_halved(shape: tuple[int, int], tile: int) -> None:
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    derainer = Derainer(Hungry(18 * 18), tile=64, overlap=8, device="cpu")
+    assert np.allclose(derainer(image), Derainer(Local(), tile=0, device="cpu")(image), atol=1e-6)
+    assert derainer.tile == tile
+    assert derainer.overlap == tile // 4
+    assert np.allclose(derainer(image), Derainer(Local(), tile=0, device="cpu")(image), atol=1e-6)
+
+
+def test_tiles_are_not_halved_further_than_need_be() -> None:
+    derainer = Derainer(Hungry(32 * 32), tile=64, device="cpu")
+    derainer(np.zeros((40, 60, 3), np.uint8))
+    assert derainer.tile == 30
+    derainer(np.zeros((200, 200, 3), np.uint8))
+    assert derainer.tile == 30
+
+
+@pytest.mark.parametrize("tile", [0, 16, 24, 64])
+def test_where_nothing_smaller_is_left_the_error_stays(tile: int) -> None:
+    network = Hungry(10)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        Derainer(network, tile=tile, device="cpu")(np.zeros((40, 60, 3), np.uint8))
+
+
+def test_other_errors_are_not_about_memory() -> None:
+    class Broken(Local):
+        def forward(self, rainy: Tensor) -> Tensor:
+            self.seen.append(tuple(rainy.shape))
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    network = Broken()
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        Derainer(network, tile=64, device="cpu")(np.zeros((40, 60, 3), np.uint8))
+    assert len(network.seen) == 1
+
+
+class Roomy(Local):
+    tiling: ClassVar[Tiling] = Tiling(tile=512, overlap=64, memory=1000)
+
+
+@pytest.mark.parametrize(
+    ("free", "tile"),
+    [
+        (None, 512),
+        (2 * 512**2 * 1000, 512),
+        (2 * 512**2 * 1000 - 1, 256),
+        (2 * 64**2 * 1000, 64),
+        (0, 16),
+    ],
+)
+def test_the_default_tile_takes_at_most_half_of_what_memory_is_free(
+    free: int | None, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("derain.restore.free_memory", Mock(return_value=free))
+    derainer = Derainer(Roomy(), device="cpu")
+    assert derainer.tile == tile
+    assert derainer.overlap == min(64, tile // 4)
+    assert Derainer(Roomy(), tile=512, device="cpu").tile == 512, "what is asked for is given"
+    assert Derainer(Roomy(), tile=0, device="cpu").tile == 0
+
+
+def test_the_least_tile_follows_the_grid() -> None:
+    assert least_tile(Tiling(tile=512, overlap=64)) == 16
+    assert least_tile(Tiling(tile=512, overlap=64, multiple=32)) == 128
+
+
+@pytest.mark.parametrize("at_once", [2, 3, 100])
+def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OnGrid(Local):
+        tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, reach=1, multiple=4)
+
+    image = np.random.default_rng(0).random((70, 197, 3), np.float32)
+    single, network = OnGrid(), OnGrid()
+    usual, derainer = Derainer(single, device="cpu"), Derainer(network, device="cpu")
+    asked: list[int] = []
+
+    def tiles_at_once(memory: int) -> int:
+        asked.append(memory)
+        return at_once
+
+    monkeypatch.setattr(derainer.engine, "tiles_at_once", tiles_at_once)
+    done: list[tuple[int, int]] = []
+    assert np.allclose(derainer(image, lambda k, n: done.append((k, n))), usual(image), atol=1e-6)
+    assert max(shape[0] for shape in network.seen) == min(at_once, max(map(len, rows_of(single.seen))))
+    assert [shape[1:] for shape in network.seen for _ in range(shape[0])] == [shape[1:] for shape in single.seen]
+    assert done == [(k + 1, len(single.seen)) for k in range(len(single.seen))]
+    height, width = single.seen[0][2:]
+    assert asked[0] == height * width * OnGrid.tiling.memory
+
+
+def rows_of(shapes: list[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
+    """Neighbours of equal size."""
+    return [list(equal) for _, equal in itertools.groupby(shapes)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "there", "dtype", "expected"),
+    [
+        (True, True, "auto", torch.bfloat16),
+        (True, True, "float32", torch.float32),
+        (True, False, "auto", torch.float32),
+        (False, True, "auto", torch.float32),
+        (False, True, "bfloat16", torch.bfloat16),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_fast_and_loses_nothing(
+    listed: bool, there: bool, dtype: str, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = weights.CATALOGUE["petrichor-live"]
+    monkeypatch.setitem(weights.CATALOGUE, "petrichor-live", replace(entry, bfloat16=listed))
+    monkeypatch.setattr("derain.restore.has_bfloat16", Mock(return_value=there))
+    derainer = load("petrichor-live", device="cpu", dtype=dtype)
+    assert derainer.engine.dtype == expected
+    assert derainer.describe().endswith(f"{str(expected).removeprefix('torch.')}, cpu")
+    assert load(str(entry.path), device="cpu").engine.dtype == torch.float32, "a file is no row of the catalogue"

@@ -68,7 +68,8 @@ def convolve(
         (N, O, H', W').
     """
     weight, bias, geometry = _taken_apart(conv, dilation)
-    if _can_fuse(parts[0], weight):
+    learns = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (*parts, add, weight, bias))
+    if not learns and _can_fuse(parts[0], weight):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
         weight, bias, add = weight.to(dtype), bias if bias is None else bias.to(dtype), add if add is None else add.to(dtype)
         return _fused(tuple(part.to(dtype) for part in parts), weight, bias, geometry, add, activation)
@@ -90,10 +91,9 @@ def _taken_apart(conv: nn.Module | Kernel, dilation: int | None) -> tuple[Tensor
 
 
 def _can_fuse(x: Tensor, weight: Tensor) -> bool:
-    learning = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     known = (torch.float32, torch.bfloat16) if torch.is_autocast_enabled("cpu") else (torch.float32,)
     plain = x.device.type == "cpu" and x.dtype in known and weight.dtype == torch.float32 and _autocast_fits()
-    return plain and not learning and not is_traced() and _operators() is not None
+    return plain and not is_traced() and _operators() is not None
 
 
 def _autocast_fits() -> bool:

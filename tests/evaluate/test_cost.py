@@ -57,14 +57,14 @@ class OneConvolution(nn.Module):
 
 def test_multiply_adds_by_hand() -> None:
     assert multiply_adds(cast("Network", OneConvolution())) == 3 * 5 * 9 * 512**2
-    assert multiply_adds(cast("Network", OneConvolution()), side=10) == 3 * 5 * 9 * 100
+    assert multiply_adds(cast("Network", OneConvolution()), (10, 10)) == 3 * 5 * 9 * 100
     assert multiply_adds(cast("Network", OneConvolution(looks=True))) is None
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_multiply_adds_of_every_network_can_be_counted(name: str) -> None:
     network = NETWORKS[name]()
-    small, large = multiply_adds(network, 64), multiply_adds(network, 128)
+    small, large = multiply_adds(network, (64, 64)), multiply_adds(network, (128, 128))
     assert small is not None
     assert large is not None
     assert 3.9 < large / small < 6, "about four times as much; attention grows faster"

@@ -1,0 +1,94 @@
+"""Memory: what is freed is kept, what is free is known, what ran out is recognised."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from derain.engines import free_memory, is_out_of_memory, memory
+
+CPU = torch.device("cpu")
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")
+
+CHUNKS = """
+import ctypes, os
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks rest".split()] + [("more", ctypes.c_size_t * 8)]
+from derain.engines import keep_freed_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.mallinfo2.restype = Mallinfo2
+keep_freed_memory()
+before = libc.mallinfo2().hblks
+libc.malloc(64 << 20)
+print(libc.mallinfo2().hblks - before)
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None) if sys.platform == "linux" else None, "mallinfo2"), reason="glibc 2.33 asked for"
+)
+@pytest.mark.parametrize(("environment", "mapped"), [({}, 0), ({"MALLOC_TOP_PAD_": "65536"}, 1)])
+def test_large_blocks_are_kept_unless_the_user_decided(environment: dict[str, str], mapped: int) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    result = subprocess.run(
+        [sys.executable, "-c", CHUNKS], env=inherited | environment, capture_output=True, text=True, check=True
+    )
+    assert int(result.stdout) == mapped
+
+
+@LINUX
+def test_free_memory_is_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    free = free_memory(CPU)
+    assert free is not None
+    assert 0 < free < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"), [("90000000", "30000000", 60_000_000), ("30000000", "90000000", 0), ("1", "0", 1)]
+)
+def test_a_container_has_what_its_limit_leaves(
+    limit: str, used: str, expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert free_memory(CPU) == expected
+
+
+@LINUX
+def test_a_container_without_a_limit_has_what_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("30000000\n")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    free = free_memory(CPU)
+    assert free is not None
+    assert free > 0
+
+
+def test_what_the_system_does_not_say_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert free_memory(torch.device("mps")) is None
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert free_memory(CPU) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("Given groups=1, weight of size [4, 3, 3, 3], expected input to have 3 channels"), False),
+        (ValueError("out of memory"), False),
+        (OSError("Cannot allocate memory"), False),
+    ],
+)
+def test_running_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) == expected
