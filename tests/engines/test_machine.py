@@ -1,4 +1,4 @@
-"""Memory: what is freed is kept, what is free is known, what ran out is recognised."""
+"""What of the machine is ours: what is freed is kept, what is free is known, what ran out is recognised."""
 
 import ctypes
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from derain.engines import free_memory, is_out_of_memory, memory
+from derain.engines import free_memory, is_out_of_memory, machine
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")
@@ -43,7 +43,7 @@ def test_large_blocks_are_kept_unless_the_user_decided(environment: dict[str, st
 
 @LINUX
 def test_free_memory_is_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     free = free_memory(CPU)
     assert free is not None
     assert 0 < free < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -58,7 +58,7 @@ def test_a_container_has_what_its_limit_leaves(
 ) -> None:
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text(f"{used}\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     assert free_memory(CPU) == expected
 
 
@@ -66,7 +66,7 @@ def test_a_container_has_what_its_limit_leaves(
 def test_a_container_without_a_limit_has_what_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("30000000\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     free = free_memory(CPU)
     assert free is not None
     assert free > 0
@@ -92,3 +92,16 @@ def test_what_the_system_does_not_say_is_unknown(monkeypatch: pytest.MonkeyPatch
 )
 def test_running_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) == expected
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("6400000 100000", 8)]
+)
+def test_a_container_has_the_cores_of_its_quota(
+    quota: str, expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert machine.available_cores() == expected
