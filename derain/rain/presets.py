@@ -270,10 +270,11 @@ _LIGHT = RainPreset(
     mixture=((0.25, _RAIN100L), (0.55, _WIDE_LIGHT), (0.2, _WIDE_DRAWN)),
 )
 _HEAVY = RainPreset("heavy", "heavy rain wider than any benchmark's, to train on", mixture=((0.3, _RAIN100H), (0.7, _WIDE_HEAVY)))
+_CLEAR = RainPreset("clear", "hardly any rain, or none", (replace(_FINE, coverage=(0.0, 0.03), brightness=(0.0, 0.15)),))
 _MIXED = RainPreset(
     "mixed",
     "all kinds: what the general weights train on",
-    mixture=((0.4, _LIGHT), (0.4, _HEAVY), (0.1, _WIDE_PHOTOSHOP), (0.1, _PHOTOGRAPH)),
+    mixture=((0.36, _LIGHT), (0.36, _HEAVY), (0.08, _WIDE_PHOTOSHOP), (0.12, _PHOTOGRAPH), (0.08, _CLEAR)),
 )
 
 PRESETS: dict[str, RainPreset] = {
