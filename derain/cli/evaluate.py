@@ -138,10 +138,14 @@ def _check_models(models: Sequence[str]) -> None:
         FileNotFoundError: If there are no such weights.
         derain.weights.WeightsError: If a file is none of a network known here.
     """
+    from derain.engines import Exported, is_exported
     from derain.weights import find
 
     for model in models if len(models) > 1 else ():
-        find(model)
+        if is_exported(Path(model)):
+            Exported.read(Path(model))
+        else:
+            find(model)
 
 
 def _datasets(

@@ -31,7 +31,8 @@ def export(
         target = output or Path(card.name + SUFFIX_OF[to])
         if target.suffix != SUFFIX_OF[to]:
             raise ValueError(f"-o {target}: expected a name ending in {SUFFIX_OF[to]}")
-        check_file(target, force=force)
+        for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
+            check_file(path, force=force)
         engines.export(network, card, target, cast("engines.Target", to))
         difference = engines.check_parity(network, target)
     say(f"{target}: within {difference:.1e} of PyTorch; sizes are free, sides multiples of {network.tiling.multiple}")

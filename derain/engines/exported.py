@@ -56,10 +56,19 @@ class Exported:
             raise WeightsError(
                 f"{path}: derain did not write it, so sizes and ranges it takes are unknown; expected derain export's"
             )
-        card = Card.from_json(header)
-        if card.network not in NETWORKS:
-            raise WeightsError(f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}")
-        return cls(path, card)
+        try:
+            exported = cls(path, Card.from_json(header))
+        except ValueError as error:
+            raise WeightsError(f"{path}: its header cannot be read: {error}") from None
+        if exported.card.network not in NETWORKS:
+            raise WeightsError(f"{path}: holds a {exported.card.network!r} network; this version knows {', '.join(NETWORKS)}")
+        try:
+            exported.twin()
+        except (TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{path}: its header is not that of the {exported.card.network} it says it holds ({error})"
+            ) from None
+        return exported
 
     def twin(self) -> Network:
         """The network without its weights: what a tile does to it, and what it costs."""
@@ -85,7 +94,7 @@ def _openvino_header(path: Path) -> str | None:
 def _session(runtime: Any, model: str | bytes) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # fatal; errors are raised too
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -183,7 +192,10 @@ class OnnxEngine(ExportedEngine):
         self._session = _session(require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model))
 
     def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._session.run(None, {"rainy": rainy})[0]
+        try:
+            return self._session.run(None, {"rainy": rainy})[0]
+        except Exception as error:  # ONNX Runtime's own classes, one of which says that memory ran out
+            raise RuntimeError(f"ONNX Runtime: {error}") from error
 
 
 class OpenvinoEngine(ExportedEngine):

@@ -22,16 +22,19 @@ from PIL import Image
 from derain import cli
 from derain.cli.run import run
 from derain.images import read_image, write_image
+from derain.restore import load
 
 FLAGS = {
-    "run": "--compare --density --device --dtype --force --format --model --output --overlap --tile -m -o INPUTS",
+    "run": "--compare --density --device --dtype --engine --force --format --model --output --overlap --tile -m -o INPUTS",
     "train": "--allow-leak --data --device --layout --output --resume --set --val -o RECIPE",
     "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
-        "--csv --device --dtype --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe --tile "
-        "INPUTS"
+        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe "
+        "--tile INPUTS"
     ),
     "synth": "--force --output --parts --preset --seed -o CLEAN",
+    "export": "--force --output --to -o MODEL",
+    "bench": "--device --dtype --engine --force --json --pictures --rounds --size --tile MODELS",
     "weights list": "",
     "weights show": "MODEL",
     "weights import": "--bgr --force --output -o CHECKPOINT",
@@ -141,6 +144,11 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
         (["data", "check", ".", "--json", "photo.png"], 1, "error: photo.png is there already; --force overwrites it"),
         (["synth", "photo.png", "-o", "x", "--preset", "snow"], 2, "error: --preset snow: expected one of rain100l"),
+        (["photo.png", "--engine", "tensorrt"], 2, "error: --engine tensorrt: expected auto or one of torch, onnx, openvino"),
+        (["export", "petrichor-live", "--to", "tflite"], 2, "error: --to tflite: expected one of onnx, openvino"),
+        (["export", "petrichor-live", "-o", "w.xml"], 2, "error: -o w.xml: expected a name ending in .onnx"),
+        (["bench", "petrichor-live", "--size", "64"], 2, "error: --size 64: expected WIDTHxHEIGHT in pixels"),
+        (["bench", "nothing"], 1, "error: nothing, torch, float32, 1024x683: nothing: no such weights"),
         (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
         (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
     ],
@@ -452,6 +460,48 @@ def test_weights_import_what_is_more_than_a_file(name: str, network: str, golden
     derain(picture, "-m", tmp_path / f"{Path(name).stem}.safetensors", "-o", tmp_path / "a.png")
     derain(picture, "-m", golden / name, "-o", tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize(("to", "files"), [("onnx", ["w.onnx"]), ("openvino", ["w.bin", "w.xml"])])
+def test_exported_files_are_used_as_weights_are(to: str, files: list[str], picture: Path, pairs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "exported" / files[-1]
+    path.parent.mkdir()
+    result = derain("export", "petrichor-live", "--to", to, "-o", path)
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stdout.decode() == f"{path}\n"
+    assert "of PyTorch; sizes are free, sides multiples of 8" in result.stderr.decode()
+    assert sorted(found.name for found in path.parent.iterdir()) == files
+    assert derain(picture, "-m", path, "-o", tmp_path / "a.png").returncode == 0
+    usual = load("petrichor-live", device="cpu")(read_image(picture))
+    assert np.abs(read_image(tmp_path / "a.png").astype(int) - usual).max() <= 1
+    if to == "onnx":
+        scored = derain("evaluate", path, "petrichor-live", pairs, "--csv", "-", "--protocol", "rgb")
+        assert scored.returncode == 0, scored.stderr.decode()
+        rows = csv.DictReader(io.StringIO(scored.stdout.decode()))
+        assert [row["parameters"] for row in rows] == ["253356", "253356"]
+
+
+@pytest.mark.parametrize("there", ["petrichor-live.xml", "petrichor-live.bin"])
+def test_export_overwrites_nothing_unasked(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_bytes(b"once upon a time")
+    result = derain("export", "petrichor-live", "--to", "openvino", cwd=tmp_path)
+    assert result.returncode == 1
+    assert f"error: {there} is there already; --force overwrites it" in result.stderr.decode()
+    assert (tmp_path / there).read_bytes() == b"once upon a time"
+
+
+def test_bench_prints_a_table(tmp_path: Path) -> None:
+    command = ["bench", "petrichor-live", "--size", "64x48", "--rounds", "1", "--pictures", "1", "--device", "cpu"]
+    result = derain(*command, "--json", tmp_path / "b.json")
+    assert result.returncode == 0, result.stderr.decode()
+    head, _, row, _, ceiling = result.stdout.decode().splitlines()
+    assert head.startswith("| model | engine | number format | size | seconds | megapixels a second | peak memory, MB |")
+    assert row.startswith("| `petrichor-live` | torch | float32 | 64x48 | ")
+    assert row.count("|") == head.count("|")
+    assert ceiling.startswith("Ceiling: matrix product, ")
+    (timing,) = json.loads((tmp_path / "b.json").read_text())
+    assert timing["case"]["height"] == 48
+    assert timing["seconds"] > 0
 
 
 def test_weights_list_marks_the_one_that_run_takes() -> None:
