@@ -35,5 +35,5 @@ def export(
             check_file(path, force=force)
         engines.export(network, card, target, cast("engines.Target", to))
         difference = engines.check_parity(network, target)
-    say(f"{target}: within {difference:.1e} of PyTorch; sizes are free, sides multiples of {network.tiling.multiple}")
+    say(f"{target}: {difference:.0e} of 1 from PyTorch in the mean; sizes are free, sides multiples of {network.tiling.multiple}")
     result(str(target))

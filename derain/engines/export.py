@@ -28,7 +28,7 @@ LEAST_SIDE = 32
 """Pixels: what is traced need not hold below. Engines repeat the border of what is smaller."""
 
 TOLERANCE = 1e-4
-"""How far an exported file may be from the network, of 1."""
+"""How far an exported file may be from the network in the mean, of 1."""
 
 
 def require(module: str, extra: str) -> ModuleType:
