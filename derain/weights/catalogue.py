@@ -39,7 +39,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "petrichor",
             "light and heavy rain, fast",
-            "f342ab040388e4a9bfb5321b5bdd3755f91eab801dcc560549f27dfa140ef829",
+            "6177a99ab5169c4c3553ee18795fdb2bd4e0ae14f7f88dba81d08963f819078c",
             bfloat16=True,
         ),
         Entry(

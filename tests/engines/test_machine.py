@@ -103,5 +103,9 @@ def test_a_container_has_the_cores_of_its_quota(
 ) -> None:
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+
+    def eight(_process: int) -> set[int]:
+        return set(range(8))
+
+    monkeypatch.setattr(os, "sched_getaffinity", eight)
     assert machine.available_cores() == expected
