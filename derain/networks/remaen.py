@@ -147,7 +147,7 @@ class ReMAEN(nn.Module):
             x = gru(skips[-1], states[k] if states else None, self.extract_attention)
             new.append(x)
         for k, (conv, gru) in enumerate(zip(self.respond, self.respond_grus, strict=True)):
-            merged = convolve(conv, x, activation="relu").add_(skips[2 - k])
+            merged = convolve(conv, x, activation="relu") + skips[2 - k]
             x = gru(merged, states[4 + k] if states else None, self.respond_attention)
             new.append(x)
         first, attention, last = self.residual
