@@ -10,6 +10,7 @@ from derain.engines.export import Target, export
 from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, check_parity
 from derain.engines.memory import free_memory, is_out_of_memory, keep_freed_memory
 from derain.engines.pytorch import TorchEngine, choose_device, choose_dtype, has_bfloat16
+from derain.engines.quantize import Crops, check_likeness, export_int8
 from derain.networks import Network
 
 EngineName = Literal["torch", "onnx", "openvino"]
@@ -83,6 +84,7 @@ def is_exported(path: Path) -> bool:
 
 
 __all__ = [
+    "Crops",
     "Engine",
     "EngineName",
     "Exported",
@@ -90,10 +92,12 @@ __all__ = [
     "OpenvinoEngine",
     "Target",
     "TorchEngine",
+    "check_likeness",
     "check_parity",
     "choose_device",
     "choose_dtype",
     "export",
+    "export_int8",
     "free_memory",
     "has_bfloat16",
     "is_exported",

@@ -31,6 +31,7 @@ FLAGS = {
         "--csv --device --dtype --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe --tile "
         "INPUTS"
     ),
+    "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed -o CLEAN",
     "weights list": "",
     "weights show": "MODEL",
