@@ -86,7 +86,15 @@ def export(network: Network, card: Card, path: Path, to: Target) -> None:
     Raises:
         ImportError: Without the extra ``onnx``, or ``openvino`` for that.
     """
-    data = to_onnx(network, card)
+    write_exported(to_onnx(network, card), card, path, to)
+
+
+def write_exported(data: bytes, card: Card, path: Path, to: Target) -> None:
+    """Writes ONNX that has its card, as it is or as OpenVINO's two files.
+
+    Raises:
+        ImportError: Without the extra ``openvino``, for that.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "onnx":
         write_file(path, data)

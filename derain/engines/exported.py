@@ -82,7 +82,7 @@ class Exported:
 
 def _onnx_header(path: Path) -> str | None:
     runtime: Any = require("onnxruntime", "onnx")
-    return _session(runtime, str(path)).get_modelmeta().custom_metadata_map.get(HEADER)
+    return session(runtime, str(path)).get_modelmeta().custom_metadata_map.get(HEADER)
 
 
 def _openvino_header(path: Path) -> str | None:
@@ -91,11 +91,24 @@ def _openvino_header(path: Path) -> str | None:
     return model.get_rt_info([HEADER]).astype(str) if model.has_rt_info([HEADER]) else None
 
 
-def _session(runtime: Any, model: str | bytes) -> Any:
+def session(runtime: Any, model: str | bytes) -> Any:
+    """ONNX Runtime's, of a file or its content, on the processor with as many threads as PyTorch."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal; errors are raised too
     return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def openvino_request(model: Path | bytes, dtype: torch.dtype = torch.float32) -> Any:
+    """OpenVINO's, of a file or ONNX, on the processor with as many threads as PyTorch, in a number format."""
+    openvino: Any = require("openvino", "openvino")
+    settings = {
+        "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[dtype],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    core = openvino.Core()
+    return core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
 
 
 def check_parity(network: Network, path: Path) -> float:
@@ -191,7 +204,7 @@ class OnnxEngine(ExportedEngine):
     def _open(self, model: Path | bytes) -> None:
         if isinstance(model, Path) and model.suffix.lower() != ".onnx":
             raise ValueError(f"--engine onnx: cannot read {model}; expected a .onnx file, or --engine openvino")
-        self._session = _session(require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model))
+        self._session = session(require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model))
 
     def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
@@ -207,14 +220,7 @@ class OpenvinoEngine(ExportedEngine):
     dtypes = ("float32", "bfloat16")
 
     def _open(self, model: Path | bytes) -> None:
-        openvino: Any = require("openvino", "openvino")
-        settings = {
-            "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[self.dtype],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        }
-        core = openvino.Core()
-        self._request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+        self._request = openvino_request(model, self.dtype)
 
     def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._request.infer({"rainy": rainy})["clean"].copy()

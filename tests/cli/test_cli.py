@@ -32,8 +32,8 @@ FLAGS = {
         "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe "
         "--tile INPUTS"
     ),
+    "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed -o CLEAN",
-    "export": "--force --output --to -o MODEL",
     "bench": "--device --dtype --engine --force --json --pictures --rounds --size --tile MODELS",
     "weights list": "",
     "weights show": "MODEL",
