@@ -96,7 +96,9 @@ def test_published_weights_agree_with_the_reference(size: tuple[int, int], refer
     rainy = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         difference = network(rainy) - nledn_reference.forward(theirs, rainy)
-    assert float(difference.abs().max()) < 2e-3
+    # Where two of the values that are pooled agree to rounding, either may be the maximum, and a pixel moves.
+    assert float(difference.abs().max()) < 5e-3
+    assert float(difference.abs().mean()) < 1e-5
 
 
 def test_state_dict_keys_are_frozen() -> None:
