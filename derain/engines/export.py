@@ -1,6 +1,6 @@
 """Networks as files that other runtimes execute: ONNX, and OpenVINO's own.
 
-The graph is traced, sizes left open. PyTorch's newer exporter was tried: it needs over a minute for NLEDN, since it reasons about
+The graph is traced, sizes left open. PyTorch's newer exporter was tried: it needs far longer for NLEDN, since it reasons about
 every size, and refuses sizes that it took for special. What is traced computes the same as eagerly (`check_parity`).
 """
 
