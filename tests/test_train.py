@@ -18,7 +18,8 @@ from derain.data import Problem
 from derain.images import write_image
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, Recipe, find_recipe
-from derain.train import Run, learning_rate, train
+from derain.train import Run, leaks, learning_rate, loop, train
+from derain.train.state import begin
 
 TINY = {"batch": "2", "crop": "16", "steps": "6", "validate_every": "3", "validation_crop": "24", "warmup": "2"}
 
@@ -76,7 +77,7 @@ def test_log_best_and_card(run: Run) -> None:
 
 
 def test_learns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "LOG_EVERY", 1)
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
     recipe = find_recipe("nledn-rain100h", TINY | {"steps": "60", "validate_every": "60", "lr": "2e-3"})
     losses = [record["loss"] for record in train(recipe, run)]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
@@ -125,7 +126,7 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(run: Run, m
         searches.append(pictures)
         return ()
 
-    monkeypatch.setattr(training, "find_leaks", search)
+    monkeypatch.setattr(leaks, "find_leaks", search)
     recipe = find_recipe("nledn", TINY | {"steps": "3"})
     list(train(recipe, run))
     list(train(recipe, run, resume=True))
@@ -179,7 +180,7 @@ def test_which_half_is_clean_matters_to_the_search_for_leaks(
         searched.append(layout)
         return ()
 
-    monkeypatch.setattr(training, "find_leaks", search)
+    monkeypatch.setattr(leaks, "find_leaks", search)
     paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right")
     recipe = find_recipe("nledn", TINY | {"steps": "3"})
     list(train(recipe, paired))
@@ -323,10 +324,10 @@ def test_parts_at_no_rate_stay_as_they_are(run: Run) -> None:
 
 def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:
     recipe: Recipe = find_recipe("nledn-rain100l-paper")
-    state = training._begin(recipe, torch.device("cpu"))  # pyright: ignore[reportPrivateUsage]
+    state = begin(recipe, torch.device("cpu"))
     rates: list[float] = []
     for loss in (0.5, 0.4, 0.4, 0.45, 0.3):  # one epoch of one step each
-        training._watch_plateau(state, loss, 1)  # pyright: ignore[reportPrivateUsage]
+        loop._watch_plateau(state, loss, 1)  # pyright: ignore[reportPrivateUsage]
         rates.append(learning_rate(recipe, 0, state.lr_factor))
     assert rates == pytest.approx([5e-4, 5e-4, 4.5e-4, 4.05e-4, 4.05e-4])
     assert learning_rate(recipe, 0, 1e-3) == 1e-4

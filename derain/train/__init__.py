@@ -1,0 +1,23 @@
+"""Training: a recipe and pictures in, weights out.
+
+`loop` trains, `sources` is what it trains and validates on, `leaks` keeps these apart, `state` is what a run holds and writes.
+"""
+
+from derain.train.leaks import LeakError
+from derain.train.loop import TrainingStep, describe, learning_rate, train
+from derain.train.sources import ValidationSet, open_batches
+from derain.train.state import BEST, CHECKPOINT, LOG, Run
+
+__all__ = [
+    "BEST",
+    "CHECKPOINT",
+    "LOG",
+    "LeakError",
+    "Run",
+    "TrainingStep",
+    "ValidationSet",
+    "describe",
+    "learning_rate",
+    "open_batches",
+    "train",
+]

@@ -1,0 +1,209 @@
+"""The training loop: resumes to the bit, validates on seeded rain, keeps the best."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from derain import weights
+from derain.data import Batch, BatchSource
+from derain.data.check import OnProgress, no_progress
+from derain.engines import keep_freed_memory
+from derain.networks import Network
+from derain.recipes import Recipe
+from derain.train.leaks import checked
+from derain.train.sources import ValidationSet, open_batches
+from derain.train.state import BEST, CHECKPOINT, LOG, Run, State, begin, card_of, cut_log, restore, save_checkpoint
+
+LOG_EVERY = 50
+NORM_BATCHES = 50
+"""How many batches the statistics of averaged weights are measured on."""
+
+PLATEAU_FACTOR = 0.9
+"""NLEDN, section 4.2."""
+
+
+class TrainingStep(nn.Module):
+    """The thin module that is trained: a network and its summed loss, behind ``forward``, where DistributedDataParallel looks."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        assert isinstance(network, nn.Module)
+        self.network = network
+
+    def forward(self, rainy: Tensor, clean: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        terms: dict[str, Tensor] = self.network.loss(rainy, clean)
+        return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
+
+
+def train(
+    recipe: Recipe,
+    run: Run,
+    *,
+    resume: bool = False,
+    on_progress: OnProgress = no_progress,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> Generator[dict[str, Any], None, None]:
+    """Trains, and yields one record for each line of the log.
+
+    Args:
+        resume: Go on from the run's checkpoint, bit for bit as if it had never stopped.
+        on_progress: Called while validation pictures are looked for among those to train on.
+        on_note: Called with what the user should know.
+
+    Raises:
+        FileExistsError: If the run's folder holds a checkpoint and ``resume`` is not asked for.
+        FileNotFoundError: If there is nothing to resume, or no pictures.
+        LeakError: If validation pictures are among the training pictures, and this is not allowed.
+        ValueError: If the checkpoint is of another recipe.
+    """
+    checkpoint = run.out / CHECKPOINT
+    there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
+    if there and not resume:
+        raise FileExistsError(f"{there}: a run of this name is there; give --resume to go on with it, or another -o")
+    if resume and not checkpoint.exists():
+        raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
+    batches = open_batches(recipe, run.data, run.layout)
+    validation = ValidationSet(recipe, run.validation, run.layout)
+    state = begin(recipe, run.device)
+    if resume:
+        restore(state, recipe, checkpoint, run.device)
+    run = checked(run, on_progress)
+    if run.note:
+        on_note(run.note)
+    if resume:
+        cut_log(run.out / LOG, state.step)
+    if run.device.type == "cpu":
+        keep_freed_memory()
+    module = TrainingStep(state.network).train()
+    began = time.monotonic() - state.seconds
+    with (run.out / LOG).open("a" if resume else "w") as log:
+        for batch in _prefetch(batches, state.step, recipe.steps, run.device):
+            record = _step(module, state, recipe, batch, len(batches))
+            state.seconds = time.monotonic() - began
+            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+                if state.averaged:
+                    _settle_norms(state.averaged, batches, state.step, run.device)
+                record |= _validate(state, recipe, run, validation)
+                save_checkpoint(state, recipe, checkpoint)
+            if "validation" in record or state.step % LOG_EVERY == 0:
+                log.write(json.dumps(record) + "\n")
+                log.flush()
+                yield record
+
+
+def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
+    """The rate of a step that is about to be taken, counted from 0."""
+    if recipe.schedule == "plateau":
+        return max(recipe.min_lr, recipe.lr * lr_factor)
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    if recipe.schedule == "steps":
+        passed = sum(step >= share * recipe.steps for share in recipe.milestones)
+        return max(recipe.min_lr, recipe.lr * recipe.decay**passed)
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _step(module: TrainingStep, state: State, recipe: Recipe, batch: Batch, epoch: int) -> dict[str, Any]:
+    lr = learning_rate(recipe, state.step, state.lr_factor)
+    for group in state.optimiser.param_groups:
+        group["lr"] = lr * group.get("relative_lr", 1.0)
+    loss, terms = module(
+        batch.rainy.contiguous(memory_format=torch.channels_last), batch.clean.contiguous(memory_format=torch.channels_last)
+    )
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"step {state.step}: the loss is {loss.item()}; a smaller lr, or clip=1, may help")
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.clip:
+        nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
+    state.optimiser.step()
+    if state.averaged:
+        _average(state.averaged, module.network, recipe.ema)
+    state.step += 1
+    if recipe.schedule == "plateau":
+        _watch_plateau(state, float(loss.detach()), max(1, epoch // recipe.batch))
+    values = {name: float(term) for name, term in terms.items()}
+    return {"step": state.step, "lr": lr, "loss": float(loss.detach()), **values, "seconds": round(state.seconds, 1)}
+
+
+def _average(averaged: AveragedModel, network: nn.Module, decay: float) -> None:
+    """Moves the running mean: a young one follows faster, so that it is of use from the first validation on."""
+    done = int(averaged.n_averaged)
+    averaged.multi_avg_fn = get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))
+    averaged.update_parameters(network)
+
+
+def _watch_plateau(state: State, loss: float, epoch_steps: int) -> None:
+    """NLEDN, section 4.2: the rate is multiplied by 0.9 after an epoch whose mean loss did not fall."""
+    state.epoch_loss += loss
+    state.epoch_steps += 1
+    if state.epoch_steps < epoch_steps:
+        return
+    mean = state.epoch_loss / state.epoch_steps
+    if mean >= state.last_epoch_loss:
+        state.lr_factor *= PLATEAU_FACTOR
+    state.last_epoch_loss, state.epoch_loss, state.epoch_steps = mean, 0.0, 0
+
+
+def _settle_norms(averaged: AveragedModel, batches: BatchSource, step: int, device: torch.device) -> None:
+    """Measures batch normalisation's means and variances for averaged weights, on the latest batches.
+
+    Those of the trained weights, which `AveragedModel` copies, are not theirs; the next step copies these again.
+    """
+    norms = [module for module in averaged.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+    averaged.train()
+    with torch.no_grad():
+        for k in range(max(0, step - NORM_BATCHES), step):
+            batch = batches.batch(k, device)
+            cast("Network", averaged.module).loss(batch.rainy, batch.clean)  # also runs what serves training alone
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    averaged.eval()
+
+
+def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet) -> dict[str, Any]:
+    network = state.evaluated.eval()
+    scores = validation.score(network, run.device)
+    state.network.train()
+    if scores["mean"] > state.best:
+        state.best = scores["mean"]
+        weights.save(network, card_of(state, recipe, run, scores), run.out / BEST)
+    return {"validation": scores, "best": state.best}
+
+
+def _prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of all steps; on a GPU each is made while the one before is trained on.
+
+    On a CPU a second thread would only take cores from the first.
+    """
+    if device.type == "cpu":
+        yield from (batches.batch(step, device) for step in range(start, stop))
+        return
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(batches.batch, start, device)
+        for step in range(start, stop):
+            batch = ahead.result()
+            ahead = pool.submit(batches.batch, min(step + 1, stop - 1), device)
+            yield batch
+
+
+def describe(record: dict[str, Any]) -> str:
+    """A record of the log as one line for people."""
+    line = f"step {record['step']}  loss {record['loss']:.5f}  lr {record['lr']:.2e}  {record['seconds']:.0f} s"
+    if "validation" in record:
+        line += "  validation " + ", ".join(f"{name} {value:.2f} dB" for name, value in record["validation"].items())
+    return line

@@ -1,0 +1,190 @@
+"""What a run reads, holds and writes: where it lies, what changes while it trains, checkpoints, the card of its weights."""
+
+import contextlib
+import json
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from derain import weights
+from derain.data import Layout
+from derain.images import write_file
+from derain.networks import NETWORKS, Network
+from derain.recipes import Recipe
+
+CHECKPOINT = "last.pt"
+BEST = "best.safetensors"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a training run reads and writes.
+
+    Attributes:
+        data: Clean pictures, which get rain of our own, or pairs of rainy and clean ones.
+        validation: Likewise. Rain on clean pictures is seeded by their place, and so always the same.
+        out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use, ``log.jsonl`` to look at.
+        machine: What the card says about the machine.
+        layout: How pairs lie on disk, of both; None looks.
+        allow_leak: Train though validation pictures are trained on too; the card says so.
+        note: What else the card says.
+    """
+
+    data: Path
+    validation: Path
+    out: Path
+    device: torch.device
+    machine: str = ""
+    layout: Layout | None = None
+    allow_leak: bool = False
+    note: str = ""
+
+
+@dataclass
+class State:
+    """What changes while training, all of which a checkpoint holds."""
+
+    network: Network
+    averaged: AveragedModel | None
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+    lr_factor: float = 1.0
+    epoch_loss: float = 0.0
+    epoch_steps: int = 0
+    last_epoch_loss: float = math.inf
+
+    @property
+    def evaluated(self) -> Network:
+        """The weights that are validated and saved."""
+        return cast("Network", self.averaged.module) if self.averaged else self.network
+
+
+def begin(recipe: Recipe, device: torch.device) -> State:
+    torch.manual_seed(recipe.seed)
+    if recipe.init:
+        network, card = weights.find(recipe.init)
+        if card.network != recipe.network or dict(card.hyperparameters) != dict(network.hyperparameters) | dict(
+            recipe.hyperparameters
+        ):
+            raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
+    else:
+        network = NETWORKS[recipe.network](**recipe.hyperparameters)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+    optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    groups = _parameter_groups(cast("nn.Module", network), recipe.lr_of)
+    return State(network, averaged, optimiser(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay))
+
+
+def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The parameters by the rate they train at, relative to the recipe's; those whose rate is 0 are left alone.
+
+    Raises:
+        ValueError: If a name of ``lr_of`` begins none.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    idle = [start for start in lr_of if not any(name.startswith(start) for name in names)]
+    if idle:
+        raise ValueError(f"lr_of={idle[0]}: no parameter's name begins so; expected one such as {names[0]}")
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        relative = next((factor for start, factor in lr_of.items() if name.startswith(start)), 1.0)
+        parameter.requires_grad_(relative > 0)
+        if relative > 0:
+            groups.setdefault(relative, []).append(parameter)
+    return [{"params": parameters, "relative_lr": relative} for relative, parameters in groups.items()]
+
+
+def card_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Card:
+    return weights.Card(
+        name=recipe.name,
+        network=recipe.network,
+        recipe=json.dumps(asdict(replace(recipe, init=Path(recipe.init).name))),
+        data=f"{run.data.parent.name}/{run.data.name}",
+        steps=state.step,
+        hours=round(state.seconds / 3600, 3),
+        machine=run.machine or f"{platform.machine()}, {os.cpu_count()} CPU cores, {run.device.type}",
+        scores={f"validation {name} y-matlab": f"{value:.2f}" for name, value in scores.items()},
+        licence="Apache-2.0",
+        commit=_commit(),
+        note=run.note,
+    )
+
+
+def _commit() -> str:
+    """The commit this code is of, if it runs from a checkout; an environment inside some other checkout is none."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", here.name)
+        return git("describe", "--always", "--dirty", "--abbrev=12")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
+    draft = path.with_suffix(".part")
+    content = {
+        "recipe": asdict(recipe),
+        "network": state.network.state_dict(),
+        "averaged": state.averaged.state_dict() if state.averaged else None,
+        "optimiser": state.optimiser.state_dict(),
+        "numbers": {name: getattr(state, name) for name in _NUMBERS},
+    }
+    try:
+        torch.save(content, draft)
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+_NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps", "last_epoch_loss")
+
+
+def restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> None:
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        theirs = dict(content["recipe"])
+        numbers = {name: content["numbers"][name] for name in _NUMBERS}
+        parts = {name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if state.averaged else []))}
+    except Exception as error:  # damaged pickles raise whatever they stumble over
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
+    mine = asdict(recipe)
+    theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
+    changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")]
+    if changed:
+        was = ", ".join(f"{key}={theirs[key]}" for key in changed)
+        raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")
+    state.network.load_state_dict(parts["network"])
+    if state.averaged:
+        state.averaged.load_state_dict(parts["averaged"])
+    state.optimiser.load_state_dict(parts["optimiser"])
+    for name, value in numbers.items():
+        setattr(state, name, value)
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Takes away the lines of steps that are done again, and what was half written."""
+    kept: list[str] = []
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if json.loads(line)["step"] <= step:
+                kept.append(f"{line}\n")
+    write_file(path, "".join(kept).encode())
