@@ -3,7 +3,8 @@
 import pytest
 
 from derain.networks import NETWORKS
-from derain.recipes import RECIPES, find_recipe
+from derain.recipes import RECIPES, ZOO, find_recipe
+from derain.recipes.zoo import CONTINUED
 
 
 def test_the_papers_recipe() -> None:
@@ -31,6 +32,33 @@ def test_every_network_has_a_recipe_of_its_name_for_the_same_rain(name: str) -> 
     recipe = find_recipe(name)
     assert recipe.network == name
     assert recipe.rain == find_recipe("nledn").rain
+
+
+@pytest.mark.parametrize("network", ["nledn", "remaen", "crdnet", "dpenet"])
+def test_every_published_network_has_recipes_for_light_and_heavy_rain_alone(network: str) -> None:
+    general, light, heavy = (find_recipe(network + kind) for kind in ("", "-rain100l", "-rain100h"))
+    assert (light.rain, light.validation_rain) == (("light",), ("rain100l",))
+    assert (heavy.rain, heavy.validation_rain) == (("heavy",), ("rain100h",))
+    assert light.hyperparameters == heavy.hyperparameters == general.hyperparameters
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_every_entry_of_the_zoo_can_be_trained_on_either_kind_of_machine(name: str) -> None:
+    entry = ZOO[name]
+    begun, continued = entry.stage("cpu", 300, ""), entry.stage("cuda", 20_000, "crdnet")
+    assert begun.name == name == entry.planned.name
+    assert (begun.steps, begun.init, begun.lr) == (300, "", entry.planned.lr)
+    assert (continued.init, continued.lr) == ("crdnet", pytest.approx(CONTINUED * entry.planned.lr))
+    assert 0 < begun.warmup < 300
+    assert continued.batch * (continued.crop or 0) ** 2 > begun.batch * (begun.crop or 0) ** 2
+
+
+def test_entries_of_the_zoo_begin_from_earlier_ones_of_their_network() -> None:
+    names = list(ZOO)
+    for entry in ZOO.values():
+        if entry.origin:
+            assert names.index(entry.origin) < names.index(entry.recipe)
+            assert ZOO[entry.origin].planned.network == entry.planned.network
 
 
 @pytest.mark.parametrize("name", RECIPES)

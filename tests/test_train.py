@@ -60,6 +60,74 @@ def test_resumes_bit_exactly(name: str, run: Run) -> None:
     assert without_time[0] == without_time[1]
 
 
+def test_a_run_that_ran_out_of_minutes_goes_on_bit_exactly(run: Run) -> None:
+    recipe = find_recipe("nledn", TINY)
+    whole = replace(run, out=run.out / "whole")
+    list(train(recipe, whole))
+    hurried = replace(run, minutes=1e-9)
+    assert [record["step"] for record in train(recipe, hurried)] == [1]
+    assert [record["step"] for record in train(recipe, hurried, resume=True)] == [2]
+    assert [record["step"] for record in train(recipe, run, resume=True)] == [3, 6]
+    a, b = final(whole), final(run)
+    for part in ("network", "averaged"):
+        assert all(torch.equal(value, b[part][key]) for key, value in a[part].items())
+
+
+@pytest.mark.parametrize("name", ["nledn", "crdnet", "petrichor-live"])
+def test_an_optimiser_in_one_pass_steps_as_the_plain_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[dict[str, torch.Tensor]] = []
+    for devices in ((), ("cpu",)):
+        monkeypatch.setattr("derain.train.state.FUSED_ON", devices)
+        state = begin(find_recipe(name), torch.device("cpu"))
+        assert state.optimiser.defaults["fused"] is bool(devices)
+        draws = torch.Generator().manual_seed(1)
+        for _ in range(3):
+            for parameter in state.network.parameters():
+                parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=draws))
+            state.optimiser.step()
+        steps.append(state.network.state_dict())
+    plain, fused = steps
+    assert all(torch.allclose(value, fused[key], rtol=1e-5, atol=1e-6) for key, value in plain.items())
+
+
+@pytest.mark.parametrize("name", ["nledn", "remaen", "crdnet", "dpenet", "petrichor"])
+def test_bfloat16_computes_the_same_loss_to_its_precision(name: str, run: Run) -> None:
+    recipe = find_recipe(name, TINY | {"crop": "128"})
+    batch = training.open_batches(recipe, run.data).batch(0, run.device)
+    torch.manual_seed(0)
+    network = NETWORKS[name](**recipe.hyperparameters)
+    losses: dict[torch.dtype, torch.Tensor] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        losses[dtype], terms = training.TrainingStep(network, dtype)(batch.rainy, batch.clean)
+        assert all(term.dtype == torch.float32 for term in terms.values())
+    assert float(losses[torch.bfloat16].detach()) == pytest.approx(float(losses[torch.float32].detach()), rel=0.03)
+    losses[torch.bfloat16].backward()
+    assert all(p.grad is None or p.grad.dtype == torch.float32 for p in network.parameters())
+
+
+def test_trains_in_bfloat16_and_says_so(run: Run) -> None:
+    list(train(find_recipe("petrichor-live", TINY), replace(run, dtype=torch.bfloat16)))
+    network, card = weights.load(run.out / training.BEST)
+    assert card.machine.endswith(", bfloat16")
+    assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
+def test_the_card_knows_all_stages_and_their_curves(run: Run) -> None:
+    first = find_recipe("nledn", TINY | {"rain": "rain100l"})
+    list(train(first, run))
+    begun = run.out / training.BEST
+    second = replace(run, out=run.out / "second")
+    list(train(find_recipe("nledn-rain100h", TINY | {"init": str(begun), "steps": "3"}), second))
+    once, twice = (weights.load(place / training.BEST)[1] for place in (run.out, second.out))
+    assert twice.history[:-1] == once.history
+    assert (twice.steps, twice.rain) == (once.steps + 3, "heavy")
+    assert twice.hours == pytest.approx(sum(stage.hours for stage in twice.history), abs=1e-3)
+    best = max(point.scores["mean"] for point in once.history[0].curve)
+    assert once.history[0].curve[-1].scores["mean"] == best
+    assert [point.step for point in once.history[0].curve] == [3, 6][: len(once.history[0].curve)]
+    assert json.loads(twice.history[-1].recipe)["init"] == training.BEST
+
+
 def test_log_best_and_card(run: Run) -> None:
     recipe = find_recipe("nledn", TINY)
     records = list(train(recipe, run))

@@ -1,5 +1,6 @@
 """derain train: a recipe and pictures in, weights out."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,9 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long, with a checkpoint for --resume.")] = None,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto (bfloat16 where the device computes in it), float32 or bfloat16.")] = "auto",
 ) -> None:
     """Train a network from a recipe.
 
@@ -28,7 +31,7 @@ def train(
     A run whose validation pictures are among the training pictures, be they cropped, flipped or resized, is refused.
     """
     from derain.data import layout_named
-    from derain.engines import choose_device
+    from derain.engines import choose_device, choose_training_dtype
     from derain.recipes import find_recipe
     from derain.train import BEST, Run, describe
     from derain.train import train as train_recipe
@@ -37,15 +40,21 @@ def train(
         chosen = find_recipe(recipe, _overrides(settings or []))
         chosen_layout = layout_named(layout)
         train_folder, validation_folder = _folders(data, validation)
+        chosen_device = choose_device(device)
         run = Run(
             train_folder,
             validation_folder,
             output or Path("runs") / chosen.name,
-            choose_device(device),
+            chosen_device,
+            dtype=choose_training_dtype(dtype, chosen_device),
+            minutes=_positive(minutes),
             layout=chosen_layout,
             allow_leak=allow_leak,
         )
-        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device}, data {train_folder}")
+        say(
+            f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in {str(run.dtype).removeprefix('torch.')}, "
+            f"data {train_folder}"
+        )
         try:
             with progress_bar() as bar:
                 task = bar.add_task("looking for leaks", total=None, visible=False)
@@ -68,6 +77,12 @@ def train(
             say(f"stopped; --resume goes on from the last validation, if there was one ({run.out})")
             raise typer.Exit(130) from None
     typer.echo(str(run.out / BEST))
+
+
+def _positive(minutes: float | None) -> float | None:
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise typer.BadParameter(f"{minutes}: expected a number over 0", param_hint="--minutes")
+    return minutes
 
 
 def _overrides(settings: list[str]) -> dict[str, str]:

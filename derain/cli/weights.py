@@ -28,9 +28,11 @@ def show(model: Annotated[str, typer.Argument(help="Shipped weights, or a file o
     from derain.weights import find_card
 
     with one_line_errors():
-        card = asdict(find_card(model))
-    for key, value in card.items():
-        lines = [f"{name}: {item}" for name, item in value.items()] if isinstance(value, dict) else [str(value)]
+        card = find_card(model)
+    stages = {"history": [stage.describe() for stage in card.history]}
+    for key, value in (asdict(card) | stages).items():
+        lines = [f"{name}: {item}" for name, item in value.items()] if isinstance(value, dict) else value
+        lines = lines if isinstance(lines, list) else [str(lines)]
         for number, line in enumerate(lines or [""]):
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 

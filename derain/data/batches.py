@@ -5,10 +5,10 @@ prefetching threads, sees the same pictures.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,7 +28,17 @@ LONG_SIDE = 512
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """(H, W, 3) uint8 or uint16 -> (3, H, W) float in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1).float() / np.iinfo(pixels.dtype).max
+    return _as_floats(_planes(pixels))
+
+
+def _planes(pixels: Pixels) -> Tensor:
+    """(H, W, 3) -> (3, H, W), of the same kind of integers."""
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+
+
+def _as_floats(picture: Tensor) -> Tensor:
+    """Integers -> floats in [0, 1]; floats stay."""
+    return picture if picture.is_floating_point() else picture.float() / torch.iinfo(picture.dtype).max
 
 
 def generator_for(*numbers: int) -> torch.Generator:
@@ -37,23 +47,27 @@ def generator_for(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed((int(words[0]) << 32 | int(words[1])) & (2**63 - 1))
 
 
-class _PictureCache:
-    """Decoded pictures by path, the longest unused dropped when they exceed `CACHE_BYTES`."""
+Held = TypeVar("Held", Pixels, Tensor)
 
-    def __init__(self) -> None:
-        self._pictures: OrderedDict[Path, Pixels] = OrderedDict()
+
+class _Cache(Generic[Held]):
+    """Pictures by path, the longest unused dropped when they exceed `CACHE_BYTES`."""
+
+    def __init__(self, read: Callable[[Path], Held]) -> None:
+        self._read = read
+        self._pictures: OrderedDict[Path, Held] = OrderedDict()
         self._bytes = 0
 
-    def read(self, path: Path) -> Pixels:
+    def read(self, path: Path) -> Held:
         if path in self._pictures:
             self._pictures.move_to_end(path)
             return self._pictures[path]
-        pixels = read_image(path)
-        self._pictures[path] = pixels
-        self._bytes += pixels.nbytes
+        picture = self._read(path)
+        self._pictures[path] = picture
+        self._bytes += picture.nbytes
         while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
             self._bytes -= self._pictures.popitem(last=False)[1].nbytes
-        return pixels
+        return picture
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ class PairedBatches:
     def __init__(self, pairs: Sequence[Pair], *, batch: int, crop: int | None, augment: Augment, seed: int) -> None:
         self._pairs = pairs
         self._plan = _CropPlan(len(pairs), batch, crop, augment, seed)
-        self._cache = _PictureCache()
+        self._cache = _Cache(read_image)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -101,7 +115,13 @@ class PairedBatches:
 
 
 class RainyBatches:
-    """Batches from clean pictures with rain made on the fly, each crop under a preset of its own."""
+    """Batches from clean pictures with rain made on the fly, each crop under a preset of its own.
+
+    Pictures stay on the device, as integers; what is cut, rained on and stacked never leaves it.
+
+    Args:
+        exposure: By up to how many stops each crop is made brighter or darker before it rains; what passes white is white.
+    """
 
     def __init__(
         self,
@@ -112,11 +132,13 @@ class RainyBatches:
         crop: int | None,
         augment: Augment,
         seed: int,
+        exposure: float = 0.0,
     ) -> None:
         self._pictures = pictures
         self._presets = presets
+        self._exposure = exposure
         self._plan = _CropPlan(len(pictures), batch, crop, augment, seed)
-        self._cache = _PictureCache()
+        self._caches: dict[torch.device, _Cache[Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -127,12 +149,21 @@ class RainyBatches:
         generators: list[torch.Generator] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            pictures.append(self._plan.cut(to_tensor(self._cache.read(self._pictures[index])).to(device), generator))
+            cut = self._plan.cut(self._picture(self._pictures[index], device), generator)
+            if self._exposure:
+                cut = (cut * 2 ** ((2 * float(torch.rand((), generator=generator)) - 1) * self._exposure)).clamp(max=1)
+            pictures.append(cut)
             presets.append(self._presets[int(torch.randint(len(self._presets), (), generator=generator))])
             generators.append(generator)
         clean = torch.stack(pictures)
         streaks = rain.sample_batch(presets, (clean.shape[2], clean.shape[3]), generators, device)
         return Batch(rain.compose(clean, streaks), clean)
+
+    def _picture(self, path: Path, device: torch.device) -> Tensor:
+        """(3, H, W) integers on the device."""
+        if device not in self._caches:
+            self._caches[device] = _Cache(lambda path: _planes(read_image(path)).to(device))
+        return self._caches[device].read(path)
 
 
 @dataclass(frozen=True)
@@ -152,8 +183,9 @@ class _CropPlan:
         return int(order[place]), generator_for(self.seed, 2, step, k)
 
     def cut(self, picture: Tensor, generator: torch.Generator) -> Tensor:
-        """A random crop, or the whole with its long side at most `LONG_SIDE`, flipped and turned: (C, H, W) -> (C, h, w)."""
+        """A random crop, or the whole no longer than `LONG_SIDE`, flipped and turned: (C, H, W) -> floats (C, h, w)."""
         picture = shrink(picture, LONG_SIDE) if self.crop is None else _random_crop(picture, self.crop, generator)
+        picture = _as_floats(picture)
         choice = int(torch.randint(8, (), generator=generator))
         if choice & 1 and self.augment != "none":
             picture = picture.flip(2)
@@ -181,4 +213,5 @@ def shrink(picture: Tensor, long_side: int) -> Tensor:
 
 def _resize(picture: Tensor, factor: float) -> Tensor:
     size = [max(1, -(-int(side * factor * 1000) // 1000)) for side in picture.shape[1:]]
+    picture = _as_floats(picture)
     return F.interpolate(picture[None], size=size, mode="bicubic", antialias=True, align_corners=False)[0].clamp(0, 1)

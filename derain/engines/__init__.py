@@ -9,7 +9,7 @@ from torch import Tensor
 from derain.engines.export import Target, export
 from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, check_parity
 from derain.engines.machine import free_memory, is_out_of_memory, keep_freed_memory
-from derain.engines.pytorch import TorchEngine, choose_device, choose_dtype, has_bfloat16
+from derain.engines.pytorch import TorchEngine, choose_device, choose_dtype, choose_training_dtype, has_bfloat16
 from derain.networks import Network
 
 EngineName = Literal["torch", "onnx", "openvino"]
@@ -93,6 +93,7 @@ __all__ = [
     "check_parity",
     "choose_device",
     "choose_dtype",
+    "choose_training_dtype",
     "export",
     "free_memory",
     "has_bfloat16",

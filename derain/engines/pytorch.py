@@ -118,6 +118,19 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number format to train in: ``auto`` is bfloat16 where the device computes in it, which is up to twice as fast.
+
+    Raises:
+        ValueError: If there is none of the name, or gradients would vanish in it (float16).
+    """
+    if name == "auto":
+        return torch.bfloat16 if has_bfloat16(device) else torch.float32
+    if name not in ("float32", "bfloat16"):
+        raise ValueError(f"--dtype {name}: expected auto, float32 or bfloat16 to train in")
+    return choose_dtype(name)
+
+
 def choose_dtype(name: str) -> torch.dtype:
     """The number format of a name.
 

@@ -35,7 +35,10 @@ def checked(run: Run, on_progress: OnProgress) -> Run:
 
 
 def _state_of_files(run: Run) -> str:
-    """A digest of the names, sizes and dates of all pictures of both datasets, and of which half of a file is the clean one."""
+    """A digest of the names, sizes and dates of all pictures of both datasets, and of which half of a file is the clean one.
+
+    Dates count in seconds, which copies and archives keep.
+    """
     state = hashlib.sha256(str(run.layout).encode())
     for folder in (run.data, run.validation):
         pairs = pairs_of(folder, run.layout)
@@ -43,7 +46,7 @@ def _state_of_files(run: Run) -> str:
         for path in files:
             with contextlib.suppress(OSError):  # told where it is read
                 found = path.stat()
-                state.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+                state.update(f"{path} {found.st_size} {int(found.st_mtime)}\n".encode(errors="surrogateescape"))
     return state.hexdigest()
 
 

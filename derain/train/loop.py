@@ -30,15 +30,21 @@ PLATEAU_FACTOR = 0.9
 
 
 class TrainingStep(nn.Module):
-    """The thin module that is trained: a network and its summed loss, behind ``forward``, where DistributedDataParallel looks."""
+    """The thin module that is trained: a network and its summed loss, behind ``forward``, where DistributedDataParallel looks.
 
-    def __init__(self, network: Network) -> None:
+    Args:
+        dtype: Number format of convolutions and products; the terms of the loss are float32.
+    """
+
+    def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         assert isinstance(network, nn.Module)
         self.network = network
+        self.dtype = dtype
 
     def forward(self, rainy: Tensor, clean: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        terms: dict[str, Tensor] = self.network.loss(rainy, clean)
+        with torch.autocast(rainy.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            terms = {name: term.float() for name, term in self.network.loss(rainy, clean).items()}
         return torch.stack(list(terms.values())).sum(), {name: term.detach() for name, term in terms.items()}
 
 
@@ -50,7 +56,7 @@ def train(
     on_progress: OnProgress = no_progress,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Generator[dict[str, Any], None, None]:
-    """Trains, and yields one record for each line of the log.
+    """Trains, and yields one record for each line of the log; the run's minutes may end it before its last step.
 
     Args:
         resume: Go on from the run's checkpoint, bit for bit as if it had never stopped.
@@ -63,12 +69,9 @@ def train(
         LeakError: If validation pictures are among the training pictures, and this is not allowed.
         ValueError: If the checkpoint is of another recipe.
     """
+    arrived = time.monotonic()
     checkpoint = run.out / CHECKPOINT
-    there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
-    if there and not resume:
-        raise FileExistsError(f"{there}: a run of this name is there; give --resume to go on with it, or another -o")
-    if resume and not checkpoint.exists():
-        raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
+    _check_place(run, resume=resume)
     batches = open_batches(recipe, run.data, run.layout)
     validation = ValidationSet(recipe, run.validation, run.layout)
     state = begin(recipe, run.device)
@@ -81,21 +84,38 @@ def train(
         cut_log(run.out / LOG, state.step)
     if run.device.type == "cpu":
         keep_freed_memory()
-    module = TrainingStep(state.network).train()
+    module: nn.Module = TrainingStep(state.network, run.dtype).train()
+    if run.compiled:
+        module = cast("nn.Module", torch.compile(module))
     began = time.monotonic() - state.seconds
     with (run.out / LOG).open("a" if resume else "w") as log:
         for batch in _prefetch(batches, state.step, recipe.steps, run.device):
-            record = _step(module, state, recipe, batch, len(batches))
+            losses = _step(module, state, recipe, batch, len(batches))
             state.seconds = time.monotonic() - began
-            if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
+            validates = state.step % recipe.validate_every == 0 or state.step == recipe.steps
+            stops = run.minutes is not None and time.monotonic() - arrived >= 60 * run.minutes
+            if not (validates or stops or state.step % LOG_EVERY == 0):
+                continue
+            record = _record(state, losses)
+            if validates:
                 if state.averaged:
                     _settle_norms(state.averaged, batches, state.step, run.device)
                 record |= _validate(state, recipe, run, validation)
+            if validates or stops:
                 save_checkpoint(state, recipe, checkpoint)
-            if "validation" in record or state.step % LOG_EVERY == 0:
-                log.write(json.dumps(record) + "\n")
-                log.flush()
-                yield record
+            log.write(json.dumps(record) + "\n")
+            log.flush()
+            yield record
+            if stops:
+                return
+
+
+def _check_place(run: Run, *, resume: bool) -> None:
+    there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
+    if there and not resume:
+        raise FileExistsError(f"{there}: a run of this name is there; give --resume to go on with it, or another -o")
+    if resume and not (run.out / CHECKPOINT).exists():
+        raise FileNotFoundError(f"{run.out / CHECKPOINT}: nothing to resume; leave out --resume to begin")
 
 
 def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
@@ -111,32 +131,45 @@ def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
     return recipe.min_lr + (recipe.lr - recipe.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def _step(module: TrainingStep, state: State, recipe: Recipe, batch: Batch, epoch: int) -> dict[str, Any]:
+def _step(module: nn.Module, state: State, recipe: Recipe, batch: Batch, epoch: int) -> dict[str, Tensor]:
+    """One step; the loss and its terms stay on the device, so that a GPU need not be waited for."""
     lr = learning_rate(recipe, state.step, state.lr_factor)
     for group in state.optimiser.param_groups:
         group["lr"] = lr * group.get("relative_lr", 1.0)
     loss, terms = module(
         batch.rainy.contiguous(memory_format=torch.channels_last), batch.clean.contiguous(memory_format=torch.channels_last)
     )
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f"step {state.step}: the loss is {loss.item()}; a smaller lr, or clip=1, may help")
+    if loss.device.type == "cpu":
+        _check_loss(loss, state.step)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.clip:
         nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
     state.optimiser.step()
     if state.averaged:
-        _average(state.averaged, module.network, recipe.ema)
+        _average(state.averaged, cast("nn.Module", state.network), state.step, recipe.ema)
     state.step += 1
     if recipe.schedule == "plateau":
         _watch_plateau(state, float(loss.detach()), max(1, epoch // recipe.batch))
-    values = {name: float(term) for name, term in terms.items()}
-    return {"step": state.step, "lr": lr, "loss": float(loss.detach()), **values, "seconds": round(state.seconds, 1)}
+    return {"loss": loss.detach(), **terms}
 
 
-def _average(averaged: AveragedModel, network: nn.Module, decay: float) -> None:
+def _record(state: State, losses: dict[str, Tensor]) -> dict[str, Any]:
+    """A line of the log. Weights spoilt on the way, which a GPU is not asked after each step, are told here."""
+    _check_loss(losses["loss"], state.step - 1)
+    group = state.optimiser.param_groups[0]
+    lr = group["lr"] / group.get("relative_lr", 1.0)
+    values = {name: float(term) for name, term in losses.items()}
+    return {"step": state.step, "lr": lr, **values, "seconds": round(state.seconds, 1)}
+
+
+def _check_loss(loss: Tensor, step: int) -> None:
+    if not torch.isfinite(loss):
+        raise FloatingPointError(f"step {step}: the loss is {loss.item()}; a smaller lr, or clip=1, may help")
+
+
+def _average(averaged: AveragedModel, network: nn.Module, done: int, decay: float) -> None:
     """Moves the running mean: a young one follows faster, so that it is of use from the first validation on."""
-    done = int(averaged.n_averaged)
     averaged.multi_avg_fn = get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))
     averaged.update_parameters(network)
 

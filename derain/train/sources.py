@@ -43,7 +43,8 @@ def open_batches(recipe: Recipe, folder: Path, layout: Layout | None = None) -> 
     pairs = pairs_of(folder, layout)
     if pairs is not None:
         return PairedBatches(pairs, **options)
-    return RainyBatches(clean_pictures(folder), [rain.PRESETS[name] for name in recipe.rain], **options)
+    presets = [rain.PRESETS[name] for name in recipe.rain]
+    return RainyBatches(clean_pictures(folder), presets, exposure=recipe.exposure, **options)
 
 
 def pairs_of(folder: Path, layout: Layout | None) -> tuple[Pair, ...] | None:

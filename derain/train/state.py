@@ -25,6 +25,9 @@ CHECKPOINT = "last.pt"
 BEST = "best.safetensors"
 LOG = "log.jsonl"
 
+FUSED_ON = ("cpu", "cuda")
+"""Devices for which PyTorch has an optimiser that takes its step in one pass over memory."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -34,6 +37,9 @@ class Run:
         data: Clean pictures, which get rain of our own, or pairs of rainy and clean ones.
         validation: Likewise. Rain on clean pictures is seeded by their place, and so always the same.
         out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use, ``log.jsonl`` to look at.
+        dtype: Number format that convolutions and products are computed in; weights, losses and optimiser stay in float32.
+        compiled: Whether the step is compiled first (torch.compile), which takes minutes and pays on GPUs.
+        minutes: After how long the run stops, the search for leaks included, with a checkpoint to go on from; None for never.
         machine: What the card says about the machine.
         layout: How pairs lie on disk, of both; None looks.
         allow_leak: Train though validation pictures are trained on too; the card says so.
@@ -44,6 +50,9 @@ class Run:
     validation: Path
     out: Path
     device: torch.device
+    dtype: torch.dtype = torch.float32
+    compiled: bool = False
+    minutes: float | None = None
     machine: str = ""
     layout: Layout | None = None
     allow_leak: bool = False
@@ -52,11 +61,12 @@ class Run:
 
 @dataclass
 class State:
-    """What changes while training, all of which a checkpoint holds."""
+    """What changes while training, all of which a checkpoint holds; and what the weights it began from went through."""
 
     network: Network
     averaged: AveragedModel | None
     optimiser: torch.optim.Optimizer
+    before: tuple[weights.Stage, ...] = ()
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
@@ -73,19 +83,22 @@ class State:
 
 def begin(recipe: Recipe, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
+    before: tuple[weights.Stage, ...] = ()
     if recipe.init:
         network, card = weights.find(recipe.init)
         if card.network != recipe.network or dict(card.hyperparameters) != dict(network.hyperparameters) | dict(
             recipe.hyperparameters
         ):
             raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
+        before = card.stages
     else:
         network = NETWORKS[recipe.network](**recipe.hyperparameters)
     network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
     optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
     groups = _parameter_groups(cast("nn.Module", network), recipe.lr_of)
-    return State(network, averaged, optimiser(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay))
+    options: dict[str, Any] = {"lr": recipe.lr, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
+    return State(network, averaged, optimiser(groups, **options, fused=device.type in FUSED_ON), before)
 
 
 def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -108,18 +121,42 @@ def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[di
 
 
 def card_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Card:
+    """What is known of the weights as they stand, with all that those they began from went through."""
+    stage = stage_of(state, recipe, run, scores)
+    history = (*state.before, stage)
     return weights.Card(
         name=recipe.name,
         network=recipe.network,
+        recipe=stage.recipe,
+        data=stage.data,
+        rain=", ".join(recipe.rain),
+        steps=sum(part.steps for part in history),
+        hours=round(sum(part.hours for part in history), 3),
+        machine=stage.machine,
+        scores={f"validation {name} y-matlab": f"{value:.2f}" for name, value in scores.items()},
+        licence="Apache-2.0",
+        commit=stage.commit,
+        note=run.note,
+        history=history,
+    )
+
+
+def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Stage:
+    """This run so far, with its validations: those in its log, and the one that was just made."""
+    points = [
+        weights.Point(line["step"], round(line["seconds"] / 3600, 4), line["validation"])
+        for line in logged(run.out / LOG)
+        if "validation" in line and line["step"] < state.step
+    ]
+    machine = run.machine or f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {run.device.type}"
+    return weights.Stage(
         recipe=json.dumps(asdict(replace(recipe, init=Path(recipe.init).name))),
         data=f"{run.data.parent.name}/{run.data.name}",
         steps=state.step,
         hours=round(state.seconds / 3600, 3),
-        machine=run.machine or f"{platform.machine()}, {os.cpu_count()} CPU cores, {run.device.type}",
-        scores={f"validation {name} y-matlab": f"{value:.2f}" for name, value in scores.items()},
-        licence="Apache-2.0",
+        machine=f"{machine}, {str(run.dtype).removeprefix('torch.')}",
         commit=_commit(),
-        note=run.note,
+        curve=(*points, weights.Point(state.step, round(state.seconds / 3600, 4), scores)),
     )
 
 
@@ -182,9 +219,16 @@ def restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> N
 
 def cut_log(path: Path, step: int) -> None:
     """Takes away the lines of steps that are done again, and what was half written."""
-    kept: list[str] = []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            if json.loads(line)["step"] <= step:
-                kept.append(f"{line}\n")
-    write_file(path, "".join(kept).encode())
+    kept = [line for line in logged(path) if line["step"] <= step]
+    write_file(path, "".join(f"{json.dumps(line)}\n" for line in kept).encode())
+
+
+def logged(path: Path) -> list[dict[str, Any]]:
+    """The records of a log, without what was half written or is none."""
+    lines: list[dict[str, Any]] = []
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict) and {"step", "seconds"} <= line.keys():
+                lines.append(line)
+    return lines

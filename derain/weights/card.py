@@ -1,10 +1,44 @@
 """What a weights file says about itself: its header, read back as a dataclass."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from derain.networks import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Point:
+    """A validation on the way: after how many steps and hours of its stage; PSNR in dB (y-matlab) by kind of rain."""
+
+    step: int
+    hours: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of the trainer; what weights went through is several of them, each from where the last one ended.
+
+    Attributes:
+        recipe: As JSON; empty where it is not known any more.
+        curve: Its validations up to the one whose weights were kept.
+    """
+
+    recipe: str = ""
+    data: str = ""
+    steps: int = 0
+    hours: float = 0.0
+    machine: str = ""
+    commit: str = ""
+    curve: tuple[Point, ...] = ()
+
+    def describe(self) -> str:
+        """In a line: how long, on what, and what validation said at its end."""
+        end = ", ".join(f"{name} {value:.2f} dB" for name, value in self.curve[-1].scores.items()) if self.curve else ""
+        where = f"{self.machine}, commit {self.commit}" if self.commit else self.machine
+        return f"{self.steps} steps in {self.hours:.2f} h on {where}{': ' if end else ''}{end}"
 
 
 @dataclass(frozen=True)
@@ -17,13 +51,16 @@ class Card:
         hyperparameters: Arguments of the network's constructor.
         recipe: Name of the recipe, or where published weights come from.
         data: What they were trained on.
-        steps: Optimiser steps.
-        hours: Time spent training.
+        rain: Presets that fell on it, in the last stage.
+        steps: Optimiser steps, in all stages.
+        hours: Time spent training, in all stages.
         machine: On what.
         scores: Measured, by dataset and protocol: ``{"Rain100L-dev10 y-matlab": "32.1 / 0.93"}``.
         licence: Under which the weights may be used.
         commit: Of the code that trained them.
         note: Anything else a user should know.
+        failures: What they are known to do badly, seen by looking at pictures.
+        history: The runs they come from, the last one last.
     """
 
     name: str
@@ -31,6 +68,7 @@ class Card:
     hyperparameters: Hyperparameters = field(default_factory=dict)
     recipe: str = ""
     data: str = ""
+    rain: str = ""
     steps: int = 0
     hours: float = 0.0
     machine: str = ""
@@ -38,6 +76,8 @@ class Card:
     licence: str = ""
     commit: str = ""
     note: str = ""
+    failures: str = ""
+    history: tuple[Stage, ...] = ()
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -56,5 +96,27 @@ class Card:
             raise ValueError("name and network are not text")
         if not isinstance(values.get("hyperparameters", {}), dict) or not isinstance(values.get("scores", {}), dict):
             raise ValueError("hyperparameters or scores are no table")
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in values.items() if key in known})
+        return cls(**_known(cls, values, history=_stages(values.get("history", []))))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Its history; of weights whose card has none, one stage of what else it says."""
+        whole = Stage(self.recipe, self.data, self.steps, self.hours, self.machine, self.commit)
+        return self.history or ((whole,) if self.steps else ())
+
+
+def _stages(values: Any) -> tuple[Stage, ...]:
+    try:
+        return tuple(Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"its history is no list of stages ({error})") from None
+
+
+def _points(values: Any) -> tuple[Point, ...]:
+    return tuple(Point(**_known(Point, point)) for point in values)
+
+
+def _known(kind: type, values: Mapping[str, Any], **rebuilt: Any) -> dict[str, Any]:
+    """What this version knows of, with some parts rebuilt."""
+    names = {f.name for f in fields(kind)}
+    return {key: value for key, value in values.items() if key in names} | rebuilt

@@ -26,7 +26,7 @@ from derain.restore import load
 
 FLAGS = {
     "run": "--compare --density --device --dtype --engine --force --format --model --output --overlap --tile -m -o INPUTS",
-    "train": "--allow-leak --data --device --layout --output --resume --set --val -o RECIPE",
+    "train": "--allow-leak --data --device --dtype --layout --minutes --output --resume --set --val -o RECIPE",
     "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
         "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe "

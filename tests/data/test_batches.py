@@ -95,11 +95,33 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_cache_forgets_what_is_longest_unused(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches_module, "CACHE_BYTES", 50_000)
-    cache = batches_module._PictureCache()  # pyright: ignore[reportPrivateUsage]
+    cache = batches_module._Cache(batches_module.read_image)  # pyright: ignore[reportPrivateUsage]
     for path in data.clean_pictures(pictures):
         cache.read(path)
     held = list(cache._pictures)  # pyright: ignore[reportPrivateUsage]
     assert [path.name for path in held] == ["3.png", "4.png"]
+
+
+def test_exposure_makes_the_clean_twin_brighter_or_darker_and_clips_it(pictures: Path) -> None:
+    paths, presets = data.clean_pictures(pictures), [rain.PRESETS["mixed"]]
+    plain, exposed = (
+        data.RainyBatches(paths, presets, batch=16, crop=32, augment="none", seed=0, exposure=stops).batch(0, CPU)
+        for stops in (0.0, 2.0)
+    )
+    bright = plain.clean.clamp(min=1 / 255)
+    factors = (exposed.clean / bright).flatten(1).median(dim=1).values
+    assert 0.25 <= float(factors.min()) < 0.8
+    assert 1.2 < float(factors.max()) <= 4
+    assert float(exposed.clean.max()) == 1
+    assert bool((exposed.rainy >= 0).all())
+    assert bool((exposed.rainy <= 1).all())
+
+
+def test_pictures_stay_on_the_device_as_integers(pictures: Path) -> None:
+    source = batches(pictures)
+    source.batch(0, CPU)
+    held = source._caches[CPU]._pictures  # pyright: ignore[reportPrivateUsage]
+    assert {picture.dtype for picture in held.values()} == {torch.uint8}
 
 
 def test_generators_differ_by_every_number() -> None:

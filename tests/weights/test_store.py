@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from derain import weights
 from derain.networks import NLEDN
-from derain.weights import Card, WeightsError
+from derain.weights import Card, Point, Stage, WeightsError
 from derain.weights.catalogue import CATALOGUE, check
 
 
@@ -61,6 +61,20 @@ def test_card_survives_the_file(saved: Path) -> None:
     assert (card.name, card.recipe, card.scores) == ("mine", "r", {"set y-matlab": "30.1"})
 
 
+def test_history_survives_the_file(tmp_path: Path) -> None:
+    curve = (Point(500, 0.1, {"rain100l": 30.0, "mean": 30.0}), Point(900, 0.2, {"rain100l": 31.0, "mean": 31.0}))
+    card = Card("mine", "nledn", history=(Stage(recipe="{}", steps=900, hours=0.2, curve=curve), Stage(steps=3)), failures="snow")
+    weights.save(NLEDN(blocks=1, pooling=False, non_local="none"), card, tmp_path / "w.safetensors")
+    found = weights.read_card(tmp_path / "w.safetensors")
+    assert (found.history, found.stages, found.failures) == (card.history, card.history, "snow")
+
+
+def test_a_card_without_history_is_one_stage() -> None:
+    card = Card.from_json('{"name": "mine", "network": "nledn", "recipe": "{}", "steps": 9, "hours": 0.5, "machine": "a"}')
+    assert card.stages == (Stage(recipe="{}", steps=9, hours=0.5, machine="a"),)
+    assert Card("mine", "nledn").stages == ()
+
+
 def test_fields_of_a_later_version_are_left_out() -> None:
     assert Card.from_json('{"name": "a", "network": "nledn", "mood": "good"}') == Card("a", "nledn")
 
@@ -99,7 +113,7 @@ def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
         weights.load(tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize("header", ["[]", "{", '{"name": "a"}'])
+@pytest.mark.parametrize("header", ["[]", "{", '{"name": "a"}', '{"name": "a", "network": "nledn", "history": [3]}'])
 def test_broken_header(header: str, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": header})
     with pytest.raises(WeightsError, match="header cannot be read"):

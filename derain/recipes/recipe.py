@@ -1,7 +1,4 @@
-"""What the papers, and we, train: frozen dataclasses, each with the section it comes from.
-
-An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does that.
-"""
+"""What a recipe is: everything that decides what a training run computes, checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -29,6 +26,7 @@ class Recipe:
         batch: Crops a step.
         crop: Side of the square crops in pixels; None for whole pictures with a long side of at most 512.
         augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none`` leaves crops as they are.
+        exposure: By up to how many stops a crop of a clean picture is made brighter or darker, clipped at white, before it rains.
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
             each epoch whose mean loss did not fall, down to min_lr; ``steps`` multiplies by decay at each milestone.
@@ -51,6 +49,7 @@ class Recipe:
     batch: int = 4
     crop: int | None = 128
     augment: Augment = "dihedral"
+    exposure: float = 0.0
     steps: int = 100_000
     lr: float = 5e-4
     min_lr: float = 1e-6
@@ -87,7 +86,7 @@ class Recipe:
         for name in ("batch", "steps", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a whole number of at least 1")
-        for name in ("warmup", "seed", "clip", "weight_decay"):
+        for name in ("warmup", "seed", "clip", "weight_decay", "exposure"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -104,155 +103,13 @@ class Recipe:
             raise ValueError(f"ema={self.ema}: expected at least 0 and under 1")
 
 
-def _general(network: str) -> Recipe:
-    """What we train any network with, one set of weights for light and heavy rain; its loss is its own."""
-    return Recipe(
-        name=network,
-        source="derain: general use, one set of weights for light and heavy rain",
-        network=network,
-        rain=("mixed",),
-        validation_rain=("rain100l", "rain100h"),
-        batch=4,
-        crop=128,
-        steps=100_000,
-        lr=1e-3,
-        min_lr=1e-6,
-        clip=1.0,
-    )
-
-
-_PAPER = Recipe(
-    name="",
-    source="",
-    network="nledn",
-    rain=("rain100l",),
-    augment="none",
-    optimiser="adam",
-    schedule="steps",
-    warmup=0,
-    ema=0.0,
-    validate_every=2000,
-)
-"""What most of the papers' recipes share: Adam, a rate in steps, no warm-up, no running mean, crops as they are."""
-
-_PAPERS = (
-    replace(
-        _PAPER,
-        name="nledn",
-        source="Li et al., ACM MM 2018, section 4.2",
-        network="nledn",
-        batch=1,
-        crop=None,
-        augment="flip",
-        steps=200_000,
-        lr=5e-4,
-        min_lr=1e-4,
-        schedule="plateau",
-        weight_decay=1e-4,
-        validation_crop=None,
-    ),
-    replace(
-        _PAPER,
-        name="remaen",
-        source="Yang and Lu, ICME 2019, and the authors' settings",
-        network="remaen",
-        batch=32,
-        crop=64,
-        steps=40_000,
-        lr=1e-3,
-        milestones=(0.75,),
-        decay=0.1,
-    ),
-    replace(
-        _PAPER,
-        name="crdnet",
-        source="Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no effect, and none is here; "
-        "the number of steps, and a refinement that starts near the identity, are ours",
-        network="crdnet",
-        hyperparameters={"classifier": "paper"},
-        batch=16,
-        crop=512,
-        steps=100_000,
-        lr=1e-4,
-        lr_of={"classifier.": 0.03},
-    ),
-    replace(
-        _PAPER,
-        name="dpenet",
-        source="Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100 as shares of all steps, "
-        "whose number is ours",
-        network="dpenet",
-        batch=18,
-        crop=128,
-        steps=100_000,
-        lr=1e-3,
-        milestones=(0.3, 0.5, 0.8),
-        decay=0.2,
-    ),
-)
-
-_NLEDN = _general("nledn")
-_CRDNET = replace(
-    _general("crdnet"),
-    source="derain: general use, as the others, with a small density classifier beside it; normalisation wants larger batches, "
-    "the narrow refinement a lower rate",
-    hyperparameters={"classifier": "compact"},
-    batch=16,
-    lr_of={"refinement.": 0.2},
-)
-
-_PETRICHOR = replace(
-    _general("petrichor"),
-    source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md)",
-    lr=1.5e-3,
-    betas=(0.9, 0.99),
-    weight_decay=1e-4,
-    clip=0.5,
-)
-
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        *(_general(network) for network in NETWORKS),
-        _CRDNET,
-        _PETRICHOR,
-        replace(_PETRICHOR, name="petrichor-live", network="petrichor-live"),
-        replace(
-            _CRDNET,
-            name="crdnet-density",
-            source="derain: the small density classifier alone, beside the weights of init, which stay as they are",
-            init="crdnet",
-            steps=5000,
-            lr_of={"extractor.": 0.0, "background.": 0.0, "refinement.": 0.0},
-        ),
-        replace(
-            _general("dpenet"),
-            name="dpenet-light",
-            source="derain: general use, the light variant",
-            hyperparameters={"blocks": 5},
-        ),
-        replace(_NLEDN, name="nledn-rain100l", source="derain: light rain alone", rain=("light",), validation_rain=("rain100l",)),
-        replace(_NLEDN, name="nledn-rain100h", source="derain: heavy rain alone", rain=("heavy",), validation_rain=("rain100h",)),
-        *(
-            replace(paper, name=f"{paper.name}-{rain}-paper", rain=(rain,))
-            for paper in _PAPERS
-            for rain in ("rain100l", "rain100h")
-        ),
-    )
-}
-"""By name. Every network has one of its own name, `_general` where no other is written down."""
-
-
-def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
-    """The recipe of a name, with ``{"lr": "3e-4"}`` and the like put in.
+def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
+    """The recipe with ``{"lr": "3e-4"}`` and the like put in.
 
     Raises:
-        ValueError: For an unknown name or field, or a value that does not fit it.
+        ValueError: For an unknown field, or a value that does not fit it.
     """
-    if name not in RECIPES:
-        raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
-    return replace(recipe, **{key: _parse(recipe, key, text) for key, text in (overrides or {}).items()})
+    return replace(recipe, **{key: _parse(recipe, key, text) for key, text in settings.items()})
 
 
 def _parse(recipe: Recipe, key: str, text: str) -> object:

@@ -1,0 +1,271 @@
+"""The queue of the zoo: trains whichever weights need it most, and says how well the machine was used.
+
+Which weights there are is in `derain.recipes.ZOO`; how far each has come, on the cards of those in the package and of the runs
+under --out. What is taken next: a stage that is not at its end; else what has no weights at all; else, of what has fewer steps
+than its recipe plans, the one that is farthest behind the best of the zoo on the same validation rain; else the farthest behind
+of all. A stage gets as many steps as fit into the minutes, so that its rate has fallen to nothing at the end; stopped earlier,
+it goes on to the bit. `ship_weights.py` puts what comes out into the package.
+
+    python benchmarks/train_zoo.py CLEAN --minutes 9          # CLEAN holds train/ and val/
+    python benchmarks/train_zoo.py CLEAN --list
+"""
+
+import argparse
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from machine import describe_machine
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from derain import train, weights
+from derain.data import BatchSource
+from derain.engines import choose_device, choose_training_dtype, keep_freed_memory
+from derain.networks import NETWORKS
+from derain.recipes import ZOO, Entry, Recipe
+from derain.train.leaks import SEAL
+from derain.train.state import logged
+from derain.weights import CATALOGUE, Card
+
+PLAN = "plan.json"
+TIMED_STEPS = 8
+SHARE_OF_TIME = 0.9
+"""Of the minutes for steps; the rest is for validation."""
+LEAST_STEPS = 10
+CONV_CHANNELS, CONV_SIDE = 64, 256
+"""Of the convolution whose rate is the machine's: 3x3, as the networks' are."""
+WORTH_COMPILING = 0.95
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far an entry has come: its best weights, and the folder of a stage that is not at its end."""
+
+    entry: Entry
+    best: str = ""
+    card: Card | None = None
+    begun: Path | None = None
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """PSNR on validation pictures by kind of rain; of weights older than today's presets there may be none."""
+        names = self.entry.planned.validation_rain
+        told = {name: self.card.scores.get(f"validation {name} y-matlab") if self.card else None for name in names}
+        return {name: float(value) for name, value in told.items() if value}
+
+    @property
+    def finished(self) -> bool:
+        return self.card is not None and self.card.steps >= self.entry.planned.steps
+
+
+def standings(out: Path) -> list[Standing]:
+    """All entries, in the order of the zoo."""
+    return [_standing(entry, out / name) for name, entry in ZOO.items()]
+
+
+def _standing(entry: Entry, folder: Path) -> Standing:
+    runs = sorted(path for path in folder.glob("*") if (path / train.LOG).exists())
+    kept = [str(run / train.BEST) for run in runs if (run / train.BEST).exists()]
+    shipped = [entry.recipe] if entry.recipe in CATALOGUE else []
+    cards = {place: weights.find_card(place) for place in (*shipped, *kept)}
+    best = max(cards, key=lambda place: _mean(cards[place]), default="")
+    begun = next((run for run in runs if not _ended(run)), None)
+    return Standing(entry, best, cards.get(best), begun)
+
+
+def _mean(card: Card) -> float:
+    return float(card.scores.get("validation mean y-matlab", "0"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage was begun with; lies in its folder."""
+
+    device: str
+    steps: int
+    init: str
+
+    @staticmethod
+    def read(folder: Path) -> "Plan":
+        return Plan(**json.loads((folder / PLAN).read_text()))
+
+
+def _ended(run: Path) -> bool:
+    """Whether a stage took all its steps."""
+    return Plan.read(run).steps <= max((line["step"] for line in logged(run / train.LOG)), default=0)
+
+
+def behind(standing: Standing, others: list[Standing]) -> float:
+    """How many dB below the best of the zoo on the same validation rain, in the mean."""
+    gaps = [max(other.scores.get(rain, 0.0) for other in others) - score for rain, score in standing.scores.items()]
+    return sum(gaps) / len(gaps) if gaps else float("inf")
+
+
+def choose(found: list[Standing]) -> Standing:
+    """What is trained next."""
+    return min(
+        found,
+        key=lambda standing: (
+            standing.begun is None,
+            standing.card is not None,
+            standing.finished,
+            -behind(standing, found),
+        ),
+    )
+
+
+def print_standings(found: list[Standing]) -> None:
+    """A row an entry."""
+    print("| weights | steps | of | hours | validation, dB | behind the best, dB | next |\n|---|---|---|---|---|---|---|")
+    upcoming = choose(found)
+    for standing in found:
+        card, scores = standing.card, ", ".join(f"{name} {score:.2f}" for name, score in standing.scores.items())
+        cells = [
+            standing.entry.recipe,
+            f"{card.steps if card else 0:,}",
+            f"{standing.entry.planned.steps:,}",
+            f"{card.hours if card else 0:.2f}",
+            scores,
+            f"{behind(standing, found):.2f}" if scores else "",
+            "this" if standing is upcoming else "to be gone on with" if standing.begun else "",
+        ]
+        print(f"| {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Trains, and prints what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clean", type=Path, help="holds train/ and val/ of clean pictures")
+    parser.add_argument("--minutes", type=float, default=9)
+    parser.add_argument("--out", type=Path, default=Path("runs/zoo"), help="folder of the runs, one a stage")
+    parser.add_argument("--entry", choices=list(ZOO), help="this one, instead of the one that needs it most")
+    parser.add_argument("--steps", type=int, help="of a new stage; default: as many as fit into the minutes")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
+    parser.add_argument("--list", action="store_true", help="print how far each has come, train nothing")
+    arguments = parser.parse_args()
+    ends = time.monotonic() + 60 * arguments.minutes
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    found = standings(arguments.out)
+    if arguments.list:
+        print_standings(found)
+        return
+    asked = [standing for standing in found if standing.entry.recipe == arguments.entry]
+    chosen = asked[0] if asked else choose(found)
+    device = choose_device(arguments.device)
+    folder = arguments.clean
+    run = train.Run(folder / "train", folder / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
+    train_one(chosen, found, run, arguments.out, ends, arguments.steps)
+
+
+def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Path, ends: float, steps: int | None) -> None:
+    """Goes on with the stage that was begun, or begins one."""
+    name = standing.entry.recipe
+    if standing.begun:
+        folder, plan = standing.begun, Plan.read(standing.begun)
+    else:
+        folder = out / name / f"stage-{len(standing.card.stages) + 1 if standing.card else 1}"
+        origin = next((other.best for other in found if other.entry.recipe == standing.entry.origin), "")
+        plan = Plan(run.device.type, steps or 0, standing.best or origin)
+    pace = measure(standing.entry.stage(plan.device, plan.steps or LEAST_STEPS, plan.init), run)
+    if not plan.steps:
+        plan = replace(plan, steps=max(LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds)))
+    recipe = standing.entry.stage(plan.device, plan.steps, plan.init)
+    print(f"{name}: {folder.name}, {plan.steps} steps from {plan.init or 'random weights'}; {pace.describe(recipe)}", flush=True)
+    _prepare(folder, out, plan)
+    run = replace(run, out=folder, compiled=pace.compiled, minutes=(ends - time.monotonic()) / 60, machine=describe_machine())
+    for record in train.train(recipe, run, resume=(folder / train.CHECKPOINT).exists()):
+        print(train.describe(record), flush=True)
+    print(f"{folder / train.BEST}; `ship_weights.py` puts it into the package" if _ended(folder) else "stopped; the same goes on")
+
+
+def _prepare(folder: Path, out: Path, plan: Plan) -> None:
+    """The folder of a stage, with its plan, and what earlier stages know of leaks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PLAN).write_text(json.dumps(asdict(plan)))
+    seal = next(iter(out.glob(f"*/*/{SEAL}")), None)
+    if seal and not (folder / SEAL).exists():
+        shutil.copy(seal, folder / SEAL)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast steps are, compiled or not, and what share of the machine's convolution rate they reach."""
+
+    seconds: float
+    compiled: bool
+    operations: float
+    ceiling: float
+
+    def describe(self, recipe: Recipe) -> str:
+        rate, share = recipe.batch / self.seconds, self.operations / self.seconds / self.ceiling
+        return (
+            f"{self.seconds:.3f} s a step, {rate:.1f} pairs a second{', compiled' if self.compiled else ''}, "
+            f"{share:.0%} of this machine's convolution rate of {self.ceiling / 1e9:,.0f} GFLOP/s"
+        )
+
+
+def measure(recipe: Recipe, run: train.Run) -> Pace:
+    """Times whole steps, rain included; on a GPU compiled ones too, of which the faster are taken."""
+    if run.device.type == "cpu":
+        keep_freed_memory()
+    batches = train.open_batches(recipe, run.data)
+    module = train.TrainingStep(NETWORKS[recipe.network](**recipe.hyperparameters), run.dtype).train()
+    module.to(run.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    with FlopCounterMode(display=False) as counter:
+        _step(module, batches, 0, run.device)
+    seconds, compiled = seconds_a_step(module, batches, run.device), False
+    if run.device.type == "cuda":
+        faster = seconds_a_step(cast("nn.Module", torch.compile(module)), batches, run.device)
+        compiled = faster < WORTH_COMPILING * seconds
+        seconds = min(seconds, faster)
+    return Pace(seconds, compiled, counter.get_total_flops(), convolution_rate(run.device, run.dtype))
+
+
+def _step(module: nn.Module, batches: BatchSource, number: int, device: torch.device) -> None:
+    batch = batches.batch(number, device)
+    loss, _ = module(*(half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean)))
+    loss.backward()
+
+
+def seconds_a_step(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
+    """The median of some, after two that are not timed; the optimiser's part, which is small, is left out."""
+    for number in range(2):
+        _step(module, batches, number, device)
+    times: list[float] = []
+    for number in range(TIMED_STEPS):
+        began = time.perf_counter()
+        _step(module, batches, number, device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+    return sorted(times)[TIMED_STEPS // 2]
+
+
+def convolution_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a 3x3 convolution, two for a multiply-add; the best of some runs."""
+    count = 1 if device.type == "cpu" else 32
+    maps = torch.rand(count, CONV_CHANNELS, CONV_SIDE, CONV_SIDE, device=device).to(dtype, memory_format=torch.channels_last)
+    conv = nn.Conv2d(CONV_CHANNELS, CONV_CHANNELS, 3, padding=1).to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    best = min(_seconds(conv, maps) for _ in range(TIMED_STEPS))
+    return 2 * count * 9 * CONV_CHANNELS**2 * CONV_SIDE**2 / best
+
+
+def _seconds(conv: nn.Module, maps: Tensor) -> float:
+    began = time.perf_counter()
+    with torch.inference_mode():
+        conv(maps)
+    if maps.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The recipes: what the papers, and we, train, each with the section it comes from.
+
+An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does that.
+"""
+
+from dataclasses import replace
+
+from derain.networks import NETWORKS
+from derain.recipes.recipe import Recipe, override
+
+
+def _general(network: str) -> Recipe:
+    """What we train any network with, one set of weights for light and heavy rain; its loss is its own."""
+    return Recipe(
+        name=network,
+        source="derain: general use, one set of weights for light and heavy rain",
+        network=network,
+        rain=("mixed",),
+        validation_rain=("rain100l", "rain100h"),
+        batch=4,
+        crop=128,
+        steps=100_000,
+        lr=1e-3,
+        min_lr=1e-6,
+        clip=1.0,
+    )
+
+
+_PAPER = Recipe(
+    name="",
+    source="",
+    network="nledn",
+    rain=("rain100l",),
+    augment="none",
+    optimiser="adam",
+    schedule="steps",
+    warmup=0,
+    ema=0.0,
+    validate_every=2000,
+)
+"""What most of the papers' recipes share: Adam, a rate in steps, no warm-up, no running mean, crops as they are."""
+
+_PAPERS = (
+    replace(
+        _PAPER,
+        name="nledn",
+        source="Li et al., ACM MM 2018, section 4.2",
+        network="nledn",
+        batch=1,
+        crop=None,
+        augment="flip",
+        steps=200_000,
+        lr=5e-4,
+        min_lr=1e-4,
+        schedule="plateau",
+        weight_decay=1e-4,
+        validation_crop=None,
+    ),
+    replace(
+        _PAPER,
+        name="remaen",
+        source="Yang and Lu, ICME 2019, and the authors' settings",
+        network="remaen",
+        batch=32,
+        crop=64,
+        steps=40_000,
+        lr=1e-3,
+        milestones=(0.75,),
+        decay=0.1,
+    ),
+    replace(
+        _PAPER,
+        name="crdnet",
+        source="Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no effect, and none is here; "
+        "the number of steps, and a refinement that starts near the identity, are ours",
+        network="crdnet",
+        hyperparameters={"classifier": "paper"},
+        batch=16,
+        crop=512,
+        steps=100_000,
+        lr=1e-4,
+        lr_of={"classifier.": 0.03},
+    ),
+    replace(
+        _PAPER,
+        name="dpenet",
+        source="Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100 as shares of all steps, "
+        "whose number is ours",
+        network="dpenet",
+        batch=18,
+        crop=128,
+        steps=100_000,
+        lr=1e-3,
+        milestones=(0.3, 0.5, 0.8),
+        decay=0.2,
+    ),
+)
+
+_CRDNET = replace(
+    _general("crdnet"),
+    source="derain: general use, as the others, with a small density classifier beside it; normalisation wants larger batches, "
+    "the narrow refinement a lower rate",
+    hyperparameters={"classifier": "compact"},
+    batch=16,
+    lr_of={"refinement.": 0.2},
+)
+
+_PETRICHOR = replace(
+    _general("petrichor"),
+    source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md)",
+    lr=1.5e-3,
+    betas=(0.9, 0.99),
+    weight_decay=1e-4,
+    clip=0.5,
+)
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        *(_general(network) for network in NETWORKS),
+        _CRDNET,
+        _PETRICHOR,
+        replace(_PETRICHOR, name="petrichor-live", network="petrichor-live"),
+        replace(
+            _CRDNET,
+            name="crdnet-density",
+            source="derain: the small density classifier alone, beside the weights of init, which stay as they are",
+            init="crdnet",
+            steps=5000,
+            lr_of={"extractor.": 0.0, "background.": 0.0, "refinement.": 0.0},
+        ),
+        replace(
+            _general("dpenet"),
+            name="dpenet-light",
+            source="derain: general use, the light variant",
+            hyperparameters={"blocks": 5},
+        ),
+        *(
+            replace(
+                recipe,
+                name=f"{recipe.name}-{validation}",
+                source=f"derain: {rain} rain alone",
+                rain=(rain,),
+                validation_rain=(validation,),
+            )
+            for recipe in (_general("nledn"), _general("remaen"), _CRDNET, _general("dpenet"))
+            for rain, validation in (("light", "rain100l"), ("heavy", "rain100h"))
+        ),
+        *(
+            replace(paper, name=f"{paper.name}-{rain}-paper", rain=(rain,))
+            for paper in _PAPERS
+            for rain in ("rain100l", "rain100h")
+        ),
+    )
+}
+"""By name. Every network has one of its own name, `_general` where no other is written down."""
+
+
+def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
+    """The recipe of a name, with ``{"lr": "3e-4"}`` and the like put in.
+
+    Raises:
+        ValueError: For an unknown name or field, or a value that does not fit it.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}")
+    return override(RECIPES[name], overrides or {})
