@@ -1,9 +1,13 @@
-"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, prints the hash.
+"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, lists the file's hash.
 
-python benchmarks/ship_weights.py runs/nledn/best.safetensors nledn PATH/TO/Rain100L-dev10 … --data "452 photographs …"
+What they went through stands on their card already; validation scores are taken anew, alike for all: middles of 192x192 pixels of
+CLEAN/val under the seeded rain of the weights' recipe.
+
+python benchmarks/ship_weights.py runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN PATH/TO/Rain100L-dev10 … --data "452 photographs …"
 """
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,44 +17,61 @@ from machine import describe_machine
 from derain import weights
 from derain.data import find_pairs
 from derain.evaluate import evaluate, to_markdown
+from derain.networks import Network
+from derain.recipes import find_recipe
 from derain.restore import Derainer
-from derain.weights.catalogue import FOLDER, sha256
+from derain.train import ValidationSet
+from derain.weights import catalogue
 
 
 def main() -> None:
     """Rounds, scores, writes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("name")
+    parser.add_argument("name", help="of the recipe, and of a row in derain/weights/catalogue.py")
+    parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("datasets", nargs="*", type=Path)
-    parser.add_argument("--data", required=True, help="what they were trained on, in words")
-    parser.add_argument("--note", default="")
-    parser.add_argument("--steps", type=int, default=0, help="in all, where they began from other weights")
-    parser.add_argument("--hours", type=float, default=0.0)
+    parser.add_argument("--data", help="what they were trained on, in words; default: what their card says")
+    parser.add_argument("--failures", help="what they were seen to do badly")
+    parser.add_argument("--note")
     arguments = parser.parse_args()
-    target = FOLDER / f"{arguments.name}.safetensors"
+    target = catalogue.FOLDER / f"{arguments.name}.safetensors"
     network, card = weights.load(arguments.weights)
-    card = replace(
-        card,
-        name=arguments.name,
-        data=arguments.data,
-        note=arguments.note,
-        steps=arguments.steps or card.steps,
-        hours=arguments.hours or card.hours,
-    )
+    said = {key: value for key in ("data", "failures", "note") if (value := getattr(arguments, key)) is not None}
+    card = replace(card, **{"name": arguments.name, "scores": {}} | said)
     weights.save(network, card, target, torch.float16)
     rounded, _ = weights.load(target)
     evaluations = [evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder)) for folder in arguments.datasets]
-    scores = {
+    scores = validation_scores(rounded, arguments.name, arguments.clean) | {
         f"{evaluation.dataset} {score.protocol}": f"{score.psnr:.2f} / {score.ssim:.4f}"
         for evaluation in evaluations
         for score in (evaluation.mean(protocol) for protocol in evaluation.protocols)
     }
-    weights.save(rounded, replace(card, scores=card.scores | scores), target, torch.float16)
+    weights.save(rounded, replace(card, scores=scores), target, torch.float16)
+    list_hash(arguments.name, catalogue.sha256(target))
     if evaluations:
         print(to_markdown(evaluations))
-    print(f"\n{arguments.name}: {target.stat().st_size} bytes, sha256 {sha256(target)}")
+    print(f"\n{arguments.name}: {target.stat().st_size} bytes. {scores}")
     print(f"Measured on {describe_machine()}.")
+
+
+def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str]:
+    """As the trainer words them, of the whole validation set."""
+    found = ValidationSet(find_recipe(name), clean / "val").score(network, torch.device("cpu"))
+    return {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in found.items()}
+
+
+def list_hash(name: str, sha256: str) -> None:
+    """Into the row of the catalogue.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    table = Path(catalogue.__file__)
+    text, count = re.subn(rf'("{re.escape(name)}",\s*"[^"]*",\s*")[0-9a-f]*"', rf'\g<1>{sha256}"', table.read_text())
+    if count != 1:
+        raise ValueError(f"{table}: {count} rows of {name}; expected one to put the hash {sha256} into")
+    table.write_text(text)
 
 
 if __name__ == "__main__":

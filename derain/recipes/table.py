@@ -107,7 +107,9 @@ _CRDNET = replace(
 
 _PETRICHOR = replace(
     _general("petrichor"),
-    source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md)",
+    source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md), and "
+    "with exposures that make skies white behind leaves, which is no rain",
+    exposure=1.0,
     lr=1.5e-3,
     betas=(0.9, 0.99),
     weight_decay=1e-4,

@@ -1,0 +1,148 @@
+"""NLEDN's ablation (Table 2 of the paper): Ra to Rf trained alike, scored, beside what the paper prints.
+
+All variants see the same crops under the same rain, in the same order, and take the same number of steps; seeds besides the first
+train Rf alone, and say how much of a difference is chance. The paper trains on Rain100L's own training set, we on light rain of
+ours. A run that was stopped goes on. CLEAN holds train/ and val/ of clean pictures; real pairs are only scored on.
+
+    python benchmarks/ablation.py CLEAN PATH/TO/Rain100L-dev10 --out runs/ablation
+    python benchmarks/ablation.py CLEAN PATH/TO/Rain100L-dev10 --out runs/small --steps 400 --batch 4 --crop 64     # on a CPU
+"""
+
+import argparse
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from machine import describe_machine
+
+from derain import train, weights
+from derain.data import find_pairs
+from derain.engines import choose_device, choose_training_dtype
+from derain.evaluate import Evaluation, evaluate
+from derain.networks import Hyperparameters
+from derain.recipes import Recipe, find_recipe
+from derain.restore import Derainer
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of Table 2: what the network is made of, and what the paper prints (PSNR in dB, SSIM, on Rain100L)."""
+
+    hyperparameters: Hyperparameters
+    psnr: float
+    ssim: float
+
+
+def _variant(dense: bool, blocks: int, pooling: bool, non_local: bool, psnr: float, ssim: float) -> Variant:
+    made_of = {"dense": dense, "blocks": blocks, "pooling": pooling, "non_local": "softmax" if non_local else "none"}
+    return Variant(made_of, psnr, ssim)
+
+
+VARIANTS = {
+    "Ra": _variant(False, 1, False, False, 33.23, 0.9533),
+    "Rb": _variant(True, 1, False, False, 33.82, 0.9596),
+    "Rc": _variant(True, 6, False, False, 35.44, 0.9691),
+    "Rd": _variant(True, 6, True, False, 35.80, 0.9716),
+    "Re": _variant(True, 6, False, True, 35.91, 0.9720),
+    "Rf": _variant(True, 6, True, True, 36.57, 0.9747),
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A variant under a seed, scored."""
+
+    name: str
+    seed: int
+    hours: float
+    validation: float
+    evaluation: Evaluation
+
+
+def main() -> None:
+    """Trains what is not trained yet, scores all, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clean", type=Path)
+    parser.add_argument("pairs", type=Path, help="Rain100L, or a part of it")
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--crop", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=3, help="of Rf; the others take the first")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    clean: Path = arguments.clean
+    run = train.Run(clean / "train", clean / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
+    rows: list[Trained] = []
+    for name in arguments.only:
+        for seed in range(arguments.seeds if name == "Rf" else 1):
+            recipe = recipe_of(name, seed, arguments.steps, arguments.batch, arguments.crop)
+            rows.append(train_and_score(name, recipe, replace(run, out=arguments.out / recipe.name), arguments.pairs))
+    print_table(rows)
+    print(
+        f"\n{arguments.steps} steps of {arguments.batch} crops of {arguments.crop}x{arguments.crop} each, preset light, in "
+        f"{str(run.dtype).removeprefix('torch.')}. Measured on {describe_machine()}."
+    )
+
+
+def recipe_of(name: str, seed: int, steps: int, batch: int, crop: int) -> Recipe:
+    """The recipe of light rain, with the variant's network."""
+    return replace(
+        find_recipe("nledn-rain100l"),
+        name=f"ablation-{name}-{seed}",
+        hyperparameters=VARIANTS[name].hyperparameters,
+        seed=seed,
+        steps=steps,
+        batch=batch,
+        crop=crop,
+        warmup=min(200, steps // 10),
+        validate_every=max(1, steps // 4),
+    )
+
+
+def train_and_score(name: str, recipe: Recipe, run: train.Run, pairs: Path) -> Trained:
+    """Trains, or goes on, or does neither where all steps are taken."""
+    best = run.out / train.BEST
+    begun = (run.out / train.CHECKPOINT).exists()
+    for record in train.train(recipe, run, resume=begun):
+        print(f"{recipe.name}: {train.describe(record)}", flush=True)
+    network, card = weights.load(best)
+    evaluation = evaluate(Derainer(network, name=recipe.name, device=str(run.device)), find_pairs(pairs), ("y-pil", "y-matlab"))
+    return Trained(name, recipe.seed, card.hours, float(card.scores["validation mean y-matlab"]), evaluation)
+
+
+def print_table(rows: list[Trained]) -> None:
+    """A row a variant and seed, the paper's figures last; then how far the seeds of Rf are apart."""
+    heads = ["variant", "dense", "blocks", "pooling", "non-local", "seed", "parameters", "multiply-adds", "hours", "validation"]
+    heads += ["y-matlab", "y-pil", "the paper"]
+    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for row in rows:
+        variant, cost = VARIANTS[row.name], row.evaluation.cost
+        ours = [row.evaluation.mean(protocol) for protocol in ("y-matlab", "y-pil")]
+        cells = [
+            row.name,
+            *(str(value) for value in variant.hyperparameters.values()),
+            str(row.seed),
+            f"{cost.parameters:,}",
+            f"{(cost.multiply_adds or 0) / 1e9:.0f} G",
+            f"{row.hours:.2f}",
+            f"{row.validation:.2f}",
+            *(f"{score.psnr:.2f} / {score.ssim:.4f}" for score in ours),
+            f"{variant.psnr:.2f} / {variant.ssim:.4f}",
+        ]
+        print(f"| {' | '.join(cells)} |")
+    seeds = [row.evaluation.mean("y-matlab").psnr for row in rows if row.name == "Rf"]
+    if len(seeds) > 1:
+        spread = statistics.stdev(seeds)
+        print(f"\nRf, y-matlab: {statistics.mean(seeds):.2f} dB, standard deviation over {len(seeds)} seeds {spread:.2f}.")
+
+
+if __name__ == "__main__":
+    main()
