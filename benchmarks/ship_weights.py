@@ -1,9 +1,9 @@
-"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, lists the file's hash.
+"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, lists its hash.
 
 What they went through stands on their card already; validation scores are taken anew, alike for all: middles of 192x192 pixels of
 CLEAN/val under the seeded rain of the weights' recipe.
 
-python benchmarks/ship_weights.py runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN PATH/TO/Rain100L-dev10 … --data "452 photographs …"
+    python benchmarks/ship_weights.py runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN Rain100L-dev10 Rain100H-dev10
 """
 
 import argparse
@@ -16,7 +16,7 @@ from machine import describe_machine
 
 from derain import weights
 from derain.data import find_pairs
-from derain.evaluate import evaluate, to_markdown
+from derain.evaluate import evaluate, to_json, to_markdown
 from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--data", help="what they were trained on, in words; default: what their card says")
     parser.add_argument("--failures", help="what they were seen to do badly")
     parser.add_argument("--note")
+    parser.add_argument("--json", type=Path, help="where all scores go, for results_tables.py")
     arguments = parser.parse_args()
     target = catalogue.FOLDER / f"{arguments.name}.safetensors"
     network, card = weights.load(arguments.weights)
@@ -51,6 +52,8 @@ def main() -> None:
     list_hash(arguments.name, catalogue.sha256(target))
     if evaluations:
         print(to_markdown(evaluations))
+    if arguments.json:
+        arguments.json.write_text(to_json(evaluations))
     print(f"\n{arguments.name}: {target.stat().st_size} bytes. {scores}")
     print(f"Measured on {describe_machine()}.")
 

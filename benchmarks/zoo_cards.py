@@ -1,0 +1,137 @@
+"""Prints docs/zoo.md, a card for all weights inside the package, from what these say of themselves; draws score against compute.
+
+python benchmarks/zoo_cards.py --plot docs/zoo-curves.png > docs/zoo.md      (the plot wants matplotlib)
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from derain import weights
+from derain.evaluate import MACS_SIDE, multiply_adds
+from derain.weights import CATALOGUE, Card, Stage
+
+HEAD = """# The zoo
+
+What is inside the package, by its own account: `derain weights show NAME` prints the same. Printed by `benchmarks/zoo_cards.py`.
+Validation is the mean PSNR (`y-matlab`) of the middles (192x192) of twenty photographs that are not trained on, under seeded rain
+of the presets named; test scores are of ten pictures each of Rain100L and Rain100H and of Rain12, whole pictures, float32.
+All weights are under the licence of the package, and were never trained on a benchmark picture.
+
+![Validation score against the operations spent](zoo-curves.png)
+"""
+FORWARD_AND_BACKWARD = 3
+"""Times the multiply-adds of a forward pass that a training step takes."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A validation, with the multiply-adds that had been spent by then."""
+
+    operations: float
+    score: float
+
+
+def main() -> None:
+    """Prints the page, draws the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plot", type=Path)
+    arguments = parser.parse_args()
+    cards = {name: weights.find_card(name) for name in CATALOGUE}
+    print(HEAD + "\n".join(line for card in cards.values() for line in describe(card)))
+    if arguments.plot:
+        draw({name: curve for name in cards if (curve := spent(name, cards[name]))}, arguments.plot)
+
+
+def describe(card: Card) -> Iterator[str]:
+    """The card of some weights, as Markdown."""
+    yield f"\n## {card.name}\n"
+    rows = {
+        "network": card.network + (f", {hyperparameters_of(card)}" if card.hyperparameters else ""),
+        "trained on": card.data,
+        "rain": ", ".join(f"`{name}`" for name in card.rain.split(", ")) if card.rain else "",
+        "steps, hours": f"{card.steps:,} in {card.hours:.2f} h",
+        "validation, dB": ", ".join(f"{key.split()[1]} {value}" for key, value in card.scores.items() if is_validation(key)),
+        "file": f"{CATALOGUE[card.name].path.stat().st_size / 1e6:.2f} MB",
+        "known failures": card.failures,
+        "note": card.note,
+        "licence": card.licence,
+    }
+    yield "| | |\n|---|---|"
+    yield from (f"| {name} | {value} |" for name, value in rows.items() if value)
+    yield from score_table(card)
+    if card.stages:
+        yield "\n| stage | recipe | began from | steps | batch, crop | rate | hours | on |\n|---|---|---|---|---|---|---|---|"
+        yield from (stage_row(number, stage) for number, stage in enumerate(card.stages, start=1))
+
+
+def score_table(card: Card) -> Iterator[str]:
+    """Test scores, a row a dataset."""
+    tests = {tuple(key.split(" ")): value for key, value in card.scores.items() if not is_validation(key)}
+    protocols = ("y-matlab", "y-pil", "rgb")
+    if tests:
+        yield f"\n| PSNR in dB / SSIM | {' | '.join(protocols)} |\n|---|---|---|---|"
+    for dataset in sorted({key[0] for key in tests}, reverse=True):
+        yield f"| {dataset} | {' | '.join(tests.get((dataset, protocol), '') for protocol in protocols)} |"
+
+
+def is_validation(key: str) -> bool:
+    return key.startswith("validation ")
+
+
+def hyperparameters_of(card: Card) -> str:
+    return ", ".join(f"{key}={value}" for key, value in card.hyperparameters.items())
+
+
+def stage_row(number: int, stage: Stage) -> str:
+    """What is known of a stage."""
+    recipe = json.loads(stage.recipe) if stage.recipe else {}
+    where = f"{stage.machine}{f'; commit {stage.commit}' if stage.commit else ''}"
+    began = recipe.get("init") or "random weights"
+    size = f"{recipe.get('batch', '?')}, {recipe.get('crop', '?')}"
+    return (
+        f"| {number} | `{recipe.get('name', '?')}` | {began} | {stage.steps:,} | {size} | {recipe.get('lr', '?')} | "
+        f"{stage.hours:.2f} | {where} |"
+    )
+
+
+def spent(name: str, card: Card) -> list[list[Spent]]:
+    """Each stage's validations, with all multiply-adds of this and earlier stages; of stages whose validations are known."""
+    network, _ = weights.find(name)
+    per_pixel = (multiply_adds(network) or 0) / MACS_SIDE**2 * FORWARD_AND_BACKWARD
+    before, curves = 0.0, list[list[Spent]]()
+    for stage in card.stages:
+        recipe = json.loads(stage.recipe) if stage.recipe else {}
+        per_step = per_pixel * recipe.get("batch", 4) * recipe.get("crop", 96) ** 2
+        if stage.curve:
+            curves.append([Spent(before + point.step * per_step, point.scores["mean"]) for point in stage.curve])
+        before += stage.steps * per_step
+    return curves
+
+
+def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
+    """Three panels: general weights, light, heavy; operations on a logarithmic axis."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    kinds = {"light and heavy (mean)": "", "light rain": "-rain100l", "heavy rain": "-rain100h"}
+    colours = {"petrichor": "#0072b2", "petrichor-live": "#56b4e9", "nledn": "#d55e00", "dpenet": "#009e73"}
+    colours |= {"remaen": "#cc79a7", "crdnet": "#e69f00"}
+    for panel, (title, suffix) in zip(panels, kinds.items(), strict=True):
+        for network, colour in colours.items():
+            for number, stage in enumerate(curves.get(network + suffix, [])):
+                xs, ys = [point.operations / 1e15 for point in stage], [point.score for point in stage]
+                panel.plot(xs, ys, ".-", color=colour, label=network + suffix if number == 0 else None)
+        panel.set(title=title, xscale="log", xlabel="10¹⁵ multiply-adds spent", ylabel="validation PSNR, dB (y-matlab)")
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8)
+    figure.savefig(target, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
