@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from derain.data import Layout, PairedFolder, Problem
-    from derain.evaluate import Evaluation, Photographs
+    from derain.evaluate import Evaluation, Gallery, Photographs
     from derain.metrics import NaturalModel, Protocol
     from derain.restore import Derainer
 
@@ -48,6 +48,9 @@ def evaluate(
     per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file; - prints it instead of Markdown.")] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file; - prints them instead.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write tables, a plot and crops as a page to an HTML file.")
+    ] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
@@ -66,20 +69,23 @@ def evaluate(
     from derain.restore import load
 
     protocols = _protocols(protocol)
-    _check_places(csv, json, niqe, save_niqe, save)
+    places = _Places(csv, json, report, save_niqe, save)
+    _check_places(places, niqe)
     evaluations: list[Evaluation] = []
+    gallery: Gallery | None = None
     failed = True
     try:
         with one_line_errors(), progress_bar() as bar:
             models, folders = _sort(inputs)
-            _check_writing(csv, json, save_niqe, save, force=force)
+            _check_writing(places, force=force)
             _check_models(models)
+            gallery = _gallery(len(models)) if report else None
             problems: list[Problem] = []
             datasets = list(_datasets(folders, layout_named(layout), problems, photographs=niqe is not None))
             for problem in problems:
                 say(f"error: {problem.message}")
             natural = _natural(niqe, save_niqe, bar) if niqe else None
-            run = _Run(datasets, protocols, natural, bar)
+            run = _Run(datasets, protocols, natural, bar, gallery)
             labels = _labels([Path(name) for name in models])
             for model, label, folder in zip(models, labels, _folder_names(labels), strict=True):
                 derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)
@@ -87,7 +93,7 @@ def evaluate(
                 evaluations.extend(run.evaluate(derainer, save / folder if save else None))
         failed = run.failed or bool(problems)
     finally:  # what is done by then is not lost, whatever ended it
-        failed |= not _print(evaluations, per_picture, csv, json)
+        failed |= not _print(evaluations, per_picture, places, gallery)
     if failed:
         raise typer.Exit(1)
 
@@ -103,31 +109,47 @@ def _protocols(names: Sequence[str] | None) -> "list[Protocol]":
     return [known for known in metrics.PROTOCOLS if not names or known in names]
 
 
-def _check_places(csv: Path | None, json: Path | None, niqe: Path | None, save_niqe: Path | None, save: Path | None) -> None:
-    """Refuses what cannot be meant: two things in one place, a model or pictures on stdout, a NIQE model of nothing."""
-    given = {"--csv": csv, "--json": json, "--save-niqe": save_niqe, "--save": save}
+@dataclass(frozen=True)
+class _Places:
+    """Where the user wants things to be written."""
+
+    csv: Path | None
+    json: Path | None
+    report: Path | None
+    save_niqe: Path | None
+    save: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """All but the folder and the standard output."""
+        return [path for path in (self.csv, self.json, self.report, self.save_niqe) if path is not None and path != STDOUT]
+
+
+def _check_places(places: _Places, niqe: Path | None) -> None:
+    """Refuses what cannot be meant: two things in one place, what is no table on stdout, a NIQE model of nothing."""
+    given = {f"--{name.replace('_', '-')}": path for name, path in vars(places).items()}
     for (first, one), (second, other) in itertools.combinations(given.items(), 2):
         if one is not None and other is not None and one.resolve() == other.resolve():
             raise typer.BadParameter(f"both to {one}: expected two places", param_hint=f"{first} and {second}")
-    for flag, what in (("--save-niqe", "file"), ("--save", "folder")):
+    for flag, what in (("--report", "file"), ("--save-niqe", "file"), ("--save", "folder")):
         if given[flag] == STDOUT:
             raise typer.BadParameter(f"-: only tables go to standard output; expected a {what}", param_hint=flag)
-    if save_niqe is not None and niqe is None:
-        raise typer.BadParameter(f"{save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
+    if places.save_niqe is not None and niqe is None:
+        raise typer.BadParameter(f"{places.save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
 
 
-def _check_writing(csv: Path | None, json: Path | None, save_niqe: Path | None, save: Path | None, *, force: bool) -> None:
+def _check_writing(places: _Places, *, force: bool) -> None:
     """Before the work; makes the folder of results where another file is to lie in it.
 
     Raises:
         OSError: If something cannot be written.
     """
-    files = [path for path in (csv, json, save_niqe) if path is not None and path != STDOUT]
+    save = places.save
     if save is not None:
         check_folder(save, force=force)
-    for path in files:
+    for path in places.files:
         check_file(path, force=force, within=save)
-    if save is not None and any(path.parent.resolve() == save.resolve() for path in files):
+    if save is not None and any(path.parent.resolve() == save.resolve() for path in places.files):
         save.mkdir(parents=True, exist_ok=True)
 
 
@@ -146,6 +168,18 @@ def _check_models(models: Sequence[str]) -> None:
             Exported.read(Path(model))
         else:
             find(model)
+
+
+def _gallery(models: int) -> "Gallery":
+    """Where pictures for the report go.
+
+    Raises:
+        ImportError: If what the report is made with is not installed.
+    """
+    from derain.evaluate import Gallery, check_report
+
+    check_report()
+    return Gallery(models)
 
 
 def _datasets(
@@ -189,6 +223,7 @@ class _Run:
     protocols: "list[Protocol]"
     natural: "NaturalModel | None"
     bar: "Progress"
+    gallery: "Gallery | None" = None
     failed: bool = False
 
     def __post_init__(self) -> None:
@@ -219,6 +254,7 @@ class _Run:
                     save_to=save / folder if save else None,
                     on_picture=lambda done, total, task=task: self.bar.update(task, completed=done, total=total),
                     on_failure=self._name,
+                    on_result=self.gallery.on_result(derainer.name, dataset) if self.gallery else None,
                 )
             except ValueError as error:
                 self._name(Path(dataset.name), error)
@@ -236,8 +272,11 @@ class _Run:
         say(f"error: {text if place in text else f'{place}: {text}'}")
 
 
-def _print(evaluations: "list[Evaluation]", per_picture: bool, csv: Path | None, json: Path | None) -> bool:
+def _print(evaluations: "list[Evaluation]", per_picture: bool, places: _Places, gallery: "Gallery | None") -> bool:
     """The tables, where there is anything in them, on stdout and to files; what becomes of one is nothing to the others.
+
+    Args:
+        gallery: Pictures for the report; None if none was asked for.
 
     Returns:
         Whether all could be written.
@@ -246,17 +285,24 @@ def _print(evaluations: "list[Evaluation]", per_picture: bool, csv: Path | None,
 
     if not evaluations:
         return True
-    written = True
-    for path, text in ((STDOUT, None), (csv, to_csv), (json, to_json)):
-        try:
-            with one_line_errors():
-                if text is not None:
-                    _write(path, text(evaluations))
-                elif STDOUT not in (csv, json):
-                    _print_markdown(evaluations, per_picture=per_picture)
-        except typer.Exit:
-            written = False
-    return written
+    steps = [
+        lambda: _print_markdown(evaluations, per_picture=per_picture) if STDOUT not in (places.csv, places.json) else None,
+        lambda: _write(places.csv, to_csv(evaluations)),
+        lambda: _write(places.json, to_json(evaluations)),
+        lambda: _write_report(places.report, evaluations, gallery) if gallery else None,
+    ]
+    failed = [step for step in steps if not _done(step)]
+    return not failed
+
+
+def _done(step: Callable[[], None]) -> bool:
+    """Whether it could be done; if not, says why."""
+    try:
+        with one_line_errors():
+            step()
+    except typer.Exit:
+        return False
+    return True
 
 
 def _print_markdown(evaluations: "list[Evaluation]", *, per_picture: bool) -> None:
@@ -273,6 +319,14 @@ def _write(path: Path | None, table: str) -> None:
         result(table.rstrip("\n"))
     elif path is not None:
         write_file(path, table.encode("utf-8", "surrogateescape"))  # a path may hold bytes that are no text
+
+
+def _write_report(path: Path | None, evaluations: "list[Evaluation]", gallery: "Gallery") -> None:
+    from datetime import date
+
+    from derain.evaluate import to_html
+
+    _write(path, to_html(evaluations, gallery, date.today()))
 
 
 def _labels(paths: list[Path]) -> list[str]:

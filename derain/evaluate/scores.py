@@ -97,6 +97,8 @@ class Evaluation:
 
 
 OnFailure = Callable[[Path, Exception], None]
+OnResult = Callable[[str, NDArray[np.floating], NDArray[np.floating], NDArray[np.uint8] | None], None]
+"""Of a picture's name, the rainy one, the output, the clean one if there is any: (H, W, 3), floats in [0, 1] but for the last."""
 
 
 def evaluate(
@@ -109,6 +111,7 @@ def evaluate(
     save_to: Path | None = None,
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
     on_failure: OnFailure | None = None,
+    on_result: OnResult | None = None,
 ) -> Evaluation:
     """Derains and scores every picture, each under a name of its own: ``710.png`` and ``710.jpg`` keep their suffixes.
 
@@ -120,6 +123,7 @@ def evaluate(
         on_picture: Called after each picture with the number done and the number of all.
         on_failure: Called with a rainy picture that cannot be scored (or has no NIQE) and why; the others are scored. Without it,
             such a picture ends the evaluation.
+        on_result: Called after each picture that was scored, with its pixels; what it raises counts as a failure of the picture.
 
     Raises:
         ValueError: If the twins of a pair differ in size, there are no pictures or nothing to score them by, or not one of them
@@ -140,7 +144,7 @@ def evaluate(
     memory = PeakMemory(derainer.engine.device)
     for done, picture in enumerate(pictures, start=1):
         try:
-            score, speed = _score(derainer, picture, protocols, natural, save_to, on_failure)
+            score, speed = _score(derainer, picture, protocols, natural, save_to, on_failure, on_result)
         except Exception as error:  # whatever a picture does, the others get scored
             _fail(picture.rainy, error, on_failure)
             unscored.append(picture.name)
@@ -182,6 +186,7 @@ def _score(
     natural: NaturalModel | None,
     save_to: Path | None,
     on_failure: OnFailure | None,
+    on_result: OnResult | None,
 ) -> tuple[PictureScore, float]:
     """One picture's scores, and the seconds a megapixel took."""
     target = result_file(save_to, picture.name) if save_to is not None else None
@@ -198,6 +203,8 @@ def _score(
         for pixels in (floats, output)
     )
     score = PictureScore(picture.name, before, after, _naturalness(picture, floats, output, natural, on_failure))
+    if on_result is not None:
+        on_result(picture.name, floats, output, clean)
     return score, seconds / (rainy.shape[0] * rainy.shape[1] / 1e6)
 
 

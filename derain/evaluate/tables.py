@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from derain.data.pairs import shown
-from derain.evaluate.cost import MACS_SIDE
+from derain.evaluate.cost import MACS_SIDE, Cost
 from derain.evaluate.paper import PaperScore
 from derain.evaluate.scores import Evaluation, Side
 from derain.metrics import Protocol, Score
@@ -25,12 +25,12 @@ def to_markdown(evaluations: Sequence[Evaluation], *, per_picture: bool = False)
     A row in italics gives the paper's own figures, where there are some, under the protocol closest to its own. What the scores
     depend on stands below: tile, number format and device, each dataset's identity, what NIQE compares with.
     """
-    columns = _columns(evaluations)
+    columns = columns_of(evaluations)
     headings = ["model", "dataset", "pictures", *columns, "parameters", "multiply-adds", "s/megapixel", "peak memory"]
     lines = [_row(headings), "|" + "---|" * len(headings)]
     for dataset in dict.fromkeys(evaluation.dataset for evaluation in evaluations):
         group = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-        lines.append(_row(["rainy input", dataset, _count(group[0]), *_means(group[0], "rainy", columns), "", "", "", ""]))
+        lines.append(_row(["rainy input", dataset, count_of(group[0]), *_means(group[0], "rainy", columns), "", "", "", ""]))
         for evaluation in group:
             lines += _rows(evaluation, columns, per_picture)
         papers = {evaluation.network: evaluation.paper for evaluation in group}
@@ -38,7 +38,7 @@ def to_markdown(evaluations: Sequence[Evaluation], *, per_picture: bool = False)
     return "\n".join([*lines, "", *_notes(evaluations)])
 
 
-def _columns(evaluations: Sequence[Evaluation]) -> list[Column]:
+def columns_of(evaluations: Sequence[Evaluation]) -> list[Column]:
     """The protocols that anything was scored under, then NIQE if it was taken."""
     columns: dict[Column, None] = {protocol: None for evaluation in evaluations for protocol in evaluation.protocols}
     if any(evaluation.natural for evaluation in evaluations):
@@ -47,14 +47,18 @@ def _columns(evaluations: Sequence[Evaluation]) -> list[Column]:
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    measures = "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
+    yield f"{measures}{'; '.join(executions(evaluations))}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE} pixels."
+    yield from dict.fromkeys(shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations)
+    yield from dict.fromkeys(f"NIQE, lower is better: {evaluation.natural}." for evaluation in evaluations if evaluation.natural)
+
+
+def executions(evaluations: Sequence[Evaluation]) -> list[str]:
+    """Tile, number format and device, with the models they are of unless all have the same."""
     models_of: dict[str, dict[str, None]] = {}
     for evaluation in evaluations:
         models_of.setdefault(evaluation.execution, {})[evaluation.model] = None
-    details = [text if len(models_of) == 1 else f"{', '.join(models)}: {text}" for text, models in models_of.items()]
-    measures = "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
-    yield f"{measures}{'; '.join(details)}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE} pixels."
-    yield from dict.fromkeys(shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations)
-    yield from dict.fromkeys(f"NIQE, lower is better: {evaluation.natural}." for evaluation in evaluations if evaluation.natural)
+    return [text if len(models_of) == 1 else f"{', '.join(models)}: {text}" for text, models in models_of.items()]
 
 
 def _rows(evaluation: Evaluation, columns: Sequence[Column], per_picture: bool) -> Iterator[str]:
@@ -64,17 +68,21 @@ def _rows(evaluation: Evaluation, columns: Sequence[Column], per_picture: bool) 
         cells |= {"niqe": f"{picture.niqe.output:.3f}"} if picture.niqe else {}
         scores = [cells.get(column, "") for column in columns]
         yield _row([evaluation.model, f"{evaluation.dataset}/{picture.name}", "", *scores, "", "", "", ""])
-    cost = evaluation.cost
-    cells = [
+    means = _means(evaluation, "output", columns)
+    yield _row([evaluation.model, evaluation.dataset, count_of(evaluation), *means, *cost_cells(evaluation.cost)])
+
+
+def cost_cells(cost: Cost) -> list[str]:
+    """Parameters, multiply-adds, seconds a megapixel, peak memory; empty where something is not known."""
+    return [
         f"{cost.parameters:,}",
         "" if cost.multiply_adds is None else f"{cost.multiply_adds / 1e9:.1f} G",
         f"{cost.seconds_per_megapixel:.2f}",
         "" if cost.peak_memory is None else f"{cost.peak_memory / 1e9:.2f} GB",
     ]
-    yield _row([evaluation.model, evaluation.dataset, _count(evaluation), *_means(evaluation, "output", columns), *cells])
 
 
-def _count(evaluation: Evaluation) -> str:
+def count_of(evaluation: Evaluation) -> str:
     """How many pictures were scored, and of how many if not all."""
     scored = str(len(evaluation.pictures))
     return f"{scored} of {evaluation.total}" if evaluation.unscored else scored

@@ -29,8 +29,8 @@ FLAGS = {
     "train": "--allow-leak --data --device --dtype --layout --minutes --output --resume --set --val -o RECIPE",
     "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
-        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --save --save-niqe "
-        "--tile INPUTS"
+        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --report --save "
+        "--save-niqe --tile INPUTS"
     ),
     "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed -o CLEAN",

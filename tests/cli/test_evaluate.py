@@ -99,6 +99,8 @@ def test_the_first_models_scores_are_not_lost(
         (["--json", "none/s.json"], 1, "error: none/s.json: no folder none; make it first"),
         (["--json", "small", "--force"], 1, "error: small: a folder; expected a file to write"),
         (["--csv", "/dev/null", "--force"], 1, "error: /dev/null: no plain file; expected a file to write"),
+        (["--report", "none/r.html"], 1, "error: none/r.html: no folder none; make it first"),
+        (["--report", "small/clean/1.png"], 1, "error: small/clean/1.png is there already; --force overwrites it"),
         (["--niqe", "small/clean", "--save-niqe", "none/m"], 1, "error: none/m: no folder none; make it first"),
         (["--save", "small/clean/1.png", "--force"], 1, "error: small/clean/1.png: a file; expected a folder"),
         (["--save", "small/clean/1.png/out"], 1, "error: small/clean/1.png: a file; expected a folder"),
@@ -107,6 +109,8 @@ def test_the_first_models_scores_are_not_lost(
         (["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"], 2, "both to s: expected two places"),
         (["--save", "s", "--json", "s"], 2, "both to s: expected two places"),
         (["--niqe", "small/clean", "--save-niqe", "-"], 2, "only tables go to standard output; expected a file"),
+        (["--report", "s", "--csv", "./s"], 2, "both to s: expected two places"),
+        (["--report", "-"], 2, "only tables go to standard output; expected a file"),
         (["--save", "-"], 2, "only tables go to standard output; expected a folder"),
     ],
 )
@@ -116,6 +120,36 @@ def test_places_to_write_are_looked_at_before_the_work(arguments: list[str], sta
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert len(errors(result)) == (status == 1)
     assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("no_work", "small")
+def test_a_report_without_what_it_needs_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = derain("evaluate", "crdnet", "small", "--report", "r.html")
+    assert result.exit_code == 2
+    assert errors(result) == ['error: --report needs matplotlib and jinja2: pip install "derain[report]"']
+    assert not Path("r.html").exists()
+
+
+def test_a_report_is_written_though_a_picture_failed(small: Path, photo: NDArray[np.uint8]) -> None:
+    make_pair(small, photo[20:36, :16], "<b>2.png")
+    (small / "rainy/3.png").write_bytes(b"no picture")
+    write_image(small / "clean/3.png", photo[:16, :16])
+    command = ["evaluate", "crdnet", "small", "--protocol", "rgb", "--report", "r.html", "--json", "s.json"]
+    result = derain(*command)
+    assert (result.exit_code, len(errors(result))) == (1, 1)
+    assert result.stdout.splitlines()[3].startswith("| crdnet | small | 2 of 3 |")
+    html = Path("r.html").read_text(encoding="utf-8")
+    (scores,) = json.loads(Path("s.json").read_text())
+    assert f"{scores['mean']['output'][0]['psnr']:.3f}" in html
+    assert html.count('src="data:image/png;base64,') == 2 * 3
+    assert "&lt;b&gt;2" in html
+    assert "crdnet on small: 3" in html
+    again = derain(*command[:-2])
+    assert errors(again) == ["error: r.html is there already; --force overwrites it"]
+    Path("r.html").write_text("old")
+    assert derain(*command, "--force").exit_code == 1
+    assert Path("r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.usefixtures("no_work", "small")

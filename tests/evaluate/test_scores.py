@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import find_pairs
@@ -51,6 +52,21 @@ def test_one_bad_pair_leaves_the_others(nothing: Derainer, pairs: Path) -> None:
     ((path, message),) = named
     assert path == pairs / "rainy/2.png"
     assert "are 30x30 and 50x40: expected twins of one size" in message
+
+
+def test_pixels_are_handed_out_as_they_are_scored(nothing: Derainer, pairs: Path) -> None:
+    write_image(pairs / "rainy/2.png", np.zeros((30, 30, 3), np.uint8))
+    seen: list[str] = []
+
+    def look(name: str, rainy: NDArray[np.floating], output: NDArray[np.floating], clean: NDArray[np.uint8] | None) -> None:
+        seen.append(name)
+        assert clean is not None
+        assert np.array_equal(clean, read_image(pairs / "clean/1.png"))
+        assert np.array_equal(metrics.quantise(rainy), read_image(pairs / "rainy/1.png"))
+        assert np.allclose(rainy, output, atol=1e-6)
+
+    evaluate(nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None, on_result=look)
+    assert seen == ["1"]
 
 
 def test_nothing_to_score_is_an_error(nothing: Derainer, pairs: Path) -> None:
