@@ -52,8 +52,9 @@ class Entry:
         return replace(recipe, init=init, steps=steps, lr=lr, warmup=warmup, validate_every=every, **sizes)
 
 
+# NLEDN's regions follow what it is given: on crops of 96 it learns regions of 12 pixels and loses 0.8 dB where they are larger.
 _ON_CPU: dict[str, Mapping[str, int]] = {
-    "nledn": {"batch": 2, "crop": 96},
+    "nledn": {"batch": 1, "crop": 256},
     "remaen": {"batch": 2, "crop": 64},
     "crdnet": {"batch": 8, "crop": 128},
     "dpenet": {"batch": 2, "crop": 80},
@@ -61,7 +62,7 @@ _ON_CPU: dict[str, Mapping[str, int]] = {
 _ON_GPU: dict[str, Mapping[str, int]] = {
     "petrichor": {"batch": 32, "crop": 192},
     "petrichor-live": {"batch": 32, "crop": 192},
-    "nledn": {"batch": 16, "crop": 192},
+    "nledn": {"batch": 8, "crop": 320},
     "remaen": {"batch": 32, "crop": 96},
     "crdnet": {"batch": 32, "crop": 192},
     "dpenet": {"batch": 32, "crop": 128},

@@ -51,7 +51,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "nledn",
             "NLEDN, light and heavy rain",
-            "177a73b155c8d51614f8678a261a33fbc32ee35f4bf65d23d1b8285ea6240446",
+            "2700ac34e6146eee46aa90beee0f928c3402511ee95536ff7b3910f442806bfd",
             bfloat16=True,
         ),
         Entry(
@@ -76,7 +76,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "dpenet",
             "DPENet, light and heavy rain",
-            "ba7e9618c0bc465a9b2d97727becc308aa31ab83e2783cfc01a544574596d22a",
+            "a9fa5acae8dd7180ca869fdc148471085cbb7c90dfafa11314b737a8192bd8de",
             bfloat16=True,
         ),
     )
