@@ -20,6 +20,10 @@ from derain.metrics import NaturalModel, niqe
 from derain.networks import NLEDN
 from derain.restore import Derainer
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: small pictures keep no more than one core busy each
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")
 

@@ -39,7 +39,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "petrichor",
             "light and heavy rain, fast",
-            "6177a99ab5169c4c3553ee18795fdb2bd4e0ae14f7f88dba81d08963f819078c",
+            "1d5db807c2adf7dad329708ca047d59aee998c577568cc1bfd0dbf9c373f1047",
             bfloat16=True,
         ),
         Entry(
