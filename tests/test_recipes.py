@@ -92,6 +92,8 @@ def test_overrides() -> None:
         ({"milestones": "0.5,0.2"}, "milestones=0.5,0.2: expected rising shares"),
         ({"milestones": "2000"}, "milestones=2000.0: expected rising shares"),
         ({"decay": "1"}, "decay=1.0: expected over 0"),
+        ({"frozen_norms": "perhaps"}, "--set frozen_norms=perhaps: expected a value like False"),
+        ({"frozen_norms": "true"}, "random weights have no statistics to keep; expected init too"),
         ({"lr_of": "1"}, "--set lr_of: no such setting"),
     ],
 )

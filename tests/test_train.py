@@ -312,6 +312,17 @@ def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) ->
     assert any(not torch.allclose(final(run)["network"][key], expected[key], rtol=0.1, atol=1e-2) for key in statistics)
 
 
+def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:
+    recipe = replace(find_recipe("crdnet", TINY | {"crop": "128", "init": "crdnet", "steps": "4"}), frozen_norms=True)
+    list(train(recipe, run))
+    before, after = weights.find("crdnet")[0].state_dict(), final(run)["network"]
+    statistics = [key for key in before if key.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    assert all(torch.equal(before[key], after[key]) for key in statistics)
+    assert not all(torch.equal(before[key], after[key]) for key in before)
+    kept = weights.load(run.out / training.BEST)[0].state_dict()
+    assert all(torch.equal(before[key], kept[key]) for key in statistics)
+
+
 def test_runs_begun_before_a_setting_was_there_go_on(run: Run) -> None:
     recipe = find_recipe("nledn", TINY)
     list(train(replace(recipe, steps=3), run))

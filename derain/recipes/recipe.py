@@ -35,6 +35,7 @@ class Recipe:
         optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
+        frozen_norms: Keep the statistics that batch normalisation has, and train by them, as in use; for weights that have some.
         validate_every: Steps between validations, each of which may give a new best.
         validation_rain: Presets under which clean validation pictures are seen, each picture under each; none for those of rain.
         validation_crop: Side of the centre crop of each validation picture; None for the whole, its long side at most 512.
@@ -63,6 +64,7 @@ class Recipe:
     weight_decay: float = 0.0
     ema: float = 0.999
     clip: float = 0.0
+    frozen_norms: bool = False
     validate_every: int = 500
     validation_rain: tuple[str, ...] = ()
     validation_crop: int | None = 192
@@ -97,6 +99,8 @@ class Recipe:
             raise ValueError(f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give crop=128")
         if self.crop is not None and self.crop < 16:
             raise ValueError(f"crop={self.crop}: expected at least 16 pixels")
+        if self.frozen_norms and not self.init:
+            raise ValueError("frozen_norms=True: random weights have no statistics to keep; expected init too")
         if not 0 < self.min_lr <= self.lr < 1000:
             raise ValueError(f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr, and a number")
         if not 0 <= self.ema < 1:
@@ -123,6 +127,8 @@ def _parse(recipe: Recipe, key: str, text: str) -> object:
         if key in ("rain", "validation_rain", "betas", "milestones"):
             parts = [part for part in text.split(",") if part]
             return tuple(parts) if key in ("rain", "validation_rain") else tuple(float(part) for part in parts)
+        if isinstance(getattr(recipe, key), bool):
+            return {"true": True, "false": False}[text.lower()]
         return type(getattr(recipe, key))(text)
-    except ValueError:
+    except (ValueError, KeyError):
         raise ValueError(f"--set {key}={text}: expected a value like {getattr(recipe, key)}") from None

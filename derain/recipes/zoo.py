@@ -26,12 +26,14 @@ class Entry:
         origin: Entry whose weights it begins from as long as it has none of its own; empty for random ones.
         on_cpu: Batch and crop where the recipe's are too much for a processor.
         on_gpu: Batch and crop that keep a GPU busy.
+        frozen_norms: Whether stages that begin from trained weights keep their normalisation's statistics.
     """
 
     recipe: str
     origin: str = ""
     on_cpu: Mapping[str, int] = field(default_factory=dict)
     on_gpu: Mapping[str, int] = field(default_factory=dict)
+    frozen_norms: bool = False
 
     @property
     def planned(self) -> Recipe:
@@ -49,7 +51,8 @@ class Entry:
         sizes = self.on_cpu if device == "cpu" else self.on_gpu
         lr = recipe.lr * (CONTINUED if init else 1)
         warmup, every = min(recipe.warmup, max(1, steps // 20)), max(1, min(1000, steps // 5))
-        return replace(recipe, init=init, steps=steps, lr=lr, warmup=warmup, validate_every=every, **sizes)
+        kept = {"frozen_norms": self.frozen_norms and bool(init)}
+        return replace(recipe, init=init, steps=steps, lr=lr, warmup=warmup, validate_every=every, **sizes, **kept)
 
 
 # NLEDN's regions follow what it is given: on crops of 96 it learns regions of 12 pixels and loses 0.8 dB where they are larger.
@@ -71,7 +74,7 @@ _ON_GPU: dict[str, Mapping[str, int]] = {
 
 def _entry(recipe: str, origin: str = "") -> Entry:
     network = RECIPES[recipe].network
-    return Entry(recipe, origin, _ON_CPU.get(network, _NOTHING), _ON_GPU.get(network, _NOTHING))
+    return Entry(recipe, origin, _ON_CPU.get(network, _NOTHING), _ON_GPU.get(network, _NOTHING), network == "crdnet")
 
 
 ZOO: dict[str, Entry] = {

@@ -84,7 +84,8 @@ def train(
         cut_log(run.out / LOG, state.step)
     if run.device.type == "cpu":
         keep_freed_memory()
-    module: nn.Module = TrainingStep(state.network, run.dtype).train()
+    module: nn.Module = TrainingStep(state.network, run.dtype)
+    set_training(module, recipe)
     if run.compiled:
         module = cast("nn.Module", torch.compile(module))
     began = time.monotonic() - state.seconds
@@ -98,9 +99,10 @@ def train(
                 continue
             record = _record(state, losses)
             if validates:
-                if state.averaged:
+                if state.averaged and not recipe.frozen_norms:
                     _settle_norms(state.averaged, batches, state.step, run.device)
                 record |= _validate(state, recipe, run, validation)
+                set_training(module, recipe)
             if validates or stops:
                 save_checkpoint(state, recipe, checkpoint)
             log.write(json.dumps(record) + "\n")
@@ -108,6 +110,14 @@ def train(
             yield record
             if stops:
                 return
+
+
+def set_training(module: nn.Module, recipe: Recipe) -> None:
+    """Training mode, but for normalisation whose statistics are to stay."""
+    module.train()
+    for part in module.modules() if recipe.frozen_norms else ():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eval()
 
 
 def _check_place(run: Run, *, resume: bool) -> None:
@@ -211,7 +221,6 @@ def _settle_norms(averaged: AveragedModel, batches: BatchSource, step: int, devi
 def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet) -> dict[str, Any]:
     network = state.evaluated.eval()
     scores = validation.score(network, run.device)
-    state.network.train()
     if scores["mean"] > state.best:
         state.best = scores["mean"]
         weights.save(network, card_of(state, recipe, run, scores), run.out / BEST)
