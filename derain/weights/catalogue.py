@@ -45,7 +45,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "petrichor-live",
             "the same, smaller, faster",
-            "3caeab8bd9b895146f397411812faece12a4487358800a63e50e011811a84388",
+            "23b9f07fe39ebcfcec3527fa8de0c9ccb71c423efaf5d0d288a5896a03d12220",
             bfloat16=True,
         ),
         Entry(
