@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import clean_pictures
-from derain.images import read_image
+from derain.images import Pixels, read_image
 from derain.restore import load
 
 STOPS = (0, 1, 2)
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    pictures = [read_image(path).astype(np.uint8) for path in clean_pictures(arguments.clean / "val")]
+    pictures = [eight_bits(read_image(path)) for path in clean_pictures(arguments.clean / "val")]
     print(f"| model | {' | '.join(f'+{stops} stops, dB | darker by' for stops in STOPS)} |\n|{'---|' * (1 + 2 * len(STOPS))}")
     for name in arguments.models:
         derainer = load(name, dtype="float32")
@@ -41,6 +41,10 @@ def main() -> None:
         print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
     print(f"\n{len(pictures)} pictures without rain; PSNR of result against picture, y-matlab; levels of 255. ", end="")
     print(f"Measured on {describe_machine()}.")
+
+
+def eight_bits(picture: Pixels) -> NDArray[np.uint8]:
+    return (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.uint8)
 
 
 def exposed(picture: NDArray[np.uint8], stops: float) -> NDArray[np.uint8]:

@@ -52,7 +52,10 @@ def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
 
 def score_of(row: Row, protocol: str, of: str = "output") -> Row:
     """Mean PSNR and SSIM under a protocol."""
-    return next(score for score in row["mean"][of] if score["protocol"] == protocol)
+    found = [score for score in row["mean"][of] if score["protocol"] == protocol]
+    if not found:
+        raise SystemExit(f"{row['model']} on {row['dataset']}: not scored under {protocol}, which the tables want")
+    return found[0]
 
 
 def cell(score: Row) -> str:

@@ -8,6 +8,7 @@ CLEAN/val under the seeded rain of the weights' recipe.
 
 import argparse
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
 from derain.train import ValidationSet
-from derain.weights import catalogue
+from derain.weights import Card, catalogue
 
 
 def main() -> None:
@@ -38,10 +39,13 @@ def main() -> None:
     arguments = parser.parse_args()
     target = catalogue.FOLDER / f"{arguments.name}.safetensors"
     network, card = weights.load(arguments.weights)
+    check(arguments.name, card)
     said = {key: value for key in ("data", "failures", "note") if (value := getattr(arguments, key)) is not None}
-    card = replace(card, **{"name": arguments.name, "scores": {}} | said)
-    weights.save(network, card, target, torch.float16)
-    rounded, _ = weights.load(target)
+    card = replace(card, **{"name": arguments.name} | said)
+    with tempfile.TemporaryDirectory() as folder:  # the file in the package stays whole, and listed, until all is known
+        draft = Path(folder) / target.name
+        weights.save(network, card, draft, torch.float16)
+        rounded, _ = weights.load(draft)
     evaluations = [evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder)) for folder in arguments.datasets]
     scores = validation_scores(rounded, arguments.name, arguments.clean) | {
         f"{evaluation.dataset} {score.protocol}": f"{score.psnr:.2f} / {score.ssim:.4f}"
@@ -58,6 +62,24 @@ def main() -> None:
     print(f"Measured on {describe_machine()}.")
 
 
+ROW = r'("{}",\s*"[^"]*",\s*")[0-9a-f]*"'
+"""Of the catalogue, up to the hash."""
+
+
+def check(name: str, card: Card) -> None:
+    """Before minutes of scoring.
+
+    Raises:
+        ValueError: If the weights are of another network than the recipe of the name, or the catalogue has no row for them.
+    """
+    if find_recipe(name).network != card.network:
+        raise ValueError(f"{name}: expected weights of {find_recipe(name).network}, found {card.network}")
+    table = Path(catalogue.__file__)
+    count = len(re.findall(ROW.format(re.escape(name)), table.read_text()))
+    if count != 1:
+        raise ValueError(f"{table}: {count} rows of {name}; expected one to put the hash into")
+
+
 def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str]:
     """As the trainer words them, of the whole validation set."""
     found = ValidationSet(find_recipe(name), clean / "val").score(network, torch.device("cpu"))
@@ -65,16 +87,9 @@ def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str
 
 
 def list_hash(name: str, sha256: str) -> None:
-    """Into the row of the catalogue.
-
-    Raises:
-        ValueError: If it has none.
-    """
+    """Into the row of the catalogue."""
     table = Path(catalogue.__file__)
-    text, count = re.subn(rf'("{re.escape(name)}",\s*"[^"]*",\s*")[0-9a-f]*"', rf'\g<1>{sha256}"', table.read_text())
-    if count != 1:
-        raise ValueError(f"{table}: {count} rows of {name}; expected one to put the hash {sha256} into")
-    table.write_text(text)
+    table.write_text(re.sub(ROW.format(re.escape(name)), rf'\g<1>{sha256}"', table.read_text()))
 
 
 if __name__ == "__main__":

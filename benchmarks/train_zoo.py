@@ -11,12 +11,16 @@ it goes on to the bit. `ship_weights.py` puts what comes out into the package.
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
+import math
 import shutil
 import time
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from machine import describe_machine
@@ -26,6 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from derain import train, weights
 from derain.data import BatchSource
 from derain.engines import choose_device, choose_training_dtype, keep_freed_memory
+from derain.images import write_file
 from derain.networks import NETWORKS
 from derain.recipes import ZOO, Entry, Recipe
 from derain.train.leaks import SEAL
@@ -33,6 +38,8 @@ from derain.train.state import logged
 from derain.weights import CATALOGUE, Card
 
 PLAN = "plan.json"
+FORWARD_AND_BACKWARD = 3
+"""Times the operations of a forward pass that a training step takes."""
 TIMED_STEPS = 8
 SHARE_OF_TIME = 0.9
 """Of the minutes for steps; the rest is for validation."""
@@ -69,13 +76,39 @@ def standings(out: Path) -> list[Standing]:
 
 
 def _standing(entry: Entry, folder: Path) -> Standing:
-    runs = sorted(path for path in folder.glob("*") if (path / train.LOG).exists())
+    runs = sorted((path for path in folder.glob("stage-*") if (path / PLAN).exists()), key=_number)
     kept = [str(run / train.BEST) for run in runs if (run / train.BEST).exists()]
     shipped = [entry.recipe] if entry.recipe in CATALOGUE else []
     cards = {place: weights.find_card(place) for place in (*shipped, *kept)}
     best = max(cards, key=lambda place: _mean(cards[place]), default="")
-    begun = next((run for run in runs if not _ended(run)), None)
+    begun = next((run for run in runs if not _ended(run) and not _is_claimed(run)), None)
     return Standing(entry, best, cards.get(best), begun)
+
+
+def _number(run: Path) -> int:
+    text = run.name.removeprefix("stage-")
+    return int(text) if text.isdecimal() else 0
+
+
+def _is_claimed(run: Path) -> bool:
+    """Whether another process trains it."""
+    try:
+        with claim(run):
+            return False
+    except BlockingIOError:
+        return True
+
+
+@contextlib.contextmanager
+def claim(run: Path) -> Generator[None]:
+    """Holds the folder of a stage for this process alone.
+
+    Raises:
+        BlockingIOError: If another has it.
+    """
+    with (run / "claimed").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _mean(card: Card) -> float:
@@ -84,20 +117,23 @@ def _mean(card: Card) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stage was begun with; lies in its folder."""
+    """What a stage was begun with; lies in its folder, so that it goes on alike when the table has changed."""
 
-    device: str
-    steps: int
-    init: str
+    recipe: Recipe
 
     @staticmethod
     def read(folder: Path) -> "Plan":
-        return Plan(**json.loads((folder / PLAN).read_text()))
+        told: dict[str, Any] = json.loads((folder / PLAN).read_text())
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+        return Plan(Recipe(**values))
+
+    def write(self, folder: Path) -> None:
+        write_file(folder / PLAN, json.dumps(asdict(self.recipe)).encode())
 
 
 def _ended(run: Path) -> bool:
     """Whether a stage took all its steps."""
-    return Plan.read(run).steps <= max((line["step"] for line in logged(run / train.LOG)), default=0)
+    return Plan.read(run).recipe.steps <= max((line["step"] for line in logged(run / train.LOG)), default=0)
 
 
 def behind(standing: Standing, others: list[Standing]) -> float:
@@ -167,29 +203,42 @@ def main() -> None:
 
 def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Path, ends: float, steps: int | None) -> None:
     """Goes on with the stage that was begun, or begins one."""
-    name = standing.entry.recipe
-    if standing.begun:
-        folder, plan = standing.begun, Plan.read(standing.begun)
-    else:
-        folder = out / name / f"stage-{len(standing.card.stages) + 1 if standing.card else 1}"
-        origin = next((other.best for other in found if other.entry.recipe == standing.entry.origin), "")
-        plan = Plan(run.device.type, steps or 0, standing.best or origin)
-    pace = measure(standing.entry.stage(plan.device, plan.steps or LEAST_STEPS, plan.init), run)
-    if not plan.steps:
-        plan = replace(plan, steps=max(LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds)))
-    recipe = standing.entry.stage(plan.device, plan.steps, plan.init)
-    print(f"{name}: {folder.name}, {plan.steps} steps from {plan.init or 'random weights'}; {pace.describe(recipe)}", flush=True)
-    _prepare(folder, out, plan)
-    run = replace(run, out=folder, compiled=pace.compiled, minutes=(ends - time.monotonic()) / 60, machine=describe_machine())
-    for record in train.train(recipe, run, resume=(folder / train.CHECKPOINT).exists()):
-        print(train.describe(record), flush=True)
+    folder = standing.begun or _next_folder(out / standing.entry.recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    with claim(folder):
+        if standing.begun:
+            recipe = Plan.read(folder).recipe
+            pace = measure(recipe, run)
+        else:
+            init = beginning(standing, found)
+            pace = measure(standing.entry.stage(run.device.type, steps or LEAST_STEPS, init), run)
+            fitting = max(LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds))
+            recipe = standing.entry.stage(run.device.type, steps or fitting, init)
+            Plan(recipe).write(folder)
+        begins = recipe.init or "random weights"
+        print(f"{recipe.name}: {folder.name}, {recipe.steps} steps from {begins}; {pace.describe(recipe)}", flush=True)
+        _know_of_leaks(folder, out)
+        machine = describe_machine().rpartition("; commit")[0]
+        run = replace(run, out=folder, compiled=pace.compiled, minutes=(ends - time.monotonic()) / 60, machine=machine)
+        for record in train.train(recipe, run, resume=(folder / train.CHECKPOINT).exists()):
+            print(train.describe(record), flush=True)
     print(f"{folder / train.BEST}; `ship_weights.py` puts it into the package" if _ended(folder) else "stopped; the same goes on")
 
 
-def _prepare(folder: Path, out: Path, plan: Plan) -> None:
-    """The folder of a stage, with its plan, and what earlier stages know of leaks."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PLAN).write_text(json.dumps(asdict(plan)))
+def _next_folder(folder: Path) -> Path:
+    """Beyond all that are there, whatever became of them."""
+    return folder / f"stage-{max((_number(path) for path in folder.glob('stage-*')), default=0) + 1}"
+
+
+def beginning(standing: Standing, found: list[Standing]) -> str:
+    """The weights that a stage begins from: its own best, or its origin's where these do better on its rain; or none."""
+    rains = standing.entry.planned.validation_rain
+    known = [other for other in found if other.entry.recipe in (standing.entry.recipe, standing.entry.origin) and other.best]
+    return max(known, key=lambda other: sum(other.scores.get(rain, 0.0) for rain in rains)).best if known else ""
+
+
+def _know_of_leaks(folder: Path, out: Path) -> None:
+    """What earlier stages found out holds as long as no file changes."""
     seal = next(iter(out.glob(f"*/*/{SEAL}")), None)
     if seal and not (folder / SEAL).exists():
         shutil.copy(seal, folder / SEAL)
@@ -219,14 +268,23 @@ def measure(recipe: Recipe, run: train.Run) -> Pace:
     batches = train.open_batches(recipe, run.data)
     module = train.TrainingStep(NETWORKS[recipe.network](**recipe.hyperparameters), run.dtype).train()
     module.to(run.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    with FlopCounterMode(display=False) as counter:
-        _step(module, batches, 0, run.device)
-    seconds, compiled = seconds_a_step(module, batches, run.device), False
-    if run.device.type == "cuda":
-        faster = seconds_a_step(cast("nn.Module", torch.compile(module)), batches, run.device)
-        compiled = faster < WORTH_COMPILING * seconds
-        seconds = min(seconds, faster)
-    return Pace(seconds, compiled, counter.get_total_flops(), convolution_rate(run.device, run.dtype))
+    batch = batches.batch(0, run.device)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(batch.rainy, batch.clean)
+    seconds = seconds_a_step(module, batches, run.device)
+    faster = _seconds_compiled(module, batches, run.device) if run.device.type == "cuda" else math.inf
+    pays = faster < WORTH_COMPILING * seconds
+    operations = FORWARD_AND_BACKWARD * counter.get_total_flops()  # counted backwards, depthwise kernels come out too large
+    return Pace(faster if pays else seconds, pays, operations, convolution_rate(run.device, run.dtype))
+
+
+def _seconds_compiled(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
+    """Infinity where compiling fails, which is said: training goes on without."""
+    try:
+        return seconds_a_step(cast("nn.Module", torch.compile(module)), batches, device)
+    except Exception as error:  # whatever a compiler, or the lack of one, comes up with
+        print(f"not compiled: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", flush=True)
+        return math.inf
 
 
 def _step(module: nn.Module, batches: BatchSource, number: int, device: torch.device) -> None:

@@ -8,8 +8,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from derain import weights
+from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
 from derain.weights import CATALOGUE, Card, Stage
 
@@ -85,9 +87,17 @@ def hyperparameters_of(card: Card) -> str:
     return ", ".join(f"{key}={value}" for key, value in card.hyperparameters.items())
 
 
+def recipe_of(stage: Stage) -> dict[str, Any]:
+    """Its settings; nothing where the card names it in words alone."""
+    try:
+        return json.loads(stage.recipe)
+    except ValueError:
+        return {}
+
+
 def stage_row(number: int, stage: Stage) -> str:
     """What is known of a stage."""
-    recipe = json.loads(stage.recipe) if stage.recipe else {}
+    recipe = recipe_of(stage)
     where = f"{stage.machine}{f'; commit {stage.commit}' if stage.commit else ''}"
     began = recipe.get("init") or "random weights"
     size = f"{recipe.get('batch', '?')}, {recipe.get('crop', '?')}"
@@ -103,8 +113,8 @@ def spent(name: str, card: Card) -> list[list[Spent]]:
     per_pixel = (multiply_adds(network) or 0) / MACS_SIDE**2 * FORWARD_AND_BACKWARD
     before, curves = 0.0, list[list[Spent]]()
     for stage in card.stages:
-        recipe = json.loads(stage.recipe) if stage.recipe else {}
-        per_step = per_pixel * recipe.get("batch", 4) * recipe.get("crop", 96) ** 2
+        recipe = recipe_of(stage)
+        per_step = per_pixel * recipe.get("batch", 4) * (recipe.get("crop") or LONG_SIDE) ** 2
         if stage.curve:
             curves.append([Spent(before + point.step * per_step, point.scores["mean"]) for point in stage.curve])
         before += stage.steps * per_step

@@ -17,7 +17,7 @@ def train(
     data: Annotated[Path, typer.Option("--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them.")],
     validation: Annotated[Path | None, typer.Option("--val", help="Pictures to validate on. Default: val/ in the data.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last validation; bit for bit on a CPU.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint; bit for bit on a CPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")] = False,
@@ -71,12 +71,17 @@ def train(
                     on_progress=look,
                     on_note=lambda note: say(f"warning: {note}"),
                 )
+                step = 0
                 for record in records:
+                    step = record["step"]
                     say(describe(record))
+                if 0 < step < chosen.steps:
+                    say(f"stopped at step {step} of {chosen.steps}; --resume goes on")
         except KeyboardInterrupt:
-            say(f"stopped; --resume goes on from the last validation, if there was one ({run.out})")
+            say(f"stopped; --resume goes on from the last checkpoint, if there was one ({run.out})")
             raise typer.Exit(130) from None
-    typer.echo(str(run.out / BEST))
+    if (run.out / BEST).exists():  # a short run may not have come to a validation
+        typer.echo(str(run.out / BEST))
 
 
 def _positive(minutes: float | None) -> float | None:

@@ -4,6 +4,7 @@ Every random choice is a function of ``(seed, step, place in the batch)``, so th
 prefetching threads, sees the same pictures.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,23 +52,25 @@ Held = TypeVar("Held", Pixels, Tensor)
 
 
 class _Cache(Generic[Held]):
-    """Pictures by path, the longest unused dropped when they exceed `CACHE_BYTES`."""
+    """Pictures by path, the longest unused dropped when they exceed `CACHE_BYTES`; several threads may read."""
 
     def __init__(self, read: Callable[[Path], Held]) -> None:
         self._read = read
         self._pictures: OrderedDict[Path, Held] = OrderedDict()
         self._bytes = 0
+        self._lock = threading.Lock()
 
     def read(self, path: Path) -> Held:
-        if path in self._pictures:
-            self._pictures.move_to_end(path)
-            return self._pictures[path]
-        picture = self._read(path)
-        self._pictures[path] = picture
-        self._bytes += picture.nbytes
-        while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
-            self._bytes -= self._pictures.popitem(last=False)[1].nbytes
-        return picture
+        with self._lock:
+            if path in self._pictures:
+                self._pictures.move_to_end(path)
+                return self._pictures[path]
+            picture = self._read(path)
+            self._pictures[path] = picture
+            self._bytes += picture.nbytes
+            while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
+                self._bytes -= self._pictures.popitem(last=False)[1].nbytes
+            return picture
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,8 @@ class RainyBatches:
 
     def _picture(self, path: Path, device: torch.device) -> Tensor:
         """(3, H, W) integers on the device."""
-        if device not in self._caches:
-            self._caches[device] = _Cache(lambda path: _planes(read_image(path)).to(device))
-        return self._caches[device].read(path)
+        cache = self._caches.setdefault(device, _Cache(lambda path: _planes(read_image(path)).to(device)))
+        return cache.read(path)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from derain import weights
-from derain.data import Batch, BatchSource
+from derain.data import Batch, BatchSource, RainyBatches
 from derain.data.check import OnProgress, no_progress
 from derain.engines import keep_freed_memory
 from derain.networks import Network
@@ -67,7 +67,8 @@ def train(
         FileExistsError: If the run's folder holds a checkpoint and ``resume`` is not asked for.
         FileNotFoundError: If there is nothing to resume, or no pictures.
         LeakError: If validation pictures are among the training pictures, and this is not allowed.
-        ValueError: If the checkpoint is of another recipe.
+        ValueError: If the checkpoint is of another recipe, a picture cannot be read, or the weights to begin from do not fit.
+        FloatingPointError: If the loss, or what the network gives, is no number.
     """
     arrived = time.monotonic()
     checkpoint = run.out / CHECKPOINT
@@ -75,6 +76,7 @@ def train(
     batches = open_batches(recipe, run.data, run.layout)
     validation = ValidationSet(recipe, run.validation, run.layout)
     state = begin(recipe, run.device)
+    state.rain = ", ".join(recipe.rain) if isinstance(batches, RainyBatches) else ""
     if resume:
         restore(state, recipe, checkpoint, run.device)
     run = checked(run, on_progress)
@@ -84,6 +86,8 @@ def train(
         cut_log(run.out / LOG, state.step)
     if run.device.type == "cpu":
         keep_freed_memory()
+    if run.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # crops are of one size
     module: nn.Module = TrainingStep(state.network, run.dtype)
     set_training(module, recipe)
     if run.compiled:
@@ -103,10 +107,10 @@ def train(
                     _settle_norms(state.averaged, batches, state.step, run.device)
                 record |= _validate(state, recipe, run, validation)
                 set_training(module, recipe)
-            if validates or stops:
-                save_checkpoint(state, recipe, checkpoint)
             log.write(json.dumps(record) + "\n")
             log.flush()
+            if validates or stops:  # after the log, which a resumed run cuts to where it goes on
+                save_checkpoint(state, recipe, checkpoint)
             yield record
             if stops:
                 return
@@ -179,9 +183,17 @@ def _check_loss(loss: Tensor, step: int) -> None:
 
 
 def _average(averaged: AveragedModel, network: nn.Module, done: int, decay: float) -> None:
-    """Moves the running mean: a young one follows faster, so that it is of use from the first validation on."""
-    averaged.multi_avg_fn = get_ema_multi_avg_fn(min(decay, (1 + done) / (10 + done)))
-    averaged.update_parameters(network)
+    """Moves the running mean: a young one follows faster, so that it is of use from the first validation on.
+
+    As `AveragedModel.update_parameters` does, which would wait for a GPU at every step.
+    """
+    share = 1 - min(decay, (1 + done) / (10 + done)) if done else 1.0
+    with torch.no_grad():
+        means = [parameter.detach() for parameter in averaged.module.parameters()]
+        torch._foreach_lerp_(means, [parameter.detach() for parameter in network.parameters()], share)  # pyright: ignore
+        for mean, now in zip(averaged.module.buffers(), network.buffers(), strict=True):
+            mean.copy_(now)
+        averaged.n_averaged += 1
 
 
 def _watch_plateau(state: State, loss: float, epoch_steps: int) -> None:

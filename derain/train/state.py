@@ -61,12 +61,17 @@ class Run:
 
 @dataclass
 class State:
-    """What changes while training, all of which a checkpoint holds; and what the weights it began from went through."""
+    """What changes while training, all of which a checkpoint holds.
+
+    Besides, for the card: what the weights it began from went through, the commit it runs under, and the rain that falls.
+    """
 
     network: Network
     averaged: AveragedModel | None
     optimiser: torch.optim.Optimizer
     before: tuple[weights.Stage, ...] = ()
+    commit: str = ""
+    rain: str = ""
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
@@ -82,6 +87,12 @@ class State:
 
 
 def begin(recipe: Recipe, device: torch.device) -> State:
+    """A run at its beginning, seeded.
+
+    Raises:
+        FileNotFoundError: If there are no weights to begin from.
+        ValueError: If these are of another network, or rates are given for parts that it has not.
+    """
     torch.manual_seed(recipe.seed)
     before: tuple[weights.Stage, ...] = ()
     if recipe.init:
@@ -98,7 +109,8 @@ def begin(recipe: Recipe, device: torch.device) -> State:
     optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
     groups = _parameter_groups(cast("nn.Module", network), recipe.lr_of)
     options: dict[str, Any] = {"lr": recipe.lr, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
-    return State(network, averaged, optimiser(groups, **options, fused=device.type in FUSED_ON), before)
+    made = optimiser(groups, **options, fused=device.type in FUSED_ON)
+    return State(network, averaged, made, before, _commit())
 
 
 def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -129,7 +141,7 @@ def card_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) ->
         network=recipe.network,
         recipe=stage.recipe,
         data=stage.data,
-        rain=", ".join(recipe.rain),
+        rain=state.rain,
         steps=sum(part.steps for part in history),
         hours=round(sum(part.hours for part in history), 3),
         machine=stage.machine,
@@ -155,7 +167,7 @@ def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -
         steps=state.step,
         hours=round(state.seconds / 3600, 3),
         machine=f"{machine}, {str(run.dtype).removeprefix('torch.')}",
-        commit=_commit(),
+        commit=state.commit,
         curve=(*points, weights.Point(state.step, round(state.seconds / 3600, 4), scores)),
     )
 

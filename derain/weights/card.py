@@ -87,9 +87,12 @@ class Card:
         """Reads a header; fields of a later version are left out.
 
         Raises:
-            ValueError: If it is no JSON object, or name or network are missing.
+            ValueError: If it is no JSON object, name or network are missing, or its history is none.
         """
-        values: Any = json.loads(text)
+        try:
+            values: Any = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if not isinstance(values, dict) or not {"name", "network"} <= values.keys():
             raise ValueError("the header names no network")
         if not (isinstance(values["name"], str) and isinstance(values["network"], str)):
@@ -107,13 +110,31 @@ class Card:
 
 def _stages(values: Any) -> tuple[Stage, ...]:
     try:
-        return tuple(Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values)
+        stages = tuple(Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"its history is no list of stages ({error})") from None
+    for part in (*stages, *(point for stage in stages for point in stage.curve)):
+        _check_types(part)
+    return stages
 
 
 def _points(values: Any) -> tuple[Point, ...]:
     return tuple(Point(**_known(Point, point)) for point in values)
+
+
+def _check_types(part: Stage | Point) -> None:
+    """Text where the fields are text, numbers where they are numbers.
+
+    Raises:
+        ValueError: If not.
+    """
+    kinds: dict[str, Any] = {"step": int, "steps": int, "hours": int | float, "curve": tuple, "scores": dict}
+    for name, value in vars(part).items():
+        if not isinstance(value, kinds.get(name, str)):
+            raise ValueError(f"{name} of a stage in its history is {value!r}")
+    scores: Mapping[str, Any] = part.scores if isinstance(part, Point) else {}
+    if not all(isinstance(value, int | float) for value in scores.values()):
+        raise ValueError(f"scores in its history are no numbers: {scores!r}")
 
 
 def _known(kind: type, values: Mapping[str, Any], **rebuilt: Any) -> dict[str, Any]:

@@ -75,18 +75,47 @@ def queue(clean: Path, out: Path, *arguments: str) -> str:
 def test_a_stage_is_begun_stopped_gone_on_with_and_ended(clean: Path, tmp_path: Path) -> None:
     out = tmp_path / "zoo"
     begun = queue(clean, out, "--entry", "petrichor-live", "--steps", "10", "--minutes", "0.0001")
-    number = len(weights.find_card("petrichor-live").stages) + 1
-    folder = out / f"petrichor-live/stage-{number}"
-    assert f"petrichor-live: stage-{number}, 10 steps from petrichor-live" in begun
+    folder = out / "petrichor-live/stage-1"
+    assert "petrichor-live: stage-1, 10 steps from petrichor-live" in begun
     assert "of this machine's convolution rate" in begun
     assert begun.endswith("stopped; the same goes on\n")
     assert "| this |" in next(line for line in queue(clean, out, "--list").splitlines() if line.startswith("| petrichor-live "))
     ended = queue(clean, out, "--minutes", "5")
-    assert f"petrichor-live: stage-{number}, 10 steps" in ended
+    assert "petrichor-live: stage-1, 10 steps" in ended
     assert "`ship_weights.py` puts it into the package" in ended
     card = weights.read_card(folder / "best.safetensors")
     assert card.history[:-1] == weights.find_card("petrichor-live").stages
     assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()][-1] == 10
+
+
+def test_a_stage_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "crdnet/stage-3"
+    folder.mkdir(parents=True)
+    train_zoo.Plan(ZOO["crdnet"].stage("cpu", 50, "crdnet")).write(folder)
+    assert [found.begun for found in train_zoo.standings(tmp_path) if found.begun] == [folder]
+    with train_zoo.claim(folder):
+        assert [found.begun for found in train_zoo.standings(tmp_path) if found.begun] == []
+        with pytest.raises(BlockingIOError), train_zoo.claim(folder):
+            pass
+
+
+def test_a_stage_goes_on_as_it_was_begun_and_the_next_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "crdnet/stage-10"
+    folder.mkdir(parents=True)
+    recipe = replace(ZOO["crdnet"].stage("cpu", 50, "crdnet"), crop=96, lr=1e-5)
+    train_zoo.Plan(recipe).write(folder)
+    assert train_zoo.Plan.read(folder).recipe == recipe
+    (tmp_path / "crdnet/stage-9").mkdir()
+    assert train_zoo._next_folder(tmp_path / "crdnet").name == "stage-11"  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_stage_begins_from_its_own_weights_or_from_better_ones_of_its_origin() -> None:
+    general, light = standing("nledn", GOOD), standing("nledn-rain100l", {"rain100l": 33.0})
+    assert train_zoo.beginning(light, [general, light]) == "nledn"
+    better = standing("nledn-rain100l", {"rain100l": 34.5})
+    assert train_zoo.beginning(better, [general, better]) == "nledn-rain100l"
+    assert train_zoo.beginning(general, [general, better]) == "nledn"
+    assert train_zoo.beginning(Standing(ZOO["remaen"]), [general]) == ""
 
 
 def test_shipped_weights_are_rounded_scored_and_listed(clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,5 +138,9 @@ def test_shipped_weights_are_rounded_scored_and_listed(clean: Path, tmp_path: Pa
         assert torch.allclose(rounded(torch.full((1, 3, 16, 16), 0.5)), network(torch.full((1, 3, 16, 16), 0.5)), atol=2e-3)
     assert f'"petrichor-live", "the same, smaller", "{ship_weights.catalogue.sha256(shipped)}", bfloat16' in table.read_text()
     assert '"0a"' in table.read_text()
-    with pytest.raises(ValueError, match="0 rows of unet; expected one"):
-        ship_weights.list_hash("unet", "00")
+    for name, message in (("nledn", "expected weights of nledn, found petrichor-live"), ("petrichor-live-2", "no recipe")):
+        with pytest.raises(ValueError, match=message):
+            ship_weights.check(name, card)
+    table.write_text("")
+    with pytest.raises(ValueError, match="0 rows of petrichor-live; expected one"):
+        ship_weights.check("petrichor-live", card)

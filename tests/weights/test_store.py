@@ -113,7 +113,28 @@ def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
         weights.load(tmp_path / "w.safetensors")
 
 
-@pytest.mark.parametrize("header", ["[]", "{", '{"name": "a"}', '{"name": "a", "network": "nledn", "history": [3]}'])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"name": "a"}',
+        *(
+            f'{{"name": "a", "network": "nledn", "history": {history}}}'
+            for history in (
+                "[3]",
+                "7",
+                '[{"hours": "x"}]',
+                '[{"steps": "9"}]',
+                '[{"machine": 3}]',
+                '[{"curve": [{"step": 1, "hours": 1, "scores": "abc"}]}]',
+                '[{"curve": [{"step": 1, "hours": 1, "scores": {"mean": "high"}}]}]',
+                '[{"curve": [{"step": 1}]}]',
+            )
+        ),
+    ],
+)
 def test_broken_header(header: str, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": header})
     with pytest.raises(WeightsError, match="header cannot be read"):
