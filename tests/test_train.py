@@ -313,6 +313,17 @@ def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) ->
     assert any(not torch.allclose(final(run)["network"][key], expected[key], rtol=0.1, atol=1e-2) for key in statistics)
 
 
+def test_what_came_before_is_kept_though_the_weights_it_began_from_are_others_now(run: Run) -> None:
+    begun = run.out / "begun.safetensors"
+    network, card = weights.find("petrichor-live")
+    weights.save(network, replace(card, history=(weights.Stage(steps=77),)), begun)
+    recipe = find_recipe("petrichor-live", TINY | {"init": str(begun)})
+    list(train(recipe, replace(run, minutes=1e-9, out=run.out / "run")))
+    weights.save(network, replace(card, history=(weights.Stage(steps=3),)), begun)
+    list(train(recipe, replace(run, out=run.out / "run"), resume=True))
+    assert weights.load(run.out / "run" / training.BEST)[1].history[0].steps == 77
+
+
 def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:
     recipe = replace(find_recipe("crdnet", TINY | {"crop": "128", "init": "crdnet", "steps": "4"}), frozen_norms=True)
     list(train(recipe, run))

@@ -187,6 +187,7 @@ def _commit() -> str:
 
 
 def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
+    """Writes all that a run goes on from, whole or not at all."""
     draft = path.with_suffix(".part")
     content = {
         "recipe": asdict(recipe),
@@ -194,6 +195,7 @@ def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
         "averaged": state.averaged.state_dict() if state.averaged else None,
         "optimiser": state.optimiser.state_dict(),
         "numbers": {name: getattr(state, name) for name in _NUMBERS},
+        "before": json.dumps([asdict(stage) for stage in state.before]),
     }
     try:
         torch.save(content, draft)
@@ -207,11 +209,17 @@ _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps",
 
 
 def restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> None:
+    """Brings a run to where its checkpoint stands.
+
+    Raises:
+        ValueError: If the file is damaged or none, or of another recipe; steps and how often is validated may differ.
+    """
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         theirs = dict(content["recipe"])
         numbers = {name: content["numbers"][name] for name in _NUMBERS}
         parts = {name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if state.averaged else []))}
+        before = weights.stages_from_json(content["before"]) if "before" in content else state.before
     except Exception as error:  # damaged pickles raise whatever they stumble over
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
@@ -225,6 +233,7 @@ def restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> N
     if state.averaged:
         state.averaged.load_state_dict(parts["averaged"])
     state.optimiser.load_state_dict(parts["optimiser"])
+    state.before = before
     for name, value in numbers.items():
         setattr(state, name, value)
 

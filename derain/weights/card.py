@@ -108,6 +108,15 @@ class Card:
         return self.history or ((whole,) if self.steps else ())
 
 
+def stages_from_json(text: str) -> tuple[Stage, ...]:
+    """The stages of a JSON list of them.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    return _stages(json.loads(text))
+
+
 def _stages(values: Any) -> tuple[Stage, ...]:
     try:
         stages = tuple(Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values)
