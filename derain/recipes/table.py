@@ -103,6 +103,7 @@ _CRDNET = replace(
     hyperparameters={"classifier": "compact"},
     batch=16,
     lr_of={"refinement.": 0.2},
+    validation_crop=None,
 )
 
 _PETRICHOR = replace(

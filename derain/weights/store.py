@@ -23,15 +23,21 @@ def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.fl
     """Writes weights and card, whole or not at all; missing folders are made.
 
     Args:
-        dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by `load`.
+        dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by `load`. Tensors with values
+            beyond its range, as normalisation's variances may have, stay as they are.
     """
     card = replace(card, hyperparameters=dict(network.hyperparameters))
-    tensors = {
-        key: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
-        for key, value in network.state_dict().items()
-    }
+    tensors = {key: _narrowed(value.detach().cpu(), dtype).contiguous() for key, value in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, to_bytes(tensors, metadata={HEADER: card.to_json()}))
+
+
+def _narrowed(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """In another number format, if it is of floats that all fit."""
+    if not value.is_floating_point():
+        return value
+    narrow = value.to(dtype)
+    return value if bool((narrow.isinf() & ~value.isinf()).any()) else narrow
 
 
 def read_card(path: Path) -> Card:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from derain import weights
-from derain.networks import NLEDN
+from derain.networks import NLEDN, CRDNet
 from derain.weights import Card, Point, Stage, WeightsError
 from derain.weights.catalogue import CATALOGUE, check
 
@@ -54,6 +54,16 @@ def test_float16_halves_the_file_and_comes_back_as_float32(saved: Path, seeded: 
     for a, b in zip(network.parameters(), again.parameters(), strict=True):
         assert b.dtype == torch.float32
         assert torch.allclose(a, b, atol=1e-3)
+
+
+def test_what_float16_cannot_hold_stays_float32(tmp_path: Path, seeded: None) -> None:
+    network = CRDNet()
+    key = "background.second_up.0.norm.running_var"
+    network.load_state_dict({key: torch.full_like(network.state_dict()[key], 148_910.8)}, strict=False)
+    weights.save(network, Card("mine", "crdnet"), tmp_path / "w.safetensors", torch.float16)
+    again, _ = weights.load(tmp_path / "w.safetensors")
+    assert torch.equal(again.state_dict()[key], network.state_dict()[key])
+    assert (tmp_path / "w.safetensors").stat().st_size < 0.6 * 4 * sum(p.numel() for p in network.parameters())
 
 
 def test_card_survives_the_file(saved: Path) -> None:
