@@ -49,7 +49,7 @@ def test_what_a_validation_had_cost() -> None:
     (curve,) = zoo_cards.spent("nledn", CARD)
     a_step = 3 * 116.6e9 / 512**2 * 2 * 64**2
     assert [point.operations for point in curve] == pytest.approx([200 * a_step, 300 * a_step], rel=0.01)
-    assert [point.score for point in curve] == [30.0, 31.0]
+    assert [point.scores["mean"] for point in curve] == [30.0, 31.0]
 
 
 def row(model: str, dataset: str, psnr: float, paper: dict[str, str] | None = None) -> results_tables.Row:
