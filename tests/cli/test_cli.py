@@ -88,7 +88,8 @@ def test_run_is_the_default_verb_and_paths_go_to_stdout(picture: Path) -> None:
     assert result.stdout.decode().split() == [str(picture.with_name("photo_derained.png"))]
     clean = read_image(picture.with_name("photo_derained.png"))
     assert clean.shape == (40, 50, 3)
-    assert derain("run", picture).stderr.decode().startswith(f"skipped {picture}")
+    told = derain("run", picture).stderr.decode().splitlines()  # where the number format may be told first
+    assert any(line.startswith(f"skipped {picture}") for line in told)
 
 
 def test_stdin_to_stdout(picture: Path) -> None:

@@ -168,8 +168,8 @@ def test_learns_to_tell_densities_apart(seeded: None) -> None:
     rainy = clean.clone()
     for k, share in enumerate((0.1, 0.4, 0.8)):
         rainy[k] += 0.4 * (torch.rand(128, 128) < share)
-    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
-    for _ in range(25):
+    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    for _ in range(30):
         loss = network.loss(rainy, clean)["density"]
         optimiser.zero_grad()
         loss.backward()
