@@ -83,11 +83,13 @@ CATALOGUE: dict[str, Entry] = {
             "dpenet-rain100l",
             "DPENet, light rain as in Rain100L",
             "97570284e7d053a9066fb76360e6d6d3ee70469527394eb2033049d3ab6d2091",
+            bfloat16=True,
         ),
         Entry(
             "dpenet-rain100h",
             "DPENet, heavy rain as in Rain100H",
             "cca69c2fc8b1425654cdea726294142a7af174a68c925755a64dbe8ce2ff48a1",
+            bfloat16=True,
         ),
         Entry(
             "remaen-rain100l",
