@@ -119,7 +119,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format to train in: ``auto`` is bfloat16 where the device computes in it, which is up to twice as fast.
+    """The number format to train in: ``auto`` is bfloat16 where the device computes in it, which is faster.
 
     Raises:
         ValueError: If there is none of the name, or gradients would vanish in it (float16).

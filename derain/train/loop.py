@@ -86,7 +86,7 @@ def train(
         cut_log(run.out / LOG, state.step)
     if run.device.type == "cpu":
         keep_freed_memory()
-    if run.device.type == "cuda":
+    if run.device.type == "cuda" and recipe.crop:
         torch.backends.cudnn.benchmark = True  # crops are of one size
     module: nn.Module = TrainingStep(state.network, run.dtype)
     set_training(module, recipe)
