@@ -313,15 +313,39 @@ def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) ->
     assert any(not torch.allclose(final(run)["network"][key], expected[key], rtol=0.1, atol=1e-2) for key in statistics)
 
 
-def test_what_came_before_is_kept_though_the_weights_it_began_from_are_others_now(run: Run) -> None:
+def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: Run) -> None:
+    run.out.mkdir()
     begun = run.out / "begun.safetensors"
-    network, card = weights.find("petrichor-live")
-    weights.save(network, replace(card, history=(weights.Stage(steps=77),)), begun)
-    recipe = find_recipe("petrichor-live", TINY | {"init": str(begun)})
+    network = NETWORKS["dpenet"](blocks=1)  # of a size that the recipe does not tell
+    weights.save(network, weights.Card("small", "dpenet", network.hyperparameters, history=(weights.Stage(steps=77),)), begun)
+    recipe = find_recipe("dpenet", TINY | {"init": str(begun)})
     list(train(recipe, replace(run, minutes=1e-9, out=run.out / "run")))
-    weights.save(network, replace(card, history=(weights.Stage(steps=3),)), begun)
+    begun.unlink()
     list(train(recipe, replace(run, out=run.out / "run"), resume=True))
-    assert weights.load(run.out / "run" / training.BEST)[1].history[0].steps == 77
+    network, card = weights.load(run.out / "run" / training.BEST)
+    assert network.hyperparameters["blocks"] == 1
+    assert card.history[0].steps == 77
+
+
+def test_going_on_in_another_number_format_is_said(run: Run) -> None:
+    recipe, notes = find_recipe("petrichor-live", TINY), list[str]()
+    list(train(recipe, replace(run, minutes=1e-9), on_note=notes.append))
+    list(train(recipe, replace(run, minutes=1e-9), resume=True, on_note=notes.append))
+    assert not [note for note in notes if "goes on" in note]
+    list(train(recipe, replace(run, dtype=torch.bfloat16), resume=True, on_note=notes.append))
+    assert [note for note in notes if "goes on" in note] == [
+        "goes on in bfloat16, was in float32 until step 2; --dtype float32 keeps it"
+    ]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: Run) -> None:
+    batches = training.open_batches(find_recipe("petrichor", TINY), run.data)
+    device = torch.device("cuda")
+    for step, made in enumerate(loop.prefetch(batches, 0, 6, device)):
+        there = batches.batch(step, device)  # takes its time, in which nothing may be written over what was made
+        assert torch.allclose(made.rainy, there.rainy, atol=1e-4)
+        assert torch.equal(made.clean, there.clean)
 
 
 def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:

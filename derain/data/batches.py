@@ -48,25 +48,27 @@ def generator_for(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed((int(words[0]) << 32 | int(words[1])) & (2**63 - 1))
 
 
-Held = TypeVar("Held", Pixels, Tensor)
+Place = TypeVar("Place", Path, Pair)
 
 
-class _Cache(Generic[Held]):
-    """Pictures by path, the longest unused dropped when they exceed `CACHE_BYTES`; several threads may read."""
+class _Cache(Generic[Place]):
+    """Pictures as integers on a device, the longest unused dropped when they exceed `CACHE_BYTES`; several threads may read."""
 
-    def __init__(self, read: Callable[[Path], Held]) -> None:
+    def __init__(self, read: Callable[[Place], Tensor], device: torch.device) -> None:
         self._read = read
-        self._pictures: OrderedDict[Path, Held] = OrderedDict()
+        self._device = device
+        self._pictures: OrderedDict[Place, Tensor] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def read(self, path: Path) -> Held:
+    def read(self, place: Place) -> Tensor:
+        """(C, H, W)."""
         with self._lock:
-            if path in self._pictures:
-                self._pictures.move_to_end(path)
-                return self._pictures[path]
-            picture = self._read(path)
-            self._pictures[path] = picture
+            if place in self._pictures:
+                self._pictures.move_to_end(place)
+                return self._pictures[place]
+            picture = self._read(place).to(self._device)
+            self._pictures[place] = picture
             self._bytes += picture.nbytes
             while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
                 self._bytes -= self._pictures.popitem(last=False)[1].nbytes
@@ -94,27 +96,34 @@ class BatchSource(Protocol):
 
 
 class PairedBatches:
-    """Batches from real pairs."""
+    """Batches from real pairs, which stay on the device, as integers."""
 
     def __init__(self, pairs: Sequence[Pair], *, batch: int, crop: int | None, augment: Augment, seed: int) -> None:
         self._pairs = pairs
         self._plan = _CropPlan(len(pairs), batch, crop, augment, seed)
-        self._cache = _Cache(read_image)
+        self._caches: dict[torch.device, _Cache[Pair]] = {}
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def batch(self, step: int, device: torch.device) -> Batch:
-        rainy: list[Tensor] = []
-        clean: list[Tensor] = []
+        cache = self._caches.setdefault(device, _Cache(_read_both, device))
+        cuts: list[Tensor] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            pair = self._pairs[index]
-            both = [to_tensor(pixels) for pixels in read_pair(pair, self._cache.read)]
-            cut = self._plan.cut(torch.cat(both).to(device), generator)
-            rainy.append(cut[:3])
-            clean.append(cut[3:])
-        return Batch(torch.stack(rainy), torch.stack(clean))
+            cuts.append(self._plan.cut(cache.read(self._pairs[index]), generator))
+        rainy, clean = torch.stack(cuts).split(3, 1)
+        return Batch(rainy, clean)
+
+
+def _read_both(pair: Pair) -> Tensor:
+    """(6, H, W): rainy above clean; floats where one has 8 bits and the other 16."""
+    rainy, clean = (_planes(pixels) for pixels in read_pair(pair))
+    return torch.cat([rainy, clean] if rainy.dtype == clean.dtype else [_as_floats(rainy), _as_floats(clean)])
+
+
+def _read_planes(path: Path) -> Tensor:
+    return _planes(read_image(path))
 
 
 class RainyBatches:
@@ -141,18 +150,19 @@ class RainyBatches:
         self._presets = presets
         self._exposure = exposure
         self._plan = _CropPlan(len(pictures), batch, crop, augment, seed)
-        self._caches: dict[torch.device, _Cache[Tensor]] = {}
+        self._caches: dict[torch.device, _Cache[Path]] = {}
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def batch(self, step: int, device: torch.device) -> Batch:
+        cache = self._caches.setdefault(device, _Cache(_read_planes, device))
         pictures: list[Tensor] = []
         presets: list[rain.RainPreset] = []
         generators: list[torch.Generator] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            cut = self._plan.cut(self._picture(self._pictures[index], device), generator)
+            cut = self._plan.cut(cache.read(self._pictures[index]), generator)
             if self._exposure:
                 cut = (cut * 2 ** ((2 * float(torch.rand((), generator=generator)) - 1) * self._exposure)).clamp(max=1)
             pictures.append(cut)
@@ -161,11 +171,6 @@ class RainyBatches:
         clean = torch.stack(pictures)
         streaks = rain.sample_batch(presets, (clean.shape[2], clean.shape[3]), generators, device)
         return Batch(rain.compose(clean, streaks), clean)
-
-    def _picture(self, path: Path, device: torch.device) -> Tensor:
-        """(3, H, W) integers on the device."""
-        cache = self._caches.setdefault(device, _Cache(lambda path: _planes(read_image(path)).to(device)))
-        return cache.read(path)
 
 
 @dataclass(frozen=True)

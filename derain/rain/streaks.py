@@ -88,7 +88,20 @@ class Lines:
     key: int
 
 
-_PER_STREAK = ("x", "y", "angle", "length", "width", "brightness", "wave", "phase", "softness", "taper", "flicker")
+_PER_STREAK: tuple[str, ...] = (
+    "x",
+    "y",
+    "angle",
+    "length",
+    "width",
+    "brightness",
+    "wave",
+    "phase",
+    "softness",
+    "taper",
+    "flicker",
+)
+_LENGTH = _PER_STREAK.index("length")
 
 
 def scatter(streaks: Streaks, size: tuple[int, int], draws: Draws) -> Lines:
@@ -152,32 +165,40 @@ def _draw_alike(layers: Sequence[Lines], size: tuple[int, int], device: torch.de
     height, width = size
     # One place more than the pictures takes what falls outside.
     canvas = torch.zeros(len(layers) * height * width + 1, device=device)
-    values = {name: torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK}
-    owner = torch.repeat_interleave(torch.arange(len(layers)), torch.tensor([len(lines.x) for lines in layers]))
-    order = values["length"].argsort()  # streaks drawn together are of like length, which keeps their common window small
-    for part in order.split(CHUNK.get(device.type, CHUNK_ELSEWHERE)):
-        _add_to(canvas, {name: value[part] for name, value in values.items()}, owner[part], size, hard=hard, add=add)
+    owners = [torch.full_like(lines.x, k) for k, lines in enumerate(layers)]  # exact in floats, and so one copy with the rest
+    table = torch.stack([*(torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK), torch.cat(owners)])
+    table = table[:, table[_LENGTH].argsort()]  # streaks drawn together are of like length, which keeps their common window small
+    there = table.to(device)
+    for start in range(0, table.shape[1], CHUNK.get(device.type, CHUNK_ELSEWHERE)):
+        part = slice(start, start + CHUNK.get(device.type, CHUNK_ELSEWHERE))
+        _add_to(canvas, table[:, part], there[:, part], size, hard=hard, add=add)
     return canvas[:-1].view(len(layers), height, width)
 
 
-def _add_to(canvas: Tensor, values: dict[str, Tensor], owner: Tensor, size: tuple[int, int], *, hard: bool, add: bool) -> None:
-    """Draws streaks, (n,) each value, on the canvas of all layers; in halves if they are too many for their length."""
-    rows, columns = _reach(values)
-    half = len(owner) // 2
-    if half and len(owner) * (2 * rows + 1) * (2 * columns + 1) > PIXELS_AT_ONCE:
+def _add_to(canvas: Tensor, table: Tensor, there: Tensor, size: tuple[int, int], *, hard: bool, add: bool) -> None:
+    """Draws streaks on the canvas of all layers; in halves if they are too many for their length.
+
+    Args:
+        table: A column a streak, a row for each of `_PER_STREAK` and one for the layer: what windows are measured on.
+        there: The same on the canvas's device.
+    """
+    rows, columns = _reach(dict(zip(_PER_STREAK, table, strict=False)))
+    half = table.shape[1] // 2
+    if half and table.shape[1] * (2 * rows + 1) * (2 * columns + 1) > PIXELS_AT_ONCE:
         for part in (slice(half), slice(half, None)):
-            _add_to(canvas, {name: value[part] for name, value in values.items()}, owner[part], size, hard=hard, add=add)
+            _add_to(canvas, table[:, part], there[:, part], size, hard=hard, add=add)
         return
     height, width = size
     device = canvas.device
-    streak = {name: value.view(-1, 1, 1).to(device) for name, value in values.items()}
+    *values, owner = (row.view(-1, 1, 1) for row in there)
+    streak = dict(zip(_PER_STREAK, values, strict=True))
     row = streak["y"].floor() + torch.arange(-rows, rows + 1, device=device).view(1, -1, 1)
     along = row - streak["y"]
     centre = streak["x"] + along * torch.tan(streak["angle"])
     pixel = centre.floor() + torch.arange(-columns, columns + 1, device=device).view(1, 1, -1)
     light = _light(streak, along, pixel - streak["x"], hard=hard)
     inside = (row >= 0) & (row < height) & (pixel >= 0) & (pixel < width)
-    place = (owner.view(-1, 1, 1).to(device) * height + row.long()) * width + pixel.long()
+    place = (owner.long() * height + row.long()) * width + pixel.long()
     target = torch.where(inside, place, canvas.numel() - 1)
     canvas.scatter_reduce_(0, target.flatten(), light.flatten(), "sum" if add else "amax")
 

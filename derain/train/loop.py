@@ -19,7 +19,7 @@ from derain.networks import Network
 from derain.recipes import Recipe
 from derain.train.leaks import checked
 from derain.train.sources import ValidationSet, open_batches
-from derain.train.state import BEST, CHECKPOINT, LOG, Run, State, begin, card_of, cut_log, restore, save_checkpoint
+from derain.train.state import BEST, CHECKPOINT, LOG, Run, State, begin, card_of, cut_log, resumed, save_checkpoint
 
 LOG_EVERY = 50
 NORM_BATCHES = 50
@@ -61,7 +61,7 @@ def train(
     Args:
         resume: Go on from the run's checkpoint, bit for bit as if it had never stopped.
         on_progress: Called while validation pictures are looked for among those to train on.
-        on_note: Called with what the user should know.
+        on_note: Called with what the user should know, such as that the run goes on in another number format.
 
     Raises:
         FileExistsError: If the run's folder holds a checkpoint and ``resume`` is not asked for.
@@ -75,13 +75,15 @@ def train(
     _check_place(run, resume=resume)
     batches = open_batches(recipe, run.data, run.layout)
     validation = ValidationSet(recipe, run.validation, run.layout)
-    state = begin(recipe, run.device)
+    state = resumed(recipe, checkpoint, run.device) if resume else begin(recipe, run.device)
     state.rain = ", ".join(recipe.rain) if isinstance(batches, RainyBatches) else ""
-    if resume:
-        restore(state, recipe, checkpoint, run.device)
     run = checked(run, on_progress)
     if run.note:
         on_note(run.note)
+    if state.dtype not in ("", str(run.dtype)):
+        before, now = (name.removeprefix("torch.") for name in (state.dtype, str(run.dtype)))
+        on_note(f"goes on in {now}, was in {before} until step {state.step}; --dtype {before} keeps it")
+    state.dtype = str(run.dtype)
     if resume:
         cut_log(run.out / LOG, state.step)
     if run.device.type == "cpu":
@@ -94,7 +96,7 @@ def train(
         module = cast("nn.Module", torch.compile(module))
     began = time.monotonic() - state.seconds
     with (run.out / LOG).open("a" if resume else "w") as log:
-        for batch in _prefetch(batches, state.step, recipe.steps, run.device):
+        for batch in prefetch(batches, state.step, recipe.steps, run.device):
             losses = _step(module, state, recipe, batch, len(batches))
             state.seconds = time.monotonic() - began
             validates = state.step % recipe.validate_every == 0 or state.step == recipe.steps
@@ -239,19 +241,32 @@ def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet)
     return {"validation": scores, "best": state.best}
 
 
-def _prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
+def prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
     """The batches of all steps; on a GPU each is made while the one before is trained on.
 
-    On a CPU a second thread would only take cores from the first.
+    On a CPU a second thread would only take cores from the first. On CUDA the thread has a stream of its own: what it waits for,
+    copies above all, is its own work then, and not the step that is being trained.
     """
     if device.type == "cpu":
         yield from (batches.batch(step, device) for step in range(start, stop))
         return
+    aside = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def make(step: int) -> Batch:
+        with torch.cuda.stream(aside):
+            batch = batches.batch(step, device)
+            if aside:
+                aside.synchronize()
+        return batch
+
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(batches.batch, start, device)
+        ahead = pool.submit(make, start)
         for step in range(start, stop):
             batch = ahead.result()
-            ahead = pool.submit(batches.batch, min(step + 1, stop - 1), device)
+            ahead = pool.submit(make, min(step + 1, stop - 1))
+            if aside:  # their memory must not be given to the next batch before the step has read it
+                for half in (batch.rainy, batch.clean):
+                    half.record_stream(torch.cuda.current_stream(device))
             yield batch
 
 

@@ -63,7 +63,8 @@ class Run:
 class State:
     """What changes while training, all of which a checkpoint holds.
 
-    Besides, for the card: what the weights it began from went through, the commit it runs under, and the rain that falls.
+    Besides, for the card: what the weights it began from went through, the commit it runs under, and the rain that falls; and
+    the number format it is trained in, to say when that changes.
     """
 
     network: Network
@@ -72,6 +73,7 @@ class State:
     before: tuple[weights.Stage, ...] = ()
     commit: str = ""
     rain: str = ""
+    dtype: str = ""
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
@@ -104,6 +106,11 @@ def begin(recipe: Recipe, device: torch.device) -> State:
         before = card.stages
     else:
         network = NETWORKS[recipe.network](**recipe.hyperparameters)
+    return _assemble(network, recipe, before, device)
+
+
+def _assemble(network: Network, recipe: Recipe, before: tuple[weights.Stage, ...], device: torch.device) -> State:
+    """All that a run holds, around a network."""
     network = network.to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
     optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
@@ -196,6 +203,8 @@ def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
         "optimiser": state.optimiser.state_dict(),
         "numbers": {name: getattr(state, name) for name in _NUMBERS},
         "before": json.dumps([asdict(stage) for stage in state.before]),
+        "hyperparameters": dict(state.network.hyperparameters),
+        "dtype": state.dtype,
     }
     try:
         torch.save(content, draft)
@@ -208,8 +217,8 @@ def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
 _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps", "last_epoch_loss")
 
 
-def restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> None:
-    """Brings a run to where its checkpoint stands.
+def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
+    """A run where its checkpoint stands, which is all it takes: the weights it once began from need not be there any more.
 
     Raises:
         ValueError: If the file is damaged or none, or of another recipe; steps and how often is validated may differ.
@@ -218,24 +227,36 @@ def restore(state: State, recipe: Recipe, path: Path, device: torch.device) -> N
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         theirs = dict(content["recipe"])
         numbers = {name: content["numbers"][name] for name in _NUMBERS}
-        parts = {name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if state.averaged else []))}
-        before = weights.stages_from_json(content["before"]) if "before" in content else state.before
+        parts = {name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if recipe.ema else []))}
+        before = weights.stages_from_json(content["before"]) if "before" in content else None
+        hyperparameters = dict(content["hyperparameters"]) if "hyperparameters" in content else None
+        dtype = str(content.get("dtype", ""))
     except Exception as error:  # damaged pickles raise whatever they stumble over
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
+    _check_recipe(recipe, theirs, path)
+    if hyperparameters is None or before is None:  # checkpoints once held neither
+        state = begin(recipe, device)
+    else:
+        torch.manual_seed(recipe.seed)
+        state = _assemble(NETWORKS[recipe.network](**hyperparameters), recipe, before, device)
+    state.network.load_state_dict(parts["network"])
+    if state.averaged:
+        state.averaged.load_state_dict(parts["averaged"])
+    state.optimiser.load_state_dict(parts["optimiser"])
+    state.dtype = dtype
+    for name, value in numbers.items():
+        setattr(state, name, value)
+    return state
+
+
+def _check_recipe(recipe: Recipe, theirs: dict[str, Any], path: Path) -> None:
     mine = asdict(recipe)
     theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
     changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")]
     if changed:
         was = ", ".join(f"{key}={theirs[key]}" for key in changed)
         raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")
-    state.network.load_state_dict(parts["network"])
-    if state.averaged:
-        state.averaged.load_state_dict(parts["averaged"])
-    state.optimiser.load_state_dict(parts["optimiser"])
-    state.before = before
-    for name, value in numbers.items():
-        setattr(state, name, value)
 
 
 def cut_log(path: Path, step: int) -> None:

@@ -84,6 +84,16 @@ def test_pairs_are_cut_alike(augment: data.Augment, tmp_path: Path, photo: NDArr
     assert len(turned) > 1
 
 
+def test_twins_of_two_depths_are_cut_alike(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    for name in ("rainy", "clean"):
+        (tmp_path / name).mkdir()
+    write_image(tmp_path / "rainy/1.png", photo)
+    write_image(tmp_path / "clean/1.png", photo.astype(np.uint16) * 257)
+    batch = data.PairedBatches(data.find_pairs(tmp_path).pairs, batch=2, crop=24, augment="dihedral", seed=0).batch(0, CPU)
+    assert batch.rainy.shape == batch.clean.shape == (2, 3, 24, 24)
+    assert float((batch.rainy - batch.clean).abs().max()) < 1e-6
+
+
 def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
     put(tmp_path, ["rainy/1.png"])
     (tmp_path / "clean").mkdir()
@@ -95,7 +105,7 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_cache_forgets_what_is_longest_unused(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches_module, "CACHE_BYTES", 50_000)
-    cache = batches_module._Cache(batches_module.read_image)  # pyright: ignore[reportPrivateUsage]
+    cache = batches_module._Cache(batches_module._read_planes, CPU)  # pyright: ignore[reportPrivateUsage]
     for path in data.clean_pictures(pictures):
         cache.read(path)
     held = list(cache._pictures)  # pyright: ignore[reportPrivateUsage]
