@@ -13,16 +13,14 @@ import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from machine import describe_machine
+from seeds import Trained, add_machine_arguments, run_of, train_and_score
 
-from derain import train, weights
-from derain.data import find_pairs
-from derain.engines import choose_device, choose_training_dtype
-from derain.evaluate import Evaluation, evaluate
+from derain.metrics import Protocol
 from derain.networks import Hyperparameters
 from derain.recipes import Recipe, find_recipe
-from derain.restore import Derainer
+
+PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil")
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,6 @@ VARIANTS = {
 }
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A variant under a seed, scored."""
-
-    name: str
-    seed: int
-    hours: float
-    validation: float
-    evaluation: Evaluation
-
-
 def main() -> None:
     """Trains what is not trained yet, scores all, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -70,21 +57,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3, help="of Rf; the others take the first")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
+    add_machine_arguments(parser)
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    device = choose_device(arguments.device)
-    clean: Path = arguments.clean
-    run = train.Run(clean / "train", clean / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
-    rows: list[Trained] = []
+    run = run_of(arguments)
+    rows: list[tuple[str, Trained]] = []
     for name in arguments.only:
         for seed in range(arguments.seeds if name == "Rf" else 1):
             recipe = recipe_of(name, seed, arguments.steps, arguments.batch, arguments.crop)
-            rows.append(train_and_score(name, recipe, replace(run, out=arguments.out / recipe.name), arguments.pairs))
+            trained = train_and_score(recipe, replace(run, out=arguments.out / recipe.name), [arguments.pairs], PROTOCOLS)
+            rows.append((name, trained))
     print_table(rows)
     print(
         f"\n{arguments.steps} steps of {arguments.batch} crops of {arguments.crop}x{arguments.crop} each, preset light, in "
@@ -107,29 +88,18 @@ def recipe_of(name: str, seed: int, steps: int, batch: int, crop: int) -> Recipe
     )
 
 
-def train_and_score(name: str, recipe: Recipe, run: train.Run, pairs: Path) -> Trained:
-    """Trains, or goes on, or does neither where all steps are taken."""
-    best = run.out / train.BEST
-    begun = (run.out / train.CHECKPOINT).exists()
-    for record in train.train(recipe, run, resume=begun):
-        print(f"{recipe.name}: {train.describe(record)}", flush=True)
-    network, card = weights.load(best)
-    evaluation = evaluate(Derainer(network, name=recipe.name, device=str(run.device)), find_pairs(pairs), ("y-pil", "y-matlab"))
-    return Trained(name, recipe.seed, card.hours, float(card.scores["validation mean y-matlab"]), evaluation)
-
-
-def print_table(rows: list[Trained]) -> None:
+def print_table(rows: list[tuple[str, Trained]]) -> None:
     """A row a variant and seed, the paper's figures last; then how far the seeds of Rf are apart."""
     heads = ["variant", "dense", "blocks", "pooling", "non-local", "seed", "parameters", "multiply-adds", "hours", "validation"]
     heads += ["y-matlab", "y-pil", "the paper"]
     print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    for row in rows:
-        variant, cost = VARIANTS[row.name], row.evaluation.cost
-        ours = [row.evaluation.mean(protocol) for protocol in ("y-matlab", "y-pil")]
+    for name, row in rows:
+        variant, (evaluation,) = VARIANTS[name], row.evaluations
+        cost, ours = evaluation.cost, [evaluation.mean(protocol) for protocol in PROTOCOLS]
         cells = [
-            row.name,
+            name,
             *(str(value) for value in variant.hyperparameters.values()),
-            str(row.seed),
+            str(row.recipe.seed),
             f"{cost.parameters:,}",
             f"{(cost.multiply_adds or 0) / 1e9:.0f} G",
             f"{row.hours:.2f}",
@@ -138,7 +108,7 @@ def print_table(rows: list[Trained]) -> None:
             f"{variant.psnr:.2f} / {variant.ssim:.4f}",
         ]
         print(f"| {' | '.join(cells)} |")
-    seeds = [row.evaluation.mean("y-matlab").psnr for row in rows if row.name == "Rf"]
+    seeds = [row.evaluations[0].mean("y-matlab").psnr for name, row in rows if name == "Rf"]
     if len(seeds) > 1:
         spread = statistics.stdev(seeds)
         print(f"\nRf, y-matlab: {statistics.mean(seeds):.2f} dB, standard deviation over {len(seeds)} seeds {spread:.2f}.")

@@ -1,0 +1,111 @@
+"""How much of a difference is chance: a recipe trained under several seeds, with everything else alike, and scored.
+
+A seed decides the random weights, which crops are seen in which order, and the rain on them. CLEAN holds train/ and val/ of clean
+pictures; real pairs are only scored on. A run that was stopped goes on.
+
+    python benchmarks/seeds.py petrichor CLEAN PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 --out runs/seeds --steps 2000
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from machine import describe_machine
+
+from derain import train, weights
+from derain.data import find_pairs
+from derain.engines import choose_device, choose_training_dtype
+from derain.evaluate import Evaluation, evaluate
+from derain.metrics import Protocol
+from derain.recipes import Recipe, find_recipe
+from derain.restore import Derainer
+
+PROTOCOL: Protocol = "y-matlab"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recipe, trained and scored on each set of pairs."""
+
+    recipe: Recipe
+    hours: float
+    validation: float
+    evaluations: tuple[Evaluation, ...]
+
+
+def main() -> None:
+    """Trains what is not trained yet, scores all, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("clean", type=Path)
+    parser.add_argument("pairs", nargs="+", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--crop", type=int)
+    add_machine_arguments(parser)
+    arguments = parser.parse_args()
+    run = run_of(arguments)
+    given = {name: getattr(arguments, name) for name in ("batch", "crop") if getattr(arguments, name)}
+    recipe = replace(find_recipe(arguments.recipe), steps=arguments.steps, validate_every=max(1, arguments.steps // 4), **given)
+    rows = [
+        train_and_score(replace(recipe, seed=seed), replace(run, out=arguments.out / f"{recipe.name}-{seed}"), arguments.pairs)
+        for seed in range(arguments.seeds)
+    ]
+    print_table(rows)
+    print(
+        f"\n`{recipe.name}` from random weights, {recipe.steps} steps of {recipe.batch} crops of {recipe.crop}x{recipe.crop}, "
+        f"{PROTOCOL}, training in {str(run.dtype).removeprefix('torch.')}. Measured on {describe_machine()}."
+    )
+
+
+def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where runs lie and what they train on."""
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
+
+
+def run_of(arguments: argparse.Namespace) -> train.Run:
+    """A run on the clean pictures, but for its folder."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    clean: Path = arguments.clean
+    return train.Run(clean / "train", clean / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
+
+
+def train_and_score(
+    recipe: Recipe, run: train.Run, pairs: Sequence[Path], protocols: Sequence[Protocol] = (PROTOCOL,)
+) -> Trained:
+    """Trains, or goes on, or does neither where all steps are taken."""
+    begun = (run.out / train.CHECKPOINT).exists()
+    for record in train.train(recipe, run, resume=begun):
+        print(f"{run.out.name}: {train.describe(record)}", flush=True)
+    network, card = weights.load(run.out / train.BEST)
+    derainer = Derainer(network, name=recipe.name, device=str(run.device))
+    evaluations = tuple(evaluate(derainer, find_pairs(folder), protocols) for folder in pairs)
+    return Trained(recipe, card.hours, float(card.scores["validation mean y-matlab"]), evaluations)
+
+
+def print_table(rows: Sequence[Trained]) -> None:
+    """A row a seed, then mean and standard deviation."""
+    heads = ["seed", "hours", "validation, dB", *(evaluation.dataset for evaluation in rows[0].evaluations)]
+    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    columns: list[list[float]] = []
+    for row in rows:
+        scores = [evaluation.mean(PROTOCOL) for evaluation in row.evaluations]
+        told = [f"{score.psnr:.2f} / {score.ssim:.4f}" for score in scores]
+        print(f"| {row.recipe.seed} | {row.hours:.2f} | {row.validation:.2f} | {' | '.join(told)} |")
+        columns.append([row.validation, *(score.psnr for score in scores)])
+    if len(rows) > 1:
+        spreads = [f"{statistics.mean(column):.2f} ± {statistics.stdev(column):.2f}" for column in zip(*columns, strict=True)]
+        print(f"| mean ± deviation |  | {' | '.join(spreads)} |")
+
+
+if __name__ == "__main__":
+    main()
