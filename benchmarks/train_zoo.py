@@ -213,7 +213,8 @@ def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Pa
             init = beginning(standing, found)
             pace = measure(standing.entry.stage(run.device.type, steps or LEAST_STEPS, init), run)
             fitting = max(LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds))
-            recipe = standing.entry.stage(run.device.type, steps or fitting, init)
+            before = len(weights.find_card(init).stages) if init else 0
+            recipe = standing.entry.stage(run.device.type, steps or fitting, init, before)
             Plan(recipe).write(folder)
         begins = recipe.init or "random weights"
         print(f"{recipe.name}: {folder.name}, {recipe.steps} steps from {begins}; {pace.describe(recipe)}", flush=True)

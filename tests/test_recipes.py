@@ -45,10 +45,11 @@ def test_every_published_network_has_recipes_for_light_and_heavy_rain_alone(netw
 @pytest.mark.parametrize("name", ZOO)
 def test_every_entry_of_the_zoo_can_be_trained_on_either_kind_of_machine(name: str) -> None:
     entry = ZOO[name]
-    begun, continued = entry.stage("cpu", 300, ""), entry.stage("cuda", 20_000, "crdnet")
+    begun, continued = entry.stage("cpu", 300, ""), entry.stage("cuda", 20_000, "crdnet", 2)
     assert begun.name == name == entry.planned.name
     assert (begun.steps, begun.init, begun.lr) == (300, "", entry.planned.lr)
     assert (continued.init, continued.lr) == ("crdnet", pytest.approx(CONTINUED * entry.planned.lr))
+    assert (begun.seed, continued.seed) == (0, 2)
     assert 0 < begun.warmup < 300
     assert continued.batch * (continued.crop or 0) ** 2 > begun.batch * (begun.crop or 0) ** 2
 
