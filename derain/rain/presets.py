@@ -270,7 +270,11 @@ _LIGHT = RainPreset(
     mixture=((0.25, _RAIN100L), (0.55, _WIDE_LIGHT), (0.2, _WIDE_DRAWN)),
 )
 _HEAVY = RainPreset("heavy", "heavy rain wider than any benchmark's, to train on", mixture=((0.3, _RAIN100H), (0.7, _WIDE_HEAVY)))
-_CLEAR = RainPreset("clear", "hardly any rain, or none", (replace(_FINE, coverage=(0.0, 0.03), brightness=(0.0, 0.15)),))
+_CLEAR = RainPreset(
+    "clear",
+    "no rain on half of the pictures, hardly any on the others: what is to be left alone",
+    (replace(_FINE, probability=0.5, coverage=(0.0, 0.03), brightness=(0.0, 0.15)),),
+)
 _MIXED = RainPreset(
     "mixed",
     "all kinds: what the general weights train on",
@@ -279,5 +283,5 @@ _MIXED = RainPreset(
 
 PRESETS: dict[str, RainPreset] = {
     preset.name: preset
-    for preset in (_RAIN100L, _RAIN100H, _RAIN800, *_RAIN1200, _RAIN1400, _VEIL, _PHOTOGRAPH, _LIGHT, _HEAVY, _MIXED)
+    for preset in (_RAIN100L, _RAIN100H, _RAIN800, *_RAIN1200, _RAIN1400, _VEIL, _PHOTOGRAPH, _LIGHT, _HEAVY, _CLEAR, _MIXED)
 }

@@ -127,10 +127,15 @@ RECIPES: dict[str, Recipe] = {
         replace(
             _CRDNET,
             name="crdnet-density",
-            source="derain: the small density classifier alone, beside the weights of init, which stay as they are",
+            source="derain: the small density classifier alone, beside the weights of init, which stay as they are; on whole "
+            "pictures, as it is used, and on some without rain",
             init="crdnet",
+            rain=("light", "heavy", "mixed", "clear"),
+            batch=1,
+            crop=None,
             steps=5000,
             lr_of={"extractor.": 0.0, "background.": 0.0, "refinement.": 0.0},
+            frozen_norms=True,
         ),
         replace(
             _general("dpenet"),

@@ -235,7 +235,7 @@ def _settle_norms(averaged: AveragedModel, batches: BatchSource, step: int, devi
 def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet) -> dict[str, Any]:
     network = state.evaluated.eval()
     scores = validation.score(network, run.device)
-    if scores["mean"] > state.best:
+    if scores["mean"] >= state.best:  # of equals the latest: parts may be trained that no picture shows
         state.best = scores["mean"]
         weights.save(network, card_of(state, recipe, run, scores), run.out / BEST)
     return {"validation": scores, "best": state.best}
