@@ -52,13 +52,17 @@ def main() -> None:
     given = {name: getattr(arguments, name) for name in ("batch", "crop") if getattr(arguments, name)}
     recipe = replace(find_recipe(arguments.recipe), steps=arguments.steps, validate_every=max(1, arguments.steps // 4), **given)
     rows = [
-        train_and_score(replace(recipe, seed=seed), replace(run, out=arguments.out / f"{recipe.name}-{seed}"), arguments.pairs)
+        train_and_score(
+            replace(recipe, seed=seed), replace(run, out=arguments.out / f"{recipe.name}-{recipe.steps}-{seed}"), arguments.pairs
+        )
         for seed in range(arguments.seeds)
     ]
     print_table(rows)
+    begins, dtype = recipe.init or "random weights", str(run.dtype).removeprefix("torch.")
+    crops = f"{recipe.batch} crops of {recipe.crop}x{recipe.crop}" if recipe.crop else "a whole picture"
     print(
-        f"\n`{recipe.name}` from random weights, {recipe.steps} steps of {recipe.batch} crops of {recipe.crop}x{recipe.crop}, "
-        f"{PROTOCOL}, training in {str(run.dtype).removeprefix('torch.')}. Measured on {describe_machine()}."
+        f"\n`{recipe.name}` from {begins}, {recipe.steps} steps of {crops} each, {PROTOCOL}, training in {dtype}. "
+        f"Measured on {describe_machine()}."
     )
 
 
@@ -84,7 +88,7 @@ def train_and_score(
 ) -> Trained:
     """Trains, or goes on, or does neither where all steps are taken."""
     begun = (run.out / train.CHECKPOINT).exists()
-    for record in train.train(recipe, run, resume=begun):
+    for record in train.train(recipe, run, resume=begun, on_note=print):
         print(f"{run.out.name}: {train.describe(record)}", flush=True)
     network, card = weights.load(run.out / train.BEST)
     derainer = Derainer(network, name=recipe.name, device=str(run.device))

@@ -4,7 +4,7 @@ Which weights there are is in `derain.recipes.ZOO`; how far each has come, on th
 under --out. What is taken next: a stage that is not at its end; else what has no weights at all; else, of what has fewer steps
 than its recipe plans, the one that is farthest behind the best of the zoo on the same validation rain; else the farthest behind
 of all. A stage gets as many steps as fit into the minutes, so that its rate has fallen to nothing at the end; stopped earlier,
-it goes on to the bit. `ship_weights.py` puts what comes out into the package.
+it goes on, on a CPU to the bit. `ship_weights.py` puts what comes out into the package.
 
     python benchmarks/train_zoo.py CLEAN --minutes 9          # CLEAN holds train/ and val/
     python benchmarks/train_zoo.py CLEAN --list
@@ -28,19 +28,20 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from derain import train, weights
-from derain.data import BatchSource
+from derain.data import Batch, BatchSource
 from derain.engines import choose_device, choose_training_dtype, keep_freed_memory
 from derain.images import write_file
 from derain.networks import NETWORKS
 from derain.recipes import ZOO, Entry, Recipe
 from derain.train.leaks import SEAL
+from derain.train.loop import prefetch, set_training
 from derain.train.state import logged
 from derain.weights import CATALOGUE, Card
 
 PLAN = "plan.json"
 FORWARD_AND_BACKWARD = 3
 """Times the operations of a forward pass that a training step takes."""
-TIMED_STEPS = 8
+UNTIMED_STEPS, TIMED_STEPS = 2, 8
 SHARE_OF_TIME = 0.9
 """Of the minutes for steps; the rest is for validation."""
 LEAST_STEPS = 10
@@ -120,15 +121,17 @@ class Plan:
     """What a stage was begun with; lies in its folder, so that it goes on alike when the table has changed."""
 
     recipe: Recipe
+    compiled: bool = False
 
     @staticmethod
     def read(folder: Path) -> "Plan":
         told: dict[str, Any] = json.loads((folder / PLAN).read_text())
+        compiled = bool(told.pop("compiled", False))
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
-        return Plan(Recipe(**values))
+        return Plan(Recipe(**values), compiled)
 
     def write(self, folder: Path) -> None:
-        write_file(folder / PLAN, json.dumps(asdict(self.recipe)).encode())
+        write_file(folder / PLAN, json.dumps(asdict(self.recipe) | {"compiled": self.compiled}).encode())
 
 
 def _ended(run: Path) -> bool:
@@ -207,23 +210,30 @@ def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Pa
     folder.mkdir(parents=True, exist_ok=True)
     with claim(folder):
         if standing.begun:
-            recipe = Plan.read(folder).recipe
-            pace = measure(recipe, run)
+            plan = Plan.read(folder)
+            recipe = plan.recipe
+            pace = measure(recipe, run, compiled=plan.compiled)
         else:
             init = beginning(standing, found)
             pace = measure(standing.entry.stage(run.device.type, steps or LEAST_STEPS, init), run)
             fitting = max(LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds))
-            before = len(weights.find_card(init).stages) if init else 0
-            recipe = standing.entry.stage(run.device.type, steps or fitting, init, before)
-            Plan(recipe).write(folder)
+            recipe = standing.entry.stage(run.device.type, steps or fitting, init, _unused_seed(folder, init))
+            Plan(recipe, pace.compiled).write(folder)
         begins = recipe.init or "random weights"
         print(f"{recipe.name}: {folder.name}, {recipe.steps} steps from {begins}; {pace.describe(recipe)}", flush=True)
         _know_of_leaks(folder, out)
         machine = describe_machine().rpartition("; commit")[0]
         run = replace(run, out=folder, compiled=pace.compiled, minutes=(ends - time.monotonic()) / 60, machine=machine)
-        for record in train.train(recipe, run, resume=(folder / train.CHECKPOINT).exists()):
+        for record in train.train(recipe, run, resume=(folder / train.CHECKPOINT).exists(), on_note=print):
             print(train.describe(record), flush=True)
     print(f"{folder / train.BEST}; `ship_weights.py` puts it into the package" if _ended(folder) else "stopped; the same goes on")
+
+
+def _unused_seed(folder: Path, init: str) -> int:
+    """Of crops and rain that neither the weights it begins from nor other stages of the entry have seen."""
+    before = len(weights.find_card(init).stages) if init else 0
+    begun = [Plan.read(run).recipe.seed + 1 for run in folder.parent.glob("stage-*") if (run / PLAN).exists()]
+    return max(before, *begun, 0)
 
 
 def _next_folder(folder: Path) -> Path:
@@ -262,18 +272,28 @@ class Pace:
         )
 
 
-def measure(recipe: Recipe, run: train.Run) -> Pace:
-    """Times whole steps, rain included; on a GPU compiled ones too, of which the faster are taken."""
+def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> Pace:
+    """Times whole steps, rain included; on a GPU compiled ones too, of which the faster are taken.
+
+    Args:
+        compiled: What was taken when the stage was begun.
+    """
     if run.device.type == "cpu":
         keep_freed_memory()
+    if run.device.type == "cuda":
+        torch.backends.cudnn.benchmark = bool(recipe.crop)
     batches = train.open_batches(recipe, run.data)
-    module = train.TrainingStep(NETWORKS[recipe.network](**recipe.hyperparameters), run.dtype).train()
+    module = train.TrainingStep(NETWORKS[recipe.network](**recipe.hyperparameters), run.dtype)
+    set_training(module, recipe)
     module.to(run.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batch = batches.batch(0, run.device)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter:  # with gradients: without, layers are fused into what is not counted
         module(batch.rainy, batch.clean)
-    seconds = seconds_a_step(module, batches, run.device)
-    faster = _seconds_compiled(module, batches, run.device) if run.device.type == "cuda" else math.inf
+    seconds = math.inf if compiled else seconds_a_step(module, batches, run.device)
+    tried = run.device.type == "cuda" and compiled is not False
+    faster = _seconds_compiled(module, batches, run.device) if tried else math.inf
+    if math.isinf(min(faster, seconds)):
+        seconds = seconds_a_step(module, batches, run.device)
     pays = faster < WORTH_COMPILING * seconds
     operations = FORWARD_AND_BACKWARD * counter.get_total_flops()  # counted backwards, depthwise kernels come out too large
     return Pace(faster if pays else seconds, pays, operations, convolution_rate(run.device, run.dtype))
@@ -288,24 +308,22 @@ def _seconds_compiled(module: nn.Module, batches: BatchSource, device: torch.dev
         return math.inf
 
 
-def _step(module: nn.Module, batches: BatchSource, number: int, device: torch.device) -> None:
-    batch = batches.batch(number, device)
+def _step(module: nn.Module, batch: Batch) -> None:
     loss, _ = module(*(half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean)))
     loss.backward()
 
 
 def seconds_a_step(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
     """The median of some, after two that are not timed; the optimiser's part, which is small, is left out."""
-    for number in range(2):
-        _step(module, batches, number, device)
     times: list[float] = []
-    for number in range(TIMED_STEPS):
-        began = time.perf_counter()
-        _step(module, batches, number, device)
+    ended = time.perf_counter()
+    for batch in prefetch(batches, 0, UNTIMED_STEPS + TIMED_STEPS, device):
+        _step(module, batch)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
-    return sorted(times)[TIMED_STEPS // 2]
+        began, ended = ended, time.perf_counter()  # the wait for the batch is part of the step
+        times.append(ended - began)
+    return sorted(times[UNTIMED_STEPS:])[TIMED_STEPS // 2]
 
 
 def convolution_rate(device: torch.device, dtype: torch.dtype) -> float:

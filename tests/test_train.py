@@ -342,10 +342,25 @@ def test_going_on_in_another_number_format_is_said(run: Run) -> None:
 def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: Run) -> None:
     batches = training.open_batches(find_recipe("petrichor", TINY), run.data)
     device = torch.device("cuda")
-    for step, made in enumerate(loop.prefetch(batches, 0, 6, device)):
-        there = batches.batch(step, device)  # takes its time, in which nothing may be written over what was made
-        assert torch.allclose(made.rainy, there.rainy, atol=1e-4)
-        assert torch.equal(made.clean, there.clean)
+    kept: list[torch.Tensor] = []
+    for made in loop.prefetch(batches, 0, 6, device):
+        torch.cuda._sleep(100_000_000)  # pyright: ignore[reportPrivateUsage]
+        kept.append(torch.stack([made.rainy, made.clean]))  # queued only: nothing may be written over what it will read
+    for step, found in enumerate(kept):
+        there = batches.batch(step, device)
+        assert torch.allclose(found, torch.stack([there.rainy, there.clean]), atol=1e-4)
+
+
+def test_what_came_before_is_kept_of_checkpoints_that_do_not_tell_the_size_of_the_network(run: Run) -> None:
+    recipe = find_recipe("petrichor-live", TINY | {"init": "petrichor-live"})
+    list(train(recipe, replace(run, minutes=1e-9)))
+    content = final(run)
+    del content["hyperparameters"]
+    content["before"] = json.dumps([{"steps": 77}])
+    torch.save(content, run.out / training.CHECKPOINT)
+    list(train(recipe, run, resume=True))
+    history = weights.load(run.out / training.BEST)[1].history
+    assert (len(history), history[0].steps) == (2, 77)
 
 
 def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:

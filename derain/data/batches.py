@@ -6,10 +6,10 @@ prefetching threads, sees the same pictures.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -29,12 +29,12 @@ LONG_SIDE = 512
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """(H, W, 3) uint8 or uint16 -> (3, H, W) float in [0, 1]."""
-    return _as_floats(_planes(pixels))
+    return _as_floats(_planes(torch.from_numpy(np.ascontiguousarray(pixels))))
 
 
-def _planes(pixels: Pixels) -> Tensor:
-    """(H, W, 3) -> (3, H, W), of the same kind of integers."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+def _planes(picture: Tensor) -> Tensor:
+    """(H, W, 3) -> (3, H, W)."""
+    return picture.permute(2, 0, 1)
 
 
 def _as_floats(picture: Tensor) -> Tensor:
@@ -48,28 +48,25 @@ def generator_for(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed((int(words[0]) << 32 | int(words[1])) & (2**63 - 1))
 
 
-Place = TypeVar("Place", Path, Pair)
-
-
-class _Cache(Generic[Place]):
+class _Cache:
     """Pictures as integers on a device, the longest unused dropped when they exceed `CACHE_BYTES`; several threads may read."""
 
-    def __init__(self, read: Callable[[Place], Tensor], device: torch.device) -> None:
-        self._read = read
+    def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._pictures: OrderedDict[Place, Tensor] = OrderedDict()
+        self._pictures: OrderedDict[Path, Tensor] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def read(self, place: Place) -> Tensor:
-        """(C, H, W)."""
+    def read(self, path: Path) -> Tensor:
+        """(H, W, 3), 8 or 16 bits."""
         with self._lock:
-            if place in self._pictures:
-                self._pictures.move_to_end(place)
-                return self._pictures[place]
-            picture = self._read(place).to(self._device)
-            self._pictures[place] = picture
-            self._bytes += picture.nbytes
+            if path not in self._pictures:
+                self._pictures[path] = torch.from_numpy(read_image(path)).to(self._device)
+                self._bytes += self._pictures[path].nbytes
+            self._pictures.move_to_end(path)
+            picture = self._pictures[path]
+            if picture.is_cuda:  # its memory may be given away once this stream, too, is done with it
+                picture.record_stream(torch.cuda.current_stream(picture.device))
             while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
                 self._bytes -= self._pictures.popitem(last=False)[1].nbytes
             return picture
@@ -101,29 +98,22 @@ class PairedBatches:
     def __init__(self, pairs: Sequence[Pair], *, batch: int, crop: int | None, augment: Augment, seed: int) -> None:
         self._pairs = pairs
         self._plan = _CropPlan(len(pairs), batch, crop, augment, seed)
-        self._caches: dict[torch.device, _Cache[Pair]] = {}
+        self._caches: dict[torch.device, _Cache] = {}
 
     def __len__(self) -> int:
         return len(self._pairs)
 
     def batch(self, step: int, device: torch.device) -> Batch:
-        cache = self._caches.setdefault(device, _Cache(_read_both, device))
+        cache = self._caches.setdefault(device, _Cache(device))
         cuts: list[Tensor] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            cuts.append(self._plan.cut(cache.read(self._pairs[index]), generator))
+            rainy, clean = (_planes(picture) for picture in read_pair(self._pairs[index], cache.read))
+            if rainy.dtype != clean.dtype:
+                rainy, clean = _as_floats(rainy), _as_floats(clean)
+            cuts.append(self._plan.cut(torch.cat([rainy, clean]), generator))
         rainy, clean = torch.stack(cuts).split(3, 1)
         return Batch(rainy, clean)
-
-
-def _read_both(pair: Pair) -> Tensor:
-    """(6, H, W): rainy above clean; floats where one has 8 bits and the other 16."""
-    rainy, clean = (_planes(pixels) for pixels in read_pair(pair))
-    return torch.cat([rainy, clean] if rainy.dtype == clean.dtype else [_as_floats(rainy), _as_floats(clean)])
-
-
-def _read_planes(path: Path) -> Tensor:
-    return _planes(read_image(path))
 
 
 class RainyBatches:
@@ -150,19 +140,19 @@ class RainyBatches:
         self._presets = presets
         self._exposure = exposure
         self._plan = _CropPlan(len(pictures), batch, crop, augment, seed)
-        self._caches: dict[torch.device, _Cache[Path]] = {}
+        self._caches: dict[torch.device, _Cache] = {}
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     def batch(self, step: int, device: torch.device) -> Batch:
-        cache = self._caches.setdefault(device, _Cache(_read_planes, device))
+        cache = self._caches.setdefault(device, _Cache(device))
         pictures: list[Tensor] = []
         presets: list[rain.RainPreset] = []
         generators: list[torch.Generator] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            cut = self._plan.cut(cache.read(self._pictures[index]), generator)
+            cut = self._plan.cut(_planes(cache.read(self._pictures[index])), generator)
             if self._exposure:
                 cut = (cut * 2 ** ((2 * float(torch.rand((), generator=generator)) - 1) * self._exposure)).clamp(max=1)
             pictures.append(cut)

@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
+
+from torch import Tensor
 
 from derain.images import Pixels, read_image
 
@@ -73,11 +75,14 @@ class PairedFolder:
     pairs: tuple[Pair, ...]
 
 
-def read_pair(pair: Pair, read: Callable[[Path], Pixels] = read_image) -> tuple[Pixels, Pixels]:
+Picture = TypeVar("Picture", Pixels, Tensor)
+
+
+def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple[Picture, Picture]:
     """The rainy and the clean picture, each (H, W, 3) and of one size.
 
     Args:
-        read: How a file is read; a cache, perhaps.
+        read: How a file is read: a cache perhaps, which may give tensors instead of arrays.
 
     Raises:
         SizesDifferError: If sizes differ.
@@ -94,7 +99,7 @@ def read_pair(pair: Pair, read: Callable[[Path], Pixels] = read_image) -> tuple[
     return rainy, clean
 
 
-def halves(pixels: Pixels, path: Path) -> tuple[Pixels, Pixels]:
+def halves(pixels: Picture, path: Path) -> tuple[Picture, Picture]:
     """(H, 2W, 3) -> two of (H, W, 3), left and right.
 
     Raises:

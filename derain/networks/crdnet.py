@@ -219,6 +219,11 @@ class CompactClassifier(nn.Module):
         return torch.sigmoid(self.linear(x.mean(dim=(2, 3))))
 
 
+def _repeated(maps: Tensor) -> Tensor:
+    """(N, C, H, W) as often side by side as makes no side less than a classifier needs."""
+    return maps.repeat(1, 1, *(-(-CLASSIFIER_MIN // side) for side in maps.shape[2:]))
+
+
 class CRDNet(nn.Module):
     """Rain streaks and background side by side, then refined; in training, the rain features must also tell the rain's density.
 
@@ -273,14 +278,13 @@ class CRDNet(nn.Module):
         """
         if self.classifier is None:
             raise ValueError("these weights hold no density classifier")
-        repeats = [-(-CLASSIFIER_MIN // side) for side in rainy.shape[2:]]
-        return self.classifier(self.extractor(pad_to(rainy.repeat(1, 1, *repeats), MULTIPLE)))
+        return self.classifier(self.extractor(pad_to(_repeated(rainy), MULTIPLE)))
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Squared error, structure, and the error of the densities, which are told from the pair itself.
 
         Raises:
-            ValueError: With a classifier, for crops under 128 pixels; in training, for a single crop of at most 32.
+            ValueError: In training, for a single crop of at most 32 pixels.
         """
         count, _, height, width = rainy.shape
         padded = pad_to(rainy, MULTIPLE)
@@ -290,11 +294,7 @@ class CRDNet(nn.Module):
         estimate = whole[..., :height, :width]
         terms = {"mse": F.mse_loss(estimate, clean), "ssim": SSIM_WEIGHT * (1 - ssim(estimate, clean))}
         if self.classifier is not None:
-            if min(height, width) < CLASSIFIER_MIN:
-                raise ValueError(
-                    f"crop {width}x{height}: CRDNet's classifier needs at least {CLASSIFIER_MIN}; --set crop={CLASSIFIER_MIN}"
-                )
-            terms["density"] = cumulative_density_loss(self.classifier(rain), cumulative_labels(rainy, clean))
+            terms["density"] = cumulative_density_loss(self.classifier(_repeated(rain)), cumulative_labels(rainy, clean))
         return terms
 
 

@@ -25,6 +25,9 @@ LOG_EVERY = 50
 NORM_BATCHES = 50
 """How many batches the statistics of averaged weights are measured on."""
 
+AS_GOOD = 1e-3
+"""Validations that differ by less, in dB, are equal, and the latest is kept."""
+
 PLATEAU_FACTOR = 0.9
 """NLEDN, section 4.2."""
 
@@ -88,8 +91,8 @@ def train(
         cut_log(run.out / LOG, state.step)
     if run.device.type == "cpu":
         keep_freed_memory()
-    if run.device.type == "cuda" and recipe.crop:
-        torch.backends.cudnn.benchmark = True  # crops are of one size
+    if run.device.type == "cuda":
+        torch.backends.cudnn.benchmark = bool(recipe.crop)  # crops are of one size
     module: nn.Module = TrainingStep(state.network, run.dtype)
     set_training(module, recipe)
     if run.compiled:
@@ -235,8 +238,8 @@ def _settle_norms(averaged: AveragedModel, batches: BatchSource, step: int, devi
 def _validate(state: State, recipe: Recipe, run: Run, validation: ValidationSet) -> dict[str, Any]:
     network = state.evaluated.eval()
     scores = validation.score(network, run.device)
-    if scores["mean"] >= state.best:  # of equals the latest: parts may be trained that no picture shows
-        state.best = scores["mean"]
+    if scores["mean"] > state.best - AS_GOOD:  # the latest, for parts may be trained that no picture shows
+        state.best = max(state.best, scores["mean"])
         weights.save(network, card_of(state, recipe, run, scores), run.out / BEST)
     return {"validation": scores, "best": state.best}
 
@@ -247,7 +250,7 @@ def prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) 
     On a CPU a second thread would only take cores from the first. On CUDA the thread has a stream of its own: what it waits for,
     copies above all, is its own work then, and not the step that is being trained.
     """
-    if device.type == "cpu":
+    if device.type == "cpu" or start == stop:
         yield from (batches.batch(step, device) for step in range(start, stop))
         return
     aside = torch.cuda.Stream(device) if device.type == "cuda" else None
@@ -263,7 +266,8 @@ def prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) 
         ahead = pool.submit(make, start)
         for step in range(start, stop):
             batch = ahead.result()
-            ahead = pool.submit(make, min(step + 1, stop - 1))
+            if step + 1 < stop:
+                ahead = pool.submit(make, step + 1)
             if aside:  # their memory must not be given to the next batch before the step has read it
                 for half in (batch.rainy, batch.clean):
                     half.record_stream(torch.cuda.current_stream(device))

@@ -235,8 +235,9 @@ def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
     _check_recipe(recipe, theirs, path)
-    if hyperparameters is None or before is None:  # checkpoints once held neither
+    if hyperparameters is None or before is None:  # checkpoints once held neither, then not how large the network is
         state = begin(recipe, device)
+        state.before = state.before if before is None else before
     else:
         torch.manual_seed(recipe.seed)
         state = _assemble(NETWORKS[recipe.network](**hyperparameters), recipe, before, device)

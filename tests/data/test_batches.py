@@ -105,7 +105,7 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_cache_forgets_what_is_longest_unused(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches_module, "CACHE_BYTES", 50_000)
-    cache = batches_module._Cache(batches_module._read_planes, CPU)  # pyright: ignore[reportPrivateUsage]
+    cache = batches_module._Cache(CPU)  # pyright: ignore[reportPrivateUsage]
     for path in data.clean_pictures(pictures):
         cache.read(path)
     held = list(cache._pictures)  # pyright: ignore[reportPrivateUsage]

@@ -22,6 +22,14 @@ def draw(preset: rain.RainPreset, size: tuple[int, int] = (80, 90), seed: int = 
     return rain.sample(preset, size, torch.Generator().manual_seed(seed))
 
 
+def test_half_of_the_pictures_under_clear_are_dry_and_the_others_nearly() -> None:
+    drawn = [draw(rain.PRESETS["clear"], seed=seed) for seed in range(60)]
+    dry = [drops for drops in drawn if not drops.layer.any()]
+    assert 20 <= len(dry) <= 45
+    assert len(dry) < 60
+    assert max(float(drops.coverage) for drops in drawn) < 0.1
+
+
 @pytest.mark.parametrize("name", rain.PRESETS)
 def test_same_seed_same_rain(name: str) -> None:
     first, again, other = (draw(rain.PRESETS[name], seed=seed) for seed in (3, 3, 4))
@@ -67,7 +75,7 @@ print(drops.layer.double().sum((1, 2, 3)).tolist())
         for n in (1, 2)
     ]
     assert np.allclose(sums[0], sums[1], rtol=1e-5)
-    assert sums[0].min() > 0
+    assert np.count_nonzero(sums[0]) >= len(rain.PRESETS) - 1  # under one of them it may be dry
 
 
 @pytest.mark.parametrize("kind", [rain.Field, rain.Streaks])
