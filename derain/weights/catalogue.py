@@ -72,7 +72,7 @@ CATALOGUE: dict[str, Entry] = {
             "9f24831e534f503191adb3a9c2401373d836a8f012d4095370d8fdd44bf25d87",
             bfloat16=True,
         ),
-        Entry("crdnet", "CRDNet, fast, tells rain density", "f4681a43c3bf6372ce1115b159c095329b00833c2e2de08a44fa158a5f3ae2ac"),
+        Entry("crdnet", "CRDNet, fast, tells rain density", "fe43dab57a3d542366699eff849432d9d761beff97135aa7e7eea0fbf458cd3f"),
         Entry(
             "dpenet",
             "DPENet, light and heavy rain",
