@@ -51,7 +51,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "nledn",
             "NLEDN, light and heavy rain",
-            "bcff7dfa7eba24bc3b411001fb2e7bc379b52b8c22c06178ebc80356928956be",
+            "5b744c80d3f5337f6a4c3733737ab6863416926730a5c6588b04534ea23be73e",
             bfloat16=True,
         ),
         Entry(
