@@ -39,7 +39,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "petrichor",
             "light and heavy rain, fast",
-            "b59097753c7365d4ee0e15104b61ca51055f35766a84c4114b7a327fab71fee4",
+            "1c74d81ed3a6136e6701d8f32bfe961195d4216a693dc77bc0a756e3c3d8e5fe",
             bfloat16=True,
         ),
         Entry(
