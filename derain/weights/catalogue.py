@@ -104,7 +104,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "crdnet-rain100l",
             "CRDNet, light rain as in Rain100L",
-            "4b383a5644f5aeb377eae78ef7e868c1d28a82e27efa2e2c4f56c065c7f39aca",
+            "2d54e83031efbdbcbfc3ee0b8996a05208b9f4155e1c45e135b3a30362317ce8",
         ),
         Entry(
             "crdnet-rain100h",
