@@ -45,7 +45,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "petrichor-live",
             "the same, smaller, faster",
-            "2710b9e601ba222c01853016f1962b8e05d41572eb926d249fd339f606dd54e6",
+            "ec96e4bf0fd4a46d8a6debed642528732616d0ea209aa8ff5c2f17635b78a297",
             bfloat16=True,
         ),
         Entry(
@@ -57,7 +57,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "nledn-rain100l",
             "NLEDN, light rain as in Rain100L",
-            "6df5214ccb632b1fc1f114b5b7a67c0851231952a85816bba850c9b23b9c676c",
+            "1ed89fbccbf572bbc9f0b93cdc0b497d6a32cf508a24a9a0b0f6c7c0008a7944",
             bfloat16=True,
         ),
         Entry(

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import ablation
+import means
 import numpy as np
 import pytest
 import results_tables
 import seeds
+import torch
 import zoo_cards
 
 from derain import weights
@@ -108,3 +110,12 @@ def test_seeds_are_trained_alike_and_told_with_their_spread(
     mean, deviation = (float(text) for text in rows[2][2].split(" ± "))
     assert mean == pytest.approx(sum(scores) / 2, abs=0.011)
     assert deviation == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5, abs=0.02)
+
+
+def test_the_mean_of_weights_is_of_weights_of_one_size() -> None:
+    networks = [NETWORKS["dpenet"](blocks=1) for _ in range(2)]
+    halfway = means.mean_of(networks).state_dict()
+    a, b = (network.state_dict() for network in networks)
+    assert all(torch.allclose(halfway[key], (a[key] + b[key]) / 2, atol=1e-6) for key in a)
+    with pytest.raises(ValueError, match="have no mean"):
+        means.mean_of([networks[0], NETWORKS["dpenet"](blocks=2)])
