@@ -35,16 +35,17 @@ def main() -> None:
     recipe = replace(find_recipe(card.network), validation_crop=None)  # of the network's name: light and heavy rain
     device, validation = choose_device(arguments.device), train.ValidationSet(recipe, arguments.clean / "val")
     mean = mean_of([found[name][0] for name in arguments.weights])
+    scores: dict[str, float] = {}
     for name, network in [*((name, network) for name, (network, _) in found.items()), ("their mean", mean)]:
         cast("nn.Module", network).to(device).eval()
-        print(
-            f"{name}: " + ", ".join(f"{rain} {score:.2f} dB" for rain, score in validation.score(network, device).items()),
-            flush=True,
-        )
+        scores = validation.score(network, device)
+        print(f"{name}: {', '.join(f'{rain} {score:.2f} dB' for rain, score in scores.items())}", flush=True)
     print(f"y-matlab, whole pictures, float32. Measured on {describe_machine()}.")
     if arguments.out:
-        note = f"the mean of these weights and of {', '.join(arguments.weights[1:])}"
-        weights.save(mean, replace(card, note="; ".join(filter(None, [card.note, note]))), arguments.out)
+        others = ", ".join(Path(name).name for name in arguments.weights[1:])
+        note = "; ".join(filter(None, [card.note, f"the mean of these weights and of {others}"]))
+        told = {f"validation {rain} y-matlab": f"{score:.2f}" for rain, score in scores.items()}  # the mean's, which came last
+        weights.save(mean, replace(card, note=note, scores=told), arguments.out)
 
 
 def mean_of(networks: Sequence[Network]) -> Network:

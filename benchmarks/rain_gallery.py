@@ -14,7 +14,7 @@ from derain.data import generator_for
 from derain.images import read_image
 from derain.rain import PRESETS, rain_on
 
-MIXTURES = ("light", "heavy", "mixed")
+MIXTURES = ("light", "heavy", "clear", "mixed")
 """To train on; they have no look of their own."""
 
 COLUMNS = 4

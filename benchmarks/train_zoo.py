@@ -231,9 +231,17 @@ def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Pa
 
 def _unused_seed(folder: Path, init: str) -> int:
     """Of crops and rain that neither the weights it begins from nor other stages of the entry have seen."""
-    before = len(weights.find_card(init).stages) if init else 0
-    begun = [Plan.read(run).recipe.seed + 1 for run in folder.parent.glob("stage-*") if (run / PLAN).exists()]
-    return max(before, *begun, 0)
+    taken = [_seed_of(stage) for stage in weights.find_card(init).stages] if init else []
+    taken += [Plan.read(run).recipe.seed for run in folder.parent.glob("stage-*") if (run / PLAN).exists()]
+    return max(taken, default=-1) + 1
+
+
+def _seed_of(stage: weights.Stage) -> int:
+    """Early stages tell no recipe; it was 0 then."""
+    try:
+        return int(json.loads(stage.recipe)["seed"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _next_folder(folder: Path) -> Path:

@@ -109,7 +109,7 @@ class PairedBatches:
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
             rainy, clean = (_planes(picture) for picture in read_pair(self._pairs[index], cache.read))
-            if rainy.dtype != clean.dtype:
+            if rainy.dtype != torch.uint8 or clean.dtype != torch.uint8:  # 16-bit integers have few operations
                 rainy, clean = _as_floats(rainy), _as_floats(clean)
             cuts.append(self._plan.cut(torch.cat([rainy, clean]), generator))
         rainy, clean = torch.stack(cuts).split(3, 1)

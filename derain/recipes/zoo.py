@@ -40,20 +40,20 @@ class Entry:
         """The recipe as it stands in the table; its steps are those after which the entry is finished."""
         return RECIPES[self.recipe]
 
-    def stage(self, device: str, steps: int, init: str, before: int = 0) -> Recipe:
+    def stage(self, device: str, steps: int, init: str, seed: int = 0) -> Recipe:
         """What a run of so many steps trains on a kind of device.
 
         Args:
             device: ``cpu`` or ``cuda``.
             init: Weights it begins from, or nothing.
-            before: How many stages these went through: it seeds the crops and the rain, which no two stages are to share.
+            seed: Of the crops and the rain, which no two stages are to share.
         """
         recipe = self.planned
         sizes = self.on_cpu if device == "cpu" else self.on_gpu
         lr = recipe.lr * (CONTINUED if init else 1)
         warmup, every = min(recipe.warmup, max(1, steps // 20)), max(1, min(1000, steps // 5))
         kept = {"frozen_norms": self.frozen_norms and bool(init)}
-        return replace(recipe, init=init, seed=before, steps=steps, lr=lr, warmup=warmup, validate_every=every, **sizes, **kept)
+        return replace(recipe, init=init, seed=seed, steps=steps, lr=lr, warmup=warmup, validate_every=every, **sizes, **kept)
 
 
 # NLEDN's regions follow what it is given: trained on crops of 96 it does worse on whole pictures than on tiles of them. CRDNet's

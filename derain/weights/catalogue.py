@@ -57,7 +57,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "nledn-rain100l",
             "NLEDN, light rain as in Rain100L",
-            "1ed89fbccbf572bbc9f0b93cdc0b497d6a32cf508a24a9a0b0f6c7c0008a7944",
+            "be44bc8ec03333ff91c3db2f2f83b17631f08a101fb65271e5d12040515a6c52",
             bfloat16=True,
         ),
         Entry(
@@ -72,7 +72,7 @@ CATALOGUE: dict[str, Entry] = {
             "9f24831e534f503191adb3a9c2401373d836a8f012d4095370d8fdd44bf25d87",
             bfloat16=True,
         ),
-        Entry("crdnet", "CRDNet, fast, tells rain density", "fe43dab57a3d542366699eff849432d9d761beff97135aa7e7eea0fbf458cd3f"),
+        Entry("crdnet", "CRDNet, fast, tells rain density", "d760be76060376ca89477806ff7a44da2fe021eb57db07fe4eec683a0b0d762f"),
         Entry(
             "dpenet",
             "DPENet, light and heavy rain",
@@ -104,7 +104,7 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "crdnet-rain100l",
             "CRDNet, light rain as in Rain100L",
-            "2d54e83031efbdbcbfc3ee0b8996a05208b9f4155e1c45e135b3a30362317ce8",
+            "b05c3d8a089b8aa7e8d3f643b92405bc76d66ad3ccef9f75b02aac4af3dd70d5",
         ),
         Entry(
             "crdnet-rain100h",

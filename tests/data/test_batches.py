@@ -84,10 +84,11 @@ def test_pairs_are_cut_alike(augment: data.Augment, tmp_path: Path, photo: NDArr
     assert len(turned) > 1
 
 
-def test_twins_of_two_depths_are_cut_alike(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize("deep", [False, True])
+def test_twins_of_8_and_16_bits_are_cut_alike(deep: bool, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     for name in ("rainy", "clean"):
         (tmp_path / name).mkdir()
-    write_image(tmp_path / "rainy/1.png", photo)
+    write_image(tmp_path / "rainy/1.png", photo.astype(np.uint16) * 257 if deep else photo)
     write_image(tmp_path / "clean/1.png", photo.astype(np.uint16) * 257)
     batch = data.PairedBatches(data.find_pairs(tmp_path).pairs, batch=2, crop=24, augment="dihedral", seed=0).batch(0, CPU)
     assert batch.rainy.shape == batch.clean.shape == (2, 3, 24, 24)
