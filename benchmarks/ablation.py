@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from machine import describe_machine
-from seeds import Trained, add_machine_arguments, run_of, train_and_score
+from seeds import Trained, train_and_score
+from training import add_arguments, run_of
 
 from derain.metrics import Protocol
 from derain.networks import Hyperparameters
@@ -50,14 +51,14 @@ VARIANTS = {
 def main() -> None:
     """Trains what is not trained yet, scores all, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clean", type=Path)
+    add_arguments(parser)
     parser.add_argument("pairs", type=Path, help="Rain100L, or a part of it")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--crop", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3, help="of Rf; the others take the first")
-    add_machine_arguments(parser)
+    parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     run = run_of(arguments)
     rows: list[tuple[str, Trained]] = []
@@ -69,7 +70,7 @@ def main() -> None:
     print_table(rows)
     print(
         f"\n{arguments.steps} steps of {arguments.batch} crops of {arguments.crop}x{arguments.crop} each, preset light, in "
-        f"{str(run.dtype).removeprefix('torch.')}. Measured on {describe_machine()}."
+        f"{run.number_format}. Measured on {describe_machine()}."
     )
 
 

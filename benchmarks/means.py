@@ -20,6 +20,7 @@ from derain import train, weights
 from derain.engines import choose_device
 from derain.networks import Network
 from derain.recipes import find_recipe
+from derain.train.state import on_a_card
 
 
 def main() -> None:
@@ -44,8 +45,7 @@ def main() -> None:
     if arguments.out:
         others = ", ".join(Path(name).name for name in arguments.weights[1:])
         note = "; ".join(filter(None, [card.note, f"the mean of these weights and of {others}"]))
-        told = {f"validation {rain} y-matlab": f"{score:.2f}" for rain, score in scores.items()}  # the mean's, which came last
-        weights.save(mean, replace(card, note=note, scores=told), arguments.out)
+        weights.save(mean, replace(card, note=note, scores=on_a_card(scores)), arguments.out)  # the mean's, which came last
 
 
 def mean_of(networks: Sequence[Network]) -> Network:

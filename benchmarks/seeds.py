@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from machine import describe_machine
+from training import add_arguments, run_of
 
 from derain import train, weights
 from derain.data import find_pairs
-from derain.engines import choose_device, choose_training_dtype
 from derain.evaluate import Evaluation, evaluate
 from derain.metrics import Protocol
 from derain.recipes import Recipe, find_recipe
@@ -40,13 +39,13 @@ def main() -> None:
     """Trains what is not trained yet, scores all, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
-    parser.add_argument("clean", type=Path)
+    add_arguments(parser)
     parser.add_argument("pairs", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--crop", type=int)
-    add_machine_arguments(parser)
     arguments = parser.parse_args()
     run = run_of(arguments)
     given = {name: getattr(arguments, name) for name in ("batch", "crop") if getattr(arguments, name)}
@@ -58,29 +57,12 @@ def main() -> None:
         for seed in range(arguments.seeds)
     ]
     print_table(rows)
-    begins, dtype = recipe.init or "random weights", str(run.dtype).removeprefix("torch.")
+    begins = recipe.init or "random weights"
     crops = f"{recipe.batch} crops of {recipe.crop}x{recipe.crop}" if recipe.crop else "a whole picture"
     print(
-        f"\n`{recipe.name}` from {begins}, {recipe.steps} steps of {crops} each, {PROTOCOL}, training in {dtype}. "
+        f"\n`{recipe.name}` from {begins}, {recipe.steps} steps of {crops} each, {PROTOCOL}, training in {run.number_format}. "
         f"Measured on {describe_machine()}."
     )
-
-
-def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where runs lie and what they train on."""
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
-
-
-def run_of(arguments: argparse.Namespace) -> train.Run:
-    """A run on the clean pictures, but for its folder."""
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    device = choose_device(arguments.device)
-    clean: Path = arguments.clean
-    return train.Run(clean / "train", clean / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
 
 
 def train_and_score(

@@ -22,6 +22,7 @@ from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
 from derain.train import ValidationSet
+from derain.train.state import on_a_card
 from derain.weights import Card, catalogue
 
 
@@ -83,7 +84,7 @@ def check(name: str, card: Card) -> None:
 def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str]:
     """As the trainer words them, of the whole validation set."""
     found = ValidationSet(find_recipe(name), clean / "val").score(network, torch.device("cpu"))
-    return {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in found.items()}
+    return on_a_card(found)
 
 
 def list_hash(name: str, sha256: str) -> None:

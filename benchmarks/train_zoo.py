@@ -26,21 +26,20 @@ import torch
 from machine import describe_machine
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from training import add_arguments, run_of
+from zoo_cards import FORWARD_AND_BACKWARD, recipe_of
 
 from derain import train, weights
 from derain.data import Batch, BatchSource
-from derain.engines import choose_device, choose_training_dtype, keep_freed_memory
 from derain.images import write_file
 from derain.networks import NETWORKS
 from derain.recipes import ZOO, Entry, Recipe
 from derain.train.leaks import SEAL
-from derain.train.loop import prefetch, set_training
+from derain.train.loop import prefetch, prepare, set_training
 from derain.train.state import logged
 from derain.weights import CATALOGUE, Card
 
 PLAN = "plan.json"
-FORWARD_AND_BACKWARD = 3
-"""Times the operations of a forward pass that a training step takes."""
 UNTIMED_STEPS, TIMED_STEPS = 2, 8
 SHARE_OF_TIME = 0.9
 """Of the minutes for steps; the rest is for validation."""
@@ -179,29 +178,21 @@ def print_standings(found: list[Standing]) -> None:
 def main() -> None:
     """Trains, and prints what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clean", type=Path, help="holds train/ and val/ of clean pictures")
+    add_arguments(parser)
     parser.add_argument("--minutes", type=float, default=9)
     parser.add_argument("--out", type=Path, default=Path("runs/zoo"), help="folder of the runs, one a stage")
     parser.add_argument("--entry", choices=list(ZOO), help="this one, instead of the one that needs it most")
     parser.add_argument("--steps", type=int, help="of a new stage; default: as many as fit into the minutes")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
     parser.add_argument("--list", action="store_true", help="print how far each has come, train nothing")
     arguments = parser.parse_args()
     ends = time.monotonic() + 60 * arguments.minutes
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     found = standings(arguments.out)
     if arguments.list:
         print_standings(found)
         return
     asked = [standing for standing in found if standing.entry.recipe == arguments.entry]
     chosen = asked[0] if asked else choose(found)
-    device = choose_device(arguments.device)
-    folder = arguments.clean
-    run = train.Run(folder / "train", folder / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
-    train_one(chosen, found, run, arguments.out, ends, arguments.steps)
+    train_one(chosen, found, run_of(arguments), arguments.out, ends, arguments.steps)
 
 
 def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Path, ends: float, steps: int | None) -> None:
@@ -231,17 +222,9 @@ def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Pa
 
 def _unused_seed(folder: Path, init: str) -> int:
     """Of crops and rain that neither the weights it begins from nor other stages of the entry have seen."""
-    taken = [_seed_of(stage) for stage in weights.find_card(init).stages] if init else []
+    taken = [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).stages] if init else []
     taken += [Plan.read(run).recipe.seed for run in folder.parent.glob("stage-*") if (run / PLAN).exists()]
     return max(taken, default=-1) + 1
-
-
-def _seed_of(stage: weights.Stage) -> int:
-    """Early stages tell no recipe; it was 0 then."""
-    try:
-        return int(json.loads(stage.recipe)["seed"])
-    except (ValueError, KeyError, TypeError):
-        return 0
 
 
 def _next_folder(folder: Path) -> Path:
@@ -286,10 +269,7 @@ def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> 
     Args:
         compiled: What was taken when the stage was begun.
     """
-    if run.device.type == "cpu":
-        keep_freed_memory()
-    if run.device.type == "cuda":
-        torch.backends.cudnn.benchmark = bool(recipe.crop)
+    prepare(run.device, recipe)
     batches = train.open_batches(recipe, run.data)
     module = train.TrainingStep(NETWORKS[recipe.network](**recipe.hyperparameters), run.dtype)
     set_training(module, recipe)
@@ -297,11 +277,10 @@ def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> 
     batch = batches.batch(0, run.device)
     with FlopCounterMode(display=False) as counter:  # with gradients: without, layers are fused into what is not counted
         module(batch.rainy, batch.clean)
-    seconds = math.inf if compiled else seconds_a_step(module, batches, run.device)
     tried = run.device.type == "cuda" and compiled is not False
     faster = _seconds_compiled(module, batches, run.device) if tried else math.inf
-    if math.isinf(min(faster, seconds)):
-        seconds = seconds_a_step(module, batches, run.device)
+    known = compiled and faster < math.inf  # to pay, which need not be measured again
+    seconds = math.inf if known else seconds_a_step(module, batches, run.device)
     pays = faster < WORTH_COMPILING * seconds
     operations = FORWARD_AND_BACKWARD * counter.get_total_flops()  # counted backwards, depthwise kernels come out too large
     return Pace(faster if pays else seconds, pays, operations, convolution_rate(run.device, run.dtype))

@@ -51,10 +51,7 @@ def train(
             layout=chosen_layout,
             allow_leak=allow_leak,
         )
-        say(
-            f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in {str(run.dtype).removeprefix('torch.')}, "
-            f"data {train_folder}"
-        )
+        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in {run.number_format}, data {train_folder}")
         try:
             with progress_bar() as bar:
                 task = bar.add_task("looking for leaks", total=None, visible=False)

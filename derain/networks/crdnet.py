@@ -16,7 +16,8 @@ describe and from what their released code computes:
   own, and a network so trained meets other features when it is used.
 - The refinement starts near the identity instead of at random: its ReLUs stand behind three and five channels, most of which die
   in the first hundred steps at rates higher than the authors'.
-- The classifier's maps are brought to 4x4 by adaptive pooling: 512x512 is unchanged, and anything from 128x128 on works.
+- The classifier's maps are brought to 4x4 by adaptive pooling: 512x512 is unchanged, anything from 128x128 on works, and
+  what is smaller is repeated side by side.
 - ``forward`` clamps to [0, 1]; the loss is taken before clamping.
 """
 

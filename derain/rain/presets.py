@@ -273,10 +273,7 @@ _HEAVY = RainPreset("heavy", "heavy rain wider than any benchmark's, to train on
 _CLEAR = RainPreset(
     "clear",
     "no rain on half of the pictures, hardly any on the others: what is to be left alone",
-    mixture=(
-        (0.5, RainPreset("dry", "no rain", (replace(_FINE, coverage=(0, 0), brightness=(0, 0)),))),
-        (0.5, RainPreset("drizzle", "hardly any", (replace(_FINE, coverage=(0, 0.03), brightness=(0, 0.15)),))),
-    ),
+    (replace(_FINE, probability=0.5, coverage=(0, 0.03), brightness=(0, 0.15)),),
 )
 _MIXED = RainPreset(
     "mixed",

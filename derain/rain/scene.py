@@ -142,9 +142,9 @@ def _pick(preset: RainPreset, draws: Draws) -> RainPreset:
 
 
 def _layers(preset: RainPreset, draws: Draws) -> list[streaks.Streaks | field.Field]:
-    """The layers that are there, in one direction if they fall together, out of focus if the preset is."""
-    layers = [layer for layer in preset.layers if draws.chance(layer.probability)] or [preset.layers[0]]
-    if draws.chance(preset.together):
+    """The layers that are there, if any, in one direction if they fall together, out of focus if the preset is."""
+    layers = [layer for layer in preset.layers if draws.chance(layer.probability)]
+    if draws.chance(preset.together) and layers:
         angle = draws.uniform(layers[0].angle)
         layers = [replace(layer, angle=(angle, angle)) for layer in layers]
     blur = draws.uniform(preset.defocus)

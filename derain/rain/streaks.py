@@ -168,10 +168,9 @@ def _draw_alike(layers: Sequence[Lines], size: tuple[int, int], device: torch.de
     owners = [torch.full_like(lines.x, k) for k, lines in enumerate(layers)]  # exact in floats, and so one copy with the rest
     table = torch.stack([*(torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK), torch.cat(owners)])
     table = table[:, table[_LENGTH].argsort()]  # streaks drawn together are of like length, which keeps their common window small
-    there = table.to(device)
-    for start in range(0, table.shape[1], CHUNK.get(device.type, CHUNK_ELSEWHERE)):
-        part = slice(start, start + CHUNK.get(device.type, CHUNK_ELSEWHERE))
-        _add_to(canvas, table[:, part], there[:, part], size, hard=hard, add=add)
+    chunk = CHUNK.get(device.type, CHUNK_ELSEWHERE)
+    for part, there in zip(table.split(chunk, 1), table.to(device).split(chunk, 1), strict=True):
+        _add_to(canvas, part, there, size, hard=hard, add=add)
     return canvas[:-1].view(len(layers), height, width)
 
 

@@ -83,16 +83,12 @@ def train(
     run = checked(run, on_progress)
     if run.note:
         on_note(run.note)
-    if state.dtype not in ("", str(run.dtype)):
-        before, now = (name.removeprefix("torch.") for name in (state.dtype, str(run.dtype)))
-        on_note(f"goes on in {now}, was in {before} until step {state.step}; --dtype {before} keeps it")
-    state.dtype = str(run.dtype)
+    if state.dtype not in ("", run.number_format):
+        on_note(f"goes on in {run.number_format}, was in {state.dtype} until step {state.step}; --dtype {state.dtype} keeps it")
+    state.dtype = run.number_format
     if resume:
         cut_log(run.out / LOG, state.step)
-    if run.device.type == "cpu":
-        keep_freed_memory()
-    if run.device.type == "cuda":
-        torch.backends.cudnn.benchmark = bool(recipe.crop)  # crops are of one size
+    prepare(run.device, recipe)
     module: nn.Module = TrainingStep(state.network, run.dtype)
     set_training(module, recipe)
     if run.compiled:
@@ -119,6 +115,14 @@ def train(
             yield record
             if stops:
                 return
+
+
+def prepare(device: torch.device, recipe: Recipe) -> None:
+    """What makes steps faster on a device, for the whole process."""
+    if device.type == "cpu":
+        keep_freed_memory()
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = bool(recipe.crop)  # crops are of one size
 
 
 def set_training(module: nn.Module, recipe: Recipe) -> None:

@@ -58,6 +58,11 @@ class Run:
     allow_leak: bool = False
     note: str = ""
 
+    @property
+    def number_format(self) -> str:
+        """As ``--dtype`` takes it."""
+        return str(self.dtype).removeprefix("torch.")
+
 
 @dataclass
 class State:
@@ -152,12 +157,17 @@ def card_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) ->
         steps=sum(part.steps for part in history),
         hours=round(sum(part.hours for part in history), 3),
         machine=stage.machine,
-        scores={f"validation {name} y-matlab": f"{value:.2f}" for name, value in scores.items()},
+        scores=on_a_card(scores),
         licence="Apache-2.0",
         commit=stage.commit,
         note=run.note,
         history=history,
     )
+
+
+def on_a_card(scores: Mapping[str, float]) -> dict[str, str]:
+    """Validation scores by kind of rain, as cards word them."""
+    return {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()}
 
 
 def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Stage:
@@ -173,7 +183,7 @@ def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -
         data=f"{run.data.parent.name}/{run.data.name}",
         steps=state.step,
         hours=round(state.seconds / 3600, 3),
-        machine=f"{machine}, {str(run.dtype).removeprefix('torch.')}",
+        machine=f"{machine}, {run.number_format}",
         commit=state.commit,
         curve=(*points, weights.Point(state.step, round(state.seconds / 3600, 4), scores)),
     )

@@ -11,6 +11,7 @@ import pytest
 import ship_weights
 import torch
 import train_zoo
+import zoo_cards
 from numpy.typing import NDArray
 from train_zoo import Standing
 
@@ -85,7 +86,7 @@ def test_a_stage_is_begun_stopped_gone_on_with_and_ended(clean: Path, tmp_path: 
     assert "`ship_weights.py` puts it into the package" in ended
     card = weights.read_card(folder / "best.safetensors")
     assert card.history[:-1] == weights.find_card("petrichor-live").stages
-    seeds = [train_zoo._seed_of(stage) for stage in card.history]  # pyright: ignore[reportPrivateUsage]
+    seeds = [zoo_cards.recipe_of(stage).get("seed", 0) for stage in card.history]
     assert seeds[-1] > max(seeds[:-1]), "other crops and rain than the stages before"
     assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()][-1] == 10
 

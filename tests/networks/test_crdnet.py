@@ -142,7 +142,7 @@ def test_without_a_classifier_density_cannot_be_sensed() -> None:
         CRDNet(classifier="vgg")  # pyright: ignore[reportArgumentType]
 
 
-def test_loss_names_its_terms_and_needs_crops_the_classifier_can_halve(seeded: None) -> None:
+def test_loss_names_its_terms_and_repeats_crops_too_small_for_the_classifier(seeded: None) -> None:
     rainy, clean = torch.rand(2, 3, 128, 128), torch.rand(2, 3, 128, 128)
     assert set(CRDNet().loss(rainy, clean)) == {"mse", "ssim"}
     network = CRDNet(classifier="compact")

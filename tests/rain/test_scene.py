@@ -26,7 +26,6 @@ def test_half_of_the_pictures_under_clear_are_dry_and_the_others_nearly() -> Non
     drawn = [draw(rain.PRESETS["clear"], seed=seed) for seed in range(60)]
     dry = [drops for drops in drawn if not drops.layer.any()]
     assert 20 <= len(dry) <= 45
-    assert len(dry) < 60
     assert max(float(drops.coverage) for drops in drawn) < 0.1
 
 
