@@ -85,11 +85,7 @@ ZOO: dict[str, Entry] = {
         _entry("petrichor"),
         _entry("petrichor-live"),
         *(_entry(network) for network in ("nledn", "remaen", "crdnet", "dpenet")),
-        *(
-            _entry(f"{network}-{rain}", origin=network)
-            for network in ("nledn", "dpenet", "remaen", "crdnet")
-            for rain in ("rain100l", "rain100h")
-        ),
+        _entry("dpenet-rain100h", origin="dpenet"),
     )
 }
 """By name; what begins from another stands after it."""

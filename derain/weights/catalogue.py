@@ -55,18 +55,6 @@ CATALOGUE: dict[str, Entry] = {
             bfloat16=True,
         ),
         Entry(
-            "nledn-rain100l",
-            "NLEDN, light rain as in Rain100L",
-            "be44bc8ec03333ff91c3db2f2f83b17631f08a101fb65271e5d12040515a6c52",
-            bfloat16=True,
-        ),
-        Entry(
-            "nledn-rain100h",
-            "NLEDN, heavy rain as in Rain100H",
-            "215087c786de4a2976a04536a202466462d478b70b205ab3bccaea1a15452c8d",
-            bfloat16=True,
-        ),
-        Entry(
             "remaen",
             "ReMAEN, light and heavy rain",
             "9f24831e534f503191adb3a9c2401373d836a8f012d4095370d8fdd44bf25d87",
@@ -80,36 +68,10 @@ CATALOGUE: dict[str, Entry] = {
             bfloat16=True,
         ),
         Entry(
-            "dpenet-rain100l",
-            "DPENet, light rain as in Rain100L",
-            "97570284e7d053a9066fb76360e6d6d3ee70469527394eb2033049d3ab6d2091",
-            bfloat16=True,
-        ),
-        Entry(
             "dpenet-rain100h",
             "DPENet, heavy rain as in Rain100H",
             "cca69c2fc8b1425654cdea726294142a7af174a68c925755a64dbe8ce2ff48a1",
             bfloat16=True,
-        ),
-        Entry(
-            "remaen-rain100l",
-            "ReMAEN, light rain as in Rain100L",
-            "c88bed4e2c85f0861c72720a19dfad374b88ed9b82c16527c4230d7c1011b3bd",
-        ),
-        Entry(
-            "remaen-rain100h",
-            "ReMAEN, heavy rain as in Rain100H",
-            "5866c34b412c804735d504fd02e4b7a0e51a2bd88cc095c2b5d6ebb246b6c234",
-        ),
-        Entry(
-            "crdnet-rain100l",
-            "CRDNet, light rain as in Rain100L",
-            "b05c3d8a089b8aa7e8d3f643b92405bc76d66ad3ccef9f75b02aac4af3dd70d5",
-        ),
-        Entry(
-            "crdnet-rain100h",
-            "CRDNet, heavy rain as in Rain100H",
-            "6f130b69e287473c2bfc14c2735ba1e777618dd94e67956b4e0c43eee6f9ad00",
         ),
     )
 }
