@@ -6,7 +6,7 @@ from derain.networks.crdnet import CRDNet
 from derain.networks.dpenet import DPENet
 from derain.networks.network import Hyperparameters, Network, SensesDensity, Tiling
 from derain.networks.nledn import NLEDN
-from derain.networks.petrichor import Petrichor, PetrichorLive
+from derain.networks.petrichor import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
 from derain.networks.remaen import ReMAEN
 
 NETWORKS: dict[str, Callable[..., Network]] = {
@@ -16,6 +16,8 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "dpenet": DPENet,
     "petrichor": Petrichor,
     "petrichor-live": PetrichorLive,
+    "petrichor-deep": PetrichorDeep,
+    "petrichor-wide": PetrichorWide,
 }
 
 __all__ = [
@@ -26,8 +28,11 @@ __all__ = [
     "Hyperparameters",
     "Network",
     "Petrichor",
+    "PetrichorDeep",
     "PetrichorLive",
+    "PetrichorWide",
     "ReMAEN",
     "SensesDensity",
     "Tiling",
+    "grown",
 ]

@@ -1,4 +1,7 @@
-"""Petrichor, our own network: the one people get by default (1,036,172 parameters). And one for live video (253,356).
+"""Petrichor, our own network: the one people get by default (1,036,172 parameters).
+
+Its other sizes: one for live video (253,356), a deeper one for quality (1,665,676), and a wide one
+that wants a GPU to train (4,869,644).
 
 Petrichor is the smell of rain that has gone. Where the ideas come from:
 
@@ -13,6 +16,9 @@ Petrichor is the smell of rain that has gone. Where the ideas come from:
 - The network gives what is to be added to the rainy picture, and begins by adding nothing.
 
 ``forward`` clamps to [0, 1]; losses are taken before clamping. What else was tried is in docs/design-notes.md.
+
+Larger sizes are not trained from random weights: `grown` makes one that computes what a smaller one
+does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training goes on from there.
 """
 
 from collections.abc import Callable
@@ -133,3 +139,84 @@ class PetrichorLive(Petrichor):
     tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=160, reach=75, multiple=MULTIPLE, memory=400)
     widths: ClassVar[tuple[int, int, int]] = (16, 48, 96)
     blocks: ClassVar[tuple[int, int, int]] = (1, 1, 6)
+
+
+class PetrichorDeep(Petrichor):
+    """The size for quality: more blocks, most of them at the finest scale, where light rain is decided."""
+
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=456, reach=227, multiple=MULTIPLE, memory=600)
+    blocks: ClassVar[tuple[int, int, int]] = (7, 6, 14)
+
+
+class PetrichorWide(Petrichor):
+    """The size for a GPU: twice as wide, three times as costly as the deep one."""
+
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=376, reach=187, multiple=MULTIPLE, memory=1200)
+    widths: ClassVar[tuple[int, int, int]] = (64, 128, 320)
+    blocks: ClassVar[tuple[int, int, int]] = (6, 4, 10)
+
+
+def grown(small: Petrichor, kind: type[Petrichor], seed: int = 0) -> Petrichor:
+    """Return a larger network that computes the same function as a smaller one.
+
+    Blocks that the smaller network lacks are inserted as identities: what they add begins at zero.
+    Where the larger one is twice as wide, every channel is there twice, and what reads it shares
+    each weight between the two at random, so that they learn different things.
+
+    Raises:
+        ValueError: If the larger network has fewer blocks, or neither the same nor twice the widths.
+    """
+    large = kind()
+    doubled = large.widths == tuple(2 * width for width in small.widths)
+    if not (doubled or large.widths == small.widths):
+        raise ValueError(f"widths {small.widths} do not grow to {large.widths}; expected the same or twice")
+    if any(now < then for then, now in zip(small.blocks, large.blocks, strict=True)):
+        raise ValueError(f"blocks {small.blocks} do not grow to {large.blocks}; expected at least as many")
+    generator = torch.Generator().manual_seed(seed)
+    state = small.state_dict()
+    if doubled:
+        state = {key: _doubled(key, value, generator) for key, value in state.items()}
+    renamed = {_place(key, small.blocks, large.blocks): value for key, value in state.items()}
+    with torch.no_grad():
+        for module in large.modules():
+            if isinstance(module, ResidualBlock):
+                module.second.weight.zero_()
+                assert module.second.bias is not None
+                module.second.bias.zero_()
+            elif isinstance(module, GatedBlock):
+                module.scale.zero_()
+    large.load_state_dict(large.state_dict() | renamed)
+    return large
+
+
+_SCALE_OF = {"fine_down": 0, "fine_up": 0, "middle_down": 1, "middle_up": 1, "coarse": 2}
+
+
+def _place(key: str, old: tuple[int, ...], new: tuple[int, ...]) -> str:
+    """Return the name a parameter has in a deeper network: old blocks are spread evenly."""
+    stage, _, rest = key.partition(".")
+    if stage not in _SCALE_OF:
+        return key
+    number, _, name = rest.partition(".")
+    scale = _SCALE_OF[stage]
+    return f"{stage}.{int(number) * new[scale] // old[scale]}.{name}"
+
+
+def _doubled(key: str, value: Tensor, generator: torch.Generator) -> Tensor:
+    """Return a parameter of the network in which every channel stands twice."""
+    if key.startswith("out."):  # still gives 12 channels
+        return _shared(value, generator) if key == "out.weight" else value
+    if ".spread." in key or ".context." in key:  # two halves that are multiplied, each doubled
+        value = torch.cat([half.repeat(2, *[1] * (value.ndim - 1)) for half in value.chunk(2)])
+    elif key.endswith(".scale"):
+        value = value.repeat(1, 2, 1, 1)
+    else:
+        value = value.repeat(2, *[1] * (value.ndim - 1))
+    reads_doubled = value.ndim == 4 and not key.startswith("door.") and ".context." not in key
+    return _shared(value, generator) if reads_doubled and not key.endswith(".scale") else value
+
+
+def _shared(weight: Tensor, generator: torch.Generator) -> Tensor:
+    """Share each weight of (O, I, k, k) between two copies of its input: (O, 2 I, k, k)."""
+    share = torch.rand(weight.shape, generator=generator)
+    return torch.cat([weight * share, weight * (1 - share)], dim=1)
