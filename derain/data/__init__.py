@@ -14,6 +14,7 @@ from derain.data.batches import (
 from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named, survey
 from derain.data.identity import Identity, identify
 from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
+from derain.data.resident import ResidentBatches, blown_factor
 
 __all__ = [
     "LAYOUTS",
@@ -29,6 +30,8 @@ __all__ = [
     "PairedFolder",
     "Problem",
     "RainyBatches",
+    "ResidentBatches",
+    "blown_factor",
     "clean_pictures",
     "find_pairs",
     "generator_for",

@@ -1,9 +1,11 @@
 """Rain made by hand, on CPU or GPU, the same from the same seed."""
 
 from derain.rain.field import Field
-from derain.rain.presets import PRESETS, Composition, RainPreset, Veil
+from derain.rain.presets import PRESETS, Composition, Layer, RainPreset, Veil
 from derain.rain.scene import MASK_THRESHOLD, Density, Rain, compose, compose_pixels, rain_on, sample, sample_batch
 from derain.rain.streaks import Streaks
+from derain.rain.table import RainTable
+from derain.rain.textures import Texture, TextureBank, bank_of, load_textures
 
 __all__ = [
     "MASK_THRESHOLD",
@@ -11,12 +13,18 @@ __all__ = [
     "Composition",
     "Density",
     "Field",
+    "Layer",
     "Rain",
     "RainPreset",
+    "RainTable",
     "Streaks",
+    "Texture",
+    "TextureBank",
     "Veil",
+    "bank_of",
     "compose",
     "compose_pixels",
+    "load_textures",
     "rain_on",
     "sample",
     "sample_batch",

@@ -111,7 +111,7 @@ def choose(field: Field, draws: Draws) -> Filter:
 
 def draw(layers: Sequence[Filter], size: tuple[int, int], device: torch.device) -> Tensor:
     """Light of each layer, (n, H, W), at least 0."""
-    torus = _smooth(size[0] + MARGIN), _smooth(size[1] + MARGIN)
+    torus = torus_around(size)
     at_once = max(1, CELLS_AT_ONCE.get(device.type, CELLS_ELSEWHERE) // (torus[0] * torus[1]))
     parts = [_draw(layers[k : k + at_once], torus, size, device) for k in range(0, len(layers), at_once)]
     return torch.cat(parts) if parts else torch.zeros(0, *size, device=device)
@@ -131,10 +131,25 @@ def _smooth(side: int) -> int:
 
 def _draw(layers: Sequence[Filter], torus: tuple[int, int], size: tuple[int, int], device: torch.device) -> Tensor:
     numbers = {name: [getattr(layer, name) for layer in layers] for name in (field.name for field in fields(Filter))}
-    of = {
-        name: torch.tensor(values, dtype=torch.int32 if "key" in name else torch.float32, device=device).view(-1, 1, 1)
+    columns = {
+        name: torch.tensor(values, dtype=torch.int32 if "key" in name else torch.float32, device=device)
         for name, values in numbers.items()
     }
+    return draw_table(columns, torus, size, noisy=any(numbers["noise"]))
+
+
+def torus_around(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of the torus that a picture of this size is cut from."""
+    return _smooth(size[0] + MARGIN), _smooth(size[1] + MARGIN)
+
+
+def draw_table(columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[int, int], *, noisy: bool = True) -> Tensor:
+    """Return the light of layers given as columns, one (n,) tensor for each attribute of `Filter`: (n, H, W).
+
+    Args:
+        noisy: Whether any layer has noise of each rain pixel.
+    """
+    of = {name: column.view(-1, 1, 1) for name, column in columns.items()}
     area = of["length"] * torch.hypot(of["width"], 2.5 * of["softness"])
     rate = (-torch.log1p(-of["coverage"]) / area).clamp(max=1)
     specks = _specks(of, rate, torus)
@@ -148,7 +163,7 @@ def _draw(layers: Sequence[Filter], torus: tuple[int, int], size: tuple[int, int
     cut = of["levels"] * torch.where(capped, (mean + spread).clamp(max=0.9), mean + spread)
     light = (blurred - cut).clamp(min=0) / (one - cut).clamp(min=0.05)
     light = torch.where(capped, light.clamp(max=1), light)
-    if any(numbers["noise"]):
+    if noisy:
         light = (light * (1 + of["noise"] * normal_noise(of["key"] ^ 0x5BD1E995, size))).clamp(min=0)
     return light * of["brightness"]
 

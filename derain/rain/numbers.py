@@ -77,8 +77,8 @@ def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
     """
     height, width = size
     place = torch.arange(height * width, dtype=torch.int32, device=keys.device)
-    x = _hash(place)[None] ^ keys.to(torch.int32).view(-1, 1)
-    return (_hash(x) >> 8 & 0xFFFFFF).view(-1, height, width).float() / 2**24
+    x = mixed_bits(place)[None] ^ keys.to(torch.int32).view(-1, 1)
+    return (mixed_bits(x) >> 8 & 0xFFFFFF).view(-1, height, width).float() / 2**24
 
 
 def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
@@ -87,7 +87,7 @@ def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
     return 2**0.5 * torch.erfinv(2 * uniform - 1)
 
 
-def _hash(x: Tensor) -> Tensor:
+def mixed_bits(x: Tensor) -> Tensor:
     """lowbias32 on int32, whose products wrap around."""
     x = x ^ (x >> 16 & 0xFFFF)
     x = x * 0x7FEB352D

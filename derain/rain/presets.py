@@ -6,6 +6,9 @@ from typing import Literal
 from derain.rain.field import Field
 from derain.rain.numbers import Range
 from derain.rain.streaks import Streaks
+from derain.rain.textures import Texture
+
+Layer = Streaks | Field | Texture
 
 Composition = Literal["add", "screen", "alpha"]
 
@@ -41,11 +44,13 @@ class RainPreset:
         veil: Haze behind, in ``veil_probability`` of the pictures.
         defocus: Blur in pixels of all streaks: drops nearer than the lens can see sharp.
         camera: Standard deviation of the camera's noise, of 1, on the rainy picture alone.
+        scale: Factor on the size of all streaks, drawn log-uniformly in ``scale_probability`` of
+            the pictures: rain seen from nearer or farther, or by a camera of another resolution.
     """
 
     name: str
     imitates: str
-    layers: tuple[Streaks | Field, ...] = ()
+    layers: tuple[Layer, ...] = ()
     mixture: "tuple[tuple[float, RainPreset], ...]" = ()
     together: float = 0.0
     composition: Composition = "add"
@@ -54,6 +59,14 @@ class RainPreset:
     veil_probability: float = 1.0
     defocus: Range = (0, 0)
     camera: Range = (0, 0)
+    scale: Range = (1, 1)
+    scale_probability: float = 1.0
+
+    @property
+    def has_textures(self) -> bool:
+        """Whether layers of it, or of a part of the mixture, are cut from textures."""
+        own = any(isinstance(layer, Texture) for layer in self.layers)
+        return own or any(part.has_textures for _, part in self.mixture)
 
     def __post_init__(self) -> None:
         if bool(self.layers) == bool(self.mixture):
@@ -264,24 +277,186 @@ _WIDE_DRAWN = RainPreset(
 )
 _WIDE_PHOTOSHOP = RainPreset("wide photoshop", "Rain800 and Rain1400", mixture=((0.5, _RAIN800), (0.5, _RAIN1400)))
 
+_SCALES: Range = (0.4, 1.6)
+"""Of the rain that weights train on: cameras differ in resolution and rain in distance."""
+
 _LIGHT = RainPreset(
     "light",
     "light rain wider than any benchmark's, to train on",
     mixture=((0.25, _RAIN100L), (0.55, _WIDE_LIGHT), (0.2, _WIDE_DRAWN)),
 )
-_HEAVY = RainPreset("heavy", "heavy rain wider than any benchmark's, to train on", mixture=((0.3, _RAIN100H), (0.7, _WIDE_HEAVY)))
+_HEAVY = RainPreset(
+    "heavy",
+    "heavy rain wider than any benchmark's, to train on",
+    mixture=((0.3, _RAIN100H), (0.7, _WIDE_HEAVY)),
+)
 _CLEAR = RainPreset(
     "clear",
     "no rain on half of the pictures, hardly any on the others: what is to be left alone",
     (replace(_FINE, probability=0.5, coverage=(0, 0.03), brightness=(0, 0.15)),),
 )
+
+# Rain100L as it was made (derain/rain/textures.py), and beyond: sheared further, of other sizes and strengths.
+_TEXTURE = Texture(otherwise=_FINE)
+_WIDE_TEXTURE = Texture(otherwise=_WIDE_FINE, scale=(0.4, 1.4), gain=(0.4, 1.2), sheared=0.5)
+_RAIN100L_TEXTURES = RainPreset(
+    "rain100l-textures",
+    "Rain100L as it was made: one streak texture, a third of them sheared (JORDER, CVPR 2017)",
+    (replace(_TEXTURE, sheared=0.35),),
+)
+_WIDE_TEXTURES = RainPreset(
+    "wide textures",
+    "Rain100L and beyond, from textures",
+    (_WIDE_TEXTURE, replace(_WIDE_TEXTURE, probability=0.2)),
+    together=0.5,
+)
+
+# Rain100H's soft layer is up to five textures over its lines.
+_SOME_TEXTURE = Texture(otherwise=replace(_FINE, angle=(-20, 20)), gain=(0.2, 1), sheared=0.3)
+_RAIN100H_TEXTURES = RainPreset(
+    "rain100h-textures",
+    "Rain100H as it was made: dense lines over up to three streak textures (JORDER, CVPR 2017)",
+    (
+        *_RAIN100H.layers[:3],
+        replace(_SOME_TEXTURE, probability=0.8),
+        replace(_SOME_TEXTURE, probability=0.5),
+        replace(_SOME_TEXTURE, probability=0.25),
+    ),
+)
+_WIDE_HEAVY_TEXTURES = RainPreset(
+    "wide heavy textures",
+    "Rain100H and beyond, with textures",
+    (
+        _WIDE_LINES,
+        replace(_WIDE_LINES, probability=0.6),
+        replace(_WIDE_LINES, probability=0.3),
+        replace(_WIDE_TEXTURE, probability=0.8, gain=(0.2, 1.1)),
+        replace(_WIDE_TEXTURE, probability=0.4, gain=(0.2, 1.1)),
+    ),
+    together=0.1,
+)
+
+# A downpour near the camera's limit of sharpness: short streaks and drops by the thousand, at several depths.
+_SHORT = Field(
+    coverage=(0.08, 0.5),
+    angle=(-25, 25),
+    length=(2, 14),
+    width=(0.5, 1.6),
+    softness=(0, 0.6),
+    brightness=(0.25, 1),
+    fading=(0.3, 2.5),
+    levels=(0, 0.5),
+    clumping=(0, 0.8),
+    shape=("tapered", "even", "comet"),
+    noise_probability=0.05,
+)
+_DROPS = replace(_SHORT, coverage=(0.005, 0.06), length=(1, 4), width=(1, 3.5), brightness=(0.3, 1))
+_REDUCED = Texture(otherwise=_SHORT, scale=(0.18, 0.6), gain=(0.5, 2.1), sheared=0.3)
+_DOWNPOUR_DRAWN = RainPreset(
+    "drawn downpour",
+    "short streaks and drops, drawn",
+    (
+        _SHORT,
+        replace(_SHORT, probability=0.7, length=(2, 8), width=(0.5, 1), brightness=(0.1, 0.6)),
+        replace(_SHORT, probability=0.4, length=(8, 30), width=(1, 3), coverage=(0.01, 0.1)),
+        replace(_DROPS, probability=0.5),
+    ),
+    together=0.9,
+    scale=(0.7, 1.6),
+)
+_DOWNPOUR_TEXTURES = RainPreset(
+    "textured downpour",
+    "textures reduced to a fifth to three fifths",
+    (
+        _REDUCED,
+        replace(_REDUCED, probability=0.75),
+        replace(_REDUCED, probability=0.5),
+        replace(_REDUCED, probability=0.25),
+        replace(_DROPS, probability=0.2),
+    ),
+    together=0.7,
+)
+
+
+def _hiding(preset: RainPreset) -> RainPreset:
+    """Let drops hide what is behind them, as a camera sees it, instead of adding light."""
+    seen = {"composition": "alpha", "light": (0.55, 1), "defocus": (0, 0.5), "camera": (0, 0.006)}
+    return replace(preset, name=f"{preset.name}, hiding", **seen)  # pyright: ignore[reportArgumentType]
+
+
+_DOWNPOUR = RainPreset(
+    "downpour",
+    "a downpour as a camera sees it: dense, short, bright, nearly parallel streaks and drops",
+    mixture=(
+        (0.3, _DOWNPOUR_DRAWN),
+        (0.2, _hiding(_DOWNPOUR_DRAWN)),
+        (0.3, _DOWNPOUR_TEXTURES),
+        (0.2, _hiding(_DOWNPOUR_TEXTURES)),
+    ),
+)
+
+# Dense, fine and of low contrast: the grey rain of an ordinary wet day. Photoshop's recipes give it, too.
+_GREY_DAY = RainPreset(
+    "grey day",
+    "dense fine rain of low contrast, screened over the picture",
+    (
+        replace(
+            _FINE,
+            coverage=(0.4, 0.9),
+            length=(6, 50),
+            width=(0.5, 1.6),
+            brightness=(0.08, 0.4),
+            fading=(0.3, 2),
+            levels=(0, 0.6),
+            shape=("even", "tapered"),
+            overlap="either",
+        ),
+        replace(_FAR, probability=0.5),
+    ),
+    together=0.9,
+    composition="screen",
+    camera=(0, 0.006),
+)
+
+
+def _at_scales(preset: RainPreset, probability: float = 0.5) -> RainPreset:
+    return replace(preset, scale=_SCALES, scale_probability=probability)
+
+
 _MIXED = RainPreset(
     "mixed",
     "all kinds: what the general weights train on",
-    mixture=((0.36, _LIGHT), (0.36, _HEAVY), (0.08, _WIDE_PHOTOSHOP), (0.12, _PHOTOGRAPH), (0.08, _CLEAR)),
+    mixture=(
+        (0.12, _RAIN100L_TEXTURES),
+        (0.10, _at_scales(_WIDE_TEXTURES, 0.3)),
+        (0.18, _RAIN100H_TEXTURES),
+        (0.10, _at_scales(_WIDE_HEAVY_TEXTURES)),
+        (0.10, _at_scales(_DOWNPOUR, 0.3)),
+        (0.08, _at_scales(_LIGHT)),
+        (0.08, _at_scales(_HEAVY)),
+        (0.07, _at_scales(_WIDE_PHOTOSHOP, 1)),
+        (0.05, _at_scales(_GREY_DAY, 1)),
+        (0.05, _at_scales(_PHOTOGRAPH, 1)),
+        (0.07, _CLEAR),
+    ),
 )
 
 PRESETS: dict[str, RainPreset] = {
     preset.name: preset
-    for preset in (_RAIN100L, _RAIN100H, _RAIN800, *_RAIN1200, _RAIN1400, _VEIL, _PHOTOGRAPH, _LIGHT, _HEAVY, _CLEAR, _MIXED)
+    for preset in (
+        _RAIN100L,
+        _RAIN100L_TEXTURES,
+        _RAIN100H,
+        _RAIN100H_TEXTURES,
+        _RAIN800,
+        *_RAIN1200,
+        _RAIN1400,
+        _VEIL,
+        _PHOTOGRAPH,
+        _DOWNPOUR,
+        _LIGHT,
+        _HEAVY,
+        _CLEAR,
+        _MIXED,
+    )
 }

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from derain.rain import field, streaks
-from derain.rain.numbers import Draws, normal_noise, white_noise
-from derain.rain.presets import RainPreset, Veil
+from derain.rain import field, streaks, textures
+from derain.rain.numbers import Draws, Range, normal_noise, white_noise
+from derain.rain.presets import Layer, RainPreset, Veil
+from derain.rain.textures import Texture, TextureBank
 
 Density = Literal["light", "medium", "heavy"]
 
@@ -57,15 +58,22 @@ class Rain:
         return "light" if coverage < 0.25 else "medium" if coverage < 0.55 else "heavy"
 
 
-def sample(preset: RainPreset, size: tuple[int, int], generator: torch.Generator, device: torch.device | str = "cpu") -> Rain:
+def sample(
+    preset: RainPreset,
+    size: tuple[int, int],
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+    bank: TextureBank | None = None,
+) -> Rain:
     """Draws the rain of one picture.
 
     Args:
         size: Height and width in pixels.
         generator: A CPU generator; the same state gives the same rain on every device, to rounding.
         device: Where streaks are drawn and the result lies.
+        bank: What layers of textures are cut from; without it they are drawn.
     """
-    batch = sample_batch([preset], size, [generator], device)
+    batch = sample_batch([preset], size, [generator], device, bank)
     parts = {name: value[0] if isinstance(value, Tensor) else None for name, value in vars(batch).items()}
     return Rain(**parts)  # pyright: ignore[reportArgumentType]
 
@@ -75,6 +83,7 @@ def sample_batch(
     size: tuple[int, int],
     generators: Sequence[torch.Generator],
     device: torch.device | str = "cpu",
+    bank: TextureBank | None = None,
 ) -> Rain:
     """Draws the rain of several pictures of one size at once, each from its own preset and generator.
 
@@ -83,23 +92,30 @@ def sample_batch(
     device = torch.device(device)
     lines: list[tuple[int, streaks.Lines]] = []
     filters: list[tuple[int, field.Filter]] = []
+    cuts: list[tuple[int, textures.Cut]] = []
     skies: list[_Sky] = []
     for k, (preset, generator) in enumerate(zip(presets, generators, strict=True)):
         draws = Draws(generator)
-        preset = _pick(preset, draws)
-        for layer in _layers(preset, draws):
+        preset, scale = _pick(preset, draws)
+        for layer in _layers(preset, draws, scale, textured=bank is not None):
             if isinstance(layer, streaks.Streaks):
                 lines.append((k, streaks.scatter(layer, size, draws)))
+            elif isinstance(layer, Texture):
+                cuts.append((k, textures.choose(layer, draws)))
             else:
                 filters.append((k, field.choose(layer, draws)))
         skies.append(_Sky.over(preset, draws))
     total = torch.zeros(len(presets), *size, device=device)
-    for drawn, owners in (
+    drawn = [
         (streaks.draw([part for _, part in lines], size, device), [k for k, _ in lines]),
         (field.draw([part for _, part in filters], size, device), [k for k, _ in filters]),
-    ):
+    ]
+    if bank is not None:
+        light = textures.draw([part for _, part in cuts], bank, size, device)
+        drawn.append((light, [k for k, _ in cuts]))
+    for light, owners in drawn:
         if owners:
-            total.index_add_(0, torch.tensor(owners, device=device), drawn)
+            total.index_add_(0, torch.tensor(owners, device=device), light)
     return _under(skies, total.unsqueeze(1), device)
 
 
@@ -129,8 +145,9 @@ def compose_pixels(pixels: NDArray[Any], rain: Rain) -> NDArray[Any]:
     return np.rint(compose(clean, rain).permute(1, 2, 0).numpy() * top).astype(pixels.dtype)
 
 
-def _pick(preset: RainPreset, draws: Draws) -> RainPreset:
-    """One of a mixture, by weight; itself otherwise."""
+def _pick(preset: RainPreset, draws: Draws) -> tuple[RainPreset, float]:
+    """Return one of a mixture, by weight, or the preset itself, and the scale of its streaks."""
+    scale = _scale(preset, draws)
     while preset.mixture:
         at = draws.unit() * sum(weight for weight, _ in preset.mixture)
         for weight, part in preset.mixture:
@@ -138,19 +155,57 @@ def _pick(preset: RainPreset, draws: Draws) -> RainPreset:
             at -= weight
             if at < 0:
                 break
-    return preset
+        scale *= _scale(preset, draws)
+    return preset, scale
 
 
-def _layers(preset: RainPreset, draws: Draws) -> list[streaks.Streaks | field.Field]:
-    """The layers that are there, if any, in one direction if they fall together, out of focus if the preset is."""
+def _scale(preset: RainPreset, draws: Draws) -> float:
+    """Draw a preset's own scale. Presets of one scale draw nothing, so their rain stays as it was."""
+    if preset.scale == (1, 1) or not draws.chance(preset.scale_probability):
+        return 1.0
+    return draws.log_uniform(preset.scale)
+
+
+def _layers(
+    preset: RainPreset, draws: Draws, scale: float, *, textured: bool
+) -> "list[Layer]":
+    """The layers that are there, if any, in one direction if they fall together, out of focus if the preset is.
+
+    Args:
+        scale: Of all streaks.
+        textured: Whether there are textures; else layers of them give what is drawn in their place.
+    """
     layers = [layer for layer in preset.layers if draws.chance(layer.probability)]
+    if not textured:
+        layers = [layer.otherwise if isinstance(layer, Texture) else layer for layer in layers]
+    if scale != 1:
+        layers = [_scaled(layer, scale) for layer in layers]
     if draws.chance(preset.together) and layers:
         angle = draws.uniform(layers[0].angle)
-        layers = [replace(layer, angle=(angle, angle)) for layer in layers]
+        layers = [_directed(layer, angle) for layer in layers]
     blur = draws.uniform(preset.defocus)
     if blur > 0:
-        layers = [_defocused(layer, blur) for layer in layers]
+        layers = [layer if isinstance(layer, Texture) else _defocused(layer, blur) for layer in layers]
     return layers
+
+
+def _directed(layer: Layer, angle: float) -> Layer:
+    """Let a layer fall in a direction, in degrees."""
+    if isinstance(layer, Texture):
+        return replace(layer, angle=(angle, angle), sheared=1.0)
+    return replace(layer, angle=(angle, angle))
+
+
+def _scaled(layer: Layer, scale: float) -> Layer:
+    """Enlarge the streaks of a layer, which keeps its coverage and brightness."""
+    if isinstance(layer, Texture):
+        return replace(layer, scale=_times(layer.scale, scale))
+    sizes = {name: _times(getattr(layer, name), scale) for name in ("length", "width", "softness")}
+    return replace(layer, **sizes)
+
+
+def _times(bounds: Range, factor: float) -> Range:
+    return bounds[0] * factor, bounds[1] * factor
 
 
 _Layer = TypeVar("_Layer", streaks.Streaks, field.Field)

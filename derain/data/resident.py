@@ -1,0 +1,139 @@
+"""Batches that never leave the device: pictures, crops and rain of a whole batch at once.
+
+`RainyBatches` cuts and rains on one crop after the other, which suits a processor. A GPU wants few
+large operations: here all training pictures lie on the device in one row of bytes, and a batch is
+one gather from it under rain from `derain.rain.RainTable`. Every random number is a hash of
+``(seed, step, place in the batch)``, so that a batch is the same whenever and wherever it is made.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from derain.data.batches import Batch, to_tensor
+from derain.images import read_image
+from derain.rain import RainPreset, RainTable, TextureBank, compose
+from derain.rain.numbers import mixed_bits, white_noise
+
+LUMINANCE_STEP = 8
+"""Every so many pixels are looked at where the lights of a crop are measured."""
+
+DARKEST_LIGHT = 0.15
+"""Crops are brightened at most until this grey is white."""
+
+
+class ResidentBatches:
+    """Crops of clean pictures under rain of one preset, all made on one device.
+
+    Args:
+        exposure: By up to how many stops each crop is made brighter or darker before it rains.
+        blown: Share of crops whose brighter part is blown out to white, as skies behind leaves are.
+
+    Raises:
+        FileNotFoundError: If there are no pictures.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Path],
+        preset: RainPreset,
+        bank: TextureBank | None,
+        device: torch.device,
+        *,
+        batch: int,
+        crop: int,
+        seed: int,
+        exposure: float = 0.0,
+        blown: float = 0.0,
+    ) -> None:
+        if not pictures:
+            raise FileNotFoundError("no pictures to train on")
+        with ThreadPoolExecutor() as pool:
+            planes = list(pool.map(lambda path: _at_least(path, crop), pictures))
+        sizes = torch.tensor([plane.shape[:2] for plane in planes], device=device)
+        self._heights, self._widths = sizes.unbind(1)
+        areas = self._heights * self._widths * 3
+        self._starts = areas.cumsum(0) - areas
+        self._bytes = torch.cat([plane.flatten() for plane in planes]).to(device)
+        self._rain = RainTable(preset, bank, device)
+        self._device = device
+        self._batch, self._crop, self._seed = batch, crop, seed
+        self._exposure, self._blown = exposure, blown
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def batch(self, step: int, device: torch.device) -> Batch:
+        """Make the batch of a step, on the device that the pictures lie on."""
+        if device != self._device:
+            raise ValueError(f"pictures lie on {self._device}; expected a batch there, not on {device}")
+        keys = _keys(self._seed, step * self._batch, self._batch, device)
+        numbers = white_noise(mixed_bits(keys), (1, 8))[:, 0]  # (N, 8)
+        clean = self._lit(self._cut(numbers), numbers)
+        rain = self._rain.sample(keys, (self._crop, self._crop))
+        return Batch(compose(clean, rain), clean)
+
+    def _cut(self, numbers: Tensor) -> Tensor:
+        """Cut a crop for each row of numbers, flipped and turned: (N, 3, crop, crop) in [0, 1]."""
+        side = self._crop
+        picture = (numbers[:, 0] * len(self)).long().clamp(max=len(self) - 1)
+        height, width = self._heights[picture], self._widths[picture]
+        top = (numbers[:, 1] * (height - side + 1)).long()
+        left = (numbers[:, 2] * (width - side + 1)).long()
+        flips = (numbers[:, 3] * 8).long()
+        place = torch.arange(side, device=self._device)
+        down, right = place.view(1, -1, 1), place.view(1, 1, -1)
+        turned, upside, mirrored = ((flips >> k & 1).bool().view(-1, 1, 1) for k in (2, 1, 0))
+        row, column = torch.where(turned, right, down), torch.where(turned, down, right)
+        row = torch.where(upside, side - 1 - row, row) + top.view(-1, 1, 1)
+        column = torch.where(mirrored, side - 1 - column, column) + left.view(-1, 1, 1)
+        first = self._starts[picture].view(-1, 1, 1) + 3 * (row * width.view(-1, 1, 1) + column)
+        channel = torch.arange(3, device=self._device).view(1, 3, 1, 1)
+        return self._bytes[first.unsqueeze(1) + channel].float() / 255
+
+    def _lit(self, clean: Tensor, numbers: Tensor) -> Tensor:
+        """Expose crops anew; what passes white is white."""
+        factor = 2 ** (self._exposure * (2 * numbers[:, 4] - 1))
+        if self._blown:
+            lights = blown_factor(clean, numbers[:, 6])
+            factor = torch.where(numbers[:, 5] < self._blown, lights, factor)
+        return (clean * factor.view(-1, 1, 1, 1)).clamp(max=1)
+
+
+def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
+    """Return the exposure that blows out the brighter part of each crop, (N, 3, H, W) -> (N,).
+
+    Between three tenths and seven tenths of a crop become white, so that what is dark and thin in
+    it stands before white, as branches do before a hazy sky.
+
+    Args:
+        share: How much of it, 0 to 1 between those, (N,).
+    """
+    grey = clean[:, :, ::LUMINANCE_STEP, ::LUMINANCE_STEP].amin(1).flatten(1).sort(1).values
+    place = ((0.3 + 0.4 * share) * (grey.shape[1] - 1)).long()
+    light = grey.gather(1, place.unsqueeze(1)).squeeze(1)
+    return 1 / light.clamp(min=DARKEST_LIGHT)
+
+
+def _keys(seed: int, first: int, count: int, device: torch.device) -> Tensor:
+    """Return a key for each crop from the seed and the crop's number, (count,) int32."""
+    stream = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
+    number = torch.arange(first, first + count, device=device) % 2**31
+    return mixed_bits(number.int() ^ torch.tensor(stream - 2**31, dtype=torch.int32, device=device))
+
+
+def _at_least(path: Path, side: int) -> Tensor:
+    """Read a picture as (H, W, 3) bytes, enlarged where it is smaller than a crop."""
+    pixels = read_image(path)
+    if pixels.dtype == np.uint8 and min(pixels.shape[:2]) >= side:
+        return torch.from_numpy(np.ascontiguousarray(pixels))
+    picture = to_tensor(pixels)
+    factor = max(1.0, side / min(picture.shape[1:]))
+    size = [max(side, round(factor * length)) for length in picture.shape[1:]]
+    larger = F.interpolate(picture[None], size, mode="bicubic", antialias=True, align_corners=False)
+    return (255 * larger[0].clamp(0, 1)).round().byte().permute(1, 2, 0).contiguous()

@@ -1,0 +1,251 @@
+"""Rain of a whole batch drawn at once: presets as a table of ranges, numbers from hashes.
+
+`derain.rain.sample` draws the numbers of one picture after the other in Python, which a processor
+does not notice and a GPU waits for. Here a mixture is flattened into a table, a row a preset and a
+slot a layer, and all numbers of a batch are looked up in it together. They are hashes of a key for
+each picture, so a picture's rain depends on its key alone, on every device.
+
+The distributions are those of `sample`, with three simplifications: streaks drawn one by one are
+replaced by filtered noise of the same ranges (`as_field`), layers that fall together take their
+direction from the range of the first, present or not, and veils are not drawn.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from derain.rain import field, textures
+from derain.rain.field import SHAPES, Field
+from derain.rain.numbers import Range, mixed_bits, normal_noise, white_noise
+from derain.rain.presets import Layer, RainPreset
+from derain.rain.scene import Rain
+from derain.rain.streaks import Streaks
+from derain.rain.textures import RAIN100L_GAIN, Texture, TextureBank
+
+NONE, FIELD, TEXTURE = 0, 1, 2
+STAGES = 3
+"""A part of a mixture of a mixture may have a scale on each level."""
+
+_SHAPE_CHOICES = 12
+"""A multiple of the lengths of all lists of shapes."""
+
+_FIELD_RANGES = (
+    "coverage", "angle", "length", "width", "softness", "brightness", "fading", "levels", "clumping", "noise",
+)  # fmt: skip
+_TEXTURE_RANGES = ("scale", "gain", "angle")
+_LOGARITHMIC = ("length", "width", "scale")
+_RANGES = (*_FIELD_RANGES, "scale", "gain")
+_FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
+_UNIFORMS = len(_RANGES) + 12
+"""For each layer; those of the whole picture are fewer."""
+
+
+class RainTable:
+    """Draws the rain of whole batches.
+
+    Args:
+        preset: A mixture, or a preset alone.
+        bank: Textures; without them layers of textures are drawn.
+        device: Where everything is drawn.
+
+    Raises:
+        ValueError: If a part of the preset has a veil.
+    """
+
+    def __init__(
+        self, preset: RainPreset, bank: TextureBank | None, device: torch.device
+    ) -> None:
+        rows = list(_rows(preset, 1.0, ()))
+        if any(row.veil for _, row, _ in rows):
+            raise ValueError(f"{preset.name}: veils are not drawn in batches; expected a preset without")
+        self._bank = bank.on(device) if bank else None
+        self._device = device
+        self._slots = max(len(row.layers) for _, row, _ in rows)
+        weights = torch.tensor([weight for weight, _, _ in rows], dtype=torch.float64)
+        self._cumulative = (weights / weights.sum()).cumsum(0).float().to(device)
+        self._scales = self._tensor([_scales(scales) for _, _, scales in rows])  # (rows, STAGES, 3)
+        self._picture = {
+            name: self._tensor([getattr(row, name) for _, row, _ in rows])
+            for name in ("together", "light", "defocus", "camera")
+        }
+        self._hides = self._tensor([float(row.composition != "add") for _, row, _ in rows])
+        self._alpha = self._tensor([float(row.composition == "alpha") for _, row, _ in rows])
+        layers = [[self._as_drawn(layer) for layer in row.layers] for _, row, _ in rows]
+        for row in layers:
+            row += [None] * (self._slots - len(row))
+        kind = {Field: FIELD, Texture: TEXTURE}
+        self._kind = self._tensor([[kind.get(type(layer), NONE) for layer in row] for row in layers])
+        self._ranges = self._tensor([[_ranges(layer) for layer in row] for row in layers])
+        self._flags = self._tensor([[_flags(layer) for layer in row] for row in layers])
+        self._shapes = self._tensor([[_shapes(layer) for layer in row] for row in layers])
+
+    def _tensor(self, values: object) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self._device)
+
+    def _as_drawn(self, layer: Layer) -> "Field | Texture | None":
+        if isinstance(layer, Streaks):
+            return as_field(layer)
+        if isinstance(layer, Texture) and self._bank is None:
+            return replace(layer.otherwise, probability=layer.probability)
+        return layer
+
+    def sample(self, keys: Tensor, size: tuple[int, int]) -> Rain:
+        """Draw the rain of as many pictures as there are keys, (N,) int32, each of this size."""
+        count = len(keys)
+        u = white_noise(keys, (self._slots + 1, _UNIFORMS))  # (N, slots + 1, numbers)
+        whole, each = u[:, 0], u[:, 1:]
+        row = torch.searchsorted(self._cumulative, whole[:, 0].contiguous(), right=True)
+        row = row.clamp(max=len(self._cumulative) - 1)
+        scale = self._scale(row, whole)
+        of = self._layer_numbers(row, whole, each, scale)
+        kind, present = self._kind[row], each[..., -1] < self._flags[row][..., 0]
+        light = torch.zeros(count, *size, device=self._device)
+        owners, slots = ((kind == FIELD) & present).nonzero(as_tuple=True)
+        if len(owners):
+            columns = {name: of[name][owners, slots] for name in _filter_names()}
+            drawn = field.draw_table(columns, field.torus_around(size), size)
+            light.index_add_(0, owners, drawn)
+        owners, slots = ((kind == TEXTURE) & present).nonzero(as_tuple=True)
+        if len(owners) and self._bank is not None:
+            columns = {name: of[name][owners, slots] for name in textures.Cut.__dataclass_fields__}
+            light.index_add_(0, owners, textures.draw_table(columns, self._bank, size))
+        return self._under(row, whole, light, keys, size)
+
+    def _scale(self, row: Tensor, whole: Tensor) -> Tensor:
+        """Return the factor on the streaks of each picture, (N, 1)."""
+        stages = self._scales[row]  # (N, STAGES, 3): logarithms of the range, probability
+        chance, value = whole[:, 1 : 1 + STAGES], whole[:, 1 + STAGES : 1 + 2 * STAGES]
+        drawn = stages[..., 0] + (stages[..., 1] - stages[..., 0]) * value
+        return torch.exp((drawn * (chance < stages[..., 2])).sum(1, keepdim=True))
+
+    def _layer_numbers(
+        self, row: Tensor, whole: Tensor, each: Tensor, scale: Tensor
+    ) -> dict[str, Tensor]:
+        """Return what every layer drew, present or not, each (N, slots)."""
+        ranges, flags = self._ranges[row], dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True))
+        low, high = ranges.unbind(-1)
+        values = low + (high - low) * each[..., : len(_RANGES)]
+        of = dict(zip(_RANGES, values.unbind(-1), strict=True))
+        for name in _LOGARITHMIC:
+            of[name] = torch.exp(of[name])
+        rest = list(each[..., len(_RANGES) :].unbind(-1))
+        # One direction for all layers of a picture where they fall together.
+        first = ranges[:, :1, _RANGES.index("angle")]
+        common = first[..., 0] + (first[..., 1] - first[..., 0]) * whole[:, 7:8]
+        together = (whole[:, 8] < self._picture["together"][row]).unsqueeze(1)
+        degrees = torch.where(together, common, of["angle"])
+        of["angle"] = torch.deg2rad(degrees)
+        for name in ("length", "width", "softness", "scale"):
+            of[name] = of[name] * scale
+        self._defocus(of, row, whole)
+        of["noise"] = of["noise"] * (rest[0] < flags["noise_probability"])
+        of["cap"] = (rest[1] < flags["cap"]).float()
+        of["sheared"] = ((rest[2] < flags["sheared"]) | together).float()
+        of["portrait"] = (rest[3] < flags["portrait"]).float()
+        of["mirrored"] = (rest[4] < 0.5).float()
+        of["texture"], of["left"], of["top"] = rest[5], rest[6], rest[7]
+        of["slope"] = torch.tan(of["angle"].clamp(-1.2, 1.2))
+        of["gain"] = of["gain"] * RAIN100L_GAIN
+        choice = (rest[8] * _SHAPE_CHOICES).long().clamp(max=_SHAPE_CHOICES - 1)
+        of["shape"] = self._shapes[row].gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+        bits = (rest[9] * 2**24).int(), (rest[10] * 2**24).int()
+        of["key"], of["wave_key"] = (mixed_bits(b) & 0x7FFFFFFF for b in bits)
+        return of
+
+    def _defocus(self, of: dict[str, Tensor], row: Tensor, whole: Tensor) -> None:
+        """Spread the light of drawn layers as a lens does that is focused farther away."""
+        low, high = self._picture["defocus"][row].unbind(-1)
+        blur = (low + (high - low) * whole[:, 9]).unsqueeze(1)
+        sharp = torch.hypot(of["width"], 2.5 * of["softness"])
+        of["brightness"] = of["brightness"] * sharp / torch.hypot(sharp, 2.5 * blur).clamp(min=1e-6)
+        of["softness"] = torch.hypot(of["softness"], blur)
+
+    def _under(
+        self, row: Tensor, whole: Tensor, light: Tensor, keys: Tensor, size: tuple[int, int]
+    ) -> Rain:
+        """Return the layers with all else that the pictures have."""
+        low, high = self._picture["light"][row].unbind(-1)
+        level, lean = low + (high - low) * whole[:, 10], -0.02 + 0.07 * whole[:, 11]
+        greyish = torch.stack([(level - lean).clamp(min=0), level, (level + lean).clamp(max=1)], 1)
+        colour = torch.where(self._alpha[row].unsqueeze(1) > 0, greyish, 1.0)
+        low, high = self._picture["camera"][row].unbind(-1)
+        strength = (low + (high - low) * whole[:, 12]).view(-1, 1, 1, 1)
+        own = mixed_bits(keys.to(torch.int32) ^ 0x3C6EF372)
+        channels = torch.arange(3, dtype=torch.int32, device=self._device)
+        noise = normal_noise((own[:, None] ^ channels).flatten(), size).view(len(row), 3, *size)
+        hides = self._hides[row].view(-1, 1, 1, 1)
+        return Rain(light.unsqueeze(1), colour.view(-1, 3, 1, 1), hides, camera=noise * strength)
+
+
+def as_field(streaks: Streaks) -> Field:
+    """Return filtered noise that looks like streaks drawn one by one."""
+    return Field(
+        probability=streaks.probability,
+        coverage=streaks.coverage,
+        angle=streaks.angle,
+        length=streaks.length,
+        width=streaks.width,
+        softness=streaks.softness,
+        brightness=streaks.brightness,
+        fading=streaks.fading,
+        levels=(0, 0),
+        clumping=(0, 0.2),
+        shape=("even", "tapered"),
+        overlap="cap" if streaks.overlap == "max" else streaks.overlap,
+        noise=streaks.noise,
+        noise_probability=streaks.noise_probability,
+    )
+
+
+_Scales = tuple[tuple[Range, float], ...]
+
+
+def _rows(preset: RainPreset, weight: float, scales: _Scales) -> Iterator[tuple[float, RainPreset, _Scales]]:
+    """Yield the presets with layers that a mixture comes down to, their weights, their scales."""
+    if preset.scale != (1, 1):
+        scales = (*scales, (preset.scale, preset.scale_probability))
+    if not preset.mixture:
+        yield weight, preset, scales
+        return
+    total = sum(part for part, _ in preset.mixture)
+    for part, inner in preset.mixture:
+        yield from _rows(inner, weight * part / total, scales)
+
+
+def _scales(scales: _Scales) -> list[list[float]]:
+    rows = [[math.log(low), math.log(high), chance] for (low, high), chance in scales]
+    return rows + [[0.0, 0.0, 0.0]] * (STAGES - len(rows))
+
+
+def _ranges(layer: Field | Texture | None) -> list[list[float]]:
+    """Return the ranges a layer draws from, in the order of `_RANGES`; logarithms where it says so."""
+    return [_range(layer, name) for name in _RANGES]
+
+
+def _range(layer: Field | Texture | None, name: str) -> list[float]:
+    known = _FIELD_RANGES if isinstance(layer, Field) else _TEXTURE_RANGES if layer else ()
+    low, high = getattr(layer, name) if name in known else (1.0, 1.0)
+    return [math.log(low), math.log(high)] if name in _LOGARITHMIC else [low, high]
+
+
+def _flags(layer: Field | Texture | None) -> list[float]:
+    """Return how often a layer is there, noisy, capped, sheared, a portrait's: as `_FLAGS`."""
+    if isinstance(layer, Field):
+        cap = {"cap": 1.0, "sum": 0.0, "either": 0.5}[layer.overlap]
+        return [layer.probability, layer.noise_probability, cap, 0.0, 0.0]
+    if isinstance(layer, Texture):
+        return [layer.probability, 0.0, 0.0, layer.sheared, layer.portrait]
+    return [0.0] * len(_FLAGS)
+
+
+def _shapes(layer: Field | Texture | None) -> list[int]:
+    """Return the shapes of a layer, each as often as it is drawn."""
+    names = layer.shape if isinstance(layer, Field) else SHAPES[:1]
+    return [SHAPES.index(names[k * len(names) // _SHAPE_CHOICES]) for k in range(_SHAPE_CHOICES)]
+
+
+def _filter_names() -> tuple[str, ...]:
+    return tuple(field.Filter.__dataclass_fields__)
