@@ -14,7 +14,7 @@ DIR holds ``clean/train`` and ``textures``; weights begin from the shipped ones,
 ``DIR/NAME.safetensors`` where there is one. ``--rehearse`` makes everything tiny, for a CPU. `train`
 takes the seconds that each size trains; of these the last ``--decay`` bring its rate to zero. OUT
 gets, for each size, ``NAME.safetensors`` (decayed, averaged), ``NAME-trunk.safetensors`` (as it was
-before the decay) and ``NAME.json`` (its log), written anew every minute.
+before the decay), written anew every minute, and ``log.jsonl``.
 """
 
 import argparse
@@ -353,8 +353,7 @@ def train(place: Place, name: str, seconds: float) -> None:
     torch.manual_seed(settings.seed)
     stepper, mode = _ready(network, settings, place, mode, batches)
     say(f"{name}: ready, {mode}")
-    log: list[dict[str, float]] = []
-    with place.alone():
+    with place.alone(), (place.out / "log.jsonl").open("a") as log:
         began = last = time.monotonic()
         step, trunk_kept = 0, False
         for batch in prefetch(batches, 1, sys.maxsize, place.device):
@@ -369,18 +368,18 @@ def train(place: Place, name: str, seconds: float) -> None:
             step += 1
             if step % 200 == 0 or (place.rehearse and step % 2 == 0):
                 loss = float(stepper.loss)
-                log.append({"step": step, "seconds": now - began, "loss": loss})
+                row = {"name": name, "step": step, "seconds": round(now - began, 2), "loss": loss}
+                log.write(json.dumps(row) + "\n")
                 if not math.isfinite(loss):
                     raise FloatingPointError(f"{name}: step {step}: the loss is {loss}")
             if now - last > CHECKPOINT_SECONDS:
                 _save(stepper, name, card, place, step, now - began, mode, name)
-                (place.out / f"{name}.json").write_text(json.dumps(log))
-                say(f"{name}: step {step}, loss {log[-1]['loss'] if log else math.nan:.5f}")
+                log.flush()
+                say(f"{name}: step {step}, loss {float(stepper.loss):.5f}")
                 last = now
         _wait(place.device)
         took = time.monotonic() - began
     _save(stepper, name, card, place, step, took, mode, name)
-    (place.out / f"{name}.json").write_text(json.dumps(log))
     say(f"{name}: {step} steps in {took:.0f} s, {step / took:.1f} a second, {mode}")
 
 
