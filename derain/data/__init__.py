@@ -14,7 +14,7 @@ from derain.data.batches import (
 from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named, survey
 from derain.data.identity import Identity, identify
 from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
-from derain.data.resident import ResidentBatches, blown_factor
+from derain.data.resident import ResidentBatches, blown_factor, read_bytes
 
 __all__ = [
     "LAYOUTS",
@@ -37,6 +37,7 @@ __all__ = [
     "generator_for",
     "identify",
     "layout_named",
+    "read_bytes",
     "read_pair",
     "shrink",
     "survey",

@@ -7,7 +7,6 @@ one gather from it under rain from `derain.rain.RainTable`. Every random number 
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,16 +30,17 @@ class ResidentBatches:
     """Crops of clean pictures under rain of one preset, all made on one device.
 
     Args:
+        pictures: Bytes, (H, W, 3) each, no side shorter than a crop (`read_bytes`).
         exposure: By up to how many stops each crop is made brighter or darker before it rains.
         blown: Share of crops whose brighter part is blown out to white, as skies behind leaves are.
 
     Raises:
-        FileNotFoundError: If there are no pictures.
+        ValueError: If there are no pictures, or one is smaller than a crop.
     """
 
     def __init__(
         self,
-        pictures: Sequence[Path],
+        pictures: Sequence[Tensor],
         preset: RainPreset,
         bank: TextureBank | None,
         device: torch.device,
@@ -51,19 +51,21 @@ class ResidentBatches:
         exposure: float = 0.0,
         blown: float = 0.0,
     ) -> None:
-        if not pictures:
-            raise FileNotFoundError("no pictures to train on")
-        with ThreadPoolExecutor() as pool:
-            planes = list(pool.map(lambda path: _at_least(path, crop), pictures))
-        sizes = torch.tensor([plane.shape[:2] for plane in planes], device=device)
+        shortest = min((min(picture.shape[:2]) for picture in pictures), default=0)
+        if shortest < crop:
+            raise ValueError(f"the smallest picture has {shortest} pixels; expected {crop} and more")
+        sizes = torch.tensor([picture.shape[:2] for picture in pictures], device=device)
         self._heights, self._widths = sizes.unbind(1)
         areas = self._heights * self._widths * 3
         self._starts = areas.cumsum(0) - areas
-        self._bytes = torch.cat([plane.flatten() for plane in planes]).to(device)
+        self._bytes = torch.cat([picture.flatten() for picture in pictures]).to(device)
         self._rain = RainTable(preset, bank, device)
         self._device = device
         self._batch, self._crop, self._seed = batch, crop, seed
         self._exposure, self._blown = exposure, blown
+        self._places = torch.arange(batch, device=device)
+        stream = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
+        self._stream = torch.tensor(stream - 2**31, dtype=torch.int32, device=device)
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -72,7 +74,12 @@ class ResidentBatches:
         """Make the batch of a step, on the device that the pictures lie on."""
         if device != self._device:
             raise ValueError(f"pictures lie on {self._device}; expected a batch there, not on {device}")
-        keys = _keys(self._seed, step * self._batch, self._batch, device)
+        return self.numbered(torch.tensor(step, device=device))
+
+    def numbered(self, step: Tensor) -> Batch:
+        """Make the batch of a step that the device knows, so that nothing waits for anything."""
+        number = (step * self._batch + self._places) % 2**31
+        keys = mixed_bits(number.int() ^ self._stream)
         numbers = white_noise(mixed_bits(keys), (1, 8))[:, 0]  # (N, 8)
         clean = self._lit(self._cut(numbers), numbers)
         rain = self._rain.sample(keys, (self._crop, self._crop))
@@ -98,7 +105,7 @@ class ResidentBatches:
 
     def _lit(self, clean: Tensor, numbers: Tensor) -> Tensor:
         """Expose crops anew; what passes white is white."""
-        factor = 2 ** (self._exposure * (2 * numbers[:, 4] - 1))
+        factor = torch.exp2(self._exposure * (2 * numbers[:, 4] - 1))
         if self._blown:
             lights = blown_factor(clean, numbers[:, 6])
             factor = torch.where(numbers[:, 5] < self._blown, lights, factor)
@@ -120,15 +127,8 @@ def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
     return 1 / light.clamp(min=DARKEST_LIGHT)
 
 
-def _keys(seed: int, first: int, count: int, device: torch.device) -> Tensor:
-    """Return a key for each crop from the seed and the crop's number, (count,) int32."""
-    stream = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
-    number = torch.arange(first, first + count, device=device) % 2**31
-    return mixed_bits(number.int() ^ torch.tensor(stream - 2**31, dtype=torch.int32, device=device))
-
-
-def _at_least(path: Path, side: int) -> Tensor:
-    """Read a picture as (H, W, 3) bytes, enlarged where it is smaller than a crop."""
+def read_bytes(path: Path, side: int) -> Tensor:
+    """Read a picture as (H, W, 3) bytes, enlarged where a side is shorter than this."""
     pixels = read_image(path)
     if pixels.dtype == np.uint8 and min(pixels.shape[:2]) >= side:
         return torch.from_numpy(np.ascontiguousarray(pixels))

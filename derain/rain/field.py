@@ -159,7 +159,7 @@ def draw_table(columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[i
     mean = rate * area / (of["fading"] + 1)
     spread = torch.sqrt(rate * area * 0.7 / (2 * of["fading"] + 1))
     capped = of["cap"] > 0
-    one = torch.where(capped, 1, torch.maximum(torch.ones_like(mean), mean + 2 * spread))
+    one = torch.where(capped, torch.ones_like(mean), (mean + 2 * spread).clamp(min=1))
     cut = of["levels"] * torch.where(capped, (mean + spread).clamp(max=0.9), mean + spread)
     light = (blurred - cut).clamp(min=0) / (one - cut).clamp(min=0.05)
     light = torch.where(capped, light.clamp(max=1), light)
@@ -183,7 +183,7 @@ def _specks(of: dict[str, Tensor], rate: Tensor, torus: tuple[int, int]) -> Tens
     uneven = torch.exp(of["clumping"] * wave - 0.75 * of["clumping"] ** 2)
     here = (rate * uneven).clamp(1e-9, 1)
     noise = white_noise(of["key"].flatten(), torus)
-    return torch.where(noise < here, (noise / here) ** of["fading"], 0)
+    return (noise / here).clamp(max=1) ** of["fading"] * (noise < here)
 
 
 def _line_spectrum(of: dict[str, Tensor], torus: tuple[int, int]) -> Tensor:

@@ -166,9 +166,7 @@ def _scale(preset: RainPreset, draws: Draws) -> float:
     return draws.log_uniform(preset.scale)
 
 
-def _layers(
-    preset: RainPreset, draws: Draws, scale: float, *, textured: bool
-) -> "list[Layer]":
+def _layers(preset: RainPreset, draws: Draws, scale: float, *, textured: bool) -> "list[Layer]":
     """The layers that are there, if any, in one direction if they fall together, out of focus if the preset is.
 
     Args:

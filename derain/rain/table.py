@@ -13,6 +13,7 @@ direction from the range of the first, present or not, and veils are not drawn.
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,8 @@ _TEXTURE_RANGES = ("scale", "gain", "angle")
 _LOGARITHMIC = ("length", "width", "scale")
 _RANGES = (*_FIELD_RANGES, "scale", "gain")
 _FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
+_FILTER = tuple(field.Filter.__dataclass_fields__)
+_CUT = tuple(textures.Cut.__dataclass_fields__)
 _UNIFORMS = len(_RANGES) + 12
 """For each layer; those of the whole picture are fewer."""
 
@@ -55,21 +58,20 @@ class RainTable:
         ValueError: If a part of the preset has a veil.
     """
 
-    def __init__(
-        self, preset: RainPreset, bank: TextureBank | None, device: torch.device
-    ) -> None:
+    def __init__(self, preset: RainPreset, bank: TextureBank | None, device: torch.device) -> None:
         rows = list(_rows(preset, 1.0, ()))
         if any(row.veil for _, row, _ in rows):
             raise ValueError(f"{preset.name}: veils are not drawn in batches; expected a preset without")
         self._bank = bank.on(device) if bank else None
         self._device = device
+        self.exact = device.type == "cpu"
+        """Whether layers are counted, so that as many are drawn as there are."""
         self._slots = max(len(row.layers) for _, row, _ in rows)
         weights = torch.tensor([weight for weight, _, _ in rows], dtype=torch.float64)
         self._cumulative = (weights / weights.sum()).cumsum(0).float().to(device)
         self._scales = self._tensor([_scales(scales) for _, _, scales in rows])  # (rows, STAGES, 3)
         self._picture = {
-            name: self._tensor([getattr(row, name) for _, row, _ in rows])
-            for name in ("together", "light", "defocus", "camera")
+            name: self._tensor([getattr(row, name) for _, row, _ in rows]) for name in ("together", "light", "defocus", "camera")
         }
         self._hides = self._tensor([float(row.composition != "add") for _, row, _ in rows])
         self._alpha = self._tensor([float(row.composition == "alpha") for _, row, _ in rows])
@@ -81,6 +83,12 @@ class RainTable:
         self._ranges = self._tensor([[_ranges(layer) for layer in row] for row in layers])
         self._flags = self._tensor([[_flags(layer) for layer in row] for row in layers])
         self._shapes = self._tensor([[_shapes(layer) for layer in row] for row in layers])
+        self._kinds = {kind[type(layer)] for row in layers for layer in row if layer}
+        shares = (weights / weights.sum()).tolist()
+        self._counts = {
+            wanted: _count(shares, [[layer for layer in row if kind.get(type(layer)) == wanted] for row in layers])
+            for wanted in self._kinds
+        }
 
     def _tensor(self, values: object) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self._device)
@@ -103,16 +111,35 @@ class RainTable:
         of = self._layer_numbers(row, whole, each, scale)
         kind, present = self._kind[row], each[..., -1] < self._flags[row][..., 0]
         light = torch.zeros(count, *size, device=self._device)
-        owners, slots = ((kind == FIELD) & present).nonzero(as_tuple=True)
-        if len(owners):
-            columns = {name: of[name][owners, slots] for name in _filter_names()}
-            drawn = field.draw_table(columns, field.torus_around(size), size)
-            light.index_add_(0, owners, drawn)
-        owners, slots = ((kind == TEXTURE) & present).nonzero(as_tuple=True)
-        if len(owners) and self._bank is not None:
-            columns = {name: of[name][owners, slots] for name in textures.Cut.__dataclass_fields__}
-            light.index_add_(0, owners, textures.draw_table(columns, self._bank, size))
+        torus = field.torus_around(size)
+        for wanted, names in ((FIELD, _FILTER), (TEXTURE, _CUT)):
+            if wanted not in self._kinds:
+                continue
+            chosen, share = self._chosen((kind == wanted) & present, wanted)
+            if not len(chosen):
+                continue
+            columns = {name: of[name].flatten()[chosen] for name in names}
+            if wanted == TEXTURE and self._bank is not None:
+                drawn = textures.draw_table(columns, self._bank, size)
+            else:
+                drawn = field.draw_table(columns, torus, size)
+            light.index_add_(0, chosen // self._slots, drawn * share)
         return self._under(row, whole, light, keys, size)
+
+    def _chosen(self, present: Tensor, kind: int) -> tuple[Tensor, Tensor]:
+        """Return the numbers of the layers that are present, and how much each counts.
+
+        On a GPU their count is not asked for, which would wait for it: as many are drawn as a batch
+        of this size hardly ever exceeds, and those that are not present count nothing.
+        """
+        flat = present.flatten()
+        if self.exact:
+            chosen = flat.nonzero().flatten()
+            return chosen, torch.ones(len(chosen), 1, 1)
+        mean, variance = self._counts[kind]
+        most = math.ceil(mean * len(present) + 5 * math.sqrt(variance * len(present))) + 1
+        chosen = (~flat).to(torch.uint8).argsort(stable=True)[: min(most, len(flat))]
+        return chosen, flat[chosen].float().view(-1, 1, 1)
 
     def _scale(self, row: Tensor, whole: Tensor) -> Tensor:
         """Return the factor on the streaks of each picture, (N, 1)."""
@@ -121,9 +148,7 @@ class RainTable:
         drawn = stages[..., 0] + (stages[..., 1] - stages[..., 0]) * value
         return torch.exp((drawn * (chance < stages[..., 2])).sum(1, keepdim=True))
 
-    def _layer_numbers(
-        self, row: Tensor, whole: Tensor, each: Tensor, scale: Tensor
-    ) -> dict[str, Tensor]:
+    def _layer_numbers(self, row: Tensor, whole: Tensor, each: Tensor, scale: Tensor) -> dict[str, Tensor]:
         """Return what every layer drew, present or not, each (N, slots)."""
         ranges, flags = self._ranges[row], dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True))
         low, high = ranges.unbind(-1)
@@ -163,17 +188,15 @@ class RainTable:
         of["brightness"] = of["brightness"] * sharp / torch.hypot(sharp, 2.5 * blur).clamp(min=1e-6)
         of["softness"] = torch.hypot(of["softness"], blur)
 
-    def _under(
-        self, row: Tensor, whole: Tensor, light: Tensor, keys: Tensor, size: tuple[int, int]
-    ) -> Rain:
+    def _under(self, row: Tensor, whole: Tensor, light: Tensor, keys: Tensor, size: tuple[int, int]) -> Rain:
         """Return the layers with all else that the pictures have."""
         low, high = self._picture["light"][row].unbind(-1)
         level, lean = low + (high - low) * whole[:, 10], -0.02 + 0.07 * whole[:, 11]
         greyish = torch.stack([(level - lean).clamp(min=0), level, (level + lean).clamp(max=1)], 1)
-        colour = torch.where(self._alpha[row].unsqueeze(1) > 0, greyish, 1.0)
+        colour = 1 + self._alpha[row].unsqueeze(1) * (greyish - 1)
         low, high = self._picture["camera"][row].unbind(-1)
         strength = (low + (high - low) * whole[:, 12]).view(-1, 1, 1, 1)
-        own = mixed_bits(keys.to(torch.int32) ^ 0x3C6EF372)
+        own = mixed_bits(keys ^ 0x3C6EF372)
         channels = torch.arange(3, dtype=torch.int32, device=self._device)
         noise = normal_noise((own[:, None] ^ channels).flatten(), size).view(len(row), 3, *size)
         hides = self._hides[row].view(-1, 1, 1, 1)
@@ -247,5 +270,11 @@ def _shapes(layer: Field | Texture | None) -> list[int]:
     return [SHAPES.index(names[k * len(names) // _SHAPE_CHOICES]) for k in range(_SHAPE_CHOICES)]
 
 
-def _filter_names() -> tuple[str, ...]:
-    return tuple(field.Filter.__dataclass_fields__)
+def _count(shares: list[float], rows: list[list[Any]]) -> tuple[float, float]:
+    """Return mean and variance of the number of layers of a picture."""
+    chances = [[layer.probability for layer in row] for row in rows]
+    means = [sum(row) for row in chances]
+    mean = sum(share * value for share, value in zip(shares, means, strict=True))
+    within = [sum(p * (1 - p) for p in row) for row in chances]
+    spread = zip(shares, means, within, strict=True)
+    return mean, sum(share * (part + (value - mean) ** 2) for share, value, part in spread)

@@ -72,13 +72,18 @@ class TextureBank:
 
     Attributes:
         name: Of the folder they come from, for cards and messages.
-        levels: The pyramid: (n, H, W) uint8, each level half the size of the one before.
+        texels: All textures at all levels of the pyramid in one row, uint8. Level k of texture i
+            begins ``i`` times the level's size after ``starts[k]``.
         slopes: Pixels to the right for each pixel down along a texture's streaks, (n,).
+        starts, heights, widths: Of the levels, (LEVELS,).
     """
 
     name: str
-    levels: tuple[Tensor, ...]
+    texels: Tensor
     slopes: Tensor
+    starts: Tensor
+    heights: Tensor
+    widths: Tensor
     _copies: dict[str, "TextureBank"] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -86,12 +91,12 @@ class TextureBank:
 
     def on(self, device: torch.device) -> "TextureBank":
         """Return the bank on a device; it is copied there once."""
-        if self.slopes.device == device:
+        if self.texels.device == device:
             return self
         key = str(device)
         if key not in self._copies:
-            levels = tuple(level.to(device) for level in self.levels)
-            self._copies[key] = TextureBank(self.name, levels, self.slopes.to(device))
+            parts = (self.texels, self.slopes, self.starts, self.heights, self.widths)
+            self._copies[key] = TextureBank(self.name, *(part.to(device) for part in parts))
         return self._copies[key]
 
 
@@ -118,12 +123,14 @@ def load_textures(folder: Path) -> TextureBank:
 
 def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:
     """Return the bank of some textures, each (H, W), floats in [0, 1] of any size."""
-    full = torch.stack([_resized(texture) for texture in textures])
-    slopes = torch.tensor([_slope(texture) for texture in full])
-    levels = [full]
+    levels = [torch.stack([_resized(texture) for texture in textures])]
+    slopes = torch.tensor([_slope(texture) for texture in levels[0]])
     while len(levels) < LEVELS:
         levels.append(F.avg_pool2d(levels[-1].unsqueeze(1), 2).squeeze(1))
-    return TextureBank(name, tuple((255 * level).round().byte() for level in levels), slopes)
+    texels = torch.cat([(255 * level).round().byte().flatten() for level in levels])
+    lengths = torch.tensor([level.numel() for level in levels])
+    heights, widths = (torch.tensor([level.shape[k] for level in levels]) for k in (1, 2))
+    return TextureBank(name, texels, slopes, lengths.cumsum(0) - lengths, heights, widths)
 
 
 def _grey(path: Path) -> Tensor:
@@ -158,7 +165,7 @@ class Cut:
         scale: Size of the streaks relative to the texture's.
         gain: Factor on the texture's light, Rain100L's included.
         slope: Of the streaks in the window, where ``sheared``.
-        sheared, portrait, mirrored: Whether the layer is.
+        sheared, portrait, mirrored: Whether the layer is; as columns 0 or 1.
     """
 
     texture: float
@@ -187,13 +194,10 @@ def choose(texture: Texture, draws: Draws) -> Cut:
     )
 
 
-def draw(
-    layers: Sequence[Cut], bank: TextureBank, size: tuple[int, int], device: torch.device
-) -> Tensor:
+def draw(layers: Sequence[Cut], bank: TextureBank, size: tuple[int, int], device: torch.device) -> Tensor:
     """Return the light of each layer, (n, H, W), at least 0."""
     columns = {
-        name: torch.tensor([float(getattr(layer, name)) for layer in layers], device=device)
-        for name in Cut.__dataclass_fields__
+        name: torch.tensor([float(getattr(layer, name)) for layer in layers], device=device) for name in Cut.__dataclass_fields__
     }
     return draw_table(columns, bank, size)
 
@@ -208,57 +212,42 @@ def draw_table(columns: dict[str, Tensor], bank: TextureBank, size: tuple[int, i
 
     where the shear turns the slope that the scaled streaks have into the slope they should have.
     """
-    n = len(columns["texture"])
-    light = torch.zeros(n, *size, device=columns["texture"].device)
-    if n == 0:
-        return light
-    bank = bank.on(light.device)
+    of = {name: column.view(-1, 1, 1) for name, column in columns.items()}
+    bank = bank.on(of["texture"].device)
     # The pyramid does most of a reduction: bilinear samples are at most 1.4 of its pixels apart.
-    level_of = (-torch.log2(columns["scale"])).round().clamp(0, len(bank.levels) - 1).long()
-    for level in range(len(bank.levels)):
-        chosen = (level_of == level).nonzero().flatten()
-        if len(chosen):
-            part = {name: column[chosen].view(-1, 1, 1) for name, column in columns.items()}
-            light[chosen] = _window(part, bank, level, size)
-    return light
-
-
-def _window(of: dict[str, Tensor], bank: TextureBank, level: int, size: tuple[int, int]) -> Tensor:
-    """Sample layers of one level of the pyramid, attributes (n, 1, 1): (n, H, W)."""
-    texels = bank.levels[level]
-    count, height, width = texels.shape
-    index = (of["texture"] * count).long().clamp(max=count - 1)
+    level = (-torch.log2(of["scale"])).round().clamp(0, LEVELS - 1).long()
+    height, width = bank.heights[level], bank.widths[level]
+    index = (of["texture"] * len(bank)).long().clamp(max=len(bank) - 1)
     # Sizes of the level's pixels: at level 1 a scale of 0.5 leaves them as they are.
-    scale = of["scale"] * 2**level
-    portrait = of["portrait"] > 0
-    across = scale * torch.where(portrait, PORTRAIT[0], 1.0)
-    along = scale * torch.where(portrait, PORTRAIT[1], 1.0)
+    scale = of["scale"] * torch.exp2(level.float())
+    across, along = (scale * (1 + (factor - 1) * of["portrait"]) for factor in PORTRAIT)
     mirror = 1 - 2 * of["mirrored"]
     slope = mirror * bank.slopes[index] * across / along
-    shear = torch.where(of["sheared"] > 0, slope - of["slope"], 0.0)
+    shear = of["sheared"] * (slope - of["slope"])
     # Room for the window in the texture; where there is none it begins anywhere and wraps around.
     wide = (size[1] + shear.abs() * size[0]) / across
     high = size[0] / along
     left = (of["left"] * torch.where(wide <= width, width - wide, width)).floor()
     top = (of["top"] * torch.where(high <= height, height - high, height)).floor()
-    rows = torch.arange(size[0], device=texels.device).view(1, -1, 1)
-    cells = torch.arange(size[1], device=texels.device).view(1, 1, -1)
+    rows = torch.arange(size[0], device=level.device).view(1, -1, 1)
+    cells = torch.arange(size[1], device=level.device).view(1, 1, -1)
     y = top + rows / along  # (n, H, 1)
     offset = (cells + shear * rows - (shear * size[0]).clamp(max=0)) / across  # (n, H, W), from 0
     x = left + torch.where(mirror > 0, offset, wide - 1 / across - offset)
-    return of["gain"] * _bilinear(texels, index, y, x)
+    first = bank.starts[level] + index * height * width
+    return of["gain"] * _bilinear(bank.texels, first, (height, width), y, x)
 
 
-def _bilinear(texels: Tensor, index: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """Sample textures (N, H, W) uint8 at (n, H', 1) and (n, H', W'), wrapped: floats in [0, 1]."""
-    _, height, width = texels.shape
-    flat = texels.flatten()
+def _bilinear(texels: Tensor, first: Tensor, size: tuple[Tensor, Tensor], y: Tensor, x: Tensor) -> Tensor:
+    """Sample textures at (n, H, 1) and (n, H, W), wrapped: floats in [0, 1].
+
+    Args:
+        first: Where each layer's texture begins, (n, 1, 1); its height and width are ``size``.
+    """
+    height, width = size
     above, left = y.floor(), x.floor()
     down, right = y - above, x - left
-    rows = [((above.long() + k) % height + index * height) * width for k in (0, 1)]
+    rows = [first + (above.long() + k) % height * width for k in (0, 1)]
     columns = [(left.long() + k) % width for k in (0, 1)]
-    upper, lower = (
-        torch.lerp(flat[row + columns[0]].float(), flat[row + columns[1]].float(), right)
-        for row in rows
-    )
+    upper, lower = (torch.lerp(texels[row + columns[0]].float(), texels[row + columns[1]].float(), right) for row in rows)
     return torch.lerp(upper, lower, down) / 255

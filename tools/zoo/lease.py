@@ -5,20 +5,20 @@ A GPU that is lent for minutes must not wait for anything. Rain is made on it fo
 faster, and sizes that train one after the other compile at the same time. Whatever only a GPU can
 do (compiling, graphs, streams) falls back to the plain step, and says so.
 
-    python tools/zoo/lease.py pace --data DIR --out OUT --scratch runs/lease
     python tools/zoo/lease.py train --data DIR --out OUT --scratch runs/lease \
-        --plan petrichor-deep=270 petrichor=130 petrichor-live=60
+        --until 530 --plan petrichor-deep=6 petrichor=3 petrichor-live=1
     python tools/zoo/lease.py speed --out OUT
 
 DIR holds ``clean/train`` and ``textures``; weights begin from the shipped ones, or from
 ``DIR/NAME.safetensors`` where there is one. ``--rehearse`` makes everything tiny, for a CPU. `train`
-takes the seconds that each size trains; of these the last ``--decay`` bring its rate to zero. OUT
+shares the time up to ``--until`` (seconds from the start) out among sizes; over the last part of
+each the rate falls to zero. OUT
 gets, for each size, ``NAME.safetensors`` (decayed, averaged), ``NAME-trunk.safetensors`` (as it was
 before the decay), written anew every minute, and ``log.jsonl``.
 """
 
 import argparse
-import fcntl
+import functools
 import json
 import math
 import os
@@ -27,23 +27,26 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain import rain, weights
-from derain.data import ResidentBatches, clean_pictures
+from derain.data import Batch, ResidentBatches, clean_pictures, read_bytes
+from derain.images import read_image
 from derain.networks import NETWORKS, Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
 from derain.networks.losses import frequency_loss
 from derain.networks.petrichor import FREQUENCY_WEIGHT, GatedBlock, ResidualBlock
-from derain.train.loop import prefetch
-from derain.weights import Card, Point, Stage
+from derain.weights import Card, Stage
 
 SIZES: dict[str, type[Petrichor]] = {
     "petrichor": Petrichor,
@@ -51,11 +54,15 @@ SIZES: dict[str, type[Petrichor]] = {
     "petrichor-deep": PetrichorDeep,
     "petrichor-wide": PetrichorWide,
 }
-MODES = ("plain", "graph", "compiled graph", "shifted compiled graph")
-"""How a step runs. ``shifted``: depthwise convolutions as sums of shifted maps, which compile well."""
+MODES = ("compiled", "graph", "compiled graph", "shifted compiled graph")
+"""How a step runs. ``shifted``: depthwise convolutions as sums of shifted maps, which compile well;
+``compiled``: blocks by torch.compile; ``graph``: all of it, rain included, as one CUDA graph."""
+FALLBACKS = ("shifted compiled half-graph", "half-graph", "plain")
+"""What is tried where none of these works; ``half-graph`` records the step without the rain."""
 
 CHECKPOINT_SECONDS = 60
 AVERAGE_EVERY = 8
+CHECK_EVERY = 50
 WARM_UP_STEPS = 300
 TIMED_STEPS = 12
 
@@ -125,13 +132,12 @@ class Stepper:
         Exception: Whatever a compiler or a graph comes up with; `best_mode` falls back then.
     """
 
-    def __init__(
-        self, network: Petrichor, settings: Settings, device: torch.device, mode: str
-    ) -> None:
+    def __init__(self, network: Petrichor, batches: ResidentBatches, settings: Settings, device: torch.device, mode: str) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.settings = settings
         self._device = device
-        self._mode = mode
+        self.mode = mode
+        self._half = "half" in mode
         if "shifted" in mode:
             for block in (m for m in self.network.modules() if isinstance(m, GatedBlock)):
                 block.context = cast("nn.Conv2d", ShiftedDepthwise(block.context))
@@ -142,6 +148,8 @@ class Stepper:
         self._parameters = list(self.network.parameters())
         self.means = [parameter.detach().clone() for parameter in self._parameters]
         on_gpu = device.type == "cuda"
+        if on_gpu:
+            self._aside = torch.cuda.Stream(device)
         self._lr = torch.tensor(settings.lr, device=device)
         self._optimiser = torch.optim.AdamW(
             self._parameters,
@@ -151,55 +159,75 @@ class Stepper:
             fused=True,
             capturable=on_gpu,
         )
-        shape = (settings.batch, 3, settings.crop, settings.crop)
-        self._rainy, self._clean = (
-            torch.zeros(shape, device=device).to(memory_format=torch.channels_last) for _ in range(2)
-        )
+        self._batches = batches
+        self._next = torch.zeros((), dtype=torch.int64, device=device)
+        self._batch = self._laid_out(batches.numbered(self._next))
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._taken = 0
+        self.taken = 0
         self.loss = torch.zeros((), device=device)
 
-    def step(self, rainy: Tensor, clean: Tensor, lr: float) -> None:
+    def step(self, lr: float) -> None:
         """Take one step; nothing waits for the device."""
-        self._rainy.copy_(rainy, non_blocking=True)
-        self._clean.copy_(clean, non_blocking=True)
         if self._device.type == "cuda":
             self._lr.fill_(lr)
         else:
             self._optimiser.param_groups[0]["lr"] = lr
-        if self._graph is not None:
+        if self._graph is not None and self._half:
+            self._whole(self._graph.replay)
+        elif self._graph is not None:
             self._graph.replay()
-        elif "graph" not in self._mode:
-            self._plain()
-        elif self._taken < 3:  # beside the stream that records, as graphs want it
-            self._beside()
+        elif "graph" not in self.mode:
+            self._whole(self._train)
+        elif self.taken < 3:  # beside the stream that records, as graphs want it
+            aside, here = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)
+            aside.wait_stream(here)
+            with torch.cuda.stream(aside):
+                self._whole(self._train)
+            here.wait_stream(aside)
         else:
             self._record()
-        self._taken += 1
-        if self._taken % AVERAGE_EVERY == 0:
-            decay = min(self.settings.ema, (1 + self._taken) / (10 + self._taken))
+        self.taken += 1
+        if self.taken % AVERAGE_EVERY == 0:
+            decay = min(self.settings.ema, (1 + self.taken) / (10 + self.taken))
             parameters = [parameter.detach() for parameter in self._parameters]
             torch._foreach_lerp_(self.means, parameters, 1 - decay**AVERAGE_EVERY)  # pyright: ignore
 
-    def _plain(self) -> None:
+    def _whole(self, train: Callable[[], None]) -> None:
+        """Train on the batch that is there while the next is made."""
+        if self._device.type != "cuda":
+            train()
+            self._batch = self._made()
+            return
+        here = torch.cuda.current_stream(self._device)
+        self._aside.wait_stream(here)
+        train()
+        with torch.cuda.stream(self._aside):
+            made = self._made()
+        here.wait_stream(self._aside)
+        self._batch.rainy.copy_(made.rainy)
+        self._batch.clean.copy_(made.clean)
+
+    def _made(self) -> Batch:
+        self._next += 1
+        return self._laid_out(self._batches.numbered(self._next))
+
+    @staticmethod
+    def _laid_out(batch: Batch) -> Batch:
+        halves = (batch.rainy, batch.clean)
+        return Batch(*(half.contiguous(memory_format=torch.channels_last) for half in halves))
+
+    def _train(self) -> None:
         kind = self._device.type
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
-            estimate = self.network.estimate(self._rainy)
+            estimate = self.network.estimate(self._batch.rainy)
         estimate = estimate.float()
-        loss = F.l1_loss(estimate, self._clean)
-        loss = loss + FREQUENCY_WEIGHT * frequency_loss(estimate, self._clean)
+        loss = F.l1_loss(estimate, self._batch.clean)
+        loss = loss + FREQUENCY_WEIGHT * frequency_loss(estimate, self._batch.clean)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
         self._optimiser.step()
         self.loss = loss.detach()
-
-    def _beside(self) -> None:
-        aside, here = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
-            self._plain()
-        here.wait_stream(aside)
 
     def _record(self) -> None:
         """Record one step as a graph, and replay it, since recording does not compute."""
@@ -207,7 +235,10 @@ class Stepper:
         self._graph = torch.cuda.CUDAGraph()
         self._optimiser.zero_grad(set_to_none=True)
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._plain()
+            if self._half:
+                self._train()
+            else:
+                self._whole(self._train)
         self._graph.replay()
 
 
@@ -237,13 +268,32 @@ class Place:
         network, card = self.network("petrichor")
         return grown(network, SIZES[name]), replace(card, name=name, network=name)
 
+    def prepare(self) -> None:
+        """Decode all pictures and textures, once for all sizes, into one file."""
+        paths = clean_pictures(self.data / "clean/train")
+        textures = clean_pictures(self.data / "textures")
+        if self.rehearse:
+            paths, textures = paths[:8], textures[:8]
+        side = max(self.settings(name).crop for name in SIZES)
+        with ProcessPoolExecutor() as pool:
+            grey = list(pool.map(_grey, textures, chunksize=8))
+            pictures = list(pool.map(_pixels, paths, [side] * len(paths), chunksize=8))
+        bank = rain.bank_of("textures", [torch.from_numpy(texture) for texture in grey])
+        parts = {name: getattr(bank, name) for name in BANK_PARTS}
+        content = {"pictures": [torch.from_numpy(picture) for picture in pictures], "bank": parts}
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        torch.save(content, self.scratch / "data.part")
+        os.replace(self.scratch / "data.part", self.scratch / "data.pt")
+
     def batches(self, settings: Settings) -> ResidentBatches:
-        pictures = clean_pictures(self.data / "clean/train")
-        bank = self._bank()
+        """Wait until the data are prepared, and put them on the device."""
+        while not (self.scratch / "data.pt").exists():
+            time.sleep(0.1)
+        content = torch.load(self.scratch / "data.pt", weights_only=True)
         return ResidentBatches(
-            pictures[:8] if self.rehearse else pictures,
+            content["pictures"],
             rain.PRESETS["mixed"],
-            bank,
+            rain.TextureBank("textures", **content["bank"]),
             self.device,
             batch=settings.batch,
             crop=settings.crop,
@@ -252,81 +302,78 @@ class Place:
             blown=settings.blown,
         )
 
-    def _bank(self) -> rain.TextureBank:
-        return rain.load_textures(self.data / "textures")
-
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the device: others of this script compile meanwhile, and wait."""
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        with (self.scratch / "device.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def turn(self, name: str, order: list[str]) -> Iterator[None]:
+        """Wait until the sizes before this one are done; they may have failed."""
+        before = [self.scratch / f"{other}.done" for other in order[: order.index(name)]]
+        while not all(mark.exists() for mark in before):
+            time.sleep(0.05)
+        try:
             yield
+        finally:
+            (self.scratch / f"{name}.done").touch()
+
+
+BANK_PARTS = ("texels", "slopes", "starts", "heights", "widths")
+
+
+def _grey(path: Path) -> NDArray[np.float32]:
+    return np.asarray(read_image(path), np.float32).mean(axis=2) / 255
+
+
+def _pixels(path: Path, side: int) -> NDArray[np.uint8]:
+    return read_bytes(path, side).numpy()
 
 
 def say(text: str) -> None:
-    print(f"{time.monotonic() - BEGAN:6.1f} s  {text}", flush=True)
+    print(f"{elapsed():6.1f} s  {text}", flush=True)
 
 
-BEGAN = time.monotonic()
+BEGAN = float(os.environ.setdefault("DERAIN_LEASE_BEGAN", str(time.monotonic())))
+"""When the script began, for the processes it starts too; monotonic clocks are the machine's."""
 
 
-def pace(place: Place, names: list[str], modes: list[str]) -> None:
-    """Measure seconds a step of one size in some modes, and write the fastest down."""
-    for name in names:
-        settings = place.settings(name)
-        batches = place.batches(settings)
-        say(f"{name}: pictures and textures are loaded")
-        made: dict[str, float] = {}
-        for mode in modes:
-            try:
-                made[mode] = _seconds_a_step(place, name, settings, batches, mode)
-            except Exception as error:  # a compiler or graph that fails is a result
-                say(f"{name}, {mode}: failed, {type(error).__name__}: {str(error)[:300]}")
-                traceback.print_exc(limit=4)
-                continue
-            pixels = settings.batch * settings.crop**2 / made[mode]
-            say(f"{name}, {mode}: {1e3 * made[mode]:.2f} ms a step, {pixels / 1e6:.0f} megapixels/s")
-            _write_pace(place, name, mode, made[mode])
+def elapsed() -> float:
+    return time.monotonic() - BEGAN
 
 
-def _write_pace(place: Place, name: str, mode: str, seconds: float) -> None:
-    place.scratch.mkdir(parents=True, exist_ok=True)
-    with (place.scratch / "pace.jsonl").open("a") as file:
-        file.write(json.dumps({"name": name, "mode": mode, "seconds": seconds}) + "\n")
-
-
-def best_mode(place: Place, name: str) -> str:
-    """Return the fastest mode measured for a size; the plain step where nothing was."""
-    path = place.scratch / "pace.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    mine = [row for row in rows if row["name"] == name] or rows
-    return min(mine, key=lambda row: row["seconds"])["mode"] if mine else "plain"
-
-
-def _seconds_a_step(
-    place: Place, name: str, settings: Settings, batches: ResidentBatches, mode: str
-) -> float:
-    """Return the median time of a whole step, rain included, after it is compiled and recorded."""
-    torch.manual_seed(0)
-    stepper = Stepper(place.network(name)[0], settings, place.device, mode)
-    batch = batches.batch(0, place.device)
-    for _ in range(6):  # compiles without holding the device
-        stepper.step(batch.rainy, batch.clean, 1e-6)
+def ready(place: Place, name: str, modes: list[str]) -> Stepper:
+    """Return the stepper of the fastest mode, compiled and recorded; modes that fail are named."""
+    settings = place.settings(name)
+    batches = place.batches(settings)
+    say(f"{name}: data are on the device")
+    network, _ = place.network(name)
+    kept = {key: value.clone() for key, value in network.state_dict().items()}
+    found: list[tuple[float, str]] = []
+    for mode in (*modes, *FALLBACKS):
+        if found and mode in FALLBACKS:
+            break
+        torch.manual_seed(settings.seed)
+        fresh = SIZES[name]()
+        fresh.load_state_dict(kept)
+        try:
+            stepper = Stepper(fresh, batches, settings, place.device, mode)
+            for _ in range(5):
+                stepper.step(1e-7)
+            seconds = _timed(functools.partial(stepper.step, 1e-7), place.device)
+        except Exception as error:  # a compiler or graph that fails is a result
+            say(f"{name}, {mode}: failed, {type(error).__name__}: {str(error)[:300]}")
+            traceback.print_exc(limit=-6)
+            continue
+        rate = settings.batch * settings.crop**2 / seconds / 1e6
+        say(f"{name}, {mode}: {1e3 * seconds:.2f} ms a step, {rate:.0f} megapixels/s")
+        found.append((seconds, mode))
+        del stepper
+    if not found:
+        raise RuntimeError(f"{name}: no mode works; see above")
+    fresh = SIZES[name]()
+    fresh.load_state_dict(kept)
+    stepper = Stepper(fresh, batches, settings, place.device, min(found)[1])
+    for _ in range(5):
+        stepper.step(1e-7)
     _wait(place.device)
-    say(f"{name}, {mode}: ready")
-    with place.alone():
-        rainless = _timed(lambda: stepper.step(batch.rainy, batch.clean, 1e-6), place.device)
-        rainy = _timed(lambda: batches.batch(1, place.device), place.device)
-        times: list[float] = []
-        began = time.perf_counter()
-        for batch in prefetch(batches, 0, TIMED_STEPS + 4, place.device):
-            stepper.step(batch.rainy, batch.clean, 1e-6)
-            _wait(place.device)
-            times.append(time.perf_counter() - began)
-            began = time.perf_counter()
-    say(f"{name}, {mode}: {1e3 * rainless:.2f} ms without rain, {1e3 * rainy:.2f} ms a batch of rain")
-    return statistics.median(times[4:])
+    say(f"{name}: ready, {min(found)[1]}")
+    return stepper
 
 
 def _timed(call: Any, device: torch.device) -> float:
@@ -344,68 +391,46 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def train(place: Place, name: str, seconds: float) -> None:
-    """Train one size for so long, once the device is free, and write what comes of it."""
+def train(place: Place, name: str, plan: dict[str, float], until: float, modes: list[str]) -> None:
+    """Train one size for its share of the time, once those before it are done, and write it."""
     settings = place.settings(name)
-    mode = best_mode(place, name)
-    network, card = place.network(name)
-    batches = place.batches(settings)
-    torch.manual_seed(settings.seed)
-    stepper, mode = _ready(network, settings, place, mode, batches)
-    say(f"{name}: ready, {mode}")
-    with place.alone(), (place.out / "log.jsonl").open("a") as log:
+    card = place.network(name)[1]
+    order = list(plan)
+    try:
+        stepper = ready(place, name, modes)
+    except BaseException:
+        (place.scratch / f"{name}.done").touch()
+        raise
+    with place.turn(name, order), (place.out / "log.jsonl").open("a") as log:
         began = last = time.monotonic()
-        step, trunk_kept = 0, False
-        for batch in prefetch(batches, 1, sys.maxsize, place.device):
-            now = time.monotonic()
-            done = (now - began) / seconds
-            if done >= 1:
-                break
+        share = plan[name] / sum(plan[other] for other in order[order.index(name) :])
+        seconds = max(5.0, share * (until - elapsed()))
+        first, trunk_kept = stepper.taken, False
+        say(f"{name}: trains for {seconds:.0f} s")
+        while (done := (time.monotonic() - began) / seconds) < 1:
+            step = stepper.taken - first
             if done >= 1 - settings.decay and not trunk_kept:
-                _save(stepper, name, card, place, step, now - began, mode, f"{name}-trunk")
+                _save(stepper, name, card, place, step, done * seconds, f"{name}-trunk")
                 trunk_kept = True
-            stepper.step(batch.rainy, batch.clean, settings.rate(done, step))
-            step += 1
-            if step % 200 == 0 or (place.rehearse and step % 2 == 0):
-                loss = float(stepper.loss)
-                row = {"name": name, "step": step, "seconds": round(now - began, 2), "loss": loss}
+            stepper.step(settings.rate(done, step))
+            if step % CHECK_EVERY == 0 or place.rehearse:
+                loss = float(stepper.loss)  # also keeps the queue of the device short
+                row = {"name": name, "step": step, "seconds": done * seconds, "loss": loss}
                 log.write(json.dumps(row) + "\n")
                 if not math.isfinite(loss):
                     raise FloatingPointError(f"{name}: step {step}: the loss is {loss}")
-            if now - last > CHECKPOINT_SECONDS:
-                _save(stepper, name, card, place, step, now - began, mode, name)
+            if time.monotonic() - last > CHECKPOINT_SECONDS:
+                _save(stepper, name, card, place, step, done * seconds, name)
                 log.flush()
                 say(f"{name}: step {step}, loss {float(stepper.loss):.5f}")
-                last = now
+                last = time.monotonic()
         _wait(place.device)
-        took = time.monotonic() - began
-    _save(stepper, name, card, place, step, took, mode, name)
-    say(f"{name}: {step} steps in {took:.0f} s, {step / took:.1f} a second, {mode}")
+        took, step = time.monotonic() - began, stepper.taken - first
+        _save(stepper, name, card, place, step, took, name)
+    say(f"{name}: {step} steps in {took:.0f} s, {step / took:.1f} a second")
 
 
-def _ready(
-    network: Petrichor, settings: Settings, place: Place, mode: str, batches: ResidentBatches
-) -> tuple[Stepper, str]:
-    """Return a stepper that has compiled and recorded its step; the plain one where that fails."""
-    kept = {key: value.clone() for key, value in network.state_dict().items()}
-    batch = batches.batch(0, place.device)
-    for tried in dict.fromkeys([mode, "graph", "plain"]):
-        fresh = type(network)()
-        fresh.load_state_dict(kept)
-        try:
-            stepper = Stepper(fresh, settings, place.device, tried)
-            for _ in range(6):
-                stepper.step(batch.rainy, batch.clean, 1e-6)
-            _wait(place.device)
-            return stepper, tried
-        except Exception as error:  # the next mode is simpler
-            say(f"not {tried}: {type(error).__name__}: {str(error)[:200]}")
-    raise RuntimeError("no mode works; see above")
-
-
-def _save(
-    stepper: Stepper, name: str, card: Card, place: Place, step: int, took: float, mode: str, file: str
-) -> None:
+def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took: float, file: str) -> None:
     """Write the running mean of the weights with its card."""
     settings = stepper.settings
     mean = SIZES[name]()
@@ -420,7 +445,7 @@ def _save(
         data="clean/train",
         steps=step,
         hours=round(took / 3600, 4),
-        machine=f"{_device_name(place.device)}, bfloat16, {mode}",
+        machine=f"{_device_name(place.device)}, bfloat16, {stepper.mode}",
         commit=os.environ.get("DERAIN_COMMIT", ""),
         curve=(),
     )
@@ -465,8 +490,7 @@ def speed(place: Place, names: list[str]) -> None:
         size = f"{row['width']}x{row['height']}"
         rate = row["width"] * row["height"] / row["seconds"] / 1e6
         print(
-            f"| `{row['name']}` | {size} | {row['dtype']} | {1e3 * row['seconds']:.2f} | {rate:.0f} | "
-            f"{row['memory'] / 1e6:.0f} |"
+            f"| `{row['name']}` | {size} | {row['dtype']} | {1e3 * row['seconds']:.2f} | {rate:.0f} | {row['memory'] / 1e6:.0f} |"
         )
     (place.out / "speed.json").write_text(json.dumps(rows))
 
@@ -492,23 +516,20 @@ def _speed(network: Petrichor, picture: Tensor, dtype: torch.dtype) -> dict[str,
 
 def main() -> None:
     """Run one of the verbs, sizes in processes of their own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("verb", choices=("pace", "train", "speed"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("train", "speed"))
     parser.add_argument("--data", type=Path, default=Path(".carry"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scratch", type=Path, default=Path("runs/lease"))
-    parser.add_argument("--plan", nargs="+", default=["petrichor-deep=270", "petrichor=130", "petrichor-live=60"])
+    parser.add_argument("--plan", nargs="+", default=["petrichor-deep=6", "petrichor=3", "petrichor-live=1"])
+    parser.add_argument("--until", type=float, default=530, help="seconds from the start")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--only", help="size that this process is for; none for all, each in its own")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    place = Place(
-        arguments.data, arguments.out, arguments.scratch, torch.device(arguments.device), arguments.rehearse
-    )
+    place = Place(arguments.data, arguments.out, arguments.scratch, torch.device(arguments.device), arguments.rehearse)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     plan = {name: float(seconds) for name, _, seconds in (item.partition("=") for item in arguments.plan)}
@@ -518,20 +539,22 @@ def main() -> None:
     if arguments.verb == "speed":
         torch.backends.cudnn.allow_tf32 = False
         speed(place, list(plan))
-    elif arguments.only and arguments.verb == "pace":
-        pace(place, [arguments.only], arguments.modes)
     elif arguments.only:
-        train(place, arguments.only, plan[arguments.only])
+        train(place, arguments.only, plan, arguments.until, arguments.modes)
     else:
-        _each_in_its_own(list(plan))
+        _each_in_its_own(place, list(plan))
 
 
-def _each_in_its_own(names: list[str]) -> None:
+def _each_in_its_own(place: Place, names: list[str]) -> None:
     """Run this script once for each size, all at the same time, in the order they take the device."""
+    for name in names:
+        (place.scratch / f"{name}.done").unlink(missing_ok=True)
     running: list[subprocess.Popen[bytes]] = []
     for name in names:
         running.append(subprocess.Popen([sys.executable, *sys.argv, "--only", name]))
-        time.sleep(1)
+    if not (place.scratch / "data.pt").exists():
+        place.prepare()
+        say("data are prepared")
     failed = [name for name, process in zip(names, running, strict=True) if process.wait()]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
