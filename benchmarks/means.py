@@ -2,6 +2,7 @@
 
 Weights that come from the same ones by different stages often do better in the mean (Wortsman et al., Model soups, ICML 2022).
 What is trained on is of no matter here; CLEAN/val is all that is scored on. The card tells the stages of the first.
+With `--still CLIP` each is also scored on real rain before a still camera, as `still_camera.py` does.
 
     python benchmarks/means.py CLEAN runs/nledn/best.safetensors nledn-rain100h --out runs/mean.safetensors
 """
@@ -14,12 +15,14 @@ from typing import cast
 
 import torch
 from machine import describe_machine
+from still_camera import still_frames, still_scores
 from torch import Tensor, nn
 
 from derain import train, weights
 from derain.engines import choose_device
 from derain.networks import Network
 from derain.recipes import find_recipe
+from derain.restore import Derainer
 from derain.train.state import on_a_card
 
 
@@ -29,8 +32,10 @@ def main() -> None:
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("weights", nargs="+", help="names or files; one that is given twice counts twice")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--still", type=Path, metavar="CLIP", help="from a still camera, in rain")
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
+    still = still_frames(arguments.still) if arguments.still else []
     found = {name: weights.find(name) for name in arguments.weights}
     card = next(iter(found.values()))[1]
     recipe = replace(find_recipe(card.network), validation_crop=None)  # of the network's name: light and heavy rain
@@ -40,7 +45,11 @@ def main() -> None:
     for name, network in [*((name, network) for name, (network, _) in found.items()), ("their mean", mean)]:
         cast("nn.Module", network).to(device).eval()
         scores = validation.score(network, device)
-        print(f"{name}: {', '.join(f'{rain} {score:.2f} dB' for rain, score in scores.items())}", flush=True)
+        words = [f"{rain} {score:.2f} dB" for rain, score in scores.items()]
+        if still:
+            score = still_scores(still, Derainer(network, device=arguments.device))
+            words.append(f"still camera {score.psnr:.2f} dB ({score.gain:+.2f})")
+        print(f"{name}: {', '.join(words)}", flush=True)
     print(f"y-matlab, whole pictures, float32. Measured on {describe_machine()}.")
     if arguments.out:
         others = ", ".join(Path(name).name for name in arguments.weights[1:])

@@ -1,7 +1,8 @@
 """Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, lists its hash.
 
 What they went through stands on their card already; validation scores are taken anew, alike for all: middles of 192x192 pixels of
-CLEAN/val under the seeded rain of the weights' recipe.
+CLEAN/val under the seeded rain of the weights' recipe. With `--still CLIP` the card also holds their gain on real rain before a
+still camera, as `still_camera.py` measures it.
 
     python benchmarks/ship_weights.py runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN Rain100L-dev10 Rain100H-dev10
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import torch
 from machine import describe_machine
+from still_camera import card_key, still_frames, still_scores
 
 from derain import weights
 from derain.data import find_pairs
@@ -36,11 +38,13 @@ def main() -> None:
     parser.add_argument("--data", help="what they were trained on, in words; default: what their card says")
     parser.add_argument("--failures", help="what they were seen to do badly")
     parser.add_argument("--note")
+    parser.add_argument("--still", type=Path, metavar="CLIP", help="from a still camera, in rain")
     parser.add_argument("--json", type=Path, help="where all scores go, for results_tables.py")
     arguments = parser.parse_args()
     target = catalogue.FOLDER / f"{arguments.name}.safetensors"
     network, card = weights.load(arguments.weights)
     check(arguments.name, card)
+    still = still_frames(arguments.still) if arguments.still else []
     said = {key: value for key in ("data", "failures", "note") if (value := getattr(arguments, key)) is not None}
     card = replace(card, **{"name": arguments.name} | said)
     with tempfile.TemporaryDirectory() as folder:  # the file in the package stays whole, and listed, until all is known
@@ -53,6 +57,10 @@ def main() -> None:
         for evaluation in evaluations
         for score in (evaluation.mean(protocol) for protocol in evaluation.protocols)
     }
+    if still:
+        score = still_scores(still, Derainer(rounded, name=arguments.name))
+        scores[card_key(arguments.still)] = f"{score.gain:+.2f}"
+        print(f"{arguments.still}: {score.psnr:.2f} dB, {score.gain:+.2f} over the input")
     weights.save(rounded, replace(card, scores=scores), target, torch.float16)
     list_hash(arguments.name, catalogue.sha256(target))
     if evaluations:

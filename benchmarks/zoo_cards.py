@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from still_camera import KEY_WORD
+
 from derain import weights
 from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
@@ -56,6 +58,7 @@ def describe(card: Card) -> Iterator[str]:
         "rain": ", ".join(f"`{name}`" for name in card.rain.split(", ")) if card.rain else "",
         "steps, hours": f"{card.steps:,} in {card.hours:.2f} h",
         "validation, dB": ", ".join(f"{key.split()[1]} {value}" for key, value in card.scores.items() if is_validation(key)),
+        "real rain, still camera": still_gains(card),
         "file": f"{CATALOGUE[card.name].path.stat().st_size / 1e6:.2f} MB",
         "known failures": card.failures,
         "note": card.note,
@@ -71,7 +74,7 @@ def describe(card: Card) -> Iterator[str]:
 
 def score_table(card: Card) -> Iterator[str]:
     """Test scores, a row a dataset."""
-    tests = {tuple(key.split(" ")): value for key, value in card.scores.items() if not is_validation(key)}
+    tests = {tuple(key.split(" ")): value for key, value in card.scores.items() if is_test(key)}
     protocols = ("y-matlab", "y-pil", "rgb")
     if tests:
         yield f"\n| PSNR in dB / SSIM | {' | '.join(protocols)} |\n|---|---|---|---|"
@@ -81,6 +84,24 @@ def score_table(card: Card) -> Iterator[str]:
 
 def is_validation(key: str) -> bool:
     return key.startswith("validation ")
+
+
+def is_still(key: str) -> bool:
+    return key.split(" ")[1:2] == [KEY_WORD]
+
+
+def is_test(key: str) -> bool:
+    return not is_validation(key) and not is_still(key)
+
+
+def still_gains(card: Card) -> str:
+    """Return the gain in dB on each clip, with its protocol, as `still_camera.py` words the keys."""
+    gains: list[str] = []
+    for key, value in card.scores.items():
+        if is_still(key):
+            clip, _, protocol, _ = key.split(" ")
+            gains.append(f"`{clip}` {value} dB over the input, `{protocol}`")
+    return "; ".join(gains)
 
 
 def hyperparameters_of(card: Card) -> str:

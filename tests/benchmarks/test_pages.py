@@ -29,7 +29,12 @@ CARD = Card(
     rain="mixed, veil",
     steps=300,
     hours=0.3,
-    scores={"validation mean y-matlab": "31.00", "Rain100L-dev10 y-matlab": "33.1 / 0.95", "Rain12 rgb": "30.0 / 0.9"},
+    scores={
+        "validation mean y-matlab": "31.00",
+        "Rain100L-dev10 y-matlab": "33.1 / 0.95",
+        "Rain12 rgb": "30.0 / 0.9",
+        "yard still-camera y-matlab gain": "+0.72",
+    },
     failures="snow stays",
     history=(Stage(recipe=RECIPE, steps=100, hours=0.1, machine="a"), Stage(recipe=RECIPE, steps=200, hours=0.2, curve=CURVE)),
 )
@@ -41,6 +46,8 @@ def test_a_card_says_what_the_weights_say_of_themselves() -> None:
         assert text in page
     assert "| Rain100L-dev10 | 33.1 / 0.95 |  |  |" in page
     assert "| Rain12 |  |  | 30.0 / 0.9 |" in page
+    assert "| real rain, still camera | `yard` +0.72 dB over the input, `y-matlab` |" in page
+    assert "| yard |" not in page, "a gain is no row of the test scores"
     assert "| 1 | `nledn` | random weights | 100 | 2, 64 | 0.001 | 0.10 | a |" in page
 
 

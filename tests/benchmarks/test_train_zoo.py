@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ship_weights
+import still_camera
 import torch
 import train_zoo
 import zoo_cards
@@ -18,6 +19,7 @@ from train_zoo import Standing
 from derain import weights
 from derain.images import write_image
 from derain.recipes import ZOO, Entry
+from derain.restore import Derainer
 from derain.weights import Card
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +128,9 @@ def test_a_stage_begins_from_its_own_weights_or_from_better_ones_of_its_origin()
     assert train_zoo.beginning(Standing(ZOO["remaen"]), [general]) == ""
 
 
-def test_shipped_weights_are_rounded_scored_and_listed(clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_weights_are_rounded_scored_and_listed(
+    clean: Path, yard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network, card = weights.find("petrichor-live")
     weights.save(network, replace(card, failures="", scores={"old": "1"}), tmp_path / "best.safetensors")
     table = tmp_path / "catalogue.py"
@@ -135,12 +139,17 @@ def test_shipped_weights_are_rounded_scored_and_listed(clean: Path, tmp_path: Pa
     monkeypatch.setattr(ship_weights.catalogue, "__file__", str(table))
     monkeypatch.setattr(ship_weights.catalogue, "FOLDER", tmp_path / "files")
     arguments = [str(tmp_path / "best.safetensors"), "petrichor-live", str(clean), "--failures", "snow stays"]
+    arguments += ["--still", str(yard)]
     monkeypatch.setattr(sys, "argv", ["ship_weights.py", *arguments])
     ship_weights.main()
     shipped = tmp_path / "files/petrichor-live.safetensors"
     assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
     rounded, told = weights.load(shipped)
     assert (told.name, told.failures, told.history) == ("petrichor-live", "snow stays", card.history)
+    gain = told.scores.pop("yard still-camera y-matlab gain")
+    expected = still_camera.still_scores(still_camera.still_frames(yard), Derainer(rounded, device="cpu")).gain
+    assert gain == f"{expected:+.2f}"
+    assert float(gain) > 0
     assert set(told.scores) == {f"validation {name} y-matlab" for name in ("rain100l", "rain100h", "mean")}
     with torch.inference_mode():
         assert torch.allclose(rounded(torch.full((1, 3, 16, 16), 0.5)), network(torch.full((1, 3, 16, 16), 0.5)), atol=2e-3)
