@@ -4,7 +4,7 @@ Weights that come from the same ones by different stages often do better in the 
 What is trained on is of no matter here; CLEAN/val is all that is scored on. The card tells the stages of the first.
 With `--still CLIP` each is also scored on real rain before a still camera, as `still_camera.py` does.
 
-    python benchmarks/means.py CLEAN runs/nledn/best.safetensors nledn-rain100h --out runs/mean.safetensors
+    python benchmarks/means.py CLEAN runs/nledn/best.safetensors nledn --out runs/mean.safetensors
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Scores models on paired folders and prints the table of docs/results.md.
 
-python benchmarks/quality.py nledn nledn-rain100l PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10
+python benchmarks/quality.py nledn dpenet PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10
 """
 
 import argparse

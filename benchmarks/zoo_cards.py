@@ -15,6 +15,7 @@ from still_camera import KEY_WORD
 from derain import weights
 from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
+from derain.recipes import ZOO
 from derain.weights import CATALOGUE, Card, Stage
 
 HEAD = """# The zoo
@@ -143,7 +144,11 @@ def spent(name: str, card: Card) -> list[list[Spent]]:
 
 
 def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
-    """Three panels: general weights, and those for light and heavy rain with all that went before; operations on a log axis."""
+    """Draw a panel for each validation rain, with the operations spent on a log axis.
+
+    A panel shows all weights that were trained for its rain: general weights in every panel,
+    specialised ones (dashed, triangles) only in that of their own rain.
+    """
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -151,23 +156,31 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
     from matplotlib.ticker import NullFormatter
 
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    kinds = {
-        "for all rain: mean of both": ("", "mean"),
-        "for light rain": ("-rain100l", "rain100l"),
-        "for heavy rain": ("-rain100h", "rain100h"),
-    }
+    kinds = {"mean of both": "mean", "light rain": "rain100l", "heavy rain": "rain100h"}
     colours = {"petrichor": "#0072b2", "petrichor-live": "#56b4e9", "nledn": "#d55e00", "dpenet": "#009e73"}
     colours |= {"remaen": "#cc79a7", "crdnet": "#e69f00"}
-    for panel, (title, (suffix, rain)) in zip(panels, kinds.items(), strict=True):
-        for network, colour in colours.items():
-            for number, stage in enumerate(curves.get(network + suffix, [])):
-                xs, ys = [point.operations / 1e12 for point in stage], [point.scores[rain] for point in stage]
-                panel.plot(xs, ys, ".-", color=colour, label=network + suffix if number == 0 else None)
-        panel.set(title=title, xscale="log", xlabel="10¹² multiply-adds spent", ylabel="validation PSNR, dB (y-matlab)")
+    for panel, (title, rain) in zip(panels, kinds.items(), strict=True):
+        for name, stages in curves.items():
+            recipe = ZOO[name].planned
+            specialised = len(recipe.validation_rain) == 1
+            # The mean of specialised weights is of their own rain alone.
+            if specialised and rain not in recipe.validation_rain:
+                continue
+            colour, line = colours[ZOO[name].origin or name], "^--" if specialised else ".-"
+            for number, stage in enumerate(stages):
+                xs = [point.operations / 1e12 for point in stage]
+                ys = [point.scores[rain] for point in stage]
+                panel.plot(xs, ys, line, color=colour, markersize=5, label=name if number == 0 else None)
+        panel.set_title(title)
+        panel.set_xlabel("10¹² multiply-adds spent")
+        panel.set_ylabel("validation PSNR, dB (y-matlab)")
+        panel.set_xscale("log")
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlim(10, 1000)
         panel.grid(alpha=0.3)
-        panel.legend(fontsize=8)
+    # The last panel holds every name, and no corner of it is free.
+    handles, names = panels[-1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
     figure.savefig(target, dpi=110)
 
 

@@ -5,6 +5,7 @@ import pytest
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, ZOO, find_recipe
 from derain.recipes.zoo import CONTINUED
+from derain.weights.catalogue import CATALOGUE, RETIRED
 
 
 def test_the_papers_recipe() -> None:
@@ -52,6 +53,12 @@ def test_every_entry_of_the_zoo_can_be_trained_on_either_kind_of_machine(name: s
     assert (begun.seed, continued.seed) == (0, 2)
     assert 0 < begun.warmup < 300
     assert continued.batch * (continued.crop or 0) ** 2 > begun.batch * (begun.crop or 0) ** 2
+
+
+def test_the_zoo_lists_all_weights_of_the_package() -> None:
+    assert set(CATALOGUE) <= set(ZOO)
+    assert set(RETIRED).isdisjoint(ZOO)
+    assert set(RETIRED) <= set(RECIPES), "retired weights can still be trained"
 
 
 def test_entries_of_the_zoo_begin_from_earlier_ones_of_their_network() -> None:

@@ -76,6 +76,21 @@ CATALOGUE: dict[str, Entry] = {
     )
 }
 
+RETIRED: dict[str, str] = {
+    "nledn-rain100l": "nledn",
+    "nledn-rain100h": "nledn",
+    "remaen-rain100l": "remaen",
+    "remaen-rain100h": "remaen",
+    "crdnet-rain100l": "crdnet",
+    "crdnet-rain100h": "crdnet",
+    "dpenet-rain100l": "dpenet",
+}
+"""Weights that the package no longer holds, by name, and the weights to use instead.
+
+Specialised weights are retired unless they beat the general weights of their network by 0.3 dB on
+their own rain and are nowhere worse than the rainy input (docs/results.md).
+"""
+
 
 def find(name_or_path: str) -> tuple[Network, Card]:
     """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or what `published.load` reads.
@@ -92,6 +107,11 @@ def find(name_or_path: str) -> tuple[Network, Card]:
     if published.is_checkpoint(path):
         return published.load(path)
     if not path.exists():
+        if name_or_path in RETIRED:
+            raise FileNotFoundError(
+                f"{name_or_path}: these weights were retired and are no longer in the package; "
+                f"use {RETIRED[name_or_path]} instead"
+            )
         raise FileNotFoundError(f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights file")
     if path.suffix == ".safetensors":
         return store.load(path)

@@ -18,21 +18,16 @@ from train_zoo import Standing
 
 from derain import weights
 from derain.images import write_image
-from derain.recipes import ZOO, Entry
+from derain.recipes import ZOO
 from derain.restore import Derainer
 from derain.weights import Card
 
 ROOT = Path(__file__).parents[2]
 
 
-LIGHT = Entry("nledn-rain100l", origin="nledn")
-"""An entry for one kind of rain, which begins from another entry."""
-
-
 def standing(name: str, scores: dict[str, float], *, steps: int = 1000, begun: Path | None = None) -> Standing:
-    entry = LIGHT if name == LIGHT.recipe else ZOO[name]
     told = {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()}
-    return Standing(entry, name, Card(name, entry.planned.network, steps=steps, scores=told), begun)
+    return Standing(ZOO[name], name, Card(name, ZOO[name].planned.network, steps=steps, scores=told), begun)
 
 
 GOOD = {"rain100l": 34.0, "rain100h": 27.0}
@@ -50,12 +45,12 @@ def test_then_what_has_no_weights_in_the_order_of_the_zoo() -> None:
 
 
 def test_then_the_farthest_behind_on_its_own_rain_of_what_is_not_finished() -> None:
-    found = [standing("petrichor", GOOD), standing("nledn", POOR), standing("nledn-rain100l", {"rain100l": 33.0})]
+    found = [standing("petrichor", GOOD), standing("nledn", POOR), standing("dpenet-rain100h", {"rain100h": 26.0})]
     assert train_zoo.behind(found[1], found) == pytest.approx(2.5)
     assert train_zoo.behind(found[2], found) == pytest.approx(1.0)
     assert train_zoo.choose(found).entry.recipe == "nledn"
     done = replace(found[1], card=replace(found[1].card or Card("", ""), steps=100_000))
-    assert train_zoo.choose([found[0], done, found[2]]).entry.recipe == "nledn-rain100l"
+    assert train_zoo.choose([found[0], done, found[2]]).entry.recipe == "dpenet-rain100h"
 
 
 def test_scores_older_than_the_validation_rain_are_none() -> None:
@@ -120,11 +115,11 @@ def test_a_stage_goes_on_as_it_was_begun_and_the_next_gets_a_folder_of_its_own(t
 
 
 def test_a_stage_begins_from_its_own_weights_or_from_better_ones_of_its_origin() -> None:
-    general, light = standing("nledn", GOOD), standing("nledn-rain100l", {"rain100l": 33.0})
-    assert train_zoo.beginning(light, [general, light]) == "nledn"
-    better = standing("nledn-rain100l", {"rain100l": 34.5})
-    assert train_zoo.beginning(better, [general, better]) == "nledn-rain100l"
-    assert train_zoo.beginning(general, [general, better]) == "nledn"
+    general, heavy = standing("dpenet", GOOD), standing("dpenet-rain100h", {"rain100h": 26.0})
+    assert train_zoo.beginning(heavy, [general, heavy]) == "dpenet"
+    better = standing("dpenet-rain100h", {"rain100h": 27.5})
+    assert train_zoo.beginning(better, [general, better]) == "dpenet-rain100h"
+    assert train_zoo.beginning(general, [general, better]) == "dpenet"
     assert train_zoo.beginning(Standing(ZOO["remaen"]), [general]) == ""
 
 

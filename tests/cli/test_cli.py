@@ -115,6 +115,11 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
     [
         (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
         (["photo.png", "-m", "nothing"], 1, "error: nothing: no such weights; expected one of petrichor"),
+        (
+            ["photo.png", "-m", "nledn-rain100h"],
+            1,
+            "error: nledn-rain100h: these weights were retired and are no longer in the package; use nledn instead",
+        ),
         (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
         (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
         (["photo.png", "--tile", "3"], 2, "error: --tile 3: expected at least 32"),

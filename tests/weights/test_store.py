@@ -1,6 +1,7 @@
 """Weights files describe themselves, load strictly, and never run code."""
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from safetensors.torch import save_file
 
 from derain import weights
 from derain.networks import NLEDN, CRDNet
+from derain.recipes import find_recipe
 from derain.weights import Card, Point, Stage, WeightsError
-from derain.weights.catalogue import CATALOGUE, check
+from derain.weights.catalogue import CATALOGUE, RETIRED, check
 
 
 @pytest.fixture
@@ -94,6 +96,17 @@ def test_no_file(tmp_path: Path) -> None:
         weights.load(tmp_path / "none.safetensors")
     with pytest.raises(FileNotFoundError, match="expected one of petrichor, "):
         weights.find("nlednn")
+
+
+@pytest.mark.parametrize("name", RETIRED)
+@pytest.mark.parametrize("find", [weights.find, weights.find_card])
+def test_retired_weights_name_those_to_use_instead(find: Callable[[str], object], name: str) -> None:
+    general = RETIRED[name]
+    assert (name in CATALOGUE, general in CATALOGUE) == (False, True)
+    assert weights.find_card(general).network == find_recipe(name).network
+    message = rf"^{name}: these weights were retired .*; use {general} instead$"
+    with pytest.raises(FileNotFoundError, match=message):
+        find(name)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "long header"])
