@@ -222,7 +222,7 @@ def mean_by_hand(image: NDArray[np.float32], forms: int) -> NDArray[np.float64]:
     upright = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])  # each undoes itself
     results = [plain(image[form].copy())[form] for form in upright]
     results += [plain(image[form].swapaxes(0, 1).copy()).swapaxes(0, 1)[form] for form in upright]
-    return np.mean(results[:forms], axis=0, dtype=np.float64)
+    return np.stack(results[:forms]).astype(np.float64).mean(axis=0)
 
 
 @pytest.mark.parametrize("flips", FLIPS)
