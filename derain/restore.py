@@ -386,19 +386,27 @@ def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
 
 
 def load(
-    name_or_path: str = weights.DEFAULT,
+    name_or_path: str | None = None,
     *,
+    quality: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
     tile: int | None = None,
     overlap: int | None = None,
     engine: str = "auto",
-    flips: int = 1,
+    flips: int | None = None,
 ) -> Derainer:
     """A Derainer from shipped weights, a file of ours, the authors' checkpoint, or an exported file.
 
     That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts; or
     what `derain export` wrote. Shipped weights that lose nothing by it are executed in bfloat16 where that is faster.
+
+    Args:
+        name_or_path: The weights; None for those of the quality, or for the default ones.
+        quality: ``fast``, ``balanced`` or ``best``, in place of a name: shipped weights, and for how many flips their results
+            are averaged (`derain.weights.QUALITIES`).
+        device: As `Derainer`, and so are those that follow.
+        flips: None for those of the quality, else 1.
 
     >>> import numpy as np
     >>> load("petrichor-live", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
@@ -407,14 +415,15 @@ def load(
     Raises:
         FileNotFoundError: If there are no such weights.
         derain.weights.WeightsError: If the file is none of a network known here.
-        ValueError: As `Derainer`.
+        ValueError: As `Derainer`; if there is no such quality, or weights were named too.
     """
-    if is_exported(Path(name_or_path)):
-        exported = Exported.read(Path(name_or_path))
+    chosen = _chosen(name_or_path, quality)
+    if is_exported(Path(chosen.weights)):
+        exported = Exported.read(Path(chosen.weights))
         network, card = exported, exported.card
     else:
-        network, card = weights.find(name_or_path)
-        entry = weights.CATALOGUE.get(name_or_path)
+        network, card = weights.find(chosen.weights)
+        entry = weights.CATALOGUE.get(chosen.weights)
         if dtype == "auto" and engine in ("auto", "torch") and entry and entry.bfloat16 and has_bfloat16(choose_device(device)):
             dtype = "bfloat16"
     return Derainer(
@@ -425,5 +434,15 @@ def load(
         tile=tile,
         overlap=overlap,
         engine=engine,
-        flips=flips,
+        flips=chosen.flips if flips is None else flips,
     )
+
+
+def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
+    """Weights and flips, of what was asked for by name or by quality; never by both."""
+    if quality is None:
+        return weights.Quality(weights.DEFAULT if name_or_path is None else name_or_path)
+    chosen = weights.find_quality(quality)
+    if name_or_path is not None:
+        raise ValueError(f"--quality {quality}: chooses the model, but {name_or_path} was named too; leave one of them out")
+    return chosen

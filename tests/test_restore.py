@@ -330,6 +330,41 @@ def test_load_names_the_model(seeded: None) -> None:
     assert isinstance(derainer.engine.network, Petrichor)
 
 
+@pytest.mark.parametrize(("quality", "model"), [("fast", "petrichor-live"), ("balanced", weights.DEFAULT)])
+def test_load_takes_a_quality_in_place_of_a_name(quality: str, model: str) -> None:
+    derainer = load(quality=quality, device="cpu")
+    assert (derainer.name, derainer.flips) == (model, 1)
+
+
+def test_a_quality_brings_its_flips_unless_others_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(weights.QUALITIES, "best", weights.Quality("petrichor-live", flips=2))
+    derainer = load(quality="best", device="cpu")
+    assert (derainer.name, derainer.flips) == ("petrichor-live", 2)
+    assert load(quality="best", device="cpu", flips=1).flips == 1
+    assert load("petrichor-live", device="cpu").flips == 1
+
+
+def test_every_quality_is_of_weights_in_the_catalogue() -> None:
+    assert list(weights.QUALITIES) == ["fast", "balanced", "best"]
+    missing = {quality.weights for quality in weights.QUALITIES.values()} - set(weights.CATALOGUE)
+    assert missing <= {"petrichor-deep"}, "whose weights come into the package after the code"
+    assert {quality.flips for quality in weights.QUALITIES.values()} <= set(FLIPS)
+
+
+@pytest.mark.parametrize(
+    ("name", "quality", "message"),
+    [
+        (None, "good", "--quality good: expected one of fast, balanced, best"),
+        ("nledn", "good", "--quality good: expected one of fast, balanced, best"),
+        ("nledn", "fast", "--quality fast: chooses the model, but nledn was named too; leave one of them out"),
+        (weights.DEFAULT, "balanced", "--quality balanced: chooses the model, but petrichor was named too"),
+    ],
+)
+def test_qualities_that_cannot_be(name: str | None, quality: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(name, quality=quality)
+
+
 class Brightness(Local):
     """Takes a picture's mean for the density of its rain."""
 
