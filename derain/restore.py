@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from derain import weights
 from derain.engines import Exported, choose_device, free_memory, has_bfloat16, is_exported, is_out_of_memory, make_engine
@@ -23,6 +24,36 @@ MIN_DENSITY_TILE = 128
 
 FLOAT_SLACK = 1e-3
 """How far floats may lie outside [0, 1] and be taken for rounding."""
+
+FLIPS = (1, 2, 4, 8)
+"""Numbers of flipped forms that a result may be averaged over."""
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One of the eight ways to lay a tile, a batch (N, C, H, W), on its own grid of pixels.
+
+    Attributes:
+        axes: Axes along which the tile is reversed: 3 mirrors it, 2 turns it upside down.
+        transposed: Whether height and width change places, after that.
+    """
+
+    axes: tuple[int, ...] = ()
+    transposed: bool = False
+
+    def apply(self, batch: Tensor) -> Tensor:
+        """Return the batch in this form: (N, C, H, W), or (N, C, W, H) if it is transposed."""
+        flipped = batch.flip(self.axes)
+        return flipped.transpose(2, 3) if self.transposed else flipped
+
+    def undo(self, batch: Tensor) -> Tensor:
+        """Return the batch that `apply` made this form of."""
+        upright = batch.transpose(2, 3) if self.transposed else batch
+        return upright.flip(self.axes)
+
+
+_ORDER = [Flip(axes, transposed) for transposed in (False, True) for axes in ((), (3,), (2,), (2, 3))]
+"""All eight, so that the first two, four or eight are what `Derainer` promises."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +151,16 @@ class Derainer:
         tile: Largest side of a tile in pixels; None for the network's own, or less where memory is short; 0 for never cutting.
         overlap: Pixels that tiles share; None for the network's own default.
         engine: ``auto``, ``torch``, ``onnx`` or ``openvino``.
+        flips: Over how many forms of a tile the result is averaged, before it is rounded: 1 takes the tile as it is, 2 also
+            mirrored left to right, 4 also both of these upside down, 8 also all four transposed. Time grows in proportion,
+            memory does not. Transposed rain falls sideways, which only networks that were trained on it can remove.
 
     Where memory runs out, a picture is done again in tiles of half the side.
 
     On a CPU under Linux the process keeps the memory it frees (`derain.engines.keep_freed_memory`).
 
     Raises:
-        ValueError: If the device is not there, or tile and overlap do not go together.
+        ValueError: If the device is not there, tile and overlap do not go together, or flips is another number.
     """
 
     def __init__(
@@ -139,7 +173,11 @@ class Derainer:
         tile: int | None = None,
         overlap: int | None = None,
         engine: str = "auto",
+        flips: int = 1,
     ) -> None:
+        if flips not in FLIPS:
+            raise ValueError(f"flips={flips}: expected one of {', '.join(map(str, FLIPS))}")
+        self.flips = flips
         self.name = name or type(network).__name__
         of_network = network.tiling
         tile = _affordable(of_network, choose_device(device)) if tile is None else tile
@@ -220,9 +258,10 @@ class Derainer:
         return RainDensity(light, medium, heavy)
 
     def describe(self) -> str:
-        """Tile, device and number format: what belongs to a score besides its protocol."""
+        """Tile, flips, device and number format: what belongs to a score besides its protocol."""
         tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
-        return f"{tile}, {self.engine.name}"
+        flips = f", mean of {self.flips} flips" if self.flips > 1 else ""
+        return f"{tile}{flips}, {self.engine.name}"
 
     def cut(self, height: int, width: int) -> tuple[list[Cut], list[Cut]]:
         """Rows and columns of tiles that a picture of a size is cut into."""
@@ -287,7 +326,21 @@ class Derainer:
     def _run(self, tiles: list[NDArray[Any]], scale: float) -> list[Floats]:
         """Tiles of one size through the network: each (h, w, 3) of any type -> (h, w, 3) floats."""
         batch = torch.cat([_as_batch(tile, scale) for tile in tiles])
-        return list(self.engine(batch).permute(0, 2, 3, 1).contiguous().numpy())
+        return list(self._mean_of_flips(batch).permute(0, 2, 3, 1).contiguous().numpy())
+
+    def _mean_of_flips(self, rainy: Tensor) -> Tensor:
+        """What the engine makes of a batch (N, 3, H, W), averaged over its flips, one after the other."""
+        if self.flips == 1:
+            return self.engine(rainy)
+        # The network pads to its grid at the right and below. After a flip that would be the other side, and the grid would lie
+        # differently in a tile than in the whole picture; so both are padded, as the network would, before they are flipped.
+        height, width = rainy.shape[2:]
+        right, below = (-side % self.tiling.multiple for side in (width, height))
+        padded = F.pad(rainy, (0, right, 0, below), mode="replicate")
+        total = torch.zeros_like(padded)
+        for flip in _ORDER[: self.flips]:
+            total += flip.undo(self.engine(flip.apply(padded)))
+        return (total / self.flips)[..., :height, :width]
 
 
 def least_tile(tiling: Tiling) -> int:
@@ -333,18 +386,27 @@ def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
 
 
 def load(
-    name_or_path: str = weights.DEFAULT,
+    name_or_path: str | None = None,
     *,
+    quality: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
     tile: int | None = None,
     overlap: int | None = None,
     engine: str = "auto",
+    flips: int | None = None,
 ) -> Derainer:
     """A Derainer from shipped weights, a file of ours, the authors' checkpoint, or an exported file.
 
     That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts; or
     what `derain export` wrote. Shipped weights that lose nothing by it are executed in bfloat16 where that is faster.
+
+    Args:
+        name_or_path: The weights; None for those of the quality, or for the default ones.
+        quality: ``fast``, ``balanced`` or ``best``, in place of a name: shipped weights, and for how many flips their results
+            are averaged (`derain.weights.QUALITIES`).
+        device: As `Derainer`, and so are those that follow.
+        flips: None for those of the quality, else 1.
 
     >>> import numpy as np
     >>> load("petrichor-live", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
@@ -353,14 +415,34 @@ def load(
     Raises:
         FileNotFoundError: If there are no such weights.
         derain.weights.WeightsError: If the file is none of a network known here.
-        ValueError: As `Derainer`.
+        ValueError: As `Derainer`; if there is no such quality, or weights were named too.
     """
-    if is_exported(Path(name_or_path)):
-        exported = Exported.read(Path(name_or_path))
+    chosen = _chosen(name_or_path, quality)
+    if is_exported(Path(chosen.weights)):
+        exported = Exported.read(Path(chosen.weights))
         network, card = exported, exported.card
     else:
-        network, card = weights.find(name_or_path)
-        entry = weights.CATALOGUE.get(name_or_path)
+        network, card = weights.find(chosen.weights)
+        entry = weights.CATALOGUE.get(chosen.weights)
         if dtype == "auto" and engine in ("auto", "torch") and entry and entry.bfloat16 and has_bfloat16(choose_device(device)):
             dtype = "bfloat16"
-    return Derainer(network, name=card.name, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)
+    return Derainer(
+        network,
+        name=card.name,
+        device=device,
+        dtype=dtype,
+        tile=tile,
+        overlap=overlap,
+        engine=engine,
+        flips=chosen.flips if flips is None else flips,
+    )
+
+
+def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
+    """Weights and flips, of what was asked for by name or by quality; never by both."""
+    if quality is None:
+        return weights.Quality(weights.DEFAULT if name_or_path is None else name_or_path)
+    chosen = weights.find_quality(quality)
+    if name_or_path is not None:
+        raise ValueError(f"--quality {quality}: chooses the model, but {name_or_path} was named too; leave one of them out")
+    return chosen

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from derain import weights
 from derain.networks import CRDNet, Hyperparameters, Petrichor, Tiling
-from derain.restore import Derainer, RainDensity, cuts, least_tile, load, weights_of
+from derain.restore import FLIPS, Derainer, RainDensity, cuts, least_tile, load, weights_of
 
 
 class Local(nn.Module):
@@ -202,12 +202,167 @@ def test_nledn_has_no_seams(photo: NDArray[np.uint8]) -> None:
 def test_describe_says_what_belongs_to_a_score() -> None:
     assert Derainer(Local(), device="cpu").describe() == "tile 32, overlap 8, float32, cpu"
     assert Derainer(Local(), tile=0, device="cpu").describe() == "whole pictures, float32, cpu"
+    flipped = Derainer(Local(), device="cpu", flips=4)
+    assert flipped.describe() == "tile 32, overlap 8, mean of 4 flips, float32, cpu"
+
+
+class Skewed(Local):
+    """Blurs more to one side than to the other, and down more than up: every flip gives something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        kernel = torch.tensor([[0.0, 0.0, 0.1], [0.0, 0.3, 0.2], [0.05, 0.35, 0.0]])
+        with torch.no_grad():
+            self.blur.weight[range(3), range(3)] = kernel
+
+
+def mean_by_hand(image: NDArray[np.float32], forms: int) -> NDArray[np.float64]:
+    """What averaging over flips should give, of a picture (H, W, 3), from plain results of flipped pictures."""
+    plain = Derainer(Skewed(), tile=0, device="cpu")
+    upright = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])  # each undoes itself
+    results = [plain(image[form].copy())[form] for form in upright]
+    results += [plain(image[form].swapaxes(0, 1).copy()).swapaxes(0, 1)[form] for form in upright]
+    return np.stack(results[:forms]).astype(np.float64).mean(axis=0)
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+@pytest.mark.parametrize("tile", [0, 16, 32])
+def test_flips_are_averaged(flips: int, tile: int) -> None:
+    image = np.random.default_rng(0).random((50, 37, 3), np.float32)
+    clean = Derainer(Skewed(), tile=tile, device="cpu", flips=flips)(image)
+    assert np.allclose(clean, mean_by_hand(image, flips), atol=1e-6)
+    other = mean_by_hand(image, next(number for number in FLIPS if number != flips))
+    assert not np.allclose(clean, other, atol=1e-3), "each number of flips gives something else"
+
+
+def test_flips_are_averaged_before_they_are_rounded() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    clean = Derainer(Skewed(), device="cpu", flips=4)(image)
+    assert np.abs(clean - mean_by_hand(as_floats(image), 4) * 255).max() < 0.5 + 1e-4
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+def test_flips_change_nothing_for_a_network_that_treats_all_directions_alike(flips: int) -> None:
+    image = np.random.default_rng(0).random((50, 70, 3), np.float32)
+    plain, averaged = Derainer(Local(), device="cpu"), Derainer(Local(), device="cpu", flips=flips)
+    assert np.allclose(averaged(image), plain(image), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 1), (40, 50, 3), (40, 50, 4), (1, 1, 3), (3, 200)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_any_kind_of_picture_may_be_flipped(shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
+    image = (np.random.default_rng(0).random(shape) * top).astype(dtype)
+    clean = Derainer(Local(), device="cpu", flips=8)(image)
+    assert clean.dtype == dtype
+    plain = Derainer(Local(), device="cpu")(image)
+    assert np.allclose(clean.astype(float), plain.astype(float), atol=1e-6 if top == 1 else 1)
+    if shape[-1] == 4:
+        assert np.array_equal(clean[..., 3], image[..., 3])
+
+
+def test_flips_need_no_larger_tiles() -> None:
+    plain, flipped = Local(), Local()
+    done: list[tuple[int, int]] = []
+    image = np.zeros((100, 90, 3), np.uint8)
+    Derainer(plain, device="cpu")(image)
+    Derainer(flipped, device="cpu", flips=8)(image, lambda k, n: done.append((k, n)))
+    assert len(flipped.seen) == 8 * len(plain.seen)
+    assert max(shape[0] for shape in flipped.seen) == 1, "one after the other"
+    assert {tuple(sorted(shape)) for shape in flipped.seen} == {tuple(sorted(shape)) for shape in plain.seen}
+    assert done == [(k + 1, len(plain.seen)) for k in range(len(plain.seen))]
+
+
+class Corners(Local):
+    """Gives every cell of 4x4 pixels the colour of its corner: what it gives depends on where the grid lies."""
+
+    tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, reach=3, multiple=4)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        height, width = rainy.shape[2:]
+        corners = rainy[..., ::4, ::4]
+        return corners.repeat_interleave(4, 2).repeat_interleave(4, 3)[..., :height, :width]
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+@pytest.mark.parametrize("shape", [(50, 37), (64, 72), (33, 99)])
+@pytest.mark.parametrize("tile", [32, 30])
+def test_flipped_tiles_lie_on_the_grid_of_the_whole_picture(flips: int, shape: tuple[int, int], tile: int) -> None:
+    image = np.random.default_rng(0).random((*shape, 3), np.float32)
+    tiled = Derainer(Corners(), tile=tile, overlap=7, device="cpu", flips=flips)
+    assert len(tiled.tile_sizes(*shape)) > 1
+    assert tiled.tiling.exact
+    assert np.allclose(tiled(image), Derainer(Corners(), tile=0, device="cpu", flips=flips)(image), atol=1e-6)
+
+
+def test_tiles_of_shipped_weights_give_what_the_whole_picture_gives_when_flipped_too(photo: NDArray[np.uint8]) -> None:
+    image = np.tile(as_floats(photo), (2, 4, 1))[:203, :617]
+    tiled, whole = (load("petrichor-live", dtype="float32", device="cpu", tile=tile, flips=4) for tile in (320, 0))
+    tiled.tiling = replace(tiled.tiling, overlap=2 * 75)  # twice its reach, which a tile this small shares only if told so
+    assert len(tiled.tile_sizes(*image.shape[:2])) > 1
+    assert np.abs(tiled(image) - whole(image)).max() < 1e-4
+
+
+def test_density_is_sensed_once_whatever_is_flipped() -> None:
+    image = np.random.default_rng(0).random((40, 60, 3), np.float32)
+    plain, flipped = Brightness(), Brightness()
+    expected = Derainer(plain, device="cpu").density(image)
+    assert Derainer(flipped, device="cpu", flips=8).density(image) == expected
+    assert flipped.seen == plain.seen
+
+
+def test_where_memory_runs_out_flips_stay() -> None:
+    image = np.random.default_rng(0).random((50, 37, 3), np.float32)
+    derainer = Derainer(HungrySkewed(25 * 25), tile=64, overlap=8, device="cpu", flips=8)
+    assert np.allclose(derainer(image), mean_by_hand(image, 8), atol=1e-6)
+    assert derainer.tile == 25
+
+
+@pytest.mark.parametrize("flips", [0, 3, -1, 16])
+def test_other_numbers_of_flips_are_refused(flips: int) -> None:
+    with pytest.raises(ValueError, match=f"flips={flips}: expected one of 1, 2, 4, 8"):
+        Derainer(Local(), flips=flips)
 
 
 def test_load_names_the_model(seeded: None) -> None:
     derainer = load(device="cpu")
     assert derainer.name == "petrichor"
     assert isinstance(derainer.engine.network, Petrichor)
+
+
+@pytest.mark.parametrize(("quality", "model"), [("fast", "petrichor-live"), ("balanced", weights.DEFAULT)])
+def test_load_takes_a_quality_in_place_of_a_name(quality: str, model: str) -> None:
+    derainer = load(quality=quality, device="cpu")
+    assert (derainer.name, derainer.flips) == (model, 1)
+
+
+def test_a_quality_brings_its_flips_unless_others_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(weights.QUALITIES, "best", weights.Quality("petrichor-live", flips=2))
+    derainer = load(quality="best", device="cpu")
+    assert (derainer.name, derainer.flips) == ("petrichor-live", 2)
+    assert load(quality="best", device="cpu", flips=1).flips == 1
+    assert load("petrichor-live", device="cpu").flips == 1
+
+
+def test_every_quality_is_of_weights_in_the_catalogue() -> None:
+    assert list(weights.QUALITIES) == ["fast", "balanced", "best"]
+    missing = {quality.weights for quality in weights.QUALITIES.values()} - set(weights.CATALOGUE)
+    assert missing <= {"petrichor-deep"}, "whose weights come into the package after the code"
+    assert {quality.flips for quality in weights.QUALITIES.values()} <= set(FLIPS)
+
+
+@pytest.mark.parametrize(
+    ("name", "quality", "message"),
+    [
+        (None, "good", "--quality good: expected one of fast, balanced, best"),
+        ("nledn", "good", "--quality good: expected one of fast, balanced, best"),
+        ("nledn", "fast", "--quality fast: chooses the model, but nledn was named too; leave one of them out"),
+        (weights.DEFAULT, "balanced", "--quality balanced: chooses the model, but petrichor was named too"),
+    ],
+)
+def test_qualities_that_cannot_be(name: str | None, quality: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(name, quality=quality)
 
 
 class Brightness(Local):
@@ -279,6 +434,10 @@ class Hungry(Local):
         if rainy[:, 0].numel() > self.room:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes.")
         return super().forward(rainy)
+
+
+class HungrySkewed(Hungry, Skewed):
+    """Both: each flip gives something else, where there is memory for it."""
 
 
 @pytest.mark.parametrize(("shape", "tile"), [((50, 70), 16), ((200, 5), 16), ((8, 400), 32), ((32, 33), 16)])

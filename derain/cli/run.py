@@ -17,8 +17,17 @@ def run(
     inputs: Annotated[list[str], typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin.")],
     output: Annotated[str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")] = None,
     model: Annotated[
-        str, typer.Option("-m", "--model", help="Shipped weights, or a file of ours or the authors'.")
-    ] = "petrichor",
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            help="Shipped weights, or a file of ours or the authors'. Default: petrichor.",
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(help="fast, balanced or best, in place of -m. Default: balanced."),
+    ] = None,
     format: Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Write a before/after picture beside each result.")] = False,
@@ -34,6 +43,8 @@ def run(
     photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained. Nothing that exists is overwritten
     without --force, so that a second run does what the first left undone. With --density each path on standard output is followed
     by a tab and none, light, medium or heavy.
+
+    --quality chooses among the shipped weights: fast takes less time than the default, best more for cleaner pictures.
     """
     if format is not None and format.lower() not in FORMATS:
         raise typer.BadParameter(f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format")
@@ -49,12 +60,23 @@ def run(
     with one_line_errors():
         options = batch.Options(force, compare, cast("Format | None", FORMATS[format.lower()] if format else None), density)
         jobs, failures = batch.plan(inputs, output, options)
-        derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)
+        derainer = load(
+            model,
+            quality=quality,
+            device=device,
+            dtype=dtype,
+            tile=tile,
+            overlap=overlap,
+            engine=engine,
+        )
         if density and not derainer.engine.senses_density:
             raise ValueError(
                 f"--density: {derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as -m crdnet"
             )
 
+    if quality is not None:
+        flips = f", mean of {derainer.flips} flips" if derainer.flips > 1 else ""
+        say(f"quality {quality}: {derainer.name}{flips}")
     if dtype == "auto" and derainer.engine.dtype != torch.float32:
         say(f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype float32 does without")
     for failure in failures:

@@ -22,8 +22,8 @@ class Cost:
 
     Attributes:
         parameters: Trained numbers, all the weights hold, those of CRDNet's classifier too.
-        multiply_adds: Of one 512x512 picture taken whole, in convolutions, matrix products and attention; None where they cannot
-            be counted.
+        multiply_adds: Of one 512x512 picture taken whole, in convolutions, matrix products and attention, as often as it is
+            flipped; None where they cannot be counted.
         seconds_per_megapixel: Median over the pictures, all of it: tiling, transfers, network.
         peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux), of tensors on a GPU; None
             where the system does not say.

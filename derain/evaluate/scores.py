@@ -137,7 +137,8 @@ def evaluate(
             f"{dataset.name}: {len(pictures)} pictures and {len(protocols)} protocols; expected some of both, or NIQE"
         )
     network = derainer.engine.network
-    counted = multiply_adds(network)
+    of_one_pass = multiply_adds(network)
+    counted = None if of_one_pass is None else derainer.flips * of_one_pass
     scored: list[PictureScore] = []
     unscored: list[str] = []
     seconds: list[float] = []

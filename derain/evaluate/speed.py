@@ -152,10 +152,12 @@ def picture(width: int, height: int) -> NDArray[np.float32]:
 
 
 def operations(derainer: Derainer, width: int, height: int) -> int | None:
-    """Floating-point operations on a picture, counted as often as tiles that overlap do them; two for a multiply-add."""
+    """Floating-point operations on a picture, those of all tiles and flips; two for a multiply-add."""
     sizes = derainer.tile_sizes(height, width)
     counts = {size: multiply_adds(derainer.engine.network, size) for size in set(sizes)}
-    return None if None in counts.values() else 2 * sum(counts[size] or 0 for size in sizes)
+    if None in counts.values():
+        return None
+    return 2 * derainer.flips * sum(counts[size] or 0 for size in sizes)
 
 
 class Ceiling:

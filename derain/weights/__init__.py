@@ -1,18 +1,21 @@
 """Weights: the catalogue of what the package holds, our self-describing files, the authors' files."""
 
 from derain.weights.card import Card, Point, Stage, stages_from_json
-from derain.weights.catalogue import CATALOGUE, DEFAULT, find, find_card
+from derain.weights.catalogue import CATALOGUE, DEFAULT, QUALITIES, Quality, find, find_card, find_quality
 from derain.weights.store import WeightsError, load, read_card, save
 
 __all__ = [
     "CATALOGUE",
     "DEFAULT",
+    "QUALITIES",
     "Card",
     "Point",
+    "Quality",
     "Stage",
     "WeightsError",
     "find",
     "find_card",
+    "find_quality",
     "load",
     "read_card",
     "save",

@@ -92,6 +92,39 @@ their own rain and are nowhere worse than the rainy input (docs/results.md).
 """
 
 
+@dataclass(frozen=True)
+class Quality:
+    """What somebody gets who asks for a quality rather than for weights by name.
+
+    Attributes:
+        weights: Their name in the catalogue.
+        flips: How many flips of a picture results are averaged over (`derain.Derainer`): as many as bring at least 0.1 dB for
+            each doubling of the time, in the mean over datasets (`benchmarks/flips.py`).
+    """
+
+    weights: str
+    flips: int = 1
+
+
+QUALITIES: dict[str, Quality] = {
+    "fast": Quality("petrichor-live"),
+    "balanced": Quality(DEFAULT),
+    "best": Quality("petrichor-deep", flips=2),
+}
+"""From the fastest to the best."""
+
+
+def find_quality(name: str) -> Quality:
+    """Return what a quality stands for.
+
+    Raises:
+        ValueError: If there is none of the name.
+    """
+    if name not in QUALITIES:
+        raise ValueError(f"--quality {name}: expected one of {', '.join(QUALITIES)}")
+    return QUALITIES[name]
+
+
 def find(name_or_path: str) -> tuple[Network, Card]:
     """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or what `published.load` reads.
 

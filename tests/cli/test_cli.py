@@ -1,7 +1,6 @@
 """The command line: its verbs and flags, its exit statuses, one run of every verb from end to end."""
 
 import csv
-import inspect
 import io
 import json
 import os
@@ -23,9 +22,12 @@ from derain import cli
 from derain.cli.run import run
 from derain.images import read_image, write_image
 from derain.restore import load
+from derain.weights import QUALITIES, Quality
 
 FLAGS = {
-    "run": "--compare --density --device --dtype --engine --force --format --model --output --overlap --tile -m -o INPUTS",
+    "run": (
+        "--compare --density --device --dtype --engine --force --format --model --output --overlap --quality --tile -m -o INPUTS"
+    ),
     "train": "--allow-leak --data --device --dtype --layout --minutes --output --resume --set --val -o RECIPE",
     "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
@@ -119,6 +121,12 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
             ["photo.png", "-m", "nledn-rain100h"],
             1,
             "error: nledn-rain100h: these weights were retired and are no longer in the package; use nledn instead",
+        ),
+        (["photo.png", "--quality", "good"], 2, "error: --quality good: expected one of fast, balanced, best"),
+        (
+            ["photo.png", "--quality", "fast", "-m", "petrichor"],
+            2,
+            "error: --quality fast: chooses the model, but petrichor was named too; leave one of them out",
         ),
         (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
         (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
@@ -512,7 +520,35 @@ def test_bench_prints_a_table(tmp_path: Path) -> None:
 
 def test_weights_list_marks_the_one_that_run_takes() -> None:
     marked = [line for line in derain("weights", "list").stdout.decode().splitlines() if line.endswith("(default)")]
-    assert [line.split()[0] for line in marked] == [inspect.signature(run).parameters["model"].default]
+    assert [line.split()[0] for line in marked] == [load(device="cpu").name]
+    assert f"Default: {load(device='cpu').name}." in " ".join(derain("run", "--help").stdout.decode().split())
+
+
+@pytest.mark.parametrize(("quality", "model"), [("fast", "petrichor-live"), ("balanced", "petrichor")])
+def test_a_quality_chooses_the_model(quality: str, model: str, picture: Path, tmp_path: Path) -> None:
+    result = derain(picture, "--quality", quality, "-o", tmp_path / "a.png")
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stdout.decode() == f"{tmp_path / 'a.png'}\n"
+    assert f"quality {quality}: {model}" in result.stderr.decode().splitlines()
+    named = derain(picture, "-m", model, "-o", tmp_path / "b.png")
+    assert not any(line.startswith("quality") for line in named.stderr.decode().splitlines())
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_quality_may_average_over_flips(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(QUALITIES, "best", Quality("petrichor-live", flips=4))
+    run([str(picture)], quality="best", output=str(tmp_path / "a.png"), device="cpu", dtype="float32")
+    assert "quality best: petrichor-live, mean of 4 flips" in capsys.readouterr().err.splitlines()
+    expected = load("petrichor-live", device="cpu", dtype="float32", flips=4)(read_image(picture))
+    assert np.array_equal(read_image(tmp_path / "a.png"), expected)
+
+
+def test_help_names_every_quality() -> None:
+    text = " ".join(derain("run", "--help").stdout.decode().split())
+    *others, last = QUALITIES
+    assert f"{', '.join(others)} or {last}, in place of -m." in text
 
 
 def test_weights_show_a_card() -> None:

@@ -137,6 +137,20 @@ def test_it_derains_as_the_network_does(
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
+@pytest.mark.parametrize("case", ["dpenet", "petrichor-live"])
+def test_flips_give_what_the_network_gives(
+    engine: str, case: str, made: Callable[[str], tuple[Network, Path]], photo: NDArray[np.uint8]
+) -> None:
+    network, path = made(case)
+    image = as_floats(photo)[:101, :75]  # no multiple of a grid, and another size once transposed
+    derainer = Derainer(Exported.read(path), tile=64, engine=engine, flips=8)
+    usual = Derainer(network, tile=64, device="cpu", flips=8)
+    assert len(derainer.tile_sizes(*image.shape[:2])) > 1
+    assert np.abs(usual(image) - Derainer(network, tile=64, device="cpu")(image)).mean() > 0.005
+    assert np.allclose(derainer(image), usual(image), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
 def test_a_network_is_exported_on_the_way(engine: str, small: Network) -> None:
     rainy = random(1, 3, 40, 50)
     with torch.inference_mode():

@@ -24,6 +24,14 @@ def test_what_it_costs(nothing: Derainer, pairs: Path) -> None:
         assert 50e6 < cost.peak_memory < 50e9
 
 
+def test_every_flip_costs_what_the_network_costs(pairs: Path) -> None:
+    network = cast("Network", OneConvolution())
+    once, often = (evaluate(Derainer(network, device="cpu", flips=flips), find_pairs(pairs)) for flips in (1, 4))
+    assert often.cost.multiply_adds == 4 * 3 * 5 * 9 * 512**2
+    assert once.cost.multiply_adds == 3 * 5 * 9 * 512**2
+    assert "mean of 4 flips" in often.execution
+
+
 def test_peak_memory_is_that_since_it_began() -> None:
     if sys.platform != "linux":
         pytest.skip("no high-water mark to set back")

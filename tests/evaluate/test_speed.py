@@ -48,6 +48,7 @@ def test_operations_are_twice_the_multiply_adds_of_all_tiles() -> None:
     assert once is not None
     assert operations(whole, 192, 128) == 2 * once
     assert operations(load("petrichor-live", device="cpu"), 192, 128) == 2 * once
+    assert operations(load("petrichor-live", device="cpu", flips=4), 192, 128) == 4 * 2 * once
     again = operations(tiled, 192, 128)
     assert again is not None
     assert again > 1.2 * 2 * once, "tiles overlap"
