@@ -193,7 +193,7 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(run: Run, photo: ND
         next(train(find_recipe("nledn", TINY), strict))
     assert not run.out.exists()
     notes: list[str] = []
-    list(train(find_recipe("nledn", TINY | {"steps": "3"}), run, on_note=notes.append))
+    list(train(find_recipe("nledn", TINY | {"steps": "3", "rain": "light"}), run, on_note=notes.append))
     assert notes == [weights.load(run.out / training.BEST)[1].note]
     assert "1 validation picture is among the training pictures" in notes[0]
     with pytest.raises(training.LeakError):

@@ -3,17 +3,23 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from derain.cli.console import one_line_errors, progress_bar, result, say
+
+if TYPE_CHECKING:
+    from derain.rain import TextureBank
 
 
 def synth(
     clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")],
     preset: Annotated[str, typer.Option(help="Kind of rain; a wrong one lists them all.")] = "rain100l",
+    textures: Annotated[
+        Path | None, typer.Option(help="Folder of grey streak textures, for presets with layers of them.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rain.")] = 0,
     parts: Annotated[
         bool, typer.Option("--parts", help="In a folder also layer/ and mask/ of the rain, and density.csv.")
@@ -28,17 +34,23 @@ def synth(
     from derain.data import clean_pictures
     from derain.data.pairs import shown
     from derain.images import ImageError
-    from derain.rain import PRESETS
+    from derain.rain import PRESETS, load_textures
 
     with one_line_errors():
         if preset not in PRESETS:
             raise ValueError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
+        if textures and not PRESETS[preset].has_textures:
+            with_them = ", ".join(name for name, known in PRESETS.items() if known.has_textures)
+            raise ValueError(f"--textures: {preset} has no layers of textures; expected one of {with_them}")
+        bank = load_textures(textures) if textures else None
+        if bank is None and PRESETS[preset].has_textures:
+            say(f"{preset}: all of its rain is drawn; with --textures DIR some is cut from streak textures")
         single = clean.is_file()
         sources = [clean] if single else clean_pictures(clean)
         targets = list(_targets(sources, None if single else clean, output, parts=parts))
         if parts and targets[0].clean is None:
             raise ValueError(f"--parts: -o {output} is one picture; expected a folder")
-    made = _Made(preset, seed, force, {path.resolve() for path in sources})
+    made = _Made(preset, seed, force, {path.resolve() for path in sources}, bank)
     failed = False
     with progress_bar() as bar:
         task = bar.add_task("pictures", total=len(sources))
@@ -82,6 +94,7 @@ class _Made:
     seed: int
     force: bool
     inputs: set[Path]
+    bank: "TextureBank | None" = None
     taken: set[Path] = field(default_factory=set)
     densities: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -103,7 +116,7 @@ class _Made:
         if len(there) == len(target.files) and not self.force:
             say(f"skipped {target.source}: {target.rainy} is there already; --force overwrites it")
             return
-        contents, density = _make(target, self.preset, (self.seed, k))
+        contents, density = _make(target, self.preset, (self.seed, k), self.bank)
         for path in there:
             if not self.force and path.read_bytes() != contents[path]:
                 raise ImageError(f"{path} is there already and another picture; --force overwrites it")
@@ -115,7 +128,9 @@ class _Made:
         result(str(target.rainy))
 
 
-def _make(target: _Target, preset: str, seed: tuple[int, int]) -> tuple[dict[Path, bytes], tuple[str, str]]:
+def _make(
+    target: _Target, preset: str, seed: tuple[int, int], bank: "TextureBank | None"
+) -> tuple[dict[Path, bytes], tuple[str, str]]:
     """All files of one picture, the rainy one last; the rain's coverage and density."""
     from derain.data import generator_for
     from derain.images import Picture, encode, format_of, read
@@ -123,7 +138,7 @@ def _make(target: _Target, preset: str, seed: tuple[int, int]) -> tuple[dict[Pat
 
     picture = read(target.source)
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
-    drops = sample(PRESETS[preset], size, generator_for(*seed))
+    drops = sample(PRESETS[preset], size, generator_for(*seed), bank=bank)
     rainy = picture.with_pixels(compose_pixels(picture.pixels, drops))
     contents: dict[Path, bytes] = {}
     for path, part in ((target.layer, drops.layer.clamp(max=1) * 255), (target.mask, drops.mask * 255)):

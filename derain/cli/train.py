@@ -21,6 +21,10 @@ def train(
     settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")] = False,
+    branch: Annotated[
+        Path | None,
+        typer.Option("--branch", help="Run with schedule=trunk: from its checkpoint, the rate falls in a tenth of its steps."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after so long, with a checkpoint for --resume.")] = None,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     dtype: Annotated[str, typer.Option(help="auto (bfloat16 where the device computes in it), float32 or bfloat16.")] = "auto",
@@ -33,18 +37,25 @@ def train(
     from derain.data import layout_named
     from derain.engines import choose_device, choose_training_dtype
     from derain.recipes import find_recipe
-    from derain.train import BEST, Run, describe
+    from derain.train import BEST, CHECKPOINT, Run, branch_recipe, checkpoint_recipe, describe
     from derain.train import train as train_recipe
 
     with one_line_errors():
-        chosen = find_recipe(recipe, _overrides(settings or []))
+        chosen = find_recipe(recipe, {} if branch else _overrides(settings or []))
+        folder = output or Path("runs") / (f"{chosen.name}-branch" if branch else chosen.name)
+        if branch and resume:  # the trunk may have grown since: the branch keeps to its own plan
+            chosen, _ = checkpoint_recipe(folder / CHECKPOINT)
+        elif branch:
+            chosen = branch_recipe(branch, _overrides(settings or []))
+        if chosen.name != recipe:
+            raise ValueError(f"--branch {branch}: is a trunk of {chosen.name}; expected one of {recipe}")
         chosen_layout = layout_named(layout)
         train_folder, validation_folder = _folders(data, validation)
         chosen_device = choose_device(device)
         run = Run(
             train_folder,
             validation_folder,
-            output or Path("runs") / chosen.name,
+            folder,
             chosen_device,
             dtype=choose_training_dtype(dtype, chosen_device),
             minutes=_positive(minutes),

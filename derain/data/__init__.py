@@ -7,6 +7,7 @@ from derain.data.batches import (
     BatchSource,
     PairedBatches,
     RainyBatches,
+    blown_factor,
     generator_for,
     shrink,
     to_tensor,
@@ -14,7 +15,7 @@ from derain.data.batches import (
 from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named, survey
 from derain.data.identity import Identity, identify
 from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
-from derain.data.resident import ResidentBatches, blown_factor, read_bytes
+from derain.data.resident import ResidentBatches, read_bytes
 
 __all__ = [
     "LAYOUTS",

@@ -23,6 +23,15 @@ from derain.images import Pixels, read_image
 Augment = Literal["none", "flip", "dihedral"]
 
 CACHE_BYTES = 2 << 30
+QUALITIES = (30.0, 96.0)
+"""Of JPEG compression, as libjpeg counts: from video of little bandwidth to careful cameras."""
+
+LUMINANCE_STEP = 8
+"""Every so many pixels are looked at where the lights of a crop are measured."""
+
+DARKEST_LIGHT = 0.15
+"""Crops are brightened at most until this grey is white."""
+
 LONG_SIDE = 512
 """Of whole training pictures, in pixels (NLEDN, section 4.2)."""
 
@@ -116,6 +125,34 @@ class PairedBatches:
         return Batch(rainy, clean)
 
 
+def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
+    """Return the exposure that blows out the brighter part of each crop, (N, 3, H, W) -> (N,).
+
+    Between three tenths and seven tenths of a crop become white, so that what is dark and thin in
+    it stands before white, as branches do before a hazy sky.
+
+    Args:
+        share: How much of it, 0 to 1 between those, (N,).
+    """
+    grey = clean[:, :, ::LUMINANCE_STEP, ::LUMINANCE_STEP].amin(1).flatten(1).sort(1).values
+    place = ((0.3 + 0.4 * share) * (grey.shape[1] - 1)).long()
+    light = grey.gather(1, place.unsqueeze(1)).squeeze(1)
+    return 1 / light.clamp(min=DARKEST_LIGHT)
+
+
+def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Compression) -> Batch:
+    """Compress a share of the pairs, both halves alike: a network is to take out rain, not compression.
+
+    Args:
+        numbers: Uniform in [0, 1), (N, 2): whether a pair is compressed, and how well.
+    """
+    low, high = QUALITIES
+    quality = (low + (high - low) * numbers[:, 1]).floor()
+    chosen = (numbers[:, 0] < share).view(-1, 1, 1, 1)
+    rainy, clean = (torch.where(chosen, compression(half, quality), half) for half in (batch.rainy, batch.clean))
+    return Batch(rainy, clean)
+
+
 class RainyBatches:
     """Batches from clean pictures with rain made on the fly, each crop under a preset of its own.
 
@@ -123,6 +160,9 @@ class RainyBatches:
 
     Args:
         exposure: By up to how many stops each crop is made brighter or darker before it rains; what passes white is white.
+        blown: Share of crops whose brighter part is blown out to white instead, as skies behind leaves are.
+        compressed: Share of pairs that are compressed as JPEG, both halves at one quality of `QUALITIES`.
+        bank: What layers of textures are cut from; without it they are drawn.
     """
 
     def __init__(
@@ -135,15 +175,27 @@ class RainyBatches:
         augment: Augment,
         seed: int,
         exposure: float = 0.0,
+        blown: float = 0.0,
+        compressed: float = 0.0,
+        bank: rain.TextureBank | None = None,
     ) -> None:
         self._pictures = pictures
         self._presets = presets
         self._exposure = exposure
+        self._blown = blown
+        self._compressed = compressed
+        self._bank = bank
         self._plan = _CropPlan(len(pictures), batch, crop, augment, seed)
         self._caches: dict[torch.device, _Cache] = {}
+        self._compressions: dict[torch.device, rain.Compression] = {}
 
     def __len__(self) -> int:
         return len(self._pictures)
+
+    @property
+    def textured(self) -> bool:
+        """Whether layers of textures are cut from some."""
+        return self._bank is not None
 
     def batch(self, step: int, device: torch.device) -> Batch:
         cache = self._caches.setdefault(device, _Cache(device))
@@ -153,14 +205,29 @@ class RainyBatches:
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
             cut = self._plan.cut(_planes(cache.read(self._pictures[index])), generator)
-            if self._exposure:
-                cut = (cut * 2 ** ((2 * float(torch.rand((), generator=generator)) - 1) * self._exposure)).clamp(max=1)
-            pictures.append(cut)
+            pictures.append(self._lit(cut, generator))
             presets.append(self._presets[int(torch.randint(len(self._presets), (), generator=generator))])
             generators.append(generator)
         clean = torch.stack(pictures)
-        streaks = rain.sample_batch(presets, (clean.shape[2], clean.shape[3]), generators, device)
-        return Batch(rain.compose(clean, streaks), clean)
+        streaks = rain.sample_batch(presets, (clean.shape[2], clean.shape[3]), generators, device, self._bank)
+        batch = Batch(rain.compose(clean, streaks), clean)
+        if not self._compressed:
+            return batch
+        numbers = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(device)
+        compression = self._compressions.setdefault(device, rain.Compression(device))
+        return compressed(batch, self._compressed, numbers, compression)
+
+    def _lit(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Expose a crop anew, (3, H, W); what passes white is white."""
+        if not (self._exposure or self._blown):
+            return clean
+        factor: float | Tensor = 1.0
+        if self._exposure:
+            factor = 2 ** ((2 * float(torch.rand((), generator=generator)) - 1) * self._exposure)
+        if self._blown and float(torch.rand((), generator=generator)) < self._blown:
+            share = torch.rand(1, generator=generator).to(clean.device)
+            factor = blown_factor(clean[None], share)
+        return (clean * factor).clamp(max=1)
 
 
 @dataclass(frozen=True)

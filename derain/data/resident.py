@@ -14,16 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.data.batches import Batch, to_tensor
+from derain.data.batches import Batch, blown_factor, compressed, to_tensor
 from derain.images import read_image
-from derain.rain import RainPreset, RainTable, TextureBank, compose
+from derain.rain import Compression, RainPreset, RainTable, TextureBank, compose
 from derain.rain.numbers import mixed_bits, white_noise
-
-LUMINANCE_STEP = 8
-"""Every so many pixels are looked at where the lights of a crop are measured."""
-
-DARKEST_LIGHT = 0.15
-"""Crops are brightened at most until this grey is white."""
 
 
 class ResidentBatches:
@@ -33,6 +27,7 @@ class ResidentBatches:
         pictures: Bytes, (H, W, 3) each, no side shorter than a crop (`read_bytes`).
         exposure: By up to how many stops each crop is made brighter or darker before it rains.
         blown: Share of crops whose brighter part is blown out to white, as skies behind leaves are.
+        compressed: Share of pairs that are compressed as JPEG, both halves alike.
 
     Raises:
         ValueError: If there are no pictures, or one is smaller than a crop.
@@ -50,6 +45,7 @@ class ResidentBatches:
         seed: int,
         exposure: float = 0.0,
         blown: float = 0.0,
+        compressed: float = 0.0,
     ) -> None:
         shortest = min((min(picture.shape[:2]) for picture in pictures), default=0)
         if shortest < crop:
@@ -62,7 +58,8 @@ class ResidentBatches:
         self._rain = RainTable(preset, bank, device)
         self._device = device
         self._batch, self._crop, self._seed = batch, crop, seed
-        self._exposure, self._blown = exposure, blown
+        self._exposure, self._blown, self._compressed = exposure, blown, compressed
+        self._compression = Compression(device)
         self._places = torch.arange(batch, device=device)
         stream = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
         self._stream = torch.tensor(stream - 2**31, dtype=torch.int32, device=device)
@@ -80,10 +77,11 @@ class ResidentBatches:
         """Make the batch of a step that the device knows, so that nothing waits for anything."""
         number = (step * self._batch + self._places) % 2**31
         keys = mixed_bits(number.int() ^ self._stream)
-        numbers = white_noise(mixed_bits(keys), (1, 8))[:, 0]  # (N, 8)
+        numbers = white_noise(mixed_bits(keys), (1, 9))[:, 0]  # (N, 9)
         clean = self._lit(self._cut(numbers), numbers)
         rain = self._rain.sample(keys, (self._crop, self._crop))
-        return Batch(compose(clean, rain), clean)
+        batch = Batch(compose(clean, rain), clean)
+        return compressed(batch, self._compressed, numbers[:, 7:9], self._compression) if self._compressed else batch
 
     def _cut(self, numbers: Tensor) -> Tensor:
         """Cut a crop for each row of numbers, flipped and turned: (N, 3, crop, crop) in [0, 1]."""
@@ -110,21 +108,6 @@ class ResidentBatches:
             lights = blown_factor(clean, numbers[:, 6])
             factor = torch.where(numbers[:, 5] < self._blown, lights, factor)
         return (clean * factor.view(-1, 1, 1, 1)).clamp(max=1)
-
-
-def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
-    """Return the exposure that blows out the brighter part of each crop, (N, 3, H, W) -> (N,).
-
-    Between three tenths and seven tenths of a crop become white, so that what is dark and thin in
-    it stands before white, as branches do before a hazy sky.
-
-    Args:
-        share: How much of it, 0 to 1 between those, (N,).
-    """
-    grey = clean[:, :, ::LUMINANCE_STEP, ::LUMINANCE_STEP].amin(1).flatten(1).sort(1).values
-    place = ((0.3 + 0.4 * share) * (grey.shape[1] - 1)).long()
-    light = grey.gather(1, place.unsqueeze(1)).squeeze(1)
-    return 1 / light.clamp(min=DARKEST_LIGHT)
 
 
 def read_bytes(path: Path, side: int) -> Tensor:

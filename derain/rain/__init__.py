@@ -1,5 +1,6 @@
 """Rain made by hand, on CPU or GPU, the same from the same seed."""
 
+from derain.rain.compression import Compression
 from derain.rain.field import Field
 from derain.rain.presets import PRESETS, Composition, Layer, RainPreset, Veil
 from derain.rain.scene import MASK_THRESHOLD, Density, Rain, compose, compose_pixels, rain_on, sample, sample_batch
@@ -11,6 +12,7 @@ __all__ = [
     "MASK_THRESHOLD",
     "PRESETS",
     "Composition",
+    "Compression",
     "Density",
     "Field",
     "Layer",

@@ -395,6 +395,37 @@ _DOWNPOUR = RainPreset(
     ),
 )
 
+# A shower before a wall or trees: few, short, bright streaks, most of them upright, some out of focus.
+_SHOWER_STREAKS = Field(
+    coverage=(0.003, 0.08),
+    angle=(-20, 20),
+    length=(4, 50),
+    width=(0.8, 4),
+    softness=(0.1, 1.2),
+    brightness=(0.1, 0.9),
+    fading=(0.3, 2.5),
+    levels=(0, 0.4),
+    clumping=(0.2, 1.2),
+    shape=("tapered", "even", "comet"),
+    overlap="cap",
+    noise_probability=0.05,
+)
+_SHOWER_ADDED = RainPreset(
+    "added shower",
+    "few short streaks of light",
+    (
+        _SHOWER_STREAKS,
+        replace(_SHOWER_STREAKS, probability=0.6, width=(0.5, 1.5), brightness=(0.05, 0.4), coverage=(0.02, 0.2)),
+        replace(_DROPS, probability=0.3, coverage=(0.001, 0.02)),
+    ),
+    together=0.8,
+)
+_SHOWER = RainPreset(
+    "shower",
+    "a shower as a camera sees it: few, short, bright streaks over many faint ones",
+    mixture=((0.4, _SHOWER_ADDED), (0.6, _hiding(_SHOWER_ADDED))),
+)
+
 # Dense, fine and of low contrast: the grey rain of an ordinary wet day. Photoshop's recipes give it, too.
 _GREY_DAY = RainPreset(
     "grey day",
@@ -428,16 +459,17 @@ _MIXED = RainPreset(
     "all kinds: what the general weights train on",
     mixture=(
         (0.12, _RAIN100L_TEXTURES),
-        (0.10, _at_scales(_WIDE_TEXTURES, 0.3)),
-        (0.18, _RAIN100H_TEXTURES),
-        (0.10, _at_scales(_WIDE_HEAVY_TEXTURES)),
-        (0.10, _at_scales(_DOWNPOUR, 0.3)),
-        (0.08, _at_scales(_LIGHT)),
-        (0.08, _at_scales(_HEAVY)),
-        (0.07, _at_scales(_WIDE_PHOTOSHOP, 1)),
+        (0.08, _at_scales(_WIDE_TEXTURES, 0.3)),
+        (0.17, _RAIN100H_TEXTURES),
+        (0.09, _at_scales(_WIDE_HEAVY_TEXTURES)),
+        (0.09, _at_scales(_DOWNPOUR, 0.3)),
+        (0.10, _at_scales(_SHOWER, 0.3)),
+        (0.07, _at_scales(_LIGHT)),
+        (0.07, _at_scales(_HEAVY)),
+        (0.06, _at_scales(_WIDE_PHOTOSHOP, 1)),
         (0.05, _at_scales(_GREY_DAY, 1)),
         (0.05, _at_scales(_PHOTOGRAPH, 1)),
-        (0.07, _CLEAR),
+        (0.05, _CLEAR),
     ),
 )
 
@@ -454,6 +486,7 @@ PRESETS: dict[str, RainPreset] = {
         _VEIL,
         _PHOTOGRAPH,
         _DOWNPOUR,
+        _SHOWER,
         _LIGHT,
         _HEAVY,
         _CLEAR,

@@ -38,7 +38,7 @@ _FIELD_RANGES = (
 )  # fmt: skip
 _TEXTURE_RANGES = ("scale", "gain", "angle")
 _LOGARITHMIC = ("length", "width", "scale")
-_RANGES = (*_FIELD_RANGES, "scale", "gain")
+_RANGES: tuple[str, ...] = (*_FIELD_RANGES, "scale", "gain")
 _FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
 _FILTER = tuple(field.Filter.__dataclass_fields__)
 _CUT = tuple(textures.Cut.__dataclass_fields__)
@@ -78,15 +78,14 @@ class RainTable:
         layers = [[self._as_drawn(layer) for layer in row.layers] for _, row, _ in rows]
         for row in layers:
             row += [None] * (self._slots - len(row))
-        kind = {Field: FIELD, Texture: TEXTURE}
-        self._kind = self._tensor([[kind.get(type(layer), NONE) for layer in row] for row in layers])
+        self._kind = self._tensor([[_kind(layer) for layer in row] for row in layers])
         self._ranges = self._tensor([[_ranges(layer) for layer in row] for row in layers])
         self._flags = self._tensor([[_flags(layer) for layer in row] for row in layers])
         self._shapes = self._tensor([[_shapes(layer) for layer in row] for row in layers])
-        self._kinds = {kind[type(layer)] for row in layers for layer in row if layer}
+        self._kinds = {_kind(layer) for row in layers for layer in row} - {NONE}
         shares = (weights / weights.sum()).tolist()
         self._counts = {
-            wanted: _count(shares, [[layer for layer in row if kind.get(type(layer)) == wanted] for row in layers])
+            wanted: _count(shares, [[layer for layer in row if _kind(layer) == wanted] for row in layers])
             for wanted in self._kinds
         }
 
@@ -268,6 +267,10 @@ def _shapes(layer: Field | Texture | None) -> list[int]:
     """Return the shapes of a layer, each as often as it is drawn."""
     names = layer.shape if isinstance(layer, Field) else SHAPES[:1]
     return [SHAPES.index(names[k * len(names) // _SHAPE_CHOICES]) for k in range(_SHAPE_CHOICES)]
+
+
+def _kind(layer: Field | Texture | None) -> int:
+    return FIELD if isinstance(layer, Field) else TEXTURE if layer else NONE
 
 
 def _count(shares: list[float], rows: list[list[Any]]) -> tuple[float, float]:

@@ -84,7 +84,7 @@ class TextureBank:
     starts: Tensor
     heights: Tensor
     widths: Tensor
-    _copies: dict[str, "TextureBank"] = field(default_factory=dict, repr=False, compare=False)
+    _copies: dict[str, "TextureBank"] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.slopes)

@@ -8,7 +8,7 @@ from derain.data import Augment
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
-Schedule = Literal["cosine", "plateau", "steps"]
+Schedule = Literal["cosine", "plateau", "steps", "trunk", "branch"]
 Optimiser = Literal["adam", "adamw"]
 
 
@@ -22,14 +22,20 @@ class Recipe:
         network: A name of `derain.networks.NETWORKS`.
         rain: Names of `derain.rain.PRESETS`; every crop of a clean picture takes one at random. Not used on paired data.
         hyperparameters: Arguments of the network's constructor.
-        init: Name of shipped weights, or path of a weights file, to start from; empty for random weights.
+        textures: Folder of grey streak textures that layers of textures are cut from; empty draws them instead.
+        init: Name of shipped weights, or path of a weights file, to start from; empty for random weights. Weights of a smaller
+            Petrichor grow into the recipe's. A branch begins from a checkpoint, ``last.pt``, with all that it holds.
         batch: Crops a step.
         crop: Side of the square crops in pixels; None for whole pictures with a long side of at most 512.
         augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none`` leaves crops as they are.
         exposure: By up to how many stops a crop of a clean picture is made brighter or darker, clipped at white, before it rains.
+        blown: Share of crops whose brighter part is blown out to white instead, as skies behind leaves are.
+        compressed: Share of pairs that are compressed as JPEG after it has rained, both halves at one quality, 30 to 96.
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
-            each epoch whose mean loss did not fall, down to min_lr; ``steps`` multiplies by decay at each milestone.
+            each epoch whose mean loss did not fall, down to min_lr; ``steps`` multiplies by decay at each milestone. ``trunk``
+            keeps the rate after the warm-up, and can run for days; a ``branch`` from any of its checkpoints takes it to
+            min_lr as 1 - sqrt (Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", 2024).
         milestones: Where, as shares of all steps, in rising order; none keeps the rate as it is.
         lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters' names; 0 keeps a part as it is.
         optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
@@ -46,11 +52,14 @@ class Recipe:
     network: str
     rain: tuple[str, ...]
     hyperparameters: Hyperparameters = field(default_factory=dict)
+    textures: str = ""
     init: str = ""
     batch: int = 4
     crop: int | None = 128
     augment: Augment = "dihedral"
     exposure: float = 0.0
+    blown: float = 0.0
+    compressed: float = 0.0
     steps: int = 100_000
     lr: float = 5e-4
     min_lr: float = 1e-6
@@ -83,6 +92,11 @@ class Recipe:
                 raise ValueError(f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}")
         if list(self.milestones) != sorted(self.milestones) or not all(0 < share < 1 for share in self.milestones):
             raise ValueError(f"milestones={','.join(map(str, self.milestones))}: expected rising shares between 0 and 1")
+        for name in ("blown", "compressed"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a share from 0 to 1")
+        if self.schedule == "branch" and not self.init:
+            raise ValueError("schedule=branch: begins from a trunk's checkpoint; expected init too")
         if not 0 < self.decay < 1:
             raise ValueError(f"decay={self.decay}: expected over 0 and under 1")
         for name in ("batch", "steps", "validate_every"):

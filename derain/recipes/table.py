@@ -109,8 +109,10 @@ _CRDNET = replace(
 _PETRICHOR = replace(
     _general("petrichor"),
     source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md), and "
-    "with exposures that make skies white behind leaves, which is no rain",
+    "with exposures that make skies white behind leaves, which is no rain; larger sizes grow from the default one",
     exposure=1.0,
+    blown=0.06,
+    compressed=0.35,
     lr=1.5e-3,
     betas=(0.9, 0.99),
     weight_decay=1e-4,
@@ -124,6 +126,8 @@ RECIPES: dict[str, Recipe] = {
         _CRDNET,
         _PETRICHOR,
         replace(_PETRICHOR, name="petrichor-live", network="petrichor-live"),
+        replace(_PETRICHOR, name="petrichor-deep", network="petrichor-deep", init="petrichor", lr=1e-3),
+        replace(_PETRICHOR, name="petrichor-wide", network="petrichor-wide", init="petrichor", lr=1e-3),
         replace(
             _CRDNET,
             name="crdnet-density",

@@ -6,7 +6,7 @@
 from derain.train.leaks import LeakError
 from derain.train.loop import TrainingStep, describe, learning_rate, train
 from derain.train.sources import ValidationSet, open_batches
-from derain.train.state import BEST, CHECKPOINT, LOG, Run
+from derain.train.state import BEST, CHECKPOINT, LOG, Run, branch_recipe, checkpoint_recipe
 
 __all__ = [
     "BEST",
@@ -16,6 +16,8 @@ __all__ = [
     "Run",
     "TrainingStep",
     "ValidationSet",
+    "branch_recipe",
+    "checkpoint_recipe",
     "describe",
     "learning_rate",
     "open_batches",

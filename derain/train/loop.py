@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from derain import weights
-from derain.data import Batch, BatchSource, RainyBatches
+from derain.data import Batch, BatchSource
 from derain.data.check import OnProgress, no_progress
 from derain.engines import keep_freed_memory
 from derain.networks import Network
 from derain.recipes import Recipe
 from derain.train.leaks import checked
-from derain.train.sources import ValidationSet, open_batches
-from derain.train.state import BEST, CHECKPOINT, LOG, Run, State, begin, card_of, cut_log, resumed, save_checkpoint
+from derain.train.sources import ValidationSet, lacks_textures, open_batches, rain_of
+from derain.train.state import BEST, CHECKPOINT, LOG, Run, State, begin, card_of, cut_log, resumed, save_checkpoint, stage_of
 
 LOG_EVERY = 50
 NORM_BATCHES = 50
@@ -79,7 +79,9 @@ def train(
     batches = open_batches(recipe, run.data, run.layout)
     validation = ValidationSet(recipe, run.validation, run.layout)
     state = resumed(recipe, checkpoint, run.device) if resume else begin(recipe, run.device)
-    state.rain = ", ".join(recipe.rain) if isinstance(batches, RainyBatches) else ""
+    state.rain = rain_of(recipe, batches)
+    if lacks_textures(recipe, batches):
+        on_note(f"{', '.join(recipe.rain)}: all rain is drawn; with --set textures=DIR some is cut from streak textures")
     run = checked(run, on_progress)
     if run.note:
         on_note(run.note)
@@ -111,7 +113,7 @@ def train(
             log.write(json.dumps(record) + "\n")
             log.flush()
             if validates or stops:  # after the log, which a resumed run cuts to where it goes on
-                save_checkpoint(state, recipe, checkpoint)
+                save_checkpoint(state, recipe, checkpoint, stage_of(state, recipe, run, record.get("validation", {})))
             yield record
             if stops:
                 return
@@ -145,8 +147,12 @@ def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
     """The rate of a step that is about to be taken, counted from 0."""
     if recipe.schedule == "plateau":
         return max(recipe.min_lr, recipe.lr * lr_factor)
+    if recipe.schedule == "branch":
+        return recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 - math.sqrt(step / recipe.steps))
     if step < recipe.warmup:
         return recipe.lr * (step + 1) / recipe.warmup
+    if recipe.schedule == "trunk":
+        return recipe.lr
     if recipe.schedule == "steps":
         passed = sum(step >= share * recipe.steps for share in recipe.milestones)
         return max(recipe.min_lr, recipe.lr * recipe.decay**passed)

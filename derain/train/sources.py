@@ -44,7 +44,30 @@ def open_batches(recipe: Recipe, folder: Path, layout: Layout | None = None) -> 
     if pairs is not None:
         return PairedBatches(pairs, **options)
     presets = [rain.PRESETS[name] for name in recipe.rain]
-    return RainyBatches(clean_pictures(folder), presets, exposure=recipe.exposure, **options)
+    bank = rain.load_textures(Path(recipe.textures)) if recipe.textures else None
+    return RainyBatches(
+        clean_pictures(folder),
+        presets,
+        exposure=recipe.exposure,
+        blown=recipe.blown,
+        compressed=recipe.compressed,
+        bank=bank,
+        **options,
+    )
+
+
+def rain_of(recipe: Recipe, batches: BatchSource) -> str:
+    """Say what falls on the pictures, for the card: nothing of ours where they are pairs."""
+    if not isinstance(batches, RainyBatches):
+        return ""
+    names = ", ".join(recipe.rain)
+    return f"{names}, with streak textures ({Path(recipe.textures).name})" if batches.textured else names
+
+
+def lacks_textures(recipe: Recipe, batches: BatchSource) -> bool:
+    """Whether rain that is made of textures elsewhere is drawn, because there are none."""
+    wanted = any(rain.PRESETS[name].has_textures for name in recipe.rain)
+    return isinstance(batches, RainyBatches) and wanted and not batches.textured
 
 
 def pairs_of(folder: Path, layout: Layout | None) -> tuple[Pair, ...] | None:

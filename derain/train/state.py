@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,12 +18,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from derain import weights
 from derain.data import Layout
 from derain.images import write_file
-from derain.networks import NETWORKS, Network
-from derain.recipes import Recipe
+from derain.networks import NETWORKS, Network, Petrichor, grown
+from derain.recipes import Recipe, override
 
 CHECKPOINT = "last.pt"
 BEST = "best.safetensors"
 LOG = "log.jsonl"
+
+_PATHS = ("init", "textures")
+"""Of a recipe: cards name what lies there, not where."""
 
 FUSED_ON = ("cpu", "cuda")
 """Devices for which PyTorch has an optimiser that takes its step in one pass over memory."""
@@ -101,17 +104,71 @@ def begin(recipe: Recipe, device: torch.device) -> State:
         ValueError: If these are of another network, or rates are given for parts that it has not.
     """
     torch.manual_seed(recipe.seed)
-    before: tuple[weights.Stage, ...] = ()
-    if recipe.init:
-        network, card = weights.find(recipe.init)
-        if card.network != recipe.network or dict(card.hyperparameters) != dict(network.hyperparameters) | dict(
-            recipe.hyperparameters
-        ):
+    if recipe.schedule == "branch":
+        return _branched(recipe, Path(recipe.init), device)
+    if not recipe.init:
+        return _assemble(NETWORKS[recipe.network](**recipe.hyperparameters), recipe, (), device)
+    network, card = weights.find(recipe.init)
+    if card.network == recipe.network:
+        wanted = dict(network.hyperparameters) | dict(recipe.hyperparameters)
+        if dict(card.hyperparameters) != wanted:
             raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
-        before = card.stages
-    else:
-        network = NETWORKS[recipe.network](**recipe.hyperparameters)
-    return _assemble(network, recipe, before, device)
+        return _assemble(network, recipe, card.stages, device)
+    larger = NETWORKS[recipe.network](**recipe.hyperparameters)
+    if not (isinstance(network, Petrichor) and isinstance(larger, Petrichor)):
+        raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
+    return _assemble(grown(network, type(larger), recipe.seed), recipe, card.stages, device)
+
+
+def _branched(recipe: Recipe, path: Path, device: torch.device) -> State:
+    """Begin a branch where a trunk's checkpoint stands: weights, running mean and moments as they are, steps from 0."""
+    held = _read_checkpoint(path, device, averaged=bool(recipe.ema))
+    trunk = held.before + ((held.stage,) if held.stage else ())
+    state = _assemble(NETWORKS[recipe.network](**held.hyperparameters), recipe, trunk, device)
+    _fill(state, held)
+    return state
+
+
+BRANCH_SHARE = 0.1
+"""Steps of a branch, relative to those of its trunk."""
+
+
+def branch_recipe(run: Path, overrides: Mapping[str, str]) -> Recipe:
+    """Return the recipe of a branch: its trunk's, with a rate that falls in a tenth of the steps taken.
+
+    Args:
+        run: Folder of the trunk, or its checkpoint.
+        overrides: As for `find_recipe`; ``seed`` is the trunk's plus one where it is not among them.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it is damaged, or of a run that is no trunk.
+    """
+    path = run / CHECKPOINT if run.is_dir() else run
+    trunk, taken = checkpoint_recipe(path)
+    if trunk.schedule != "trunk":
+        raise ValueError(f"{path}: was trained with schedule={trunk.schedule}; expected schedule=trunk")
+    steps = max(1, round(BRANCH_SHARE * taken))
+    every = max(1, min(trunk.validate_every, steps // 4))
+    branch = replace(trunk, schedule="branch", init=str(path), warmup=0, steps=steps, validate_every=every, seed=trunk.seed + 1)
+    return override(branch, overrides)
+
+
+def checkpoint_recipe(path: Path) -> tuple[Recipe, int]:
+    """Return the recipe that a checkpoint was trained by, and the steps it has taken.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it is damaged.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such checkpoint; expected one that derain train wrote")
+    held = _read_checkpoint(path, torch.device("cpu"), averaged=False)
+    known = {f.name for f in fields(Recipe)}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in held.recipe.items() if key in known
+    }
+    return Recipe(**values), int(held.numbers["step"])
 
 
 def _assemble(network: Network, recipe: Recipe, before: tuple[weights.Stage, ...], device: torch.device) -> State:
@@ -179,7 +236,7 @@ def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -
     ]
     machine = run.machine or f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {run.device.type}"
     return weights.Stage(
-        recipe=json.dumps(asdict(replace(recipe, init=Path(recipe.init).name))),
+        recipe=json.dumps(asdict(replace(recipe, **{name: Path(getattr(recipe, name)).name for name in _PATHS}))),
         data=f"{run.data.parent.name}/{run.data.name}",
         steps=state.step,
         hours=round(state.seconds / 3600, 3),
@@ -203,8 +260,12 @@ def _commit() -> str:
         return ""
 
 
-def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
-    """Writes all that a run goes on from, whole or not at all."""
+def save_checkpoint(state: State, recipe: Recipe, path: Path, stage: weights.Stage) -> None:
+    """Writes all that a run goes on from, whole or not at all.
+
+    Args:
+        stage: What the run did so far, for the cards of branches.
+    """
     draft = path.with_suffix(".part")
     content = {
         "recipe": asdict(recipe),
@@ -212,6 +273,7 @@ def save_checkpoint(state: State, recipe: Recipe, path: Path) -> None:
         "averaged": state.averaged.state_dict() if state.averaged else None,
         "optimiser": state.optimiser.state_dict(),
         "numbers": {name: getattr(state, name) for name in _NUMBERS},
+        "stage": json.dumps([asdict(stage)]),
         "before": json.dumps([asdict(stage) for stage in state.before]),
         "hyperparameters": dict(state.network.hyperparameters),
         "dtype": state.dtype,
@@ -233,36 +295,63 @@ def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
     Raises:
         ValueError: If the file is damaged or none, or of another recipe; steps and how often is validated may differ.
     """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        theirs = dict(content["recipe"])
-        numbers = {name: content["numbers"][name] for name in _NUMBERS}
-        parts = {name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if recipe.ema else []))}
-        before = weights.stages_from_json(content["before"]) if "before" in content else None
-        hyperparameters = dict(content["hyperparameters"]) if "hyperparameters" in content else None
-        dtype = str(content.get("dtype", ""))
-    except Exception as error:  # damaged pickles raise whatever they stumble over
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
-    _check_recipe(recipe, theirs, path)
-    if hyperparameters is None or before is None:  # checkpoints once held neither, then not how large the network is
-        state = begin(recipe, device)
-        state.before = state.before if before is None else before
-    else:
-        torch.manual_seed(recipe.seed)
-        state = _assemble(NETWORKS[recipe.network](**hyperparameters), recipe, before, device)
-    state.network.load_state_dict(parts["network"])
-    if state.averaged:
-        state.averaged.load_state_dict(parts["averaged"])
-    state.optimiser.load_state_dict(parts["optimiser"])
-    state.dtype = dtype
-    for name, value in numbers.items():
+    held = _read_checkpoint(path, device, averaged=bool(recipe.ema))
+    _check_recipe(recipe, held.recipe, path)
+    torch.manual_seed(recipe.seed)
+    state = _assemble(NETWORKS[recipe.network](**held.hyperparameters), recipe, held.before, device)
+    _fill(state, held)
+    state.dtype = held.dtype
+    for name, value in held.numbers.items():
         setattr(state, name, value)
     return state
 
 
+@dataclass(frozen=True)
+class _Held:
+    """What a checkpoint holds; ``stage`` is None in those written before there were branches."""
+
+    recipe: dict[str, Any]
+    numbers: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+    hyperparameters: dict[str, Any]
+    before: tuple[weights.Stage, ...]
+    stage: weights.Stage | None
+    dtype: str
+
+
+def _read_checkpoint(path: Path, device: torch.device, *, averaged: bool) -> _Held:
+    """Read a checkpoint.
+
+    Raises:
+        ValueError: If the file is damaged, or something else.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        stages = weights.stages_from_json(content["stage"]) if "stage" in content else ()
+        return _Held(
+            recipe=dict(content["recipe"]),
+            numbers={name: content["numbers"][name] for name in _NUMBERS},
+            parts={name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if averaged else []))},
+            hyperparameters=dict(content["hyperparameters"]),
+            before=weights.stages_from_json(content["before"]),
+            stage=stages[0] if stages else None,
+            dtype=str(content.get("dtype", "")),
+        )
+    except Exception as error:  # damaged pickles raise whatever they stumble over
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
+
+
+def _fill(state: State, held: _Held) -> None:
+    state.network.load_state_dict(held.parts["network"])
+    if state.averaged:
+        state.averaged.load_state_dict(held.parts["averaged"])
+    state.optimiser.load_state_dict(held.parts["optimiser"])
+
+
 def _check_recipe(recipe: Recipe, theirs: dict[str, Any], path: Path) -> None:
     mine = asdict(recipe)
+    mine["textures"], theirs["textures"] = (Path(told.get("textures", "")).name for told in (mine, theirs))
     theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
     changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")]
     if changed:

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -88,6 +88,7 @@ class Settings:
     decay: float = 0.3
     exposure: float = 1.0
     blown: float = 0.06
+    compressed: float = 0.35
     seed: int = 1000
 
     def rate(self, done: float, step: int) -> float:
@@ -133,7 +134,7 @@ class Stepper:
     """
 
     def __init__(self, network: Petrichor, batches: ResidentBatches, settings: Settings, device: torch.device, mode: str) -> None:
-        self.network = network.to(device).to(memory_format=torch.channels_last).train()
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
         self.settings = settings
         self._device = device
         self.mode = mode
@@ -300,10 +301,11 @@ class Place:
             seed=settings.seed,
             exposure=settings.exposure,
             blown=settings.blown,
+            compressed=settings.compressed,
         )
 
     @contextmanager
-    def turn(self, name: str, order: list[str]) -> Iterator[None]:
+    def turn(self, name: str, order: list[str]) -> Generator[None]:
         """Wait until the sizes before this one are done; they may have failed."""
         before = [self.scratch / f"{other}.done" for other in order[: order.index(name)]]
         while not all(mark.exists() for mark in before):
@@ -438,7 +440,7 @@ def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took
     state = dict(zip(names, (value.cpu() for value in stepper.means), strict=True))
     mean.load_state_dict(state)
     said = {"name": name, "batch": settings.batch, "crop": settings.crop, "lr": settings.lr}
-    said |= {"seed": settings.seed, "exposure": settings.exposure, "blown": settings.blown}
+    said |= {"seed": settings.seed, "exposure": settings.exposure, "blown": settings.blown, "compressed": settings.compressed}
     said |= {"rain": ["mixed"], "schedule": "trunk" if "trunk" in file else "trunk and branch"}
     stage = Stage(
         recipe=json.dumps(said),
@@ -481,7 +483,7 @@ def speed(place: Place, names: list[str]) -> None:
         picture = torch.rand(1, 3, height, width, device=place.device)
         picture = picture.contiguous(memory_format=torch.channels_last)
         for name in names:
-            network = place.network(name)[0].to(place.device).to(memory_format=torch.channels_last)
+            network = place.network(name)[0].to(place.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
             for dtype in formats:
                 rows.append(_speed(network.eval(), picture, dtype) | {"name": name})
     print("| model | size | format | ms a picture | megapixels/s | peak memory, MB |")
