@@ -41,7 +41,9 @@ def test_batches_are_a_function_of_seed_and_step(pictures: Path) -> None:
 
 
 def test_batches_are_rain_on_crops_of_the_pictures(pictures: Path) -> None:
-    batch = batches(pictures).batch(0, CPU)
+    adding = [rain.PRESETS[name] for name in ("rain100l", "rain100h", "light", "heavy")]
+    plan = {"batch": 3, "crop": 16, "augment": "dihedral", "seed": 0}
+    batch = data.RainyBatches(data.clean_pictures(pictures), adding, **plan).batch(0, CPU)  # pyright: ignore[reportArgumentType]
     assert batch.rainy.shape == batch.clean.shape == (3, 3, 16, 16)
     assert bool((batch.rainy >= batch.clean - 1e-6).all())
     assert float(batch.rainy.max()) <= 1
