@@ -32,6 +32,9 @@ LUMINANCE_STEP = 8
 DARKEST_LIGHT = 0.15
 """Crops are brightened at most until this grey is white."""
 
+LEAST_CONTRAST = 0.25
+"""What haze leaves of a crop's contrast at least."""
+
 LONG_SIDE = 512
 """Of whole training pictures, in pixels (NLEDN, section 4.2)."""
 
@@ -140,6 +143,16 @@ def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
     return 1 / light.clamp(min=DARKEST_LIGHT)
 
 
+def hazed(clean: Tensor, contrast: Tensor) -> Tensor:
+    """Veil crops in white haze, (N, 3, H, W): what is far away in rain is grey before a white sky.
+
+    Args:
+        contrast: How much is left, 0 to 1 between `LEAST_CONTRAST` and all, (N,).
+    """
+    left = LEAST_CONTRAST + (1 - LEAST_CONTRAST) * contrast
+    return 1 - (1 - clean) * left.view(-1, 1, 1, 1)
+
+
 def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Compression) -> Batch:
     """Compress a share of the pairs, both halves alike: a network is to take out rain, not compression.
 
@@ -160,7 +173,8 @@ class RainyBatches:
 
     Args:
         exposure: By up to how many stops each crop is made brighter or darker before it rains; what passes white is white.
-        blown: Share of crops whose brighter part is blown out to white instead, as skies behind leaves are.
+        blown: Share of crops whose brighter part is blown out to white instead, the rest veiled in haze, as are skies
+            behind the leaves of trees in the rain.
         compressed: Share of pairs that are compressed as JPEG, both halves at one quality of `QUALITIES`.
         bank: What layers of textures are cut from; without it they are drawn.
     """
@@ -224,10 +238,10 @@ class RainyBatches:
         factor: float | Tensor = 1.0
         if self._exposure:
             factor = 2 ** ((2 * float(torch.rand((), generator=generator)) - 1) * self._exposure)
-        if self._blown and float(torch.rand((), generator=generator)) < self._blown:
-            share = torch.rand(1, generator=generator).to(clean.device)
-            factor = blown_factor(clean[None], share)
-        return (clean * factor).clamp(max=1)
+        if not (self._blown and float(torch.rand((), generator=generator)) < self._blown):
+            return (clean * factor).clamp(max=1)
+        share, contrast = torch.rand(2, 1, generator=generator).to(clean.device)
+        return hazed((clean * blown_factor(clean[None], share)).clamp(max=1)[None], contrast)[0]
 
 
 @dataclass(frozen=True)

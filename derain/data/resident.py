@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.data.batches import Batch, blown_factor, compressed, to_tensor
+from derain.data.batches import Batch, blown_factor, compressed, hazed, to_tensor
 from derain.images import read_image
 from derain.rain import Compression, RainPreset, RainTable, TextureBank, compose
 from derain.rain.numbers import mixed_bits, white_noise
@@ -26,7 +26,7 @@ class ResidentBatches:
     Args:
         pictures: Bytes, (H, W, 3) each, no side shorter than a crop (`read_bytes`).
         exposure: By up to how many stops each crop is made brighter or darker before it rains.
-        blown: Share of crops whose brighter part is blown out to white, as skies behind leaves are.
+        blown: Share of crops whose brighter part is blown out to white, the rest veiled in haze.
         compressed: Share of pairs that are compressed as JPEG, both halves alike.
 
     Raises:
@@ -77,7 +77,7 @@ class ResidentBatches:
         """Make the batch of a step that the device knows, so that nothing waits for anything."""
         number = (step * self._batch + self._places) % 2**31
         keys = mixed_bits(number.int() ^ self._stream)
-        numbers = white_noise(mixed_bits(keys), (1, 9))[:, 0]  # (N, 9)
+        numbers = white_noise(mixed_bits(keys), (1, 10))[:, 0]  # (N, 10)
         clean = self._lit(self._cut(numbers), numbers)
         rain = self._rain.sample(keys, (self._crop, self._crop))
         batch = Batch(compose(clean, rain), clean)
@@ -103,11 +103,13 @@ class ResidentBatches:
 
     def _lit(self, clean: Tensor, numbers: Tensor) -> Tensor:
         """Expose crops anew; what passes white is white."""
-        factor = torch.exp2(self._exposure * (2 * numbers[:, 4] - 1))
-        if self._blown:
-            lights = blown_factor(clean, numbers[:, 6])
-            factor = torch.where(numbers[:, 5] < self._blown, lights, factor)
-        return (clean * factor.view(-1, 1, 1, 1)).clamp(max=1)
+        factor = torch.exp2(self._exposure * (2 * numbers[:, 4] - 1)).view(-1, 1, 1, 1)
+        lit = (clean * factor).clamp(max=1)
+        if not self._blown:
+            return lit
+        blown = (clean * blown_factor(clean, numbers[:, 6]).view(-1, 1, 1, 1)).clamp(max=1)
+        chosen = (numbers[:, 5] < self._blown).view(-1, 1, 1, 1)
+        return torch.where(chosen, hazed(blown, numbers[:, 9]), lit)
 
 
 def read_bytes(path: Path, side: int) -> Tensor:

@@ -29,7 +29,7 @@ class Recipe:
         crop: Side of the square crops in pixels; None for whole pictures with a long side of at most 512.
         augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none`` leaves crops as they are.
         exposure: By up to how many stops a crop of a clean picture is made brighter or darker, clipped at white, before it rains.
-        blown: Share of crops whose brighter part is blown out to white instead, as skies behind leaves are.
+        blown: Share of crops whose brighter part is blown out to white instead, and the rest hazed, as skies behind leaves are.
         compressed: Share of pairs that are compressed as JPEG after it has rained, both halves at one quality, 30 to 96.
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after

@@ -111,7 +111,7 @@ _PETRICHOR = replace(
     source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md), and "
     "with exposures that make skies white behind leaves, which is no rain; larger sizes grow from the default one",
     exposure=1.0,
-    blown=0.06,
+    blown=0.1,
     compressed=0.35,
     lr=1.5e-3,
     betas=(0.9, 0.99),

@@ -87,7 +87,7 @@ class Settings:
     ema: float = 0.9995
     decay: float = 0.3
     exposure: float = 1.0
-    blown: float = 0.06
+    blown: float = 0.1
     compressed: float = 0.35
     seed: int = 1000
 
