@@ -161,9 +161,13 @@ def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Co
     """
     low, high = QUALITIES
     quality = (low + (high - low) * numbers[:, 1]).floor()
-    chosen = (numbers[:, 0] < share).view(-1, 1, 1, 1)
-    rainy, clean = (torch.where(chosen, compression(half, quality), half) for half in (batch.rainy, batch.clean))
-    return Batch(rainy, clean)
+    chosen = numbers[:, 0] < share
+    if chosen.device.type != "cpu":  # counting would wait for a GPU
+        halves = (batch.rainy, batch.clean)
+        return Batch(*(torch.where(chosen.view(-1, 1, 1, 1), compression(half, quality), half) for half in halves))
+    both = torch.stack([batch.rainy, batch.clean], 1)  # (N, 2, 3, H, W)
+    both[chosen] = compression(both[chosen].flatten(0, 1), quality[chosen].repeat_interleave(2)).unflatten(0, (-1, 2))
+    return Batch(both[:, 0], both[:, 1])
 
 
 class RainyBatches:

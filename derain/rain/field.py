@@ -179,11 +179,19 @@ def _specks(of: dict[str, Tensor], rate: Tensor, torus: tuple[int, int]) -> Tens
     for k in range(3):
         fall, cross, phase = (numbers[:, k, j].view(-1, 1, 1) for j in range(3))
         periods = ((2 * most[0] + 1) * fall).floor() - most[0], ((2 * most[1] + 1) * cross).floor() - most[1]
-        wave = wave + torch.sin(2 * math.pi * (periods[0] * down + periods[1] * right + phase))
+        # The sine of a sum, from those of rows and columns: few of them, where a picture has many pixels.
+        row, column = 2 * math.pi * periods[0] * down, 2 * math.pi * (periods[1] * right + phase)
+        wave = wave + torch.sin(row) * torch.cos(column) + torch.cos(row) * torch.sin(column)
     uneven = torch.exp(of["clumping"] * wave - 0.75 * of["clumping"] ** 2)
     here = (rate * uneven).clamp(1e-9, 1)
     noise = white_noise(of["key"].flatten(), torus)
-    return (noise / here).clamp(max=1) ** of["fading"] * (noise < here)
+    if noise.device.type != "cpu":  # counting would wait for a GPU
+        return (noise / here).clamp(max=1) ** of["fading"] * (noise < here)
+    hit = (noise < here).flatten().nonzero().flatten()  # of a hundred pixels one or two
+    fading = of["fading"].flatten()[hit // noise[0].numel()]
+    specks = torch.zeros_like(noise)
+    specks.view(-1)[hit] = (noise.view(-1)[hit] / here.reshape(-1)[hit]) ** fading
+    return specks
 
 
 def _line_spectrum(of: dict[str, Tensor], torus: tuple[int, int]) -> Tensor:

@@ -78,7 +78,8 @@ def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = size
     place = torch.arange(height * width, dtype=torch.int32, device=keys.device)
     x = mixed_bits(place)[None] ^ keys.to(torch.int32).view(-1, 1)
-    return (mixed_bits(x) >> 8 & 0xFFFFFF).view(-1, height, width).float() / 2**24
+    bits = (mixed_bits(x) >> 8).bitwise_and_(0xFFFFFF)
+    return bits.view(-1, height, width).float().mul_(2.0**-24)
 
 
 def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
@@ -88,9 +89,10 @@ def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mixed_bits(x: Tensor) -> Tensor:
-    """lowbias32 on int32, whose products wrap around."""
+    """Hash int32, lowbias32, whose products wrap around; in few allocations, for it hashes every pixel of a layer."""
     x = x ^ (x >> 16 & 0xFFFF)
-    x = x * 0x7FEB352D
-    x = x ^ (x >> 15 & 0x1FFFF)
-    x = x * (0x846CA68B - 2**32)
-    return x ^ (x >> 16 & 0xFFFF)
+    x *= 0x7FEB352D
+    x ^= (x >> 15).bitwise_and_(0x1FFFF)
+    x *= 0x846CA68B - 2**32
+    x ^= (x >> 16).bitwise_and_(0xFFFF)
+    return x
