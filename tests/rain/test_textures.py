@@ -180,9 +180,7 @@ def test_windows_lie_in_the_texture_at_every_size(seed: int, scale: float, angle
 
 
 def test_layers_draw_from_their_ranges() -> None:
-    ranges = rain.Texture(
-        otherwise=rain.Field(), scale=(0.5, 2), gain=(0.5, 1.5), sheared=0.3, angle=(-30, 10), portrait=0.2
-    )
+    ranges = rain.Texture(otherwise=rain.Field(), scale=(0.5, 2), gain=(0.5, 1.5), sheared=0.3, angle=(-30, 10), portrait=0.2)
     draws = Draws(torch.Generator().manual_seed(0))
     cuts = [textures.choose(ranges, draws) for _ in range(2000)]
     scales, gains = (np.array([getattr(cut, name) for cut in cuts]) for name in ("scale", "gain"))
@@ -222,9 +220,7 @@ names = ["rain100l-textures", "rain100h-textures", "downpour", "mixed"] * 2
 drops = [rain.sample(rain.PRESETS[name], (40, 50), generator_for(1, k), bank=bank) for k, name in enumerate(names)]
 sums = [float(each.layer.double().sum()) for each in drops]
 """
-    printed = subprocess.run(
-        [sys.executable, "-c", script + "print(sums)"], capture_output=True, check=True
-    ).stdout
+    printed = subprocess.run([sys.executable, "-c", script + "print(sums)"], capture_output=True, check=True).stdout
     here: dict[str, list[float]] = {}
     exec(script, here)
     assert json.loads(printed) == pytest.approx(here["sums"], rel=1e-5)
