@@ -47,7 +47,9 @@ class ResidentBatches:
         blown: float = 0.0,
         compressed: float = 0.0,
     ) -> None:
-        shortest = min((min(picture.shape[:2]) for picture in pictures), default=0)
+        if not pictures:
+            raise ValueError(f"no pictures; expected at least one of {crop}x{crop} pixels")
+        shortest = min(min(picture.shape[:2]) for picture in pictures)
         if shortest < crop:
             raise ValueError(f"the smallest picture has {shortest} pixels; expected {crop} and more")
         sizes = torch.tensor([picture.shape[:2] for picture in pictures], device=device)

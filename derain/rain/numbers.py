@@ -13,7 +13,9 @@ DRAWN_AT_ONCE = 64
 def check_ranges(layer: object) -> None:
     """Raises a ValueError if the ranges of a layer, its attributes that are pairs of numbers, cannot be drawn from."""
     for name, bounds in vars(layer).items():
-        if not isinstance(bounds, tuple) or not all(isinstance(bound, float | int) for bound in bounds):
+        if not isinstance(bounds, tuple) or not bounds:
+            continue
+        if not all(isinstance(bound, float | int) for bound in bounds):
             continue
         low, high = bounds
         least, most = _LIMITS.get(name, (0, math.inf))
@@ -22,8 +24,18 @@ def check_ranges(layer: object) -> None:
             raise ValueError(f"{name}=({low:g}, {high:g}): expected a range from {least:g}{upto}, the smaller number first")
 
 
-_LIMITS = {"coverage": (0, 0.999), "angle": (-90, 90), "length": (0.01, math.inf), "width": (0.01, math.inf)}
-"""Everything else begins at 0. Coverage of 1 would take streaks without end, lines without length or width have no light."""
+_LIMITS = {
+    "coverage": (0, 0.999),
+    "angle": (-90, 90),
+    "length": (0.01, math.inf),
+    "width": (0.01, math.inf),
+    "scale": (0.01, math.inf),
+}
+"""Everything else begins at 0.
+
+Coverage of 1 would take streaks without end. Lines without length or width have no light, and
+textures without size no pixels.
+"""
 
 
 class Draws:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from derain.rain.field import Field
-from derain.rain.numbers import Range
+from derain.rain.numbers import Range, check_ranges
 from derain.rain.streaks import Streaks
 from derain.rain.textures import Texture
 
@@ -73,6 +73,7 @@ class RainPreset:
             raise ValueError(
                 f"rain preset {self.name}: expected layers or a mixture, found {'both' if self.layers else 'neither'}"
             )
+        check_ranges(self)
 
 
 # Rain100L, as its pairs' differences show: one direction to the pixel, soft cores under 2 pixels, ends that fade, clumps.

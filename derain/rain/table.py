@@ -6,7 +6,7 @@ slot a layer, and all numbers of a batch are looked up in it together. They are 
 each picture, so a picture's rain depends on its key alone, on every device.
 
 The distributions are those of `sample`, with three simplifications: streaks drawn one by one are
-replaced by filtered noise of the same ranges (`as_field`), layers that fall together take their
+replaced by filtered noise of like ranges (`as_field`), layers that fall together take their
 direction from the range of the first, present or not, and veils are not drawn.
 """
 
@@ -23,7 +23,7 @@ from derain.rain.field import SHAPES, Field
 from derain.rain.numbers import Range, mixed_bits, normal_noise, white_noise
 from derain.rain.presets import Layer, RainPreset
 from derain.rain.scene import Rain
-from derain.rain.streaks import Streaks
+from derain.rain.streaks import PIXEL, Streaks
 from derain.rain.textures import RAIN100L_GAIN, Texture, TextureBank
 
 NONE, FIELD, TEXTURE = 0, 1, 2
@@ -164,7 +164,7 @@ class RainTable:
         of["angle"] = torch.deg2rad(degrees)
         for name in ("length", "width", "softness", "scale"):
             of[name] = of[name] * scale
-        self._defocus(of, row, whole)
+        self._defocus(of, ranges, scale, row, whole)
         of["noise"] = of["noise"] * (rest[0] < flags["noise_probability"])
         of["cap"] = (rest[1] < flags["cap"]).float()
         of["sheared"] = ((rest[2] < flags["sheared"]) | together).float()
@@ -179,11 +179,16 @@ class RainTable:
         of["key"], of["wave_key"] = (mixed_bits(b) & 0x7FFFFFFF for b in bits)
         return of
 
-    def _defocus(self, of: dict[str, Tensor], row: Tensor, whole: Tensor) -> None:
-        """Spread the light of drawn layers as a lens does that is focused farther away."""
+    def _defocus(self, of: dict[str, Tensor], ranges: Tensor, scale: Tensor, row: Tensor, whole: Tensor) -> None:
+        """Spread the light of drawn layers as a lens does that is focused farther away.
+
+        As in `sample`, the sharpest lines of a range decide how much dimmer all of it becomes.
+        """
         low, high = self._picture["defocus"][row].unbind(-1)
         blur = (low + (high - low) * whole[:, 9]).unsqueeze(1)
-        sharp = torch.hypot(of["width"], 2.5 * of["softness"])
+        width = scale * torch.exp(ranges[:, :, _RANGES.index("width")].mean(-1))
+        softness = scale * ranges[:, :, _RANGES.index("softness"), 0]
+        sharp = torch.hypot(width, 2.5 * softness)
         of["brightness"] = of["brightness"] * sharp / torch.hypot(sharp, 2.5 * blur).clamp(min=1e-6)
         of["softness"] = torch.hypot(of["softness"], blur)
 
@@ -203,7 +208,15 @@ class RainTable:
 
 
 def as_field(streaks: Streaks) -> Field:
-    """Return filtered noise that looks like streaks drawn one by one."""
+    """Return filtered noise that looks like streaks drawn one by one, and is as bright.
+
+    Streaks that are thin under their blur, or flicker, stay below their brightness. Lines of a field
+    reach it, so what streaks lose at the middle of their ranges is taken off its brightness.
+    """
+    width = math.sqrt(streaks.width[0] * streaks.width[1])
+    softness, flicker = sum(streaks.softness) / 2, sum(streaks.flicker) / 2
+    peak = math.erf(width / 2 / (2**0.5 * math.hypot(softness, PIXEL)))
+    dimmer = peak * (1 - 0.5 * flicker)
     return Field(
         probability=streaks.probability,
         coverage=streaks.coverage,
@@ -211,7 +224,7 @@ def as_field(streaks: Streaks) -> Field:
         length=streaks.length,
         width=streaks.width,
         softness=streaks.softness,
-        brightness=streaks.brightness,
+        brightness=(dimmer * streaks.brightness[0], dimmer * streaks.brightness[1]),
         fading=streaks.fading,
         levels=(0, 0),
         clumping=(0, 0.2),

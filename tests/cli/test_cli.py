@@ -28,14 +28,14 @@ FLAGS = {
     "run": (
         "--compare --density --device --dtype --engine --force --format --model --output --overlap --quality --tile -m -o INPUTS"
     ),
-    "train": "--allow-leak --data --device --dtype --layout --minutes --output --resume --set --val -o RECIPE",
+    "train": "--allow-leak --branch --data --device --dtype --layout --minutes --output --resume --set --val -o RECIPE",
     "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
         "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --report --save "
         "--save-niqe --tile INPUTS"
     ),
     "export": "--force --int8 --output --to -o MODEL",
-    "synth": "--force --output --parts --preset --seed -o CLEAN",
+    "synth": "--force --output --parts --preset --seed --textures -o CLEAN",
     "bench": "--device --dtype --engine --force --json --pictures --rounds --size --tile MODELS",
     "weights list": "",
     "weights show": "MODEL",
@@ -158,6 +158,21 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
         (["data", "check", ".", "--json", "photo.png"], 1, "error: photo.png is there already; --force overwrites it"),
         (["synth", "photo.png", "-o", "x", "--preset", "snow"], 2, "error: --preset snow: expected one of rain100l"),
+        (
+            ["synth", "photo.png", "-o", "x", "--textures", "."],
+            2,
+            "error: --textures: rain100l has no layers of textures; expected one of rain100l-textures",
+        ),
+        (
+            ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "none"],
+            1,
+            "error: none: no such folder; expected one of streak textures",
+        ),
+        (
+            ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "empty"],
+            1,
+            "error: empty: no pictures in it; expected grey streak textures",
+        ),
         (["photo.png", "--engine", "tensorrt"], 2, "error: --engine tensorrt: expected auto or one of torch, onnx, openvino"),
         (["export", "petrichor-live", "--to", "tflite"], 2, "error: --to tflite: expected one of onnx, openvino"),
         (["export", "petrichor-live", "-o", "w.xml"], 2, "error: -o w.xml: expected a name ending in .onnx"),
@@ -168,6 +183,7 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
     ],
 )
 def test_errors_are_one_line_with_the_right_status(arguments: list[str], status: int, message: str, picture: Path) -> None:
+    (picture.parent / "empty").mkdir()
     result = derain(*arguments, cwd=picture.parent)
     text = " ".join(result.stderr.decode().replace("│", " ").split())
     assert result.returncode == status
@@ -369,6 +385,31 @@ def test_synth_of_one_picture(picture: Path) -> None:
     result = derain("synth", picture, "-o", picture.with_name("rainy.jpg"))
     assert result.returncode == 0
     assert read_image(picture.with_name("rainy.jpg")).shape == (40, 50, 3)
+
+
+def test_synth_cuts_rain_from_textures(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for folder, pixels in (("clean", photo // 2), ("streaks", np.full((32, 48, 3), 90, np.uint8))):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "1.png", pixels)
+    options = ["--preset", "rain100l-textures", "--seed", "3", "--parts"]
+    result = derain("synth", tmp_path / "clean", "-o", tmp_path / "cut", "--textures", tmp_path / "streaks", *options)
+    assert result.returncode == 0, result.stderr.decode()
+    assert "is drawn" not in result.stderr.decode()
+    # A texture of one grey is a layer of one grey, dimmed as Rain100L dims it: 90 * 219 / 255 is 77.
+    clean, rainy, layer = (read_image(tmp_path / "cut" / part / "1.png").astype(int) for part in ("clean", "rainy", "layer"))
+    assert np.abs(layer - 77).max() <= 1
+    assert np.abs(rainy - clean - 77).max() <= 1
+    drawn = derain("synth", tmp_path / "clean", "-o", tmp_path / "drawn", *options)
+    assert drawn.returncode == 0
+    assert "rain100l-textures: all of its rain is drawn; with --textures DIR" in drawn.stderr.decode()
+    assert np.ptp(read_image(tmp_path / "drawn/layer/1.png")) > 20
+    (tmp_path / "streaks/2.png").write_bytes(b"once upon a time")
+    broken = derain("synth", tmp_path / "clean", "-o", tmp_path / "x", "--textures", tmp_path / "streaks", *options)
+    assert broken.returncode == 1
+    assert broken.stderr.decode().startswith("error: ")
+    assert "2.png: not a picture that can be read" in broken.stderr.decode()
+    assert len(broken.stderr.decode().splitlines()) == 1
+    assert not (tmp_path / "x").exists()
 
 
 def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def test_batches_are_a_function_of_seed_and_step(pictures: Path) -> None:
 
 
 def test_batches_are_rain_on_crops_of_the_pictures(pictures: Path) -> None:
-    adding = [rain.PRESETS[name] for name in ("rain100l", "rain100h", "light", "heavy")]
-    plan = {"batch": 3, "crop": 16, "augment": "dihedral", "seed": 0}
-    batch = data.RainyBatches(data.clean_pictures(pictures), adding, **plan).batch(0, CPU)  # pyright: ignore[reportArgumentType]
+    added = [rain.PRESETS[name] for name in ("rain100l", "rain100h")]  # others darken what they hide
+    paths = data.clean_pictures(pictures)
+    batch = data.RainyBatches(paths, added, batch=3, crop=16, augment="dihedral", seed=0).batch(0, CPU)
     assert batch.rainy.shape == batch.clean.shape == (3, 3, 16, 16)
     assert bool((batch.rainy >= batch.clean - 1e-6).all())
     assert float(batch.rainy.max()) <= 1
@@ -128,6 +128,78 @@ def test_exposure_makes_the_clean_twin_brighter_or_darker_and_clips_it(pictures:
     assert float(exposed.clean.max()) == 1
     assert bool((exposed.rainy >= 0).all())
     assert bool((exposed.rainy <= 1).all())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_blown_factor_makes_so_much_of_a_crop_white(share: float) -> None:
+    numbers = torch.rand(1, 1, 160, 160, generator=data.generator_for(1)) * 0.6 + 0.2
+    tinted = numbers * torch.tensor([1.0, 0.9, 0.8]).view(1, 3, 1, 1)
+    factor = data.blown_factor(tinted, torch.tensor([share]))
+    white = ((factor * tinted).amin(1) >= 1).float().mean()
+    assert float(white) == pytest.approx(0.7 - 0.4 * share, abs=0.06)
+    assert torch.equal(data.blown_factor(tinted.expand(2, -1, -1, -1), torch.tensor([share, 1 - share]))[:1], factor)
+
+
+def test_dark_crops_are_not_blown_out_of_their_noise() -> None:
+    # Grey of 0.15 becomes white, what is darker does not.
+    assert float(data.blown_factor(torch.full((1, 3, 16, 16), 0.01), torch.tensor([0.5]))) == pytest.approx(1 / 0.15)
+
+
+def test_blown_crops_rain_after_they_were_blown(pictures: Path) -> None:
+    paths, presets = data.clean_pictures(pictures), [rain.PRESETS["rain100l"]]
+    plain, blown = (
+        data.RainyBatches(paths, presets, batch=40, crop=32, augment="none", seed=0, blown=share).batch(2, CPU)
+        for share in (0.0, 0.4)
+    )
+    factors = (blown.clean / plain.clean.clamp(min=1 / 255)).flatten(1).amax(1)
+    touched = factors > 1
+    assert 8 <= int(touched.sum()) <= 24
+    assert torch.equal(blown.clean[~touched], plain.clean[~touched])
+    assert bool(((blown.clean == 1).all(1).float().mean((1, 2)) > 0.15)[touched].all())
+    # The rain is what is added to the brighter picture: nothing shows where that is white.
+    assert bool((blown.rainy >= blown.clean - 1e-6).all())
+    assert bool((blown.rainy[blown.clean == 1] == 1).all())
+
+
+def test_compressed_leaves_the_others_alone_and_takes_both_halves_alike(photo: NDArray[np.uint8]) -> None:
+    clean = data.to_tensor(photo[:64, :64]).expand(6, -1, -1, -1)
+    batch = data.Batch((clean + 0.1).clamp(max=1), clean)
+    chances = torch.tensor([[0.1, 0.0], [0.9, 0.0], [0.29, 0.5], [0.31, 0.5], [0.0, 0.999], [0.5, 0.999]])
+    compression = rain.Compression(CPU)
+    found = batches_module.compressed(batch, 0.3, chances, compression)
+    for k, quality in enumerate((30.0, None, 63.0, None, 95.0, None)):
+        for half, before in ((found.rainy, batch.rainy), (found.clean, batch.clean)):
+            after = before[k] if quality is None else compression(before[k : k + 1], torch.tensor([quality]))[0]
+            assert float((half[k] - after).abs().max()) < 1e-6
+            assert torch.equal(half[k], before[k]) == (quality is None)
+
+
+def test_batches_are_compressed_after_the_rain(pictures: Path) -> None:
+    paths, presets = data.clean_pictures(pictures), [rain.PRESETS["mixed"]]
+    plain, some, again = (
+        data.RainyBatches(paths, presets, batch=24, crop=32, augment="none", seed=0, compressed=share).batch(1, CPU)
+        for share in (0.0, 0.5, 0.5)
+    )
+    touched = (plain.clean != some.clean).flatten(1).any(1)
+    assert 6 <= int(touched.sum()) <= 18
+    assert torch.equal(touched, (plain.rainy != some.rainy).flatten(1).any(1))
+    assert torch.equal(some.rainy, again.rainy)
+    losses = 10 * torch.log10((plain.rainy - some.rainy)[touched].square().mean((1, 2, 3)))
+    assert -45 < float(losses.mean()) < -20
+
+
+def test_rainy_batches_cut_their_rain_from_textures(pictures: Path) -> None:
+    flat = rain.bank_of("flat", [torch.full((30, 40), 0.5)])
+    preset = rain.RainPreset("flat", "nothing", (rain.Texture(otherwise=rain.Field()),))
+    paths = data.clean_pictures(pictures)
+    textured, drawn = (
+        data.RainyBatches(paths, [preset], batch=3, crop=16, augment="flip", seed=0, bank=bank) for bank in (flat, None)
+    )
+    assert textured.textured
+    assert not drawn.textured
+    batch = textured.batch(4, CPU)
+    assert torch.allclose(batch.rainy, (batch.clean + 128 / 255 * 219 / 255).clamp(max=1), atol=1e-4)
+    assert torch.equal(batch.clean, drawn.batch(4, CPU).clean)
 
 
 def test_pictures_stay_on_the_device_as_integers(pictures: Path) -> None:

@@ -29,6 +29,33 @@ def test_half_of_the_pictures_under_clear_are_dry_and_the_others_nearly() -> Non
     assert max(float(drops.coverage) for drops in drawn) < 0.1
 
 
+# Ten thousandths of the mean light, and of that under a ramp, of seeds 0 to 2, as commit 7d88043 drew
+# them: what a seed gives stays.
+LIGHT = {
+    "rain100l": ((158.8, 219.7), (269.4, 371.4), (49.9, 62.3)),
+    "rain100h": ((2827.9, 4281.6), (1550.1, 2460.7), (2298.7, 3543.8)),
+    "rain800": ((216.0, 347.0), (336.3, 547.1), (521.9, 772.4)),
+    "rain1200-light": ((84.6, 114.8), (146.7, 234.6), (413.2, 661.8)),
+    "rain1200-medium": ((687.2, 979.6), (723.2, 994.1), (1200.4, 1910.2)),
+    "rain1200-heavy": ((1303.7, 1998.2), (1400.2, 1993.3), (2631.4, 4028.8)),
+    "rain1400": ((350.1, 565.5), (189.6, 292.7), (109.0, 160.9)),
+    "veil": ((205.5, 325.6), (329.3, 472.3), (533.1, 747.7)),
+    "photograph": ((153.4, 276.9), (50.1, 79.6), (88.3, 134.6)),
+    "light": ((298.4, 442.1), (204.7, 374.4), (49.5, 84.1)),
+    "heavy": ((739.8, 1247.8), (1020.5, 1486.7), (1189.3, 1765.9)),
+    "clear": ((0.0, 0.0), (1.1, 1.6), (0.0, 0.0)),
+}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_presets_give_what_they_always_gave(name: str) -> None:
+    ramp = torch.linspace(0, 1, 90) + torch.linspace(0, 2, 80).view(-1, 1)
+    for seed, expected in enumerate(LIGHT[name]):
+        layer = draw(rain.PRESETS[name], (80, 90), seed).layer[0].double()
+        found = [1e4 * float(light.mean()) for light in (layer, layer * ramp)]
+        assert found == pytest.approx(expected, rel=1e-3, abs=0.1)
+
+
 @pytest.mark.parametrize("name", rain.PRESETS)
 def test_same_seed_same_rain(name: str) -> None:
     first, again, other = (draw(rain.PRESETS[name], seed=seed) for seed in (3, 3, 4))
@@ -170,6 +197,42 @@ def spread_of_directions(preset: rain.RainPreset) -> float:
     cross = float((down * right).sum())
     values = torch.linalg.eigvalsh(torch.tensor([[float((down**2).sum()), cross], [cross, float((right**2).sum())]]))
     return float(values[0] / values[1])
+
+
+def lit_runs(layer: torch.Tensor) -> float:
+    """Median height in pixels of what is lit."""
+    columns = (layer[0] > 0.1).T.numpy()
+    return float(np.median([len(run) for row in columns for run in "".join("#" if p else " " for p in row).split()]))
+
+
+def test_a_scale_enlarges_streaks_and_keeps_how_many_and_bright() -> None:
+    upright = replace(NO_RAIN, angle=(0, 0), length=(16, 16), width=(2, 2), brightness=(0.5, 0.5), coverage=(0.1, 0.1))
+    plain = rain.RainPreset("plain", "nothing", (upright,))
+    layers = {scale: draw(replace(plain, scale=(scale, scale)), (300, 300)).layer for scale in (1, 0.5, 2)}
+    assert [lit_runs(layers[scale]) for scale in (0.5, 1, 2)] == pytest.approx([8, 16, 32], abs=2)
+    means = [float(layers[scale].mean()) for scale in (0.5, 1, 2)]
+    assert means == pytest.approx([means[1]] * 3, rel=0.25)
+
+
+def test_a_scale_is_drawn_as_often_as_it_says() -> None:
+    upright = replace(NO_RAIN, angle=(0, 0), length=(12, 12), width=(2, 2), brightness=(0.5, 0.5), coverage=(0.15, 0.15))
+    preset = rain.RainPreset("some", "nothing", (upright,), scale=(3, 3), scale_probability=0.3)
+    mixture = rain.RainPreset("all", "nothing", mixture=((1.0, preset),), scale=(0.25, 0.25), scale_probability=0.5)
+    generators = [generator_for(seed) for seed in range(80)]
+    layers = rain.sample_batch([preset] * 40 + [mixture] * 40, (96, 96), generators).layer
+    enlarged = [lit_runs(layer) > 24 for layer in layers[:40]]
+    assert 0.15 < np.mean(enlarged) < 0.45
+    # Within a mixture both scales count: 12 pixels, 36, 3 and 9.
+    runs = [lit_runs(layer) for layer in layers[40:]]
+    kinds = [sum(low <= run < high for run in runs) for low, high in ((0, 6), (6, 10.5), (10.5, 20), (20, 60))]
+    assert sum(kinds) == 40
+    assert [kind / 40 for kind in kinds] == pytest.approx([0.35, 0.15, 0.35, 0.15], abs=0.2)
+
+
+@pytest.mark.parametrize("scale", [(0, 1), (2, 0.5)])
+def test_scales_that_cannot_be_drawn_from_are_refused(scale: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"^scale=\("):
+        rain.RainPreset("none", "nothing", (NO_RAIN,), scale=scale)
 
 
 def test_a_preset_has_layers_or_a_mixture() -> None:
