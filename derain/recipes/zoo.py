@@ -67,6 +67,7 @@ _ON_CPU: dict[str, Mapping[str, int]] = {
 _ON_GPU: dict[str, Mapping[str, int]] = {
     "petrichor": {"batch": 32, "crop": 192},
     "petrichor-live": {"batch": 32, "crop": 192},
+    "petrichor-deep": {"batch": 32, "crop": 192},
     "nledn": {"batch": 8, "crop": 320},
     "remaen": {"batch": 32, "crop": 96},
     "crdnet": {"batch": 16, "crop": 320},
@@ -84,6 +85,7 @@ ZOO: dict[str, Entry] = {
     for entry in (
         _entry("petrichor"),
         _entry("petrichor-live"),
+        _entry("petrichor-deep", origin="petrichor"),
         *(_entry(network) for network in ("nledn", "remaen", "crdnet", "dpenet")),
         _entry("dpenet-rain100h", origin="dpenet"),
     )

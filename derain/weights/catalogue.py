@@ -39,14 +39,19 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             "petrichor",
             "light and heavy rain, fast",
-            "1c74d81ed3a6136e6701d8f32bfe961195d4216a693dc77bc0a756e3c3d8e5fe",
+            "beb54f5f319f67a3cc065c00c28c59a9d87adb5d321fb2878da5fb6fc33603df",
             bfloat16=True,
         ),
         Entry(
             "petrichor-live",
             "the same, smaller, faster",
-            "ec96e4bf0fd4a46d8a6debed642528732616d0ea209aa8ff5c2f17635b78a297",
+            "bfa35e428164e3d2f37ed8ec2b593ff81862dad37f1708253e74be5903ed0402",
             bfloat16=True,
+        ),
+        Entry(
+            "petrichor-deep",
+            "the same, deeper, for quality",
+            "f45c767f62927b6a9074425658f7c2eee8b59c2d745bb2598c1e3cdc36a1f6bb",
         ),
         Entry(
             "nledn",
