@@ -20,7 +20,7 @@ from derain.images import write_image
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, Recipe, find_recipe
 from derain.train import Run, leaks, learning_rate, loop, train
-from derain.train.state import begin
+from derain.train.state import begin, resumed
 
 TINY = {"batch": "2", "crop": "16", "steps": "6", "validate_every": "3", "validation_crop": "24", "warmup": "2"}
 
@@ -474,3 +474,223 @@ def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:
         rates.append(learning_rate(recipe, 0, state.lr_factor))
     assert rates == pytest.approx([5e-4, 5e-4, 4.5e-4, 4.05e-4, 4.05e-4])
     assert learning_rate(recipe, 0, 1e-3) == 1e-4
+
+
+def same(a: dict[str, Any], b: dict[str, Any], parts: tuple[str, ...] = ("network", "averaged")) -> bool:
+    """Whether two checkpoints hold the same weights, running means, moments and numbers, but for time."""
+    weights_agree = all(torch.equal(value, b[part][key]) for part in parts for key, value in a[part].items())
+    moments_agree = all(
+        torch.equal(value, b["optimiser"]["state"][key][name])
+        for key, state in a["optimiser"]["state"].items()
+        for name, value in state.items()
+    )
+    return weights_agree and moments_agree and a["numbers"]["step"] == b["numbers"]["step"]
+
+
+def stopped_after(recipe: Recipe, run: Run, step: int) -> None:
+    """Train up to a validation at some step, as if the process had been killed there."""
+    records = train(recipe, run)
+    next(record for record in records if record["step"] == step)
+    records.close()
+
+
+TRUNK = TINY | {"schedule": "trunk", "steps": "40", "validate_every": "20"}
+
+
+@pytest.fixture
+def trunk(run: Run) -> Run:
+    """A trunk of forty steps, trained; its branches take four."""
+    list(train(find_recipe("petrichor-live", TRUNK), run))
+    return run
+
+
+def test_a_trunk_keeps_its_rate_and_a_branch_falls_as_one_minus_the_root() -> None:
+    trunk = replace(RECIPES["petrichor-live"], schedule="trunk", steps=1000, warmup=10, lr=1.0, min_lr=0.2)
+    assert learning_rate(trunk, 4, 1.0) == pytest.approx(0.5)
+    assert {learning_rate(trunk, step, 1.0) for step in range(10, 1000)} == {1.0}
+    branch = replace(trunk, schedule="branch", init="last.pt", steps=100)
+    rates = [learning_rate(branch, step, 1.0) for step in (0, 1, 25, 64, 100)]
+    assert rates == pytest.approx([1.0, 0.92, 0.6, 0.36, 0.2])
+
+
+def test_a_trunk_resumes_bit_exactly(trunk: Run) -> None:
+    stopped = replace(trunk, out=trunk.out / "stopped")
+    recipe = find_recipe("petrichor-live", TRUNK)
+    stopped_after(recipe, stopped, 20)
+    list(train(recipe, stopped, resume=True))
+    assert same(final(trunk), final(stopped))
+
+
+def test_a_branch_resumes_bit_exactly_though_its_trunk_went_on(trunk: Run) -> None:
+    recipe = training.branch_recipe(trunk.out, {"validate_every": "2"})
+    whole, stopped = (replace(trunk, out=trunk.out / name) for name in ("whole", "stopped"))
+    list(train(recipe, whole))
+    stopped_after(recipe, stopped, 2)
+    list(train(find_recipe("petrichor-live", TRUNK | {"steps": "60"}), trunk, resume=True))
+    kept, taken = training.checkpoint_recipe(stopped.out / training.CHECKPOINT)
+    assert (kept, taken) == (recipe, 2)
+    list(train(kept, stopped, resume=True))
+    assert same(final(whole), final(stopped))
+    assert training.branch_recipe(trunk.out, {}).steps == 6  # one begun now would be longer
+
+
+def test_a_branch_takes_a_tenth_of_the_steps_under_a_seed_of_its_own(trunk: Run) -> None:
+    recipe = training.branch_recipe(trunk.out, {"min_lr": "1e-5"})
+    assert (recipe.schedule, recipe.steps, recipe.validate_every, recipe.warmup) == ("branch", 4, 1, 0)
+    assert (recipe.seed, recipe.min_lr, recipe.init) == (1, 1e-5, str(trunk.out / training.CHECKPOINT))
+    assert recipe == training.branch_recipe(trunk.out / training.CHECKPOINT, {"min_lr": "1e-5"})
+
+
+def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: Run) -> None:
+    recipe = training.branch_recipe(trunk.out, {"steps": "1"})
+    list(train(recipe, replace(trunk, out=trunk.out / "branch")))
+    # The trunk itself, given the branch's first batch, takes the same step.
+    going_on = find_recipe("petrichor-live", TRUNK)
+    state = resumed(going_on, trunk.out / training.CHECKPOINT, trunk.device)
+    batches = training.open_batches(recipe, trunk.data)
+    module = training.TrainingStep(state.network).train()
+    loop._step(module, state, going_on, batches.batch(0, trunk.device), len(batches))  # pyright: ignore[reportPrivateUsage]
+    found = final(replace(trunk, out=trunk.out / "branch"))
+    assert all(torch.equal(value, found["network"][key]) for key, value in state.network.state_dict().items())
+    for key, moments in state.optimiser.state_dict()["state"].items():
+        assert all(torch.equal(value, found["optimiser"]["state"][key][name]) for name, value in moments.items())
+    assert found["numbers"]["step"] == 1
+
+
+def test_the_card_of_a_branch_tells_of_its_trunk(trunk: Run) -> None:
+    recipe = training.branch_recipe(trunk.out, {})
+    branch = replace(trunk, out=trunk.out / "branch")
+    list(train(recipe, branch))
+    card = weights.load(branch.out / training.BEST)[1]
+    told = [json.loads(stage.recipe) for stage in card.history]
+    assert [(stage["schedule"], stage["init"]) for stage in told] == [("trunk", ""), ("branch", training.CHECKPOINT)]
+    assert card.history[0].steps == 40
+    assert [point.step for point in card.history[0].curve] == [20, 40]
+    assert card.steps == 40 + card.history[1].steps
+
+
+def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(run: Run) -> None:
+    recipe = find_recipe("petrichor-live", TRUNK)
+    list(train(recipe, replace(run, minutes=1e-9)))
+    branch = replace(run, out=run.out / "branch")
+    list(train(training.branch_recipe(run.out, {}), branch))
+    stages = weights.load(branch.out / training.BEST)[1].history
+    assert [(stage.steps, len(stage.curve)) for stage in stages] == [(1, 0), (1, 1)]
+
+
+def test_what_is_no_trunk_gets_no_branch(run: Run) -> None:
+    list(train(find_recipe("petrichor-live", TINY | {"steps": "3"}), run))
+    checkpoint = run.out / training.CHECKPOINT
+    with pytest.raises(ValueError, match=r"last\.pt: was trained with schedule=cosine; expected schedule=trunk"):
+        training.branch_recipe(run.out, {})
+    by_hand = find_recipe("petrichor-live", TINY | {"schedule": "branch", "init": str(checkpoint)})
+    with pytest.raises(ValueError, match=r"last\.pt: was trained with schedule=cosine; expected schedule=trunk"):
+        next(train(by_hand, replace(run, out=run.out / "branch")))
+    with pytest.raises(FileNotFoundError, match="no such checkpoint; expected one that derain train wrote"):
+        training.branch_recipe(run.out / "nowhere", {})
+    with pytest.raises(ValueError, match="schedule=branch: begins from a trunk's checkpoint; expected init too"):
+        find_recipe("petrichor-live", {"schedule": "branch"})
+
+
+def test_a_trunk_of_another_network_is_refused(trunk: Run) -> None:
+    other = find_recipe("petrichor", TINY | {"schedule": "branch", "init": str(trunk.out / training.CHECKPOINT)})
+    with pytest.raises(ValueError, match=r"last\.pt: is a trunk of petrichor-live; expected one of petrichor"):
+        next(train(other, replace(trunk, out=trunk.out / "branch")))
+
+
+def test_a_branch_has_the_optimiser_that_its_recipe_says(trunk: Run) -> None:
+    recipe = training.branch_recipe(trunk.out, {"weight_decay": "0.5", "betas": "0.8,0.95"})
+    optimiser = begin(recipe, trunk.device).optimiser
+    assert [(group["weight_decay"], group["betas"]) for group in optimiser.param_groups] == [(0.5, (0.8, 0.95))]
+    assert len(optimiser.state) > 0
+
+
+def test_weights_of_a_smaller_petrichor_grow(run: Run) -> None:
+    recipe = find_recipe("petrichor-deep", TINY | {"steps": "1", "validate_every": "1"})
+    assert recipe.init == "petrichor"
+    grown = begin(recipe, run.device).network
+    rainy = torch.rand(1, 3, 24, 32)
+    small = weights.find("petrichor")[0]
+    with torch.inference_mode():
+        assert torch.allclose(grown(rainy), small(rainy), atol=1e-5)
+    list(train(recipe, run))
+    network, card = weights.load(run.out / training.BEST)
+    assert (card.network, type(network)) == ("petrichor-deep", NETWORKS["petrichor-deep"])
+    assert len(card.history) == len(weights.find_card("petrichor").stages) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "init", "message"),
+    [
+        ("petrichor-live", "petrichor", "do not grow"),
+        ("petrichor-deep", "nledn", "init=nledn: holds another nledn; expected the recipe's petrichor-deep"),
+        ("nledn", "petrichor", "init=petrichor: holds another petrichor; expected the recipe's nledn"),
+    ],
+)
+def test_weights_that_do_not_grow_are_refused(name: str, init: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        begin(find_recipe(name, {"init": init}), torch.device("cpu"))
+
+
+@pytest.fixture
+def textures(tmp_path: Path) -> Path:
+    """Streak textures: bright bars on black."""
+    folder = tmp_path / "somewhere" / "streaks"
+    folder.mkdir(parents=True)
+    for k in range(2):
+        texture = np.zeros((64, 96, 3), np.uint8)
+        texture[:, 5 + k :: 12] = 200
+        write_image(folder / f"{k}.png", texture)
+    return folder
+
+
+def test_textures_are_rained_with_and_named_and_their_lack_is_said(run: Run, textures: Path) -> None:
+    notes: list[str] = []
+    list(train(find_recipe("petrichor-live", TINY | {"steps": "3"}), replace(run, out=run.out / "drawn"), on_note=notes.append))
+    lacking = "mixed: all rain is drawn; with --set textures=DIR some is cut from streak textures"
+    assert notes.count(lacking) == 1
+    assert weights.load(run.out / "drawn" / training.BEST)[1].rain == "mixed"
+    notes.clear()
+    recipe = find_recipe("petrichor-live", TINY | {"steps": "3", "textures": str(textures)})
+    list(train(recipe, replace(run, out=run.out / "cut"), on_note=notes.append))
+    assert lacking not in notes
+    assert weights.load(run.out / "cut" / training.BEST)[1].rain == "mixed, with streak textures (streaks)"
+    drawn, cut = (final(replace(run, out=run.out / name))["network"] for name in ("drawn", "cut"))
+    assert not all(torch.equal(value, cut[key]) for key, value in drawn.items())
+
+
+def test_rain_that_wants_no_textures_does_not_miss_them(run: Run) -> None:
+    notes: list[str] = []
+    list(train(find_recipe("petrichor-live", TINY | {"steps": "3", "rain": "rain1400"}), run, on_note=notes.append))
+    assert not [note for note in notes if "textures" in note]
+
+
+def test_textures_that_are_not_there_are_said(run: Run, tmp_path: Path) -> None:
+    for name, message in (("nowhere", "no such folder; expected one of streak textures"), ("empty", "no pictures in it")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(FileNotFoundError, match=message):
+            next(train(find_recipe("petrichor-live", TINY | {"textures": str(tmp_path / name)}), run))
+
+
+def test_textures_may_move_but_not_change_their_name(run: Run, textures: Path, tmp_path: Path) -> None:
+    recipe = find_recipe("petrichor-live", TINY | {"textures": str(textures)})
+    list(train(recipe, replace(run, minutes=1e-9)))
+    moved = textures.rename(tmp_path / "streaks")
+    list(train(replace(recipe, textures=str(moved)), replace(run, minutes=1e-9), resume=True))
+    other = moved.rename(tmp_path / "bars")
+    with pytest.raises(ValueError, match="was begun with textures=streaks"):
+        next(train(replace(recipe, textures=str(other)), run, resume=True))
+
+
+def test_a_card_names_no_path(run: Run, textures: Path, tmp_path: Path) -> None:
+    trunk = find_recipe("petrichor-live", TRUNK | {"steps": "10", "textures": str(textures)})
+    list(train(trunk, run))
+    branch = replace(run, out=run.out / "branch")
+    list(train(training.branch_recipe(run.out, {}), branch))
+    further = find_recipe("petrichor-live", TINY | {"init": str(branch.out / training.BEST), "textures": str(textures)})
+    list(train(further, replace(run, out=run.out / "further")))
+    for folder in (run.out, branch.out, run.out / "further"):
+        card = weights.load(folder / training.BEST)[1].to_json()
+        assert str(tmp_path) not in card
+        assert "somewhere" not in card
+        assert "streaks" in card

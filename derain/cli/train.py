@@ -36,7 +36,7 @@ def train(
     """
     from derain.data import layout_named
     from derain.engines import choose_device, choose_training_dtype
-    from derain.recipes import find_recipe
+    from derain.recipes import find_recipe, override
     from derain.train import BEST, CHECKPOINT, Run, branch_recipe, checkpoint_recipe, describe
     from derain.train import train as train_recipe
 
@@ -44,7 +44,8 @@ def train(
         chosen = find_recipe(recipe, {} if branch else _overrides(settings or []))
         folder = output or Path("runs") / (f"{chosen.name}-branch" if branch else chosen.name)
         if branch and resume:  # the trunk may have grown since: the branch keeps to its own plan
-            chosen, _ = checkpoint_recipe(folder / CHECKPOINT)
+            held, _ = checkpoint_recipe(folder / CHECKPOINT)
+            chosen = override(held, _overrides(settings or []))
         elif branch:
             chosen = branch_recipe(branch, _overrides(settings or []))
         if chosen.name != recipe:

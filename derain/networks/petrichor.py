@@ -151,7 +151,7 @@ class PetrichorDeep(Petrichor):
 class PetrichorWide(Petrichor):
     """The size for a GPU: twice as wide, three times as costly as the deep one."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=376, reach=187, multiple=MULTIPLE, memory=1200)
+    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=344, reach=171, multiple=MULTIPLE, memory=1200)
     widths: ClassVar[tuple[int, int, int]] = (64, 128, 320)
     blocks: ClassVar[tuple[int, int, int]] = (6, 4, 10)
 

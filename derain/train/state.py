@@ -123,10 +123,22 @@ def begin(recipe: Recipe, device: torch.device) -> State:
 def _branched(recipe: Recipe, path: Path, device: torch.device) -> State:
     """Begin a branch where a trunk's checkpoint stands: weights, running mean and moments as they are, steps from 0."""
     held = _read_checkpoint(path, device, averaged=bool(recipe.ema))
+    _check_trunk(held.recipe, path)
+    if held.recipe["network"] != recipe.network:
+        raise ValueError(f"{path}: is a trunk of {held.recipe['network']}; expected one of {recipe.network}")
     trunk = held.before + ((held.stage,) if held.stage else ())
     state = _assemble(NETWORKS[recipe.network](**held.hyperparameters), recipe, trunk, device)
+    options = [{key: value for key, value in group.items() if key != "params"} for group in state.optimiser.param_groups]
     _fill(state, held)
+    # Of the optimiser only the moments are the trunk's: the branch's recipe may have another weight decay.
+    for group, own in zip(state.optimiser.param_groups, options, strict=True):
+        group.update(own)
     return state
+
+
+def _check_trunk(recipe: Mapping[str, Any], path: Path) -> None:
+    if recipe["schedule"] != "trunk":
+        raise ValueError(f"{path}: was trained with schedule={recipe['schedule']}; expected schedule=trunk")
 
 
 BRANCH_SHARE = 0.1
@@ -146,8 +158,7 @@ def branch_recipe(run: Path, overrides: Mapping[str, str]) -> Recipe:
     """
     path = run / CHECKPOINT if run.is_dir() else run
     trunk, taken = checkpoint_recipe(path)
-    if trunk.schedule != "trunk":
-        raise ValueError(f"{path}: was trained with schedule={trunk.schedule}; expected schedule=trunk")
+    _check_trunk(asdict(trunk), path)
     steps = max(1, round(BRANCH_SHARE * taken))
     every = max(1, min(trunk.validate_every, steps // 4))
     branch = replace(trunk, schedule="branch", init=str(path), warmup=0, steps=steps, validate_every=every, seed=trunk.seed + 1)
@@ -228,12 +239,18 @@ def on_a_card(scores: Mapping[str, float]) -> dict[str, str]:
 
 
 def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Stage:
-    """This run so far, with its validations: those in its log, and the one that was just made."""
+    """This run so far, with its validations: those in its log, and the one that was just made.
+
+    Args:
+        scores: Of that one; empty where a run stops between two.
+    """
     points = [
         weights.Point(line["step"], round(line["seconds"] / 3600, 4), line["validation"])
         for line in logged(run.out / LOG)
         if "validation" in line and line["step"] < state.step
     ]
+    if scores:
+        points.append(weights.Point(state.step, round(state.seconds / 3600, 4), scores))
     machine = run.machine or f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {run.device.type}"
     return weights.Stage(
         recipe=json.dumps(asdict(replace(recipe, **{name: Path(getattr(recipe, name)).name for name in _PATHS}))),
@@ -242,7 +259,7 @@ def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -
         hours=round(state.seconds / 3600, 3),
         machine=f"{machine}, {run.number_format}",
         commit=state.commit,
-        curve=(*points, weights.Point(state.step, round(state.seconds / 3600, 4), scores)),
+        curve=tuple(points),
     )
 
 

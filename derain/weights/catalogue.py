@@ -52,6 +52,7 @@ CATALOGUE: dict[str, Entry] = {
             "petrichor-deep",
             "the same, deeper, for quality",
             "f45c767f62927b6a9074425658f7c2eee8b59c2d745bb2598c1e3cdc36a1f6bb",
+            bfloat16=True,
         ),
         Entry(
             "nledn",

@@ -266,6 +266,40 @@ def test_synth_evaluate_train_and_run_what_was_trained(photo: NDArray[np.uint8],
     assert derain(tmp_path / "pairs/rainy/1.png", "-m", best).returncode == 0
 
 
+def test_train_a_trunk_branch_it_and_run_what_came_out(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for name, part in (("train", photo[:48, :48]), ("val", photo[70:118, 90:138])):
+        (tmp_path / "clean" / name).mkdir(parents=True)
+        write_image(tmp_path / "clean" / name / "1.png", part)
+    settings = ["steps=20", "batch=1", "crop=16", "validate_every=10", "validation_crop=32", "schedule=trunk"]
+    train = ["train", "petrichor-live", "--data", tmp_path / "clean"]
+    trunk = derain(*train, "-o", tmp_path / "trunk", *[a for s in settings for a in ("--set", s)])
+    assert trunk.returncode == 0, trunk.stderr.decode()
+    assert "warning: mixed: all rain is drawn" in trunk.stderr.decode()
+    command = [*train, "--branch", "trunk", "--set", "min_lr=1e-5"]
+    branch = derain(*command, cwd=tmp_path)
+    assert branch.returncode == 0, branch.stderr.decode()
+    assert "; 2 steps on " in branch.stderr.decode()
+    best = branch.stdout.decode().strip()
+    assert best == "runs/petrichor-live-branch/best.safetensors"
+    again = derain(*command, "--resume", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr.decode()
+    changed = derain(*train, "--branch", "trunk", "--resume", "--set", "lr=1e-3", cwd=tmp_path)
+    assert changed.returncode == 1
+    assert "was begun with lr=0.0015; give the same" in changed.stderr.decode()
+    write_image(tmp_path / "rainy.png", photo[:40, :50])
+    assert derain("run", "rainy.png", "-m", best, "-o", "out.png", cwd=tmp_path).returncode == 0
+    assert read_image(tmp_path / "out.png").shape == (40, 50, 3)
+    for arguments, message in (
+        (["petrichor", "--branch", "trunk"], "--branch trunk: is a trunk of petrichor-live; expected one of petrichor"),
+        (["petrichor-live", "--branch", Path("runs/petrichor-live-branch")], "schedule=branch; expected schedule=trunk"),
+        (["petrichor-live", "--branch", "nowhere"], "nowhere: no such checkpoint; expected one that derain train wrote"),
+    ):
+        refused = derain("train", *arguments, "--data", tmp_path / "clean", "-o", tmp_path / "other", cwd=tmp_path)
+        assert refused.returncode in (1, 2)
+        assert message in " ".join(refused.stderr.decode().split())
+        assert "Traceback" not in refused.stderr.decode()
+
+
 def test_synth_and_evaluate_overwrite_nothing_unasked(photo: NDArray[np.uint8], tmp_path: Path) -> None:
     (tmp_path / "set/clean").mkdir(parents=True)
     write_image(tmp_path / "set/clean/1.png", photo[:40, :40])

@@ -253,6 +253,11 @@ class Place:
     device: torch.device
     rehearse: bool
 
+    @property
+    def prepared(self) -> Path:
+        """Where pictures and textures lie decoded; those of a rehearsal are few, and no others."""
+        return self.scratch / ("rehearsal.pt" if self.rehearse else "data.pt")
+
     def settings(self, name: str) -> Settings:
         chosen = SETTINGS[name]
         return replace(chosen, batch=2, crop=64) if self.rehearse else chosen
@@ -283,14 +288,15 @@ class Place:
         parts = {name: getattr(bank, name) for name in BANK_PARTS}
         content = {"pictures": [torch.from_numpy(picture) for picture in pictures], "bank": parts}
         self.scratch.mkdir(parents=True, exist_ok=True)
-        torch.save(content, self.scratch / "data.part")
-        os.replace(self.scratch / "data.part", self.scratch / "data.pt")
+        draft = self.prepared.with_suffix(".part")
+        torch.save(content, draft)
+        os.replace(draft, self.prepared)
 
     def batches(self, settings: Settings) -> ResidentBatches:
         """Wait until the data are prepared, and put them on the device."""
-        while not (self.scratch / "data.pt").exists():
+        while not self.prepared.exists():
             time.sleep(0.1)
-        content = torch.load(self.scratch / "data.pt", weights_only=True)
+        content = torch.load(self.prepared, weights_only=True)
         return ResidentBatches(
             content["pictures"],
             rain.PRESETS["mixed"],
@@ -406,7 +412,8 @@ def train(place: Place, name: str, plan: dict[str, float], until: float, modes: 
     with place.turn(name, order), (place.out / "log.jsonl").open("a") as log:
         began = last = time.monotonic()
         share = plan[name] / sum(plan[other] for other in order[order.index(name) :])
-        seconds = max(5.0, share * (until - elapsed()))
+        least = 1.0 if place.rehearse else 5.0
+        seconds = max(least, share * (until - elapsed()))
         first, trunk_kept = stepper.taken, False
         say(f"{name}: trains for {seconds:.0f} s")
         while (done := (time.monotonic() - began) / seconds) < 1:
@@ -554,10 +561,19 @@ def _each_in_its_own(place: Place, names: list[str]) -> None:
     running: list[subprocess.Popen[bytes]] = []
     for name in names:
         running.append(subprocess.Popen([sys.executable, *sys.argv, "--only", name]))
-    if not (place.scratch / "data.pt").exists():
-        place.prepare()
-        say("data are prepared")
-    failed = [name for name, process in zip(names, running, strict=True) if process.wait()]
+    try:
+        if not place.prepared.exists():
+            place.prepare()
+            say("data are prepared")
+    except BaseException:  # they would wait for the data until the time is over
+        for process in running:
+            process.terminate()
+        raise
+    failed: list[str] = []
+    for name, process in zip(names, running, strict=True):
+        if process.wait():
+            failed.append(name)
+        (place.scratch / f"{name}.done").touch()  # one that was killed could not say so
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 
