@@ -15,6 +15,7 @@ from still_camera import KEY_WORD
 from derain import weights
 from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
+from derain.networks import NETWORKS, Network
 from derain.recipes import ZOO
 from derain.weights import CATALOGUE, Card, Stage
 
@@ -131,16 +132,23 @@ def stage_row(number: int, stage: Stage) -> str:
 
 def spent(name: str, card: Card) -> list[list[Spent]]:
     """Each stage's validations, with all multiply-adds of this and earlier stages; of stages whose validations are known."""
-    network, _ = weights.find(name)
-    per_pixel = (multiply_adds(network) or 0) / MACS_SIDE**2 * FORWARD_AND_BACKWARD
+    own = per_pixel_of(weights.find(name)[0])
     before, curves = 0.0, list[list[Spent]]()
     for stage in card.stages:
         recipe = recipe_of(stage)
+        trained = recipe.get("network", card.network)
+        grew = trained != card.network  # from a smaller network, whose steps cost less
+        per_pixel = per_pixel_of(NETWORKS[trained]()) if grew else own
         per_step = per_pixel * recipe.get("batch", 4) * (recipe.get("crop") or LONG_SIDE) ** 2
         if stage.curve:
             curves.append([Spent(before + point.step * per_step, point.scores) for point in stage.curve])
         before += stage.steps * per_step
     return curves
+
+
+def per_pixel_of(network: Network) -> float:
+    """Return the multiply-adds of a training step for each pixel."""
+    return (multiply_adds(network) or 0) / MACS_SIDE**2 * FORWARD_AND_BACKWARD
 
 
 def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
@@ -157,7 +165,13 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
 
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
     kinds = {"mean of both": "mean", "light rain": "rain100l", "heavy rain": "rain100h"}
-    colours = {"petrichor": "#0072b2", "petrichor-live": "#56b4e9", "nledn": "#d55e00", "dpenet": "#009e73"}
+    colours = {
+        "petrichor": "#0072b2",
+        "petrichor-live": "#56b4e9",
+        "petrichor-deep": "#000000",
+        "nledn": "#d55e00",
+        "dpenet": "#009e73",
+    }
     colours |= {"remaen": "#cc79a7", "crdnet": "#e69f00"}
     for panel, (title, rain) in zip(panels, kinds.items(), strict=True):
         for name, stages in curves.items():
@@ -166,7 +180,7 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
             # The mean of specialised weights is of their own rain alone.
             if specialised and rain not in recipe.validation_rain:
                 continue
-            colour, line = colours[ZOO[name].origin or name], "^--" if specialised else ".-"
+            colour, line = colours.get(name) or colours[ZOO[name].origin], "^--" if specialised else ".-"
             for number, stage in enumerate(stages):
                 xs = [point.operations / 1e12 for point in stage]
                 ys = [point.scores[rain] for point in stage]
@@ -176,7 +190,7 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
         panel.set_ylabel("validation PSNR, dB (y-matlab)")
         panel.set_xscale("log")
         panel.xaxis.set_minor_formatter(NullFormatter())
-        panel.set_xlim(10, 1000)
+        panel.set_xlim(10, 20_000)
         panel.grid(alpha=0.3)
     # The last panel holds every name, and no corner of it is free.
     handles, names = panels[-1].get_legend_handles_labels()

@@ -446,7 +446,7 @@ def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took
     names = [key for key, _ in stepper.network.named_parameters()]
     state = dict(zip(names, (value.cpu() for value in stepper.means), strict=True))
     mean.load_state_dict(state)
-    said = {"name": name, "batch": settings.batch, "crop": settings.crop, "lr": settings.lr}
+    said: dict[str, object] = {"name": name, "network": name, "batch": settings.batch, "crop": settings.crop, "lr": settings.lr}
     said |= {"seed": settings.seed, "exposure": settings.exposure, "blown": settings.blown, "compressed": settings.compressed}
     said |= {"rain": ["mixed"], "schedule": "trunk" if "trunk" in file else "trunk and branch"}
     stage = Stage(
