@@ -216,8 +216,9 @@ def test_absurd_covariances_are_no_model(natural: niqe.NaturalModel) -> None:
 
 @pytest.fixture(scope="session")
 def fitted(reference_data: Path) -> niqe.NaturalModel:
-    """Fitted on every third of the clean training photographs."""
-    return niqe.fit(read_image(path) for path in find_images(reference_data / "clean/train")[0][::3])
+    """Fitted on every third of the photographs of BSDS500: others are compressed more, and no model of pristine ones."""
+    pristine = [path for path in find_images(reference_data / "clean/train")[0] if path.name.startswith("bsds")]
+    return niqe.fit(read_image(path) for path in pristine[::3])
 
 
 @pytest.fixture(scope="session")
@@ -257,6 +258,6 @@ def test_rain_raises_the_score(preset: str, more: float, share: float, held_out:
 
 def test_real_photographs_have_finite_scores(reference_data: Path, fitted: niqe.NaturalModel) -> None:
     scores = [niqe.niqe(read_image(path), fitted) for path in find_images(reference_data / "real/photos")[0]]
-    assert len(scores) == 14
+    assert len(scores) >= 14
     assert np.isfinite(scores).all()
     assert 1 < np.mean(scores) < 15

@@ -52,7 +52,7 @@ def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
     out = data.parent / "out"
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [row["name"] for row in rows] == sorted((row["name"] for row in rows), reverse=True)  # one size after the other
-    for name, origin in (("petrichor-live", "petrichor-live"), ("petrichor-deep", "petrichor")):
+    for name, origin in (("petrichor-live", "petrichor-live"), ("petrichor-deep", "petrichor-deep")):
         losses = [row["loss"] for row in rows if row["name"] == name]
         assert losses
         assert np.isfinite(losses).all()
