@@ -551,7 +551,9 @@ def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: Run) -> None:
     module = training.TrainingStep(state.network).train()
     loop._step(module, state, going_on, batches.batch(0, trunk.device), len(batches))  # pyright: ignore[reportPrivateUsage]
     found = final(replace(trunk, out=trunk.out / "branch"))
-    assert all(torch.equal(value, found["network"][key]) for key, value in state.network.state_dict().items())
+    assert state.averaged is not None
+    for part, expected in (("network", state.network.state_dict()), ("averaged", state.averaged.state_dict())):
+        assert all(torch.equal(value, found[part][key]) for key, value in expected.items())
     for key, moments in state.optimiser.state_dict()["state"].items():
         assert all(torch.equal(value, found["optimiser"]["state"][key][name]) for name, value in moments.items())
     assert found["numbers"]["step"] == 1

@@ -176,7 +176,7 @@ def _step(module: nn.Module, state: State, recipe: Recipe, batch: Batch, epoch: 
         nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
     state.optimiser.step()
     if state.averaged:
-        _average(state.averaged, cast("nn.Module", state.network), state.step, recipe.ema)
+        _average(state.averaged, cast("nn.Module", state.network), state.trunk_steps + state.step, recipe.ema)
     state.step += 1
     if recipe.schedule == "plateau":
         _watch_plateau(state, float(loss.detach()), max(1, epoch // recipe.batch))

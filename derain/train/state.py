@@ -82,6 +82,8 @@ class State:
     commit: str = ""
     rain: str = ""
     dtype: str = ""
+    trunk_steps: int = 0
+    """Steps of its trunk that the running mean of a branch has followed before the branch began."""
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
@@ -133,6 +135,7 @@ def _branched(recipe: Recipe, path: Path, device: torch.device) -> State:
     # Of the optimiser only the moments are the trunk's: the branch's recipe may have another weight decay.
     for group, own in zip(state.optimiser.param_groups, options, strict=True):
         group.update(own)
+    state.trunk_steps = _trunk_steps(state)
     return state
 
 
@@ -320,6 +323,7 @@ def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
     state.dtype = held.dtype
     for name, value in held.numbers.items():
         setattr(state, name, value)
+    state.trunk_steps = _trunk_steps(state)
     return state
 
 
@@ -364,6 +368,10 @@ def _fill(state: State, held: _Held) -> None:
     if state.averaged:
         state.averaged.load_state_dict(held.parts["averaged"])
     state.optimiser.load_state_dict(held.parts["optimiser"])
+
+
+def _trunk_steps(state: State) -> int:
+    return int(state.averaged.n_averaged) - state.step if state.averaged else 0
 
 
 def _check_recipe(recipe: Recipe, theirs: dict[str, Any], path: Path) -> None:
