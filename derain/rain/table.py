@@ -42,8 +42,19 @@ _RANGES: tuple[str, ...] = (*_FIELD_RANGES, "scale", "gain")
 _FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
 _FILTER = tuple(field.Filter.__dataclass_fields__)
 _CUT = tuple(textures.Cut.__dataclass_fields__)
-_UNIFORMS = len(_RANGES) + 12
-"""For each layer; those of the whole picture are fewer."""
+_OF_LAYER = (
+    "noise", "cap", "sheared", "portrait", "mirrored", "texture", "left", "top", "shape", "key", "wave_key", "present",
+)  # fmt: skip
+"""Uniform numbers that a layer takes besides one for each of its ranges."""
+
+_OF_PICTURE = (
+    "row", *(f"scaled {k}" for k in range(STAGES)), *(f"scale {k}" for k in range(STAGES)),
+    "angle", "together", "defocus", "light", "lean", "camera",
+)  # fmt: skip
+"""Uniform numbers that a picture takes."""
+
+_UNIFORMS = len(_RANGES) + len(_OF_LAYER)
+"""Drawn for each layer, and as many for the picture, which needs fewer."""
 
 
 class RainTable:
@@ -103,12 +114,14 @@ class RainTable:
         """Draw the rain of as many pictures as there are keys, (N,) int32, each of this size."""
         count = len(keys)
         u = white_noise(keys, (self._slots + 1, _UNIFORMS))  # (N, slots + 1, numbers)
-        whole, each = u[:, 0], u[:, 1:]
-        row = torch.searchsorted(self._cumulative, whole[:, 0].contiguous(), right=True)
+        whole = dict(zip(_OF_PICTURE, u[:, 0].unbind(-1), strict=False))  # each (N,)
+        ranged, own = u[:, 1:].split([len(_RANGES), len(_OF_LAYER)], dim=-1)
+        each = dict(zip(_OF_LAYER, own.unbind(-1), strict=True))  # each (N, slots)
+        row = torch.searchsorted(self._cumulative, whole["row"].contiguous(), right=True)
         row = row.clamp(max=len(self._cumulative) - 1)
         scale = self._scale(row, whole)
-        of = self._layer_numbers(row, whole, each, scale)
-        kind, present = self._kind[row], each[..., -1] < self._flags[row][..., 0]
+        of = self._layer_numbers(row, whole, ranged, each, scale)
+        kind, present = self._kind[row], each["present"] < self._flags[row][..., 0]
         light = torch.zeros(count, *size, device=self._device)
         torus = field.torus_around(size)
         for wanted, names in ((FIELD, _FILTER), (TEXTURE, _CUT)):
@@ -140,66 +153,67 @@ class RainTable:
         chosen = (~flat).to(torch.uint8).argsort(stable=True)[: min(most, len(flat))]
         return chosen, flat[chosen].float().view(-1, 1, 1)
 
-    def _scale(self, row: Tensor, whole: Tensor) -> Tensor:
+    def _scale(self, row: Tensor, whole: dict[str, Tensor]) -> Tensor:
         """Return the factor on the streaks of each picture, (N, 1)."""
         stages = self._scales[row]  # (N, STAGES, 3): logarithms of the range, probability
-        chance, value = whole[:, 1 : 1 + STAGES], whole[:, 1 + STAGES : 1 + 2 * STAGES]
+        chance, value = (torch.stack([whole[f"{name} {k}"] for k in range(STAGES)], 1) for name in ("scaled", "scale"))
         drawn = stages[..., 0] + (stages[..., 1] - stages[..., 0]) * value
         return torch.exp((drawn * (chance < stages[..., 2])).sum(1, keepdim=True))
 
-    def _layer_numbers(self, row: Tensor, whole: Tensor, each: Tensor, scale: Tensor) -> dict[str, Tensor]:
+    def _layer_numbers(
+        self, row: Tensor, whole: dict[str, Tensor], ranged: Tensor, each: dict[str, Tensor], scale: Tensor
+    ) -> dict[str, Tensor]:
         """Return what every layer drew, present or not, each (N, slots)."""
         ranges, flags = self._ranges[row], dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True))
         low, high = ranges.unbind(-1)
-        values = low + (high - low) * each[..., : len(_RANGES)]
+        values = low + (high - low) * ranged
         of = dict(zip(_RANGES, values.unbind(-1), strict=True))
         for name in _LOGARITHMIC:
             of[name] = torch.exp(of[name])
-        rest = list(each[..., len(_RANGES) :].unbind(-1))
         # One direction for all layers of a picture where they fall together.
         first = ranges[:, :1, _RANGES.index("angle")]
-        common = first[..., 0] + (first[..., 1] - first[..., 0]) * whole[:, 7:8]
-        together = (whole[:, 8] < self._picture["together"][row]).unsqueeze(1)
+        common = first[..., 0] + (first[..., 1] - first[..., 0]) * whole["angle"].unsqueeze(1)
+        together = (whole["together"] < self._picture["together"][row]).unsqueeze(1)
         degrees = torch.where(together, common, of["angle"])
         of["angle"] = torch.deg2rad(degrees)
         for name in ("length", "width", "softness", "scale"):
             of[name] = of[name] * scale
         self._defocus(of, ranges, scale, row, whole)
-        of["noise"] = of["noise"] * (rest[0] < flags["noise_probability"])
-        of["cap"] = (rest[1] < flags["cap"]).float()
-        of["sheared"] = ((rest[2] < flags["sheared"]) | together).float()
-        of["portrait"] = (rest[3] < flags["portrait"]).float()
-        of["mirrored"] = (rest[4] < 0.5).float()
-        of["texture"], of["left"], of["top"] = rest[5], rest[6], rest[7]
+        of["noise"] = of["noise"] * (each["noise"] < flags["noise_probability"])
+        of["cap"] = (each["cap"] < flags["cap"]).float()
+        of["sheared"] = ((each["sheared"] < flags["sheared"]) | together).float()
+        of["portrait"] = (each["portrait"] < flags["portrait"]).float()
+        of["mirrored"] = (each["mirrored"] < 0.5).float()
+        of |= {name: each[name] for name in ("texture", "left", "top")}
         of["slope"] = torch.tan(of["angle"].clamp(-1.2, 1.2))
         of["gain"] = of["gain"] * RAIN100L_GAIN
-        choice = (rest[8] * _SHAPE_CHOICES).long().clamp(max=_SHAPE_CHOICES - 1)
+        choice = (each["shape"] * _SHAPE_CHOICES).long().clamp(max=_SHAPE_CHOICES - 1)
         of["shape"] = self._shapes[row].gather(-1, choice.unsqueeze(-1)).squeeze(-1)
-        bits = (rest[9] * 2**24).int(), (rest[10] * 2**24).int()
-        of["key"], of["wave_key"] = (mixed_bits(b) & 0x7FFFFFFF for b in bits)
+        for name in ("key", "wave_key"):
+            of[name] = mixed_bits((each[name] * 2**24).int()) & 0x7FFFFFFF
         return of
 
-    def _defocus(self, of: dict[str, Tensor], ranges: Tensor, scale: Tensor, row: Tensor, whole: Tensor) -> None:
+    def _defocus(self, of: dict[str, Tensor], ranges: Tensor, scale: Tensor, row: Tensor, whole: dict[str, Tensor]) -> None:
         """Spread the light of drawn layers as a lens does that is focused farther away.
 
         As in `sample`, the sharpest lines of a range decide how much dimmer all of it becomes.
         """
         low, high = self._picture["defocus"][row].unbind(-1)
-        blur = (low + (high - low) * whole[:, 9]).unsqueeze(1)
+        blur = (low + (high - low) * whole["defocus"]).unsqueeze(1)
         width = scale * torch.exp(ranges[:, :, _RANGES.index("width")].mean(-1))
         softness = scale * ranges[:, :, _RANGES.index("softness"), 0]
         sharp = torch.hypot(width, 2.5 * softness)
         of["brightness"] = of["brightness"] * sharp / torch.hypot(sharp, 2.5 * blur).clamp(min=1e-6)
         of["softness"] = torch.hypot(of["softness"], blur)
 
-    def _under(self, row: Tensor, whole: Tensor, light: Tensor, keys: Tensor, size: tuple[int, int]) -> Rain:
+    def _under(self, row: Tensor, whole: dict[str, Tensor], light: Tensor, keys: Tensor, size: tuple[int, int]) -> Rain:
         """Return the layers with all else that the pictures have."""
         low, high = self._picture["light"][row].unbind(-1)
-        level, lean = low + (high - low) * whole[:, 10], -0.02 + 0.07 * whole[:, 11]
+        level, lean = low + (high - low) * whole["light"], -0.02 + 0.07 * whole["lean"]
         greyish = torch.stack([(level - lean).clamp(min=0), level, (level + lean).clamp(max=1)], 1)
         colour = 1 + self._alpha[row].unsqueeze(1) * (greyish - 1)
         low, high = self._picture["camera"][row].unbind(-1)
-        strength = (low + (high - low) * whole[:, 12]).view(-1, 1, 1, 1)
+        strength = (low + (high - low) * whole["camera"]).view(-1, 1, 1, 1)
         own = mixed_bits(keys ^ 0x3C6EF372)
         channels = torch.arange(3, dtype=torch.int32, device=self._device)
         noise = normal_noise((own[:, None] ^ channels).flatten(), size).view(len(row), 3, *size)
@@ -251,6 +265,8 @@ def _rows(preset: RainPreset, weight: float, scales: _Scales) -> Iterator[tuple[
 
 
 def _scales(scales: _Scales) -> list[list[float]]:
+    if len(scales) > STAGES:
+        raise ValueError(f"a part has {len(scales)} scales, one in another; expected at most {STAGES}")
     rows = [[math.log(low), math.log(high), chance] for (low, high), chance in scales]
     return rows + [[0.0, 0.0, 0.0]] * (STAGES - len(rows))
 

@@ -94,7 +94,7 @@ def test_without_pictures_nothing_waits_for_them(data: Path) -> None:
 def test_sizes_that_are_none_are_refused(data: Path) -> None:
     done = run("train", data, "--plan", "nledn=1")
     assert done.returncode == 2
-    assert "--plan nledn: expected sizes such as petrichor-deep=270" in done.stderr
+    assert "--plan nledn=1: expected a size and its share of the time, such as petrichor-deep=6" in done.stderr
 
 
 def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(data: Path, tmp_path: Path) -> None:

@@ -5,16 +5,18 @@ A GPU that is lent for minutes must not wait for anything. Rain is made on it fo
 faster, and sizes that train one after the other compile at the same time. Whatever only a GPU can
 do (compiling, graphs, streams) falls back to the plain step, and says so.
 
+    python tools/zoo/lease.py test --out OUT
     python tools/zoo/lease.py train --data DIR --out OUT --scratch runs/lease \
         --until 530 --plan petrichor-deep=6 petrichor=3 petrichor-live=1
     python tools/zoo/lease.py speed --out OUT
 
 DIR holds ``clean/train`` and ``textures``; weights begin from the shipped ones, or from
-``DIR/NAME.safetensors`` where there is one. ``--rehearse`` makes everything tiny, for a CPU. `train`
-shares the time up to ``--until`` (seconds from the start) out among sizes; over the last part of
-each the rate falls to zero. OUT
-gets, for each size, ``NAME.safetensors`` (decayed, averaged), ``NAME-trunk.safetensors`` (as it was
-before the decay), written anew every minute, and ``log.jsonl``.
+``DIR/NAME.safetensors`` where there is one. ``--rehearse`` makes everything tiny, for a CPU. `test`
+runs the tests that want a GPU. `train` times each size in several modes, and shares the time up to
+``--until`` (seconds from the start) out among sizes by the shares of ``--plan``; over the last part
+of each the rate falls to zero. OUT gets, for each size, ``NAME.safetensors`` (decayed, averaged),
+``NAME-trunk.safetensors`` (as it was before the decay), written anew every minute, and
+``log.jsonl``.
 """
 
 import argparse
@@ -30,7 +32,7 @@ import traceback
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,7 +45,7 @@ from torch.nn import functional as F
 from derain import rain, weights
 from derain.data import Batch, ResidentBatches, clean_pictures, read_bytes
 from derain.images import read_image
-from derain.networks import NETWORKS, Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
+from derain.networks import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
 from derain.networks.losses import frequency_loss
 from derain.networks.petrichor import FREQUENCY_WEIGHT, GatedBlock, ResidualBlock
 from derain.weights import Card, Stage
@@ -130,7 +132,7 @@ class Stepper:
     """Takes training steps of one network on one device, in one of `MODES`.
 
     Raises:
-        Exception: Whatever a compiler or a graph comes up with; `best_mode` falls back then.
+        Exception: Whatever a compiler or a graph comes up with; `ready` tries the next mode then.
     """
 
     def __init__(self, network: Petrichor, batches: ResidentBatches, settings: Settings, device: torch.device, mode: str) -> None:
@@ -446,15 +448,15 @@ def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took
     names = [key for key, _ in stepper.network.named_parameters()]
     state = dict(zip(names, (value.cpu() for value in stepper.means), strict=True))
     mean.load_state_dict(state)
-    said: dict[str, object] = {"name": name, "network": name, "batch": settings.batch, "crop": settings.crop, "lr": settings.lr}
-    said |= {"seed": settings.seed, "exposure": settings.exposure, "blown": settings.blown, "compressed": settings.compressed}
-    said |= {"rain": ["mixed"], "schedule": "trunk" if "trunk" in file else "trunk and branch"}
+    schedule = "trunk" if file.endswith("-trunk") else "trunk and branch"
+    recipe = asdict(settings) | {"name": name, "network": name, "rain": ["mixed"], "schedule": schedule}
+    number_format = "bfloat16" if place.device.type == "cuda" else "float32"
     stage = Stage(
-        recipe=json.dumps(said),
+        recipe=json.dumps(recipe),
         data="clean/train",
         steps=step,
         hours=round(took / 3600, 4),
-        machine=f"{_device_name(place.device)}, bfloat16, {stepper.mode}",
+        machine=f"{_device_name(place.device)}, {number_format}, {stepper.mode}",
         commit=os.environ.get("DERAIN_COMMIT", ""),
         curve=(),
     )
@@ -478,6 +480,9 @@ def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
+
+TESTED = ("tests/rain", "tests/data", "tests/test_train.py")
+"""Where tests are that want a GPU, and have it in their names."""
 
 SPEED_SIZES = ((321, 481), (1080, 1920), (3000, 4000))
 
@@ -526,7 +531,7 @@ def _speed(network: Petrichor, picture: Tensor, dtype: torch.dtype) -> dict[str,
 def main() -> None:
     """Run one of the verbs, sizes in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("train", "speed"))
+    parser.add_argument("verb", choices=("test", "train", "speed"))
     parser.add_argument("--data", type=Path, default=Path(".carry"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scratch", type=Path, default=Path("runs/lease"))
@@ -541,10 +546,14 @@ def main() -> None:
     place = Place(arguments.data, arguments.out, arguments.scratch, torch.device(arguments.device), arguments.rehearse)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
-    plan = {name: float(seconds) for name, _, seconds in (item.partition("=") for item in arguments.plan)}
-    unknown = [name for name in plan if name not in NETWORKS or name not in SIZES]
-    if unknown:
-        parser.error(f"--plan {unknown[0]}: expected sizes such as petrichor-deep=270")
+    plan: dict[str, float] = {}
+    for item in arguments.plan:
+        name, _, share = item.partition("=")
+        if name not in SIZES or not share.replace(".", "", 1).isdecimal():
+            parser.error(f"--plan {item}: expected a size and its share of the time, such as petrichor-deep=6")
+        plan[name] = float(share)
+    if arguments.verb == "test":
+        sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n", "0", "-k", "gpu", *TESTED]))
     if arguments.verb == "speed":
         torch.backends.cudnn.allow_tf32 = False
         speed(place, list(plan))
