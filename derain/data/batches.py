@@ -23,7 +23,7 @@ from derain.images import Pixels, read_image
 Augment = Literal["none", "flip", "dihedral"]
 
 CACHE_BYTES = 2 << 30
-QUALITIES = (30.0, 96.0)
+JPEG_QUALITIES = (30.0, 96.0)
 """Of JPEG compression, as libjpeg counts: from video of little bandwidth to careful cameras."""
 
 LUMINANCE_STEP = 8
@@ -159,7 +159,7 @@ def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Co
     Args:
         numbers: Uniform in [0, 1), (N, 2): whether a pair is compressed, and how well.
     """
-    low, high = QUALITIES
+    low, high = JPEG_QUALITIES
     quality = (low + (high - low) * numbers[:, 1]).floor()
     chosen = numbers[:, 0] < share
     if chosen.device.type != "cpu":  # counting would wait for a GPU
@@ -179,7 +179,7 @@ class RainyBatches:
         exposure: By up to how many stops each crop is made brighter or darker before it rains; what passes white is white.
         blown: Share of crops whose brighter part is blown out to white instead, the rest veiled in haze, as are skies
             behind the leaves of trees in the rain.
-        compressed: Share of pairs that are compressed as JPEG, both halves at one quality of `QUALITIES`.
+        compressed: Share of pairs that are compressed as JPEG, both halves at one quality of `JPEG_QUALITIES`.
         bank: What layers of textures are cut from; without it they are drawn.
     """
 
@@ -232,8 +232,9 @@ class RainyBatches:
         if not self._compressed:
             return batch
         numbers = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(device)
-        compression = self._compressions.setdefault(device, rain.Compression(device))
-        return compressed(batch, self._compressed, numbers, compression)
+        if device not in self._compressions:
+            self._compressions[device] = rain.Compression(device)
+        return compressed(batch, self._compressed, numbers, self._compressions[device])
 
     def _lit(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Expose a crop anew, (3, H, W); what passes white is white."""

@@ -42,12 +42,12 @@ _RANGES: tuple[str, ...] = (*_FIELD_RANGES, "scale", "gain")
 _FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
 _FILTER = tuple(field.Filter.__dataclass_fields__)
 _CUT = tuple(textures.Cut.__dataclass_fields__)
-_OF_LAYER = (
+_OF_LAYER: tuple[str, ...] = (
     "noise", "cap", "sheared", "portrait", "mirrored", "texture", "left", "top", "shape", "key", "wave_key", "present",
 )  # fmt: skip
 """Uniform numbers that a layer takes besides one for each of its ranges."""
 
-_OF_PICTURE = (
+_OF_PICTURE: tuple[str, ...] = (
     "row", *(f"scaled {k}" for k in range(STAGES)), *(f"scale {k}" for k in range(STAGES)),
     "angle", "together", "defocus", "light", "lean", "camera",
 )  # fmt: skip
