@@ -526,6 +526,7 @@ def test_what_comes_to_be_there_meanwhile_is_left_alone(row: list[Job], events: 
     def beside(number: int) -> None:
         if number == 1:
             events.wait_for("read 2")
+            row[2].target.parent.mkdir(exist_ok=True)  # the first result may not be written yet
             row[2].target.write_bytes(b"mine")
 
     results = list(start(row, Watched(events, beside)))
