@@ -1,11 +1,13 @@
-"""NLEDN's ablation (Table 2 of the paper): Ra to Rf trained alike, scored, beside what the paper prints.
+"""NLEDN's ablation (Table 2 of the paper): Ra to Rf trained alike, scored, beside what the paper
+prints.
 
-All variants see the same crops under the same rain, in the same order, and take the same number of steps; seeds besides the first
-train Rf alone, and say how much of a difference is chance. The paper trains on Rain100L's own training set, we on light rain of
-ours. A run that was stopped goes on. CLEAN holds train/ and val/ of clean pictures; real pairs are only scored on.
+All variants see the same crops under the same rain, in the same order, and take the same number of
+steps; seeds besides the first train Rf alone, and say how much of a difference is chance. The paper
+trains on Rain100L's own training set, we on light rain of ours. A run that was stopped goes on.
+CLEAN holds train/ and val/ of clean pictures; real pairs are only scored on.
 
     python benchmarks/ablation.py CLEAN PATH/TO/Rain100L-dev10 --out runs/ablation
-    python benchmarks/ablation.py CLEAN PATH/TO/Rain100L-dev10 --out runs/small --steps 400 --batch 4 --crop 64     # on a CPU
+    python benchmarks/ablation.py CLEAN Rain100L-dev10 --out runs/b --steps 400 --batch 4 --crop 64
 """
 
 import argparse
@@ -26,15 +28,24 @@ PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil")
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of Table 2: what the network is made of, and what the paper prints (PSNR in dB, SSIM, on Rain100L)."""
+    """A row of Table 2: what the network is made of, and what the paper prints (PSNR in dB, SSIM,
+    on Rain100L).
+    """
 
     hyperparameters: Hyperparameters
     psnr: float
     ssim: float
 
 
-def _variant(dense: bool, blocks: int, pooling: bool, non_local: bool, psnr: float, ssim: float) -> Variant:
-    made_of = {"dense": dense, "blocks": blocks, "pooling": pooling, "non_local": "softmax" if non_local else "none"}
+def _variant(
+    dense: bool, blocks: int, pooling: bool, non_local: bool, psnr: float, ssim: float
+) -> Variant:
+    made_of = {
+        "dense": dense,
+        "blocks": blocks,
+        "pooling": pooling,
+        "non_local": "softmax" if non_local else "none",
+    }
     return Variant(made_of, psnr, ssim)
 
 
@@ -50,7 +61,9 @@ VARIANTS = {
 
 def main() -> None:
     """Trains what is not trained yet, scores all, prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_arguments(parser)
     parser.add_argument("pairs", type=Path, help="Rain100L, or a part of it")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
@@ -65,12 +78,14 @@ def main() -> None:
     for name in arguments.only:
         for seed in range(arguments.seeds if name == "Rf" else 1):
             recipe = recipe_of(name, seed, arguments.steps, arguments.batch, arguments.crop)
-            trained = train_and_score(recipe, replace(run, out=arguments.out / recipe.name), [arguments.pairs], PROTOCOLS)
+            trained = train_and_score(
+                recipe, replace(run, out=arguments.out / recipe.name), [arguments.pairs], PROTOCOLS
+            )
             rows.append((name, trained))
     print_table(rows)
     print(
-        f"\n{arguments.steps} steps of {arguments.batch} crops of {arguments.crop}x{arguments.crop} each, preset light, in "
-        f"{run.number_format}. Measured on {describe_machine()}."
+        f"\n{arguments.steps} steps of {arguments.batch} crops of {arguments.crop}x{arguments.crop}"
+        f" each, preset light, in {run.number_format}. Measured on {describe_machine()}."
     )
 
 
@@ -90,8 +105,21 @@ def recipe_of(name: str, seed: int, steps: int, batch: int, crop: int) -> Recipe
 
 
 def print_table(rows: list[tuple[str, Trained]]) -> None:
-    """A row a variant and seed, the paper's figures last; then how far the seeds of Rf are apart."""
-    heads = ["variant", "dense", "blocks", "pooling", "non-local", "seed", "parameters", "multiply-adds", "hours", "validation"]
+    """A row a variant and seed, the paper's figures last; then how far the seeds of Rf are
+    apart.
+    """
+    heads = [
+        "variant",
+        "dense",
+        "blocks",
+        "pooling",
+        "non-local",
+        "seed",
+        "parameters",
+        "multiply-adds",
+        "hours",
+        "validation",
+    ]
     heads += ["y-matlab", "y-pil", "the paper"]
     print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for name, row in rows:
@@ -112,7 +140,10 @@ def print_table(rows: list[tuple[str, Trained]]) -> None:
     seeds = [row.evaluations[0].mean("y-matlab").psnr for name, row in rows if name == "Rf"]
     if len(seeds) > 1:
         spread = statistics.stdev(seeds)
-        print(f"\nRf, y-matlab: {statistics.mean(seeds):.2f} dB, standard deviation over {len(seeds)} seeds {spread:.2f}.")
+        print(
+            f"\nRf, y-matlab: {statistics.mean(seeds):.2f} dB, standard deviation over {len(seeds)}"
+            f" seeds {spread:.2f}."
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How often the sensed rain density is right: clean pictures under seeded rain, the label told from each pair.
+"""How often the sensed rain density is right: clean pictures under seeded rain, the label told from
+each pair.
 
 python benchmarks/density.py crdnet PATH/TO/clean/val
 """
@@ -22,9 +23,13 @@ WORDS = ("none", "light", "medium", "heavy")
 
 def main() -> None:
     """Counts labels against what is sensed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
-    parser.add_argument("folder", type=Path, help="clean pictures that the model was not trained on")
+    parser.add_argument(
+        "folder", type=Path, help="clean pictures that the model was not trained on"
+    )
     arguments = parser.parse_args()
     derainer = load(arguments.model)
     counts: Counter[tuple[str, str]] = Counter()

@@ -1,12 +1,13 @@
-"""Candidate designs of a network of our own, trained alike: PSNR on held-back rain and real pairs against time per megapixel.
+"""Candidate designs of a network of our own, trained alike: PSNR on held-back rain and real pairs
+against time per megapixel.
 
-Every candidate sees the same pairs in the same order and gets the same processor time of one thread, so that one that learns
-less from a step but makes more of them is compared fairly. `clean` holds train/ and val/ of clean pictures; real pairs are only
-scored on.
+Every candidate sees the same pairs in the same order and gets the same processor time of one
+thread, so that one that learns less from a step but makes more of them is compared fairly. `clean`
+holds train/ and val/ of clean pictures; real pairs are only scored on.
 
-python benchmarks/design.py train CLEAN --light Rain100L-dev10 --heavy Rain100H-dev10 --out RESULTS.jsonl
-python benchmarks/design.py published CLEAN --light Rain100L-dev10 --heavy Rain100H-dev10 --out RESULTS.jsonl
-python benchmarks/design.py time --out RESULTS.jsonl
+python benchmarks/design.py train CLEAN --light Rain100L-dev10 --heavy Rain100H-dev10 --out
+RESULTS.jsonl python benchmarks/design.py published CLEAN --light Rain100L-dev10 --heavy
+Rain100H-dev10 --out RESULTS.jsonl python benchmarks/design.py time --out RESULTS.jsonl
 python benchmarks/design.py draw --out RESULTS.jsonl --plot designs.png      (wants matplotlib)
 """
 
@@ -41,12 +42,22 @@ DESIGNS: dict[str, Callable[[], nn.Module]] = {
     "gated": lambda: UShaped(GatedBlock, (40, 80, 160), (1, 2, 6), (1, 2)),
     "gated, attention": lambda: UShaped(Attentive, (40, 80, 160), (1, 2, 6), (1, 2)),
     "residual": lambda: UShaped(ResidualBlock, (32, 64, 128), (1, 1, 3), (1, 1)),
-    "residual, four scales": lambda: UShaped(ResidualBlock, (32, 64, 128, 192), (1, 1, 2, 2), (1, 1, 1)),
+    "residual, four scales": lambda: UShaped(
+        ResidualBlock, (32, 64, 128, 192), (1, 1, 2, 2), (1, 1, 1)
+    ),
     "hybrid": lambda: UShaped(partial(hybrid, 32), (32, 64, 160), (1, 2, 8), (1, 2)),
-    "hybrid, four scales": lambda: UShaped(partial(hybrid, 32), (32, 64, 128, 192), (1, 1, 3, 6), (1, 1, 3)),
-    "hybrid, unshuffle 4": lambda: UShaped(partial(hybrid, 64), (64, 128, 192), (2, 4, 6), (2, 4), 4),
-    "residual, unshuffle 1": lambda: UShaped(ResidualBlock, (16, 32, 64, 128), (1, 1, 1, 3), (1, 1, 1), 1),
-    "hybrid, unshuffle 1": lambda: UShaped(partial(hybrid, 32), (16, 32, 64, 160), (1, 1, 2, 8), (1, 1, 2), 1),
+    "hybrid, four scales": lambda: UShaped(
+        partial(hybrid, 32), (32, 64, 128, 192), (1, 1, 3, 6), (1, 1, 3)
+    ),
+    "hybrid, unshuffle 4": lambda: UShaped(
+        partial(hybrid, 64), (64, 128, 192), (2, 4, 6), (2, 4), 4
+    ),
+    "residual, unshuffle 1": lambda: UShaped(
+        ResidualBlock, (16, 32, 64, 128), (1, 1, 1, 3), (1, 1, 1), 1
+    ),
+    "hybrid, unshuffle 1": lambda: UShaped(
+        partial(hybrid, 32), (16, 32, 64, 160), (1, 1, 2, 8), (1, 1, 2), 1
+    ),
     "inverted": lambda: UShaped(Inverted, (32, 64, 128), (1, 2, 6), (1, 2)),
     "dilated, one scale": lambda: UShaped(Dilated, (64,), (8,), (), 4),
     "gated, two passes": lambda: UShaped(GatedBlock, (32, 64, 128), (1, 1, 4), (1, 1), passes=2),
@@ -61,12 +72,16 @@ POOL = 6000
 
 def main() -> None:
     """Trains and scores, times, or draws what was scored and timed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     trainer = verbs.add_parser("train", help="train and score candidates")
     trainer.add_argument("clean", type=Path)
     trainer.add_argument("--only", nargs="+", choices=list(DESIGNS), default=list(DESIGNS))
-    trainer.add_argument("--seconds", type=float, default=300, help="processor time of one thread for each candidate")
+    trainer.add_argument(
+        "--seconds", type=float, default=300, help="processor time of one thread for each candidate"
+    )
     trainer.add_argument("--pool", type=Path, help="where the pairs are kept between runs")
     published = verbs.add_parser("published", help="score shipped weights on the same pairs")
     published.add_argument("clean", type=Path)
@@ -74,13 +89,22 @@ def main() -> None:
     for verb in (trainer, published):
         verb.add_argument("--light", type=Path, required=True, help="real pairs of light rain")
         verb.add_argument("--heavy", type=Path, required=True, help="real pairs of heavy rain")
-    timer = verbs.add_parser("time", help="time everything that was scored, interleaved; the machine should be idle")
+    timer = verbs.add_parser(
+        "time", help="time everything that was scored, interleaved; the machine should be idle"
+    )
     drawer = verbs.add_parser("draw", help="print the table, draw the plot")
     drawer.add_argument("--plot", type=Path)
     for verb in (trainer, published, timer, drawer):
-        verb.add_argument("--out", type=Path, required=True, help="lines of JSON: rows are added, times are filled in")
+        verb.add_argument(
+            "--out",
+            type=Path,
+            required=True,
+            help="lines of JSON: rows are added, times are filled in",
+        )
     arguments = parser.parse_args()
-    {"train": run, "published": score_published, "time": measure, "draw": draw}[arguments.verb](arguments)
+    {"train": run, "published": score_published, "time": measure, "draw": draw}[arguments.verb](
+        arguments
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -97,7 +121,9 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def score_published(arguments: argparse.Namespace) -> None:
-    """Shipped weights on the same pairs; what they were trained with differs, and is on their cards."""
+    """Shipped weights on the same pairs; what they were trained with differs, and is on their
+    cards.
+    """
     sets = sets_of(arguments)
     for name in arguments.only:
         add_row(arguments.out, name, network_of(name).eval(), sets)
@@ -113,7 +139,9 @@ def sets_of(arguments: argparse.Namespace) -> dict[str, list[Pair]]:
     }
 
 
-def add_row(out: Path, name: str, network: nn.Module, sets: dict[str, list[Pair]], **facts: float) -> None:
+def add_row(
+    out: Path, name: str, network: nn.Module, sets: dict[str, list[Pair]], **facts: float
+) -> None:
     """Scores a network, appends a line of JSON, prints it."""
     row = {
         "design": name,
@@ -135,7 +163,9 @@ def network_of(name: str) -> nn.Module:
 
 @torch.inference_mode()
 def measure(arguments: argparse.Namespace, side: int = 512, rounds: int = 7) -> None:
-    """Fills in the median milliseconds a megapixel of square tiles, taken in turns, and the multiply-adds a pixel."""
+    """Fills in the median milliseconds a megapixel of square tiles, taken in turns, and the
+    multiply-adds a pixel.
+    """
     keep_freed_memory()
     rows = read_rows(arguments.out)
     networks = {row["design"]: network_of(row["design"]).eval() for row in rows}
@@ -163,20 +193,33 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def draw(arguments: argparse.Namespace) -> None:
     """A table by time, and a plot of both real sets."""
     rows = sorted(read_rows(arguments.out), key=lambda row: row["ms/MP"])
-    print(f"| design | parameters | multiply-adds a pixel | ms a megapixel | steps | {' | '.join(SETS)} |")
+    print(
+        "| design | parameters | multiply-adds a pixel | ms a megapixel | steps |"
+        f" {' | '.join(SETS)} |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         scores = " | ".join(f"{row[key]:.2f}" for key in SETS)
-        facts = f"{row['parameters']:,} | {row['multiply-adds']:,} | {row['ms/MP']:.0f} | {row.get('steps', '')}"
+        facts = (
+            f"{row['parameters']:,} | {row['multiply-adds']:,} | {row['ms/MP']:.0f} |"
+            f" {row.get('steps', '')}"
+        )
         print(f"| {row['design']} | {facts} | {scores} |")
     print(f"\nTrained on {rows[0]['machine']}; timed on {rows[0]['timed on']}.")
     if not arguments.plot:
         return
-    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(11, 5), layout="constrained")  # not among our needs
+    figure = importlib.import_module("matplotlib.figure").Figure(
+        figsize=(11, 5), layout="constrained"
+    )  # not among our needs
     for axes, key in zip(figure.subplots(1, 2), ("light, real", "heavy, real"), strict=True):
         for k, row in enumerate(sorted(rows, key=lambda row: row[key])):
             ours, side = "steps" in row, "left" if k % 2 else "right"
-            axes.plot(row["ms/MP"], row[key], "o" if ours else "s", color="tab:blue" if ours else "tab:red")
+            axes.plot(
+                row["ms/MP"],
+                row[key],
+                "o" if ours else "s",
+                color="tab:blue" if ours else "tab:red",
+            )
             axes.annotate(
                 row["design"],
                 (row["ms/MP"], row[key]),
@@ -200,7 +243,9 @@ def pool(folder: Path, kept: Path | None, count: int, crop: int) -> tuple[Tensor
     """Rainy and clean crops under `mixed`: (count, 3, crop, crop) uint8 each."""
     if kept and kept.exists():
         return torch.load(kept, weights_only=True, mmap=True)
-    source = RainyBatches(clean_pictures(folder), [PRESETS["mixed"]], batch=8, crop=crop, augment="dihedral", seed=0)
+    source = RainyBatches(
+        clean_pictures(folder), [PRESETS["mixed"]], batch=8, crop=crop, augment="dihedral", seed=0
+    )
     rainy, clean = (torch.empty(count, 3, crop, crop, dtype=torch.uint8) for _ in range(2))
     for step in range(count // 8):
         batch = source.batch(step, torch.device("cpu"))

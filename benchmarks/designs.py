@@ -1,4 +1,6 @@
-"""Designs that were tried for a network of our own, each (N, 3, H, W) -> the same, and as much as `design.py` needs of them."""
+"""Designs that were tried for a network of our own, each (N, 3, H, W) -> the same, and as much as
+`design.py` needs of them.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -11,7 +13,9 @@ from derain.networks.petrichor import ChannelNorm, GatedBlock, ResidualBlock
 
 
 class Attentive(GatedBlock):
-    """A gated block with NAFNet's channel attention, which pools over the whole picture (ECCV 2022)."""
+    """A gated block with NAFNet's channel attention, which pools over the whole picture (ECCV
+    2022).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
@@ -23,7 +27,9 @@ class Attentive(GatedBlock):
         """(N, C, H, W) -> the same."""
         a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)
         gated = a * b
-        return torch.addcmul(x, self.scale, self.mix(gated * self.attention(gated.mean((2, 3), keepdim=True))))
+        return torch.addcmul(
+            x, self.scale, self.mix(gated * self.attention(gated.mean((2, 3), keepdim=True)))
+        )
 
 
 class Inverted(nn.Module):
@@ -43,7 +49,9 @@ class Inverted(nn.Module):
 
 
 def hybrid(finest: int, channels: int) -> nn.Module:
-    """Full convolutions at the finest scale, where moving memory costs most; gated blocks below it, where arithmetic does."""
+    """Full convolutions at the finest scale, where moving memory costs most; gated blocks below it,
+    where arithmetic does.
+    """
     return ResidualBlock(channels) if channels <= finest else GatedBlock(channels)
 
 
@@ -75,9 +83,13 @@ class UShaped(nn.Module):
         self.multiple = unshuffle * 2 ** (len(widths) - 1)
         pixel = 3 * unshuffle**2
         self.door = nn.Conv2d(pixel * (2 if passes > 1 else 1), widths[0], 3, padding=1)
-        self.encode = nn.ModuleList(nn.Sequential(*(block(w) for _ in range(n))) for w, n in zip(widths, encoder, strict=True))
+        self.encode = nn.ModuleList(
+            nn.Sequential(*(block(w) for _ in range(n)))
+            for w, n in zip(widths, encoder, strict=True)
+        )
         self.decode = nn.ModuleList(
-            nn.Sequential(*(block(w) for _ in range(n))) for w, n in zip(widths[:-1], decoder, strict=True)
+            nn.Sequential(*(block(w) for _ in range(n)))
+            for w, n in zip(widths[:-1], decoder, strict=True)
         )
         pairs = list(itertools.pairwise(widths))
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, 2) for fine, coarse in pairs)
@@ -88,7 +100,9 @@ class UShaped(nn.Module):
     def forward(self, rainy: Tensor) -> Tensor:
         """(N, 3, H, W) in [0, 1] -> derained, the same; any size."""
         height, width = rainy.shape[-2:]
-        padded = F.pad(rainy, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+        padded = F.pad(
+            rainy, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate"
+        )
         folded = F.pixel_unshuffle(padded, self.unshuffle)
         result = folded
         for _ in range(self.passes):
@@ -104,17 +118,23 @@ class UShaped(nn.Module):
             skips.append(x)
             x = down(x)
         x = self.encode[-1](x)
-        for decode, up, skip in zip(reversed(self.decode), reversed(self.up), reversed(skips), strict=True):
+        for decode, up, skip in zip(
+            reversed(self.decode), reversed(self.up), reversed(skips), strict=True
+        ):
             x = decode(skip + F.pixel_shuffle(up(x), 2))
         return self.out(x)
 
 
 class Dilated(nn.Module):
-    """One scale: branches of growing dilation side by side, fused, added (after ReMAEN, ICME 2019, and DPENet, 2022)."""
+    """One scale: branches of growing dilation side by side, fused, added (after ReMAEN, ICME 2019,
+    and DPENet, 2022).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Conv2d(channels, channels // 2, 3, padding=d, dilation=d) for d in (1, 2, 5))
+        self.branches = nn.ModuleList(
+            nn.Conv2d(channels, channels // 2, 3, padding=d, dilation=d) for d in (1, 2, 5)
+        )
         self.fuse = nn.Conv2d(3 * (channels // 2), channels, 1)
         with torch.no_grad():
             self.fuse.weight.mul_(0.1)

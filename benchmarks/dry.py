@@ -1,7 +1,8 @@
-"""What models do to pictures without rain: how far the result is from the picture, as it is and with its lights blown out.
+"""What models do to pictures without rain: how far the result is from the picture, as it is and
+with its lights blown out.
 
-A photograph's white sky between leaves, its railings and its grass are no rain, and ought to stay. CLEAN/val is looked at as it
-is, and one and two stops brighter, where skies turn white.
+A photograph's white sky between leaves, its railings and its grass are no rain, and ought to stay.
+CLEAN/val is looked at as it is, and one and two stops brighter, where skies turn white.
 
     python benchmarks/dry.py CLEAN petrichor nledn
 """
@@ -24,12 +25,17 @@ STOPS = (0, 1, 2)
 
 def main() -> None:
     """Prints a row a model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
     pictures = [eight_bits(read_image(path)) for path in clean_pictures(arguments.clean / "val")]
-    print(f"| model | {' | '.join(f'+{stops} stops, dB | darker by' for stops in STOPS)} |\n|{'---|' * (1 + 2 * len(STOPS))}")
+    print(
+        f"| model | {' | '.join(f'+{stops} stops, dB | darker by' for stops in STOPS)}"
+        f" |\n|{'---|' * (1 + 2 * len(STOPS))}"
+    )
     for name in arguments.models:
         derainer = load(name, dtype="float32")
         cells: list[str] = []
@@ -39,7 +45,11 @@ def main() -> None:
             cells.append(f"{statistics.mean(map(fidelity, results, bright)):.2f}")
             cells.append(f"{statistics.mean(map(darkening, results, bright)):.2f}")
         print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
-    print(f"\n{len(pictures)} pictures without rain; PSNR of result against picture, y-matlab; levels of 255. ", end="")
+    print(
+        f"\n{len(pictures)} pictures without rain; PSNR of result against picture, y-matlab; levels"
+        " of 255. ",
+        end="",
+    )
     print(f"Measured on {describe_machine()}.")
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/flips.py petrichor Rain100L-dev10 Rain100H-dev10 Rain12
 
-Every picture is done with 1, 2, 4 and 8 flips in turn, so that a change of the machine's pace concerns all alike.
+Every picture is done with 1, 2, 4 and 8 flips in turn, so that a change of the machine's pace
+concerns all alike.
 """
 
 import argparse
@@ -55,7 +56,10 @@ def main() -> None:
     for name, table in named:
         print(f"`{Path(arguments.model).name}`, {name}:\n")
         print("\n".join(describe(table)) + "\n", flush=True)
-    print(f"y-matlab; {derainer.describe()}, on {torch.get_num_threads()} thread(s), in turns; medians of the times.")
+    print(
+        f"y-matlab; {derainer.describe()}, on {torch.get_num_threads()} thread(s), in turns;"
+        " medians of the times."
+    )
     print(f"Measured on {describe_machine()}.")
 
 
@@ -81,7 +85,9 @@ def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int,
             statistics.mean(score.psnr for score in scores[flips]),
             statistics.mean(score.ssim for score in scores[flips]),
             statistics.median(seconds[flips]),
-            statistics.median(taken / plain for taken, plain in zip(seconds[flips], seconds[1], strict=True)),
+            statistics.median(
+                taken / plain for taken, plain in zip(seconds[flips], seconds[1], strict=True)
+            ),
         )
         for flips in FLIPS
     }
@@ -103,13 +109,18 @@ def mean(tables: list[dict[int, Row]]) -> dict[int, Row]:
 def describe(table: dict[int, Row]) -> list[str]:
     """Return the lines of a table: each number of flips, and what it adds to half as many."""
     lines = [
-        "| flips | PSNR, dB / SSIM | to half as many flips, dB | seconds a megapixel | times as long |",
+        (
+            "| flips | PSNR, dB / SSIM | to half as many flips, dB | seconds a megapixel | times as"
+            " long |"
+        ),
         "|---|---|---|---|---|",
     ]
     for flips, row in table.items():
         gain = "" if flips == 1 else f"{row.psnr - table[flips // 2].psnr:+.2f}"
         score = f"{row.psnr:.2f} / {row.ssim:.4f}"
-        lines.append(f"| {flips} | {score} | {gain} | {row.seconds_per_megapixel:.2f} | {row.ratio:.1f} |")
+        lines.append(
+            f"| {flips} | {score} | {gain} | {row.seconds_per_megapixel:.2f} | {row.ratio:.1f} |"
+        )
     return lines
 
 

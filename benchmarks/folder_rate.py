@@ -1,10 +1,12 @@
-"""How near a folder's pictures, from file to file, come to the network's own rate: what is left of reading and writing them.
+"""How near a folder's pictures, from file to file, come to the network's own rate: what is left of
+reading and writing them.
 
 python benchmarks/folder_rate.py -m petrichor-live --pictures 200
 
-In one process and in turns, chunk by chunk: the Derainer on a chunk's pictures as arrays in memory, and `batch.run` on their
-files; every second chunk begins with the files. With each chunk the first picture is read and the last one written while the
-network waits; in a folder in one piece that happens once.
+In one process and in turns, chunk by chunk: the Derainer on a chunk's pictures as arrays in memory,
+and `batch.run` on their files; every second chunk begins with the files. With each chunk the first
+picture is read and the last one written while the network waits; in a folder in one piece that
+happens once.
 """
 
 import argparse
@@ -22,16 +24,21 @@ from derain.restore import Derainer, load
 QUALITY = 92
 """Of the JPEG files."""
 STEPS = 7919, 104_729
-"""Pixels from one picture's crop to the next one's, across and down, beginning again at the border."""
+"""Pixels from one picture's crop to the next one's, across and down, beginning again at the border.
+"""
 PHOTO = Path(__file__).parent.parent / "examples/rocket.jpg"
 
 
 def main() -> None:
     """Makes the pictures, runs them, prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-m", "--model", default="petrichor")
     parser.add_argument("--pictures", type=int, default=200)
-    parser.add_argument("--size", nargs=2, type=int, default=(1024, 683), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(1024, 683), metavar=("WIDTH", "HEIGHT")
+    )
     parser.add_argument("--format", choices=("jpg", "png"), default="jpg")
     parser.add_argument("--chunk", type=int, default=10, help="pictures in a row of each kind")
     parser.add_argument("--device", default="auto")
@@ -41,21 +48,34 @@ def main() -> None:
         jobs = make_jobs(Path(folder), arguments.pictures, arguments.size, arguments.format)
         engine, files = measure(jobs, derainer, arguments.chunk)
     width, height = arguments.size
-    print("| model | pictures | engine, pictures/s | folder, pictures/s | ratio |\n|---|---|---|---|---|")
-    row = [f"{len(jobs)} {arguments.format}, {width}x{height}", *(f"{len(jobs) / seconds:.2f}" for seconds in (engine, files))]
+    print(
+        "| model | pictures | engine, pictures/s | folder, pictures/s | ratio"
+        " |\n|---|---|---|---|---|"
+    )
+    row = [
+        f"{len(jobs)} {arguments.format}, {width}x{height}",
+        *(f"{len(jobs) / seconds:.2f}" for seconds in (engine, files)),
+    ]
     print(f"| `{arguments.model}` | {' | '.join(row)} | {engine / files:.1%} |")
-    print(f"\n{derainer.describe()}; in turns of {arguments.chunk} pictures, after one picture to warm up.")
+    print(
+        f"\n{derainer.describe()}; in turns of {arguments.chunk} pictures, after one picture to"
+        " warm up."
+    )
     print(f"Measured on {describe_machine()}.")
 
 
 def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> list[batch.Job]:
-    """Pictures that differ: a photograph at one and a half times the size, cut out elsewhere for each."""
+    """Pictures that differ: a photograph at one and a half times the size, cut out elsewhere for
+    each.
+    """
     (folder / "in").mkdir()
     width, height = size
     jobs: list[batch.Job] = []
     with Image.open(PHOTO) as photo:
         scale = 1.5 * max(width / photo.width, height / photo.height)
-        large = photo.resize((round(scale * photo.width), round(scale * photo.height)), Image.Resampling.BICUBIC)
+        large = photo.resize(
+            (round(scale * photo.width), round(scale * photo.height)), Image.Resampling.BICUBIC
+        )
     for k in range(count):
         left, top = STEPS[0] * k % (large.width - width), STEPS[1] * k % (large.height - height)
         jobs.append(batch.Job(folder / f"in/{k}.{suffix}", folder / f"out/{k}.{suffix}"))

@@ -1,6 +1,8 @@
-"""What int8 costs and saves: likeness to float32 and scores on pairs, time of a picture, in both runtimes.
+"""What int8 costs and saves: likeness to float32 and scores on pairs, time of a picture, in both
+runtimes.
 
-python benchmarks/int8.py petrichor dpenet --clean CLEAN --data Rain100L-dev10 Rain100H-dev10 --files FOLDER
+python benchmarks/int8.py petrichor dpenet --clean CLEAN --data Rain100L-dev10 Rain100H-dev10
+--files FOLDER
 
 Files that are in FOLDER already are taken as they are.
 """
@@ -29,7 +31,9 @@ KINDS: tuple[tuple[engines.Target, str], ...] = (("onnx", ".onnx"), ("openvino",
 
 @dataclass(frozen=True)
 class Likeness:
-    """On the pictures of a dataset: PSNR to float32, of all and of the worst, and what becomes of the score, in dB."""
+    """On the pictures of a dataset: PSNR to float32, of all and of the worst, and what becomes of
+    the score, in dB.
+    """
 
     overall: float
     worst: float
@@ -38,10 +42,14 @@ class Likeness:
 
 def main() -> None:
     """Exports what is not there, measures, prints a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", nargs="+")
     parser.add_argument("--clean", type=Path, required=True, help="clean pictures to calibrate on")
-    parser.add_argument("--data", type=Path, nargs="*", default=[], help="folders of pairs to score on")
+    parser.add_argument(
+        "--data", type=Path, nargs="*", default=[], help="folders of pairs to score on"
+    )
     parser.add_argument("--files", type=Path, required=True, help="folder for exported files")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
@@ -55,12 +63,22 @@ def main() -> None:
         for k, (kind, _) in enumerate(KINDS):
             exact, integer = derainers[kind, False], derainers[kind, True]
             found = [likeness(exact, integer, folder) for folder in arguments.data]
-            cells = "".join(f" {one.overall:.1f} ({one.worst:.1f}), {one.change:+.3f} |" for one in found)
+            cells = "".join(
+                f" {one.overall:.1f} ({one.worst:.1f}), {one.change:+.3f} |" for one in found
+            )
             before, after = seconds[2 * k], seconds[2 * k + 1]
             times = f"{1000 * before:.0f} | {1000 * after:.0f} | {before / after:.2f}"
-            print(f"| `{model}` | {kind} | {note(arguments.files / named(model, kind, True))} |{cells} {times} |", flush=True)
-    print(f"\n512x512, 2 threads, in turns in one process, medians of {arguments.repeats} after one.")
-    print(f"Whole pictures; scores: change of PSNR under y-matlab. Measured on {describe_machine()}.")
+            print(
+                f"| `{model}` | {kind} | {note(arguments.files / named(model, kind, True))}"
+                f" |{cells} {times} |",
+                flush=True,
+            )
+    print(
+        f"\n512x512, 2 threads, in turns in one process, medians of {arguments.repeats} after one."
+    )
+    print(
+        f"Whole pictures; scores: change of PSNR under y-matlab. Measured on {describe_machine()}."
+    )
 
 
 def named(model: str, kind: engines.Target, int8: bool) -> str:
@@ -81,7 +99,11 @@ def exported(model: str, clean: Path, folder: Path) -> dict[tuple[engines.Target
             engines.export(network, card, path, kind)
         if not (path := folder / named(model, kind, True)).exists():
             quantize.export_int8(network, card, path, kind, quantize.Crops.of(clean))
-    return {(kind, int8): load(str(folder / named(model, kind, int8)), tile=0) for kind, _ in KINDS for int8 in (False, True)}
+    return {
+        (kind, int8): load(str(folder / named(model, kind, int8)), tile=0)
+        for kind, _ in KINDS
+        for int8 in (False, True)
+    }
 
 
 def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
@@ -92,7 +114,9 @@ def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
         rainy, clean = read_pair(pair)
         results = [derainer(rainy.astype(np.float32) / 255) for derainer in (exact, integer)]
         each.append(psnr(results[1:], results[:1]))
-        before, after = (score(result, clean.astype(np.uint8), "y-matlab").psnr for result in results)
+        before, after = (
+            score(result, clean.astype(np.uint8), "y-matlab").psnr for result in results
+        )
         changes.append(after - before)
     overall = -10 * np.log10(np.mean([10 ** (-value / 10) for value in each]))
     return Likeness(float(overall), min(each), statistics.mean(changes))

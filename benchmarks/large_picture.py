@@ -3,8 +3,9 @@
     python benchmarks/large_picture.py examples/rocket.jpg --megapixels 24
     python benchmarks/large_picture.py examples/rocket.jpg --megapixels 4 -m nledn --seams
 
-With ``--seams`` the result is compared with that of a larger overlap: the largest and the mean difference in the columns and rows
-where tiles begin, end or fade into each other, beside those of all others. A seam would be a difference that is larger there.
+With ``--seams`` the result is compared with that of a larger overlap: the largest and the mean
+difference in the columns and rows where tiles begin, end or fade into each other, beside those of
+all others. A seam would be a difference that is larger there.
 """
 
 import argparse
@@ -28,7 +29,9 @@ def enlarge(path: Path, megapixels: float) -> NDArray[np.uint8]:
     picture = read_image(path).astype(np.uint8)
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
     width = round(1.5 * height)
-    pad = [(0, max(0, size - have)) for size, have in zip((height, width), picture.shape, strict=False)]
+    pad = [
+        (0, max(0, size - have)) for size, have in zip((height, width), picture.shape, strict=False)
+    ]
     return np.pad(picture, [*pad, (0, 0)], mode="symmetric")[:height, :width]
 
 
@@ -53,11 +56,14 @@ def measure_run(source: Path, target: Path, model: str) -> tuple[float, float]:
 
 
 def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
-    """How much results of two overlaps differ, at tile borders and elsewhere, in grey levels of 255."""
+    """How much results of two overlaps differ, at tile borders and elsewhere, in grey levels of
+    255.
+    """
     derainer = load(model, device="cpu")
     if derainer.tiling.exact:
         raise SystemExit(
-            f"{model}: its tiles give what the whole picture gives; expected a network whose tiles do not, such as nledn"
+            f"{model}: its tiles give what the whole picture gives; expected a network whose tiles"
+            " do not, such as nledn"
         )
     overlap = derainer.overlap
     larger = load(model, device="cpu", overlap=2 * overlap)
@@ -74,19 +80,26 @@ def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
         profile = np.moveaxis(difference, axis, 0).reshape(length, -1)
         at, off = profile[border], profile[~border]
         lines.append(
-            f"{name}: at tile borders largest {at.max():.2f}, mean {at.mean():.4f}; elsewhere largest {off.max():.2f}, "
-            f"mean {off.mean():.4f} (of 255; tile {derainer.tile}, overlap {overlap} against {2 * overlap})"
+            f"{name}: at tile borders largest {at.max():.2f}, mean {at.mean():.4f}; elsewhere"
+            f" largest {off.max():.2f}, mean {off.mean():.4f} (of 255; tile {derainer.tile},"
+            f" overlap {overlap} against {2 * overlap})"
         )
     return "\n".join(lines)
 
 
 def main() -> None:
     """Makes the picture, runs it, prints what was measured."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("picture", type=Path)
     parser.add_argument("--megapixels", type=float, default=24)
     parser.add_argument("-m", "--model", default="petrichor")
-    parser.add_argument("--seams", action="store_true", help="for networks whose tiles differ from the whole, such as nledn")
+    parser.add_argument(
+        "--seams",
+        action="store_true",
+        help="for networks whose tiles differ from the whole, such as nledn",
+    )
     arguments = parser.parse_args()
     picture = enlarge(arguments.picture, arguments.megapixels)
     if arguments.seams:
@@ -94,8 +107,13 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             write_image(Path(folder) / "large.jpg", picture)
-            seconds, gigabytes = measure_run(Path(folder) / "large.jpg", Path(folder) / "clean.jpg", arguments.model)
-        print(f"{picture.shape[1]}x{picture.shape[0]}: {seconds:.0f} s, peak memory {gigabytes:.2f} GB")
+            seconds, gigabytes = measure_run(
+                Path(folder) / "large.jpg", Path(folder) / "clean.jpg", arguments.model
+            )
+        print(
+            f"{picture.shape[1]}x{picture.shape[0]}: {seconds:.0f} s, peak memory"
+            f" {gigabytes:.2f} GB"
+        )
     print(f"Measured on {describe_machine()}.")
 
 

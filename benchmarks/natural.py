@@ -1,4 +1,5 @@
-"""What NIQE says of clean, rainy, blurred and noisy pictures, fitted on other clean ones; and of photographs, if given.
+"""What NIQE says of clean, rainy, blurred and noisy pictures, fitted on other clean ones; and of
+photographs, if given.
 
 python benchmarks/natural.py PATH/TO/clean/train PATH/TO/clean/val --photographs PATH/TO/photos
 """
@@ -22,7 +23,9 @@ Change = Callable[[Bytes, int], Bytes]
 
 def main() -> None:
     """Prints means, and how many pictures each change makes worse."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("train", type=Path, help="clean pictures to fit on")
     parser.add_argument("held_back", type=Path, help="other clean pictures")
     parser.add_argument("--photographs", type=Path)
@@ -35,11 +38,17 @@ def main() -> None:
         **{f"noise, sigma {sigma}": noisy(sigma) for sigma in (10, 25)},
     }
     plain = [niqe(picture, model) for picture in held_back]
-    print(f"NIQE, {model.describe()}; {len(held_back)} pictures.\n\n| | mean | worse than clean |\n|---|---|---|")
+    print(
+        f"NIQE, {model.describe()}; {len(held_back)} pictures.\n\n| | mean | worse than clean"
+        " |\n|---|---|---|"
+    )
     print(f"| clean | {np.mean(plain):.2f} | |")
     for name, change in changes.items():
         changed = [niqe(change(picture, k), model) for k, picture in enumerate(held_back)]
-        print(f"| {name} | {np.mean(changed):.2f} | {(np.array(changed) > np.array(plain)).sum()} |", flush=True)
+        print(
+            f"| {name} | {np.mean(changed):.2f} | {(np.array(changed) > np.array(plain)).sum()} |",
+            flush=True,
+        )
     if arguments.photographs:
         found = [niqe(read_image(path), model) for path in clean_pictures(arguments.photographs)]
         print(f"\nThe {len(found)} photographs lie between {min(found):.1f} and {max(found):.1f}.")
@@ -70,8 +79,14 @@ def blurred(sigma: float) -> Change:
     def blur(picture: Bytes, _k: int) -> Bytes:
         values = picture.astype(np.float64)
         for axis in (0, 1):
-            padded = np.pad(values, [(len(reach) // 2,) * 2 if k == axis else (0, 0) for k in range(3)], mode="reflect")
-            shifted = [np.take(padded, range(k, k + values.shape[axis]), axis) for k in range(len(kernel))]
+            padded = np.pad(
+                values,
+                [(len(reach) // 2,) * 2 if k == axis else (0, 0) for k in range(3)],
+                mode="reflect",
+            )
+            shifted = [
+                np.take(padded, range(k, k + values.shape[axis]), axis) for k in range(len(kernel))
+            ]
             values = np.tensordot(kernel, np.stack(shifted), 1)
         return np.round(values).astype(np.uint8)
 

@@ -1,9 +1,10 @@
 """The four published networks in plain form: the reference that every claim of speed is a ratio to.
 
-Each is written as its paper describes it and as one writes it in PyTorch at first: ordinary modules, the default memory layout,
-float32, a convolution for every convolution that the paper names, a Python loop where the paper says "for each". Nothing is
-slowed down on purpose, and nothing of what the networks in `derain.networks` do to be fast is here; no code is shared with them.
-A test holds `plain_twin` of each against the network itself.
+Each is written as its paper describes it and as one writes it in PyTorch at first: ordinary
+modules, the default memory layout, float32, a convolution for every convolution that the paper
+names, a Python loop where the paper says "for each". Nothing is slowed down on purpose, and nothing
+of what the networks in `derain.networks` do to be fast is here; no code is shared with them. A test
+holds `plain_twin` of each against the network itself.
 """
 
 import itertools
@@ -21,7 +22,9 @@ FUSED = {
     "of_state": ("hz", "hr"),
     "of_reset_state": ("hn",),
 }
-"""Convolutions of derain's networks that are several of the paper's, in the order of their output channels."""
+"""Convolutions of derain's networks that are several of the paper's, in the order of their output
+channels.
+"""
 NLEDN_OF_THE_PAPER = {"dense": True, "blocks": 6, "pooling": True, "non_local": "softmax"}
 
 
@@ -29,11 +32,12 @@ def plain_twin(network: nn.Module) -> nn.Module:
     """The plain form of a network, with a copy of its weights: what its speed is compared with.
 
     Args:
-        network: NLEDN as in the paper, ReMAEN, CRDNet or DPENet. A classifier of CRDNet's is left out.
+        network: NLEDN as in the paper, ReMAEN, CRDNet or DPENet. A classifier of CRDNet's is left
+            out.
 
     Returns:
-        (N, 3, H, W) in [0, 1] -> the same, in evaluation mode, on the network's device, in the default memory layout whatever
-        that of the network is.
+        (N, 3, H, W) in [0, 1] -> the same, in evaluation mode, on the network's device, in the
+        default memory layout whatever that of the network is.
 
     Raises:
         ValueError: For any other network.
@@ -57,11 +61,16 @@ def _plain_form(network: nn.Module) -> nn.Module:
             return PlainDPENet(int(network.hyperparameters["blocks"]))
         case _:
             name = type(network).__name__
-            raise ValueError(f"{name} has no plain form: NLEDN with the paper's arguments, ReMAEN, CRDNet and DPENet have one")
+            raise ValueError(
+                f"{name} has no plain form: NLEDN with the paper's arguments, ReMAEN, CRDNet and"
+                " DPENet have one"
+            )
 
 
 def _weights_for(plain: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network's weights under the names of its plain form: fused ones split, transposed convolutions' kernels turned round."""
+    """A network's weights under the names of its plain form: fused ones split, transposed
+    convolutions' kernels turned round.
+    """
     weights: dict[str, Tensor] = {}
     for key, tensor in state.items():
         weights |= _split(key, tensor)
@@ -72,16 +81,23 @@ def _weights_for(plain: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def _split(key: str, tensor: Tensor) -> dict[str, Tensor]:
-    """``…embed.weight`` -> ``…theta.weight``, ``…phi.weight``, ``…g.weight``; what is not fused comes back as it is."""
+    """``…embed.weight`` -> ``…theta.weight``, ``…phi.weight``, ``…g.weight``; what is not fused
+    comes back as it is.
+    """
     *stem, layer, part = key.split(".")
     if layer not in FUSED:
         return {key: tensor}
     names = FUSED[layer]
-    return {".".join([*stem, name, part]): piece for name, piece in zip(names, tensor.chunk(len(names)), strict=True)}
+    return {
+        ".".join([*stem, name, part]): piece
+        for name, piece in zip(names, tensor.chunk(len(names)), strict=True)
+    }
 
 
 class NonLocal(nn.Module):
-    """NLEDN's region-wise non-local block: region after region, each with its whole affinity matrix."""
+    """NLEDN's region-wise non-local block: region after region, each with its whole affinity
+    matrix.
+    """
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -102,13 +118,17 @@ class NonLocal(nn.Module):
         theta = self.theta(x).flatten(2)  # (N, 32, queries)
         phi = F.max_pool2d(self.phi(x), 2).flatten(2)  # (N, 32, keys)
         g = F.max_pool2d(self.g(x), 2).flatten(2)  # (N, 32, keys)
-        affinity = torch.softmax(torch.matmul(theta.transpose(1, 2), phi), dim=2)  # (N, queries, keys)
+        affinity = torch.softmax(
+            torch.matmul(theta.transpose(1, 2), phi), dim=2
+        )  # (N, queries, keys)
         gathered = torch.matmul(affinity, g.transpose(1, 2)).transpose(1, 2)  # (N, 32, queries)
         return x + self.project(gathered.reshape(n, 32, height, width))
 
 
 class NonLocalDenseBlock(nn.Module):
-    """NLEDN's NEDB: the non-local block, four densely connected convolutions, a 1x1 convolution over everything."""
+    """NLEDN's NEDB: the non-local block, four densely connected convolutions, a 1x1 convolution
+    over everything.
+    """
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -127,13 +147,16 @@ class NonLocalDenseBlock(nn.Module):
 class PlainNLEDN(nn.Module):
     """NLEDN (Li et al., ACM Multimedia 2018) in plain form, with softmax as released.
 
-    theta, phi and g are three convolutions, regions are cut by `torch.chunk` and done one after the other, a region's affinities
-    are a matrix. Like the released code it fails where a region is one pixel high or wide; 64 pixels a side are always enough.
+    theta, phi and g are three convolutions, regions are cut by `torch.chunk` and done one after the
+    other, a region's affinities are a matrix. Like the released code it fails where a region is one
+    pixel high or wide; 64 pixels a side are always enough.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.entrance = nn.ModuleList([nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)])
+        self.entrance = nn.ModuleList(
+            [nn.Conv2d(3, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)]
+        )
         self.blocks = nn.ModuleList(NonLocalDenseBlock(grid) for grid in (8, 4, 2, 1, 2, 4))
         self.joints = nn.ModuleList(nn.Conv2d(128, 64, 1) for _ in range(2))
         self.fusion = nn.Sequential(nn.Conv2d(192, 64, 1), nn.Conv2d(64, 64, 3, padding=1))
@@ -193,7 +216,9 @@ class SqueezeExcite(nn.Module):
 
 
 class MultiScaleBlock(nn.Module):
-    """ReMAEN's MAEB: the same two convolutions at dilations 1, 2 and 3, one after the other, summed; then SE."""
+    """ReMAEN's MAEB: the same two convolutions at dilations 1, 2 and 3, one after the other,
+    summed; then SE.
+    """
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -207,12 +232,16 @@ class MultiScaleBlock(nn.Module):
     def _at(self, x: Tensor, dilation: int) -> Tensor:
         for conv in self.convs:
             assert isinstance(conv, nn.Conv2d)
-            x = F.leaky_relu(F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation), 0.2)
+            x = F.leaky_relu(
+                F.conv2d(x, conv.weight, conv.bias, padding=dilation, dilation=dilation), 0.2
+            )
         return x
 
 
 class ConvGRU(nn.Module):
-    """ReMAEN's recurrent unit: six convolutions, three of them unused as long as there is no state."""
+    """ReMAEN's recurrent unit: six convolutions, three of them unused as long as there is no
+    state.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,7 +264,9 @@ class ConvGRU(nn.Module):
 
 
 class PlainReMAEN(nn.Module):
-    """ReMAEN (Yang, Lu, ICME 2019) in plain form: every convolution of a GRU on its own, every dilation on its own."""
+    """ReMAEN (Yang, Lu, ICME 2019) in plain form: every convolution of a GRU on its own, every
+    dilation on its own.
+    """
 
     def __init__(self, recurrences: int = 3) -> None:
         super().__init__()
@@ -288,7 +319,9 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """CRDNet's, as released: the same with transposed convolutions of stride 1, then twice the size by nearest neighbour."""
+    """CRDNet's, as released: the same with transposed convolutions of stride 1, then twice the size
+    by nearest neighbour.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -298,7 +331,9 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, 2H, 2W)."""
-        return F.interpolate(self.second(F.relu(self.norm(self.first(x)))), scale_factor=2, mode="nearest")
+        return F.interpolate(
+            self.second(F.relu(self.norm(self.first(x)))), scale_factor=2, mode="nearest"
+        )
 
 
 class RainExtractor(nn.Module):
@@ -307,7 +342,9 @@ class RainExtractor(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.down = nn.ModuleList(
-            nn.Sequential(DownBlock(3, 4, dilation), DownBlock(4, 8, dilation), DownBlock(8, 16, dilation))
+            nn.Sequential(
+                DownBlock(3, 4, dilation), DownBlock(4, 8, dilation), DownBlock(8, 16, dilation)
+            )
             for dilation in (1, 2, 3)
         )
         self.up = nn.Sequential(UpBlock(16, 8), UpBlock(8, 4), UpBlock(4, 3))
@@ -355,7 +392,11 @@ class WNet(nn.Module):
 
 
 def _refining(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Conv2d(outputs, outputs, 3, padding=1))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+    )
 
 
 class Refinement(nn.Module):
@@ -375,8 +416,8 @@ class Refinement(nn.Module):
 class PlainCRDNet(nn.Module):
     """CRDNet (Peng et al., IEEE SPL 2020) in plain form, for sides that are multiples of 32.
 
-    Its up blocks have transposed convolutions, batch normalisation is a module, the extractor's streams run one after the other.
-    There is no classifier, which deraining does not need.
+    Its up blocks have transposed convolutions, batch normalisation is a module, the extractor's
+    streams run one after the other. There is no classifier, which deraining does not need.
     """
 
     def __init__(self) -> None:
@@ -391,7 +432,9 @@ class PlainCRDNet(nn.Module):
 
 
 class Padded(nn.Module):
-    """A network for sides that are multiples of a number, on any picture: last row and column are repeated, the rest cut off."""
+    """A network for sides that are multiples of a number, on any picture: last row and column are
+    repeated, the rest cut off.
+    """
 
     def __init__(self, network: nn.Module, multiple: int) -> None:
         super().__init__()
@@ -402,7 +445,9 @@ class Padded(nn.Module):
         """(N, 3, H, W) -> the same."""
         height, width = rainy.shape[2:]
         right, below = -width % self.multiple, -height % self.multiple
-        return self.network(F.pad(rainy, (0, right, 0, below), mode="replicate"))[:, :, :height, :width]
+        return self.network(F.pad(rainy, (0, right, 0, below), mode="replicate"))[
+            :, :, :height, :width
+        ]
 
 
 def _conv_relu_conv(dilation: int) -> nn.Sequential:
@@ -432,10 +477,15 @@ class PixelAttentionBlock(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Conv2d(32, 32, 3, padding=d, dilation=d, bias=False) for d in (1, 2, 5))
+        self.branches = nn.ModuleList(
+            nn.Conv2d(32, 32, 3, padding=d, dilation=d, bias=False) for d in (1, 2, 5)
+        )
         self.fusion = nn.Conv2d(96, 32, 1)
         self.attention = nn.Sequential(
-            nn.Conv2d(32, 1, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.Sigmoid()
+            nn.Conv2d(32, 1, 3, padding=1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(1, 32, 3, padding=1, bias=False),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -445,11 +495,15 @@ class PixelAttentionBlock(nn.Module):
 
 
 def _stage(blocks: Sequence[nn.Module]) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 32, 1, bias=False), nn.ReLU(), *blocks, nn.Conv2d(32, 3, 1, bias=False))
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 1, bias=False), nn.ReLU(), *blocks, nn.Conv2d(32, 3, 1, bias=False)
+    )
 
 
 class PlainDPENet(nn.Module):
-    """DPENet (Gao et al., Pattern Recognition 2024) in plain form: its sums and concatenations as the paper writes them."""
+    """DPENet (Gao et al., Pattern Recognition 2024) in plain form: its sums and concatenations as
+    the paper writes them.
+    """
 
     def __init__(self, blocks: int = 10) -> None:
         super().__init__()

@@ -15,7 +15,9 @@ from derain.restore import load
 
 def main() -> None:
     """Evaluates every model on every dataset."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("inputs", nargs="+", help="weights by name or file, and folders of pairs")
     parser.add_argument("--tile", type=int)
     parser.add_argument("--device", default="auto")
@@ -25,7 +27,10 @@ def main() -> None:
     folders = [Path(name) for name in arguments.inputs if Path(name).is_dir()]
     models = [name for name in arguments.inputs if not Path(name).is_dir()]
     evaluations = [
-        evaluate(load(model, device=arguments.device, tile=arguments.tile, dtype="float32"), find_pairs(folder))
+        evaluate(
+            load(model, device=arguments.device, tile=arguments.tile, dtype="float32"),
+            find_pairs(folder),
+        )
         for folder in folders
         for model in models
     ]

@@ -24,11 +24,15 @@ CAPTION = 14
 
 def main() -> None:
     """Draws the sheet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("picture", type=Path, help="a clean picture, at least 320x240")
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--textures", type=Path, help="folder of streak textures; without it all rain is drawn")
+    parser.add_argument(
+        "--textures", type=Path, help="folder of streak textures; without it all rain is drawn"
+    )
     arguments = parser.parse_args()
     clean = middle(read_image(arguments.picture).astype(np.uint8))
     bank = load_textures(arguments.textures) if arguments.textures else None
@@ -44,7 +48,9 @@ def main() -> None:
     sheet.save(arguments.output, quality=80)
 
 
-def rained_on(clean: NDArray[np.uint8], name: str, seed: tuple[int, int], bank: TextureBank | None) -> NDArray[np.uint8]:
+def rained_on(
+    clean: NDArray[np.uint8], name: str, seed: tuple[int, int], bank: TextureBank | None
+) -> NDArray[np.uint8]:
     """Return the picture under rain of a preset."""
     drops = sample(PRESETS[name], SIZE, generator_for(*seed), bank=bank)
     return compose_pixels(clean, drops)

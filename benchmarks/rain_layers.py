@@ -1,6 +1,8 @@
-"""What rain is made of: layers of real pairs (rainy minus clean) beside layers of our presets, by the same measures.
+"""What rain is made of: layers of real pairs (rainy minus clean) beside layers of our presets, by
+the same measures.
 
-python benchmarks/rain_layers.py PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 --clean PATH/TO/clean/val
+python benchmarks/rain_layers.py PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 --clean
+PATH/TO/clean/val
 """
 
 import argparse
@@ -27,7 +29,8 @@ class Measures:
         bright: The same, 95th percentile.
         lean: Main direction in degrees from the vertical, either way.
         parallel: How much of the gradient lies across that direction, 0.5 for any, 1 for all.
-        width: Distance across in pixels at which the layer's correlation with itself falls to a half.
+        width: Distance across in pixels at which the layer's correlation with itself falls to a
+            half.
         length: The same along.
         saturated: Share of pixels that the rain made white.
     """
@@ -44,7 +47,9 @@ class Measures:
 
 def main() -> None:
     """Prints a table: median over the pictures, and the range."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pairs", nargs="+", type=Path, help="folders of real pairs")
     parser.add_argument("--clean", type=Path, required=True, help="clean pictures for our presets")
     parser.add_argument("--presets", nargs="+", default=["rain100l", "light", "rain100h", "heavy"])
@@ -65,13 +70,24 @@ def print_row(name: str, pairs: Sequence[Pair]) -> None:
     cells: list[str] = []
     for field in fields(Measures):
         values = np.array([getattr(each, field.name) for each in found])
-        digits = 2 if field.name in ("coverage", "parallel", "saturated") else 1 if field.name in ("width", "length") else 0
-        cells.append(f"{np.median(values):.{digits}f} ({values.min():.{digits}f} to {values.max():.{digits}f})")
+        digits = (
+            2
+            if field.name in ("coverage", "parallel", "saturated")
+            else 1
+            if field.name in ("width", "length")
+            else 0
+        )
+        cells.append(
+            f"{np.median(values):.{digits}f} ({values.min():.{digits}f} to"
+            f" {values.max():.{digits}f})"
+        )
     print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def measure(pair: Pair) -> Measures:
-    """Of the difference of the two, where it is largest among the channels: there it is least clipped."""
+    """Of the difference of the two, where it is largest among the channels: there it is least
+    clipped.
+    """
     rainy, clean = (picture.astype(np.float64) for picture in pair)
     layer = (rainy - clean).max(2)
     lit = layer[layer > RAINY * 255]
@@ -79,16 +95,31 @@ def measure(pair: Pair) -> Measures:
     width, length = reach(layer, lean)
     white = ((rainy == 255).all(2) & ~(clean == 255).all(2)).mean()
     median, bright = np.percentile(lit, [50, 95]) if lit.size else (0.0, 0.0)
-    return Measures(lit.size / layer.size, float(median), float(bright), abs(lean), parallel, width, length, float(white))
+    return Measures(
+        lit.size / layer.size,
+        float(median),
+        float(bright),
+        abs(lean),
+        parallel,
+        width,
+        length,
+        float(white),
+    )
 
 
 def direction(layer: Layer) -> tuple[float, float]:
-    """Degrees from the vertical along which the layer changes least, and how much less (eigenvalues of the structure tensor)."""
+    """Degrees from the vertical along which the layer changes least, and how much less (eigenvalues
+    of the structure tensor).
+    """
     down, right = np.gradient(layer)
     cross = (down * right).sum()
-    values, vectors = np.linalg.eigh(np.array([[(right**2).sum(), cross], [cross, (down**2).sum()]]))
+    values, vectors = np.linalg.eigh(
+        np.array([[(right**2).sum(), cross], [cross, (down**2).sum()]])
+    )
     x, y = vectors[:, 0]
-    return float(np.degrees(np.arctan(x / y))) if y else 90.0, float(values[1] / max(values.sum(), 1e-12))
+    return float(np.degrees(np.arctan(x / y))) if y else 90.0, float(
+        values[1] / max(values.sum(), 1e-12)
+    )
 
 
 def reach(layer: Layer, lean: float) -> tuple[float, float]:
@@ -102,12 +133,18 @@ def reach(layer: Layer, lean: float) -> tuple[float, float]:
 
 
 def half_life(correlation: Layer, step: NDArray[np.float64]) -> float:
-    """First distance at which the correlation in a direction is under a half, bilinear between pixels, a quarter pixel apart."""
+    """First distance at which the correlation in a direction is under a half, bilinear between
+    pixels, a quarter pixel apart.
+    """
     for distance in np.arange(0.25, 60, 0.25):
         y, x = step * distance
         top, left = int(np.floor(y)), int(np.floor(x))
         corners = [
-            [correlation[(top + i) % correlation.shape[0], (left + j) % correlation.shape[1]] for j in (0, 1)] for i in (0, 1)
+            [
+                correlation[(top + i) % correlation.shape[0], (left + j) % correlation.shape[1]]
+                for j in (0, 1)
+            ]
+            for i in (0, 1)
         ]
         weights = np.outer([1 - (y - top), y - top], [1 - (x - left), x - left])
         if (np.array(corners) * weights).sum() < 0.5:

@@ -1,4 +1,5 @@
-"""Do networks trained on real benchmark rain take ours for theirs? Published checkpoints on clean pictures under seeded rain.
+"""Do networks trained on real benchmark rain take ours for theirs? Published checkpoints on clean
+pictures under seeded rain.
 
 python benchmarks/rain_realism.py PATH/TO/clean/val --light net_Rain100L.pth --heavy Rain100H.pth
 """
@@ -21,29 +22,45 @@ REAL = {
 
 def main() -> None:
     """Prints input and output, light and heavy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clean", type=Path, help="clean pictures")
     parser.add_argument("--light", help="weights trained on Rain100L")
     parser.add_argument("--heavy", help="weights trained on Rain100H")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--per-picture", action="store_true")
     arguments = parser.parse_args()
-    print("PSNR in dB, y-matlab.\n\n| rain | pictures | input | output | for comparison |\n|---|---|---|---|---|")
+    print(
+        "PSNR in dB, y-matlab.\n\n| rain | pictures | input | output | for comparison"
+        " |\n|---|---|---|---|---|"
+    )
     for kind, preset in VALIDATION.items():
         if weights := getattr(arguments, kind):
             derainer = load(weights)
-            scores = [both(derainer, pair) for pair in synthetic_pairs(arguments.clean, preset, arguments.seed)]
+            scores = [
+                both(derainer, pair)
+                for pair in synthetic_pairs(arguments.clean, preset, arguments.seed)
+            ]
             before, after = np.mean(scores, 0)
-            print(f"| `{preset}` | {len(scores)} | {before:.2f} | {after:.2f} | {REAL[kind]} |", flush=True)
+            print(
+                f"| `{preset}` | {len(scores)} | {before:.2f} | {after:.2f} | {REAL[kind]} |",
+                flush=True,
+            )
             if arguments.per_picture:
-                print("\n".join(f"  {k}: {a:.2f} -> {b:.2f}" for k, (a, b) in enumerate(scores)), flush=True)
+                print(
+                    "\n".join(f"  {k}: {a:.2f} -> {b:.2f}" for k, (a, b) in enumerate(scores)),
+                    flush=True,
+                )
     print(f"\nMeasured on {describe_machine()}.")
 
 
 def both(derainer: Derainer, pair: Pair) -> tuple[float, float]:
     """PSNR of the input and of the output."""
     rainy = pair[0].astype(np.float32) / np.float32(255)
-    return tuple(metrics.score(picture, pair[1], "y-matlab").psnr for picture in (rainy, derainer(rainy)))  # pyright: ignore[reportReturnType]
+    return tuple(
+        metrics.score(picture, pair[1], "y-matlab").psnr for picture in (rainy, derainer(rainy))
+    )  # pyright: ignore[reportReturnType]
 
 
 if __name__ == "__main__":

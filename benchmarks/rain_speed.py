@@ -33,7 +33,9 @@ Draw = Callable[[int], Rain]
 
 def main() -> None:
     """Print a table. Presets and paths take turns, the median round counts."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--size", type=int, default=128)
@@ -48,7 +50,11 @@ def main() -> None:
     count = arguments.batch or (64 if device.type == "cuda" else 8)
     bank = load_textures(arguments.textures) if arguments.textures else None
     clean = torch.rand(count, 3, arguments.size, arguments.size, device=device)
-    paths = {(name, path): draw for name in arguments.presets for path, draw in paths_of(name, clean, bank).items()}
+    paths = {
+        (name, path): draw
+        for name in arguments.presets
+        for path, draw in paths_of(name, clean, bank).items()
+    }
     seconds: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in paths}
     for turn in range(arguments.rounds + 1):
         for key, draw in paths.items():

@@ -1,7 +1,8 @@
-"""The tables of docs/results.md, from the files that `derain evaluate --json` and `ship_weights.py --json` write.
+"""The tables of docs/results.md, from the files that `derain evaluate --json` and `ship_weights.py
+--json` write.
 
-Across sets: what weights trained on one kind of rain do to another. Then as the papers' Table 1: published checkpoint, our
-weights, the paper's figure, under the paper's protocol and `y-matlab`.
+Across sets: what weights trained on one kind of rain do to another. Then as the papers' Table 1:
+published checkpoint, our weights, the paper's figure, under the paper's protocol and `y-matlab`.
 
     python benchmarks/results_tables.py scores/*.json
 """
@@ -17,7 +18,9 @@ Row = dict[str, Any]
 
 def main() -> None:
     """Prints both."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("scores", nargs="+", type=Path)
     arguments = parser.parse_args()
     rows: list[Row] = [row for path in arguments.scores for row in json.loads(path.read_text())]
@@ -25,21 +28,37 @@ def main() -> None:
 
 
 def across_sets(rows: Sequence[Row]) -> Iterator[str]:
-    """A row a model, a column a dataset: PSNR / SSIM, y-matlab, and the gain over the rainy input."""
+    """A row a model, a column a dataset: PSNR / SSIM, y-matlab, and the gain over the rainy
+    input.
+    """
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     yield f"| model | {' | '.join(datasets)} |\n|{'---|' * (len(datasets) + 1)}"
     inputs = {row["dataset"]: score_of(row, "y-matlab", "rainy") for row in rows}
     yield f"| rainy input | {' | '.join(cell(inputs[dataset]) for dataset in datasets)} |"
     for model in dict.fromkeys(row["model"] for row in rows):
-        scores = {row["dataset"]: score_of(row, "y-matlab") for row in rows if row["model"] == model}
-        gains = {name: f"{score['psnr'] - inputs[name]['psnr']:+.1f}" for name, score in scores.items()}
-        cells = [f"{cell(scores[name])} ({gains[name]})" if name in scores else "" for name in datasets]
+        scores = {
+            row["dataset"]: score_of(row, "y-matlab") for row in rows if row["model"] == model
+        }
+        gains = {
+            name: f"{score['psnr'] - inputs[name]['psnr']:+.1f}" for name, score in scores.items()
+        }
+        cells = [
+            f"{cell(scores[name])} ({gains[name]})" if name in scores else "" for name in datasets
+        ]
         yield f"| `{model}` | {' | '.join(cells)} |"
 
 
 def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
     """A row a model and dataset for which its paper prints a figure."""
-    heads = ["network", "dataset", "model", "y-matlab", "as the paper", "that is", "the paper's figure, whole set"]
+    heads = [
+        "network",
+        "dataset",
+        "model",
+        "y-matlab",
+        "as the paper",
+        "that is",
+        "the paper's figure, whole set",
+    ]
     yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
     for row in sorted(rows, key=lambda row: (row["network"], row["dataset"])):
         paper = row["paper"]
@@ -54,7 +73,10 @@ def score_of(row: Row, protocol: str, of: str = "output") -> Row:
     """Mean PSNR and SSIM under a protocol."""
     found = [score for score in row["mean"][of] if score["protocol"] == protocol]
     if not found:
-        raise SystemExit(f"{row['model']} on {row['dataset']}: not scored under {protocol}, which the tables want")
+        raise SystemExit(
+            f"{row['model']} on {row['dataset']}: not scored under {protocol}, which the tables"
+            " want"
+        )
     return found[0]
 
 

@@ -94,7 +94,9 @@ class Trial:
 
 def main() -> None:
     """Train both ways, score every run, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_arguments(parser)
     parser.add_argument("pairs", nargs="+", type=Path)
     parser.add_argument("--textures", type=Path, help="folder of streak textures")

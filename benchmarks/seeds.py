@@ -1,9 +1,12 @@
-"""How much of a difference is chance: a recipe trained under several seeds, with everything else alike, and scored.
+"""How much of a difference is chance: a recipe trained under several seeds, with everything else
+alike, and scored.
 
-A seed decides the random weights, which crops are seen in which order, and the rain on them. CLEAN holds train/ and val/ of clean
-pictures; real pairs are only scored on. A run that was stopped goes on.
+A seed decides the random weights, which crops are seen in which order, and the rain on them. CLEAN
+holds train/ and val/ of clean pictures; real pairs are only scored on. A run that was stopped goes
+on.
 
-    python benchmarks/seeds.py petrichor CLEAN PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 --out runs/seeds --steps 2000
+    python benchmarks/seeds.py petrichor CLEAN PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 --out
+    runs/seeds --steps 2000
 """
 
 import argparse
@@ -37,7 +40,9 @@ class Trained:
 
 def main() -> None:
     """Trains what is not trained yet, scores all, prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipe")
     add_arguments(parser)
     parser.add_argument("pairs", nargs="+", type=Path)
@@ -48,25 +53,39 @@ def main() -> None:
     parser.add_argument("--crop", type=int)
     arguments = parser.parse_args()
     run = run_of(arguments)
-    given = {name: getattr(arguments, name) for name in ("batch", "crop") if getattr(arguments, name)}
-    recipe = replace(find_recipe(arguments.recipe), steps=arguments.steps, validate_every=max(1, arguments.steps // 4), **given)
+    given = {
+        name: getattr(arguments, name) for name in ("batch", "crop") if getattr(arguments, name)
+    }
+    recipe = replace(
+        find_recipe(arguments.recipe),
+        steps=arguments.steps,
+        validate_every=max(1, arguments.steps // 4),
+        **given,
+    )
     rows = [
         train_and_score(
-            replace(recipe, seed=seed), replace(run, out=arguments.out / f"{recipe.name}-{recipe.steps}-{seed}"), arguments.pairs
+            replace(recipe, seed=seed),
+            replace(run, out=arguments.out / f"{recipe.name}-{recipe.steps}-{seed}"),
+            arguments.pairs,
         )
         for seed in range(arguments.seeds)
     ]
     print_table(rows)
     begins = recipe.init or "random weights"
-    crops = f"{recipe.batch} crops of {recipe.crop}x{recipe.crop}" if recipe.crop else "a whole picture"
+    crops = (
+        f"{recipe.batch} crops of {recipe.crop}x{recipe.crop}" if recipe.crop else "a whole picture"
+    )
     print(
-        f"\n`{recipe.name}` from {begins}, {recipe.steps} steps of {crops} each, {PROTOCOL}, training in {run.number_format}. "
-        f"Measured on {describe_machine()}."
+        f"\n`{recipe.name}` from {begins}, {recipe.steps} steps of {crops} each, {PROTOCOL},"
+        f" training in {run.number_format}. Measured on {describe_machine()}."
     )
 
 
 def train_and_score(
-    recipe: Recipe, run: train.Run, pairs: Sequence[Path], protocols: Sequence[Protocol] = (PROTOCOL,)
+    recipe: Recipe,
+    run: train.Run,
+    pairs: Sequence[Path],
+    protocols: Sequence[Protocol] = (PROTOCOL,),
 ) -> Trained:
     """Trains, or goes on, or does neither where all steps are taken."""
     begun = (run.out / train.CHECKPOINT).exists()
@@ -80,16 +99,26 @@ def train_and_score(
 
 def print_table(rows: Sequence[Trained]) -> None:
     """A row a seed, then mean and standard deviation."""
-    heads = ["seed", "hours", "validation, dB", *(evaluation.dataset for evaluation in rows[0].evaluations)]
+    heads = [
+        "seed",
+        "hours",
+        "validation, dB",
+        *(evaluation.dataset for evaluation in rows[0].evaluations),
+    ]
     print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     columns: list[list[float]] = []
     for row in rows:
         scores = [evaluation.mean(PROTOCOL) for evaluation in row.evaluations]
         told = [f"{score.psnr:.2f} / {score.ssim:.4f}" for score in scores]
-        print(f"| {row.recipe.seed} | {row.hours:.2f} | {row.validation:.2f} | {' | '.join(told)} |")
+        print(
+            f"| {row.recipe.seed} | {row.hours:.2f} | {row.validation:.2f} | {' | '.join(told)} |"
+        )
         columns.append([row.validation, *(score.psnr for score in scores)])
     if len(rows) > 1:
-        spreads = [f"{statistics.mean(column):.2f} ± {statistics.stdev(column):.2f}" for column in zip(*columns, strict=True)]
+        spreads = [
+            f"{statistics.mean(column):.2f} ± {statistics.stdev(column):.2f}"
+            for column in zip(*columns, strict=True)
+        ]
         print(f"| mean ± deviation |  | {' | '.join(spreads)} |")
 
 

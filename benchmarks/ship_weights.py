@@ -1,10 +1,13 @@
-"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card and file, lists its hash.
+"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card
+and file, lists its hash.
 
-What they went through stands on their card already; validation scores are taken anew, alike for all: middles of 192x192 pixels of
-CLEAN/val under the seeded rain of the weights' recipe. With `--still CLIP` the card also holds their gain on real rain before a
-still camera, as `still_camera.py` measures it.
+What they went through stands on their card already; validation scores are taken anew, alike for
+all: middles of 192x192 pixels of CLEAN/val under the seeded rain of the weights' recipe. With
+`--still CLIP` the card also holds their gain on real rain before a still camera, as
+`still_camera.py` measures it.
 
-    python benchmarks/ship_weights.py runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN Rain100L-dev10 Rain100H-dev10
+    python benchmarks/ship_weights.py runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN
+    Rain100L-dev10 Rain100H-dev10
 """
 
 import argparse
@@ -30,12 +33,16 @@ from derain.weights import Card, catalogue
 
 def main() -> None:
     """Rounds, scores, writes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("weights", type=Path)
     parser.add_argument("name", help="of the recipe, and of a row in derain/weights/catalogue.py")
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("datasets", nargs="*", type=Path)
-    parser.add_argument("--data", help="what they were trained on, in words; default: what their card says")
+    parser.add_argument(
+        "--data", help="what they were trained on, in words; default: what their card says"
+    )
     parser.add_argument("--failures", help="what they were seen to do badly")
     parser.add_argument("--note")
     parser.add_argument("--still", type=Path, metavar="CLIP", help="from a still camera, in rain")
@@ -45,13 +52,22 @@ def main() -> None:
     network, card = weights.load(arguments.weights)
     check(arguments.name, card)
     still = still_frames(arguments.still) if arguments.still else []
-    said = {key: value for key in ("data", "failures", "note") if (value := getattr(arguments, key)) is not None}
+    said = {
+        key: value
+        for key in ("data", "failures", "note")
+        if (value := getattr(arguments, key)) is not None
+    }
     card = replace(card, **{"name": arguments.name} | said)
-    with tempfile.TemporaryDirectory() as folder:  # the file in the package stays whole, and listed, until all is known
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # the file in the package stays whole, and listed, until all is known
         draft = Path(folder) / target.name
         weights.save(network, card, draft, torch.float16)
         rounded, _ = weights.load(draft)
-    evaluations = [evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder)) for folder in arguments.datasets]
+    evaluations = [
+        evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder))
+        for folder in arguments.datasets
+    ]
     scores = validation_scores(rounded, arguments.name, arguments.clean) | {
         f"{evaluation.dataset} {score.protocol}": f"{score.psnr:.2f} / {score.ssim:.4f}"
         for evaluation in evaluations
@@ -79,10 +95,13 @@ def check(name: str, card: Card) -> None:
     """Before minutes of scoring.
 
     Raises:
-        ValueError: If the weights are of another network than the recipe of the name, or the catalogue has no row for them.
+        ValueError: If the weights are of another network than the recipe of the name, or the
+            catalogue has no row for them.
     """
     if find_recipe(name).network != card.network:
-        raise ValueError(f"{name}: expected weights of {find_recipe(name).network}, found {card.network}")
+        raise ValueError(
+            f"{name}: expected weights of {find_recipe(name).network}, found {card.network}"
+        )
     table = Path(catalogue.__file__)
     count = len(re.findall(ROW.format(re.escape(name)), table.read_text()))
     if count != 1:

@@ -1,4 +1,5 @@
-"""A small network that learns fast, to compare rain with: the same one in every run, trained the same way.
+"""A small network that learns fast, to compare rain with: the same one in every run, trained the
+same way.
 
 It stays as it was when docs/concepts/rain.md was measured; `designs.py` has its descendants.
 """
@@ -11,7 +12,9 @@ from derain.networks.petrichor import ChannelNorm
 
 
 class GatedBlock(nn.Module):
-    """Depthwise context, a product instead of an activation, channel attention (after NAFNet, ECCV 2022)."""
+    """Depthwise context, a product instead of an activation, channel attention (after NAFNet, ECCV
+    2022).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -33,9 +36,13 @@ class GatedBlock(nn.Module):
 
 
 class SmallNetwork(nn.Module):
-    """U-shaped, most work at low resolution: pixel unshuffle, three scales of gated blocks, residual out."""
+    """U-shaped, most work at low resolution: pixel unshuffle, three scales of gated blocks,
+    residual out.
+    """
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128), depths: tuple[int, int, int] = (2, 3, 6)) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int] = (32, 64, 128), depths: tuple[int, int, int] = (2, 3, 6)
+    ) -> None:
         super().__init__()
         self.door = nn.Conv2d(12, widths[0], 3, padding=1)
         self.down = nn.ModuleList(nn.Conv2d(widths[k], widths[k + 1], 2, 2) for k in range(2))

@@ -1,11 +1,13 @@
-"""The published networks as derain runs them, against a plain form of each: time, memory, share of what the machine can do.
+"""The published networks as derain runs them, against a plain form of each: time, memory, share of
+what the machine can do.
 
     python benchmarks/speed.py
     python benchmarks/speed.py --networks nledn --sizes 1920x1080 --rounds 1 --json speed.json
 
-The plain form (`plain.py`) is what a programmer writes down from the paper: whole pictures, ordinary layout, float32, memory as
-the system gives it. Both kinds get processes of their own, in turns, and in each the network and a large matrix product take
-turns. Other engines and sizes, and Petrichor, which has no plain form: `derain bench`.
+The plain form (`plain.py`) is what a programmer writes down from the paper: whole pictures,
+ordinary layout, float32, memory as the system gives it. Both kinds get processes of their own, in
+turns, and in each the network and a large matrix product take turns. Other engines and sizes, and
+Petrichor, which has no plain form: `derain bench`.
 """
 
 import argparse
@@ -31,11 +33,17 @@ CPU = torch.device("cpu")
 
 def main() -> None:
     """Runs the processes, prints a table; or is one of them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", default=["nledn", "dpenet", "remaen", "crdnet"], metavar="MODEL")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--networks", nargs="+", default=["nledn", "dpenet", "remaen", "crdnet"], metavar="MODEL"
+    )
     parser.add_argument("--sizes", nargs="+", default=["512x512"], metavar="WIDTHxHEIGHT")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each kind")
-    parser.add_argument("--pictures", type=int, default=2, help="timed in each, after one that is not")
+    parser.add_argument(
+        "--pictures", type=int, default=2, help="timed in each, after one that is not"
+    )
     parser.add_argument("--json", type=Path, help="also write what was found here")
     parser.add_argument("--plain", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -54,15 +62,23 @@ def main() -> None:
             found += rows
             print(line(model, size, rows), flush=True)
     print(
-        f"\nMedian of {arguments.rounds} processes of {arguments.pictures} pictures each, in turns; peak memory of the process."
+        f"\nMedian of {arguments.rounds} processes of {arguments.pictures} pictures each, in turns;"
+        " peak memory of the process."
     )
-    print(f"Measured on {describe_machine()}{'' if len(dtypes) > 1 else ', which has no bfloat16 instructions'}.")
+    print(
+        "Measured on"
+        f" {describe_machine()}{'' if len(dtypes) > 1 else ', which has no bfloat16 instructions'}."
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1))
 
 
-def compare(model: str, size: str, dtypes: list[str], rounds: int, pictures: int) -> list[dict[str, Any]]:
-    """The plain form, then ours by number format: seconds, ceiling, operations, peak memory of each."""
+def compare(
+    model: str, size: str, dtypes: list[str], rounds: int, pictures: int
+) -> list[dict[str, Any]]:
+    """The plain form, then ours by number format: seconds, ceiling, operations, peak memory of
+    each.
+    """
     width, height = (int(side) for side in size.split("x"))
     cases = [Case(model, "torch", dtype, "cpu", width, height) for dtype in dtypes]
     plain: list[dict[str, Any]] = []
@@ -70,10 +86,19 @@ def compare(model: str, size: str, dtypes: list[str], rounds: int, pictures: int
     for _ in range(rounds):
         plain.append(in_own_process(model, size, pictures))
         ours.append(bench(cases, 1, pictures, lambda _done, _total: None))
-    rows = [{"kind": "plain", "seconds": middle(row["seconds"] for row in plain), "memory": max(r["peak_memory"] for r in plain)}]
+    rows = [
+        {
+            "kind": "plain",
+            "seconds": middle(row["seconds"] for row in plain),
+            "memory": max(r["peak_memory"] for r in plain),
+        }
+    ]
     for dtype, timings in zip(dtypes, zip(*ours, strict=True), strict=True):
         row = {"kind": dtype, "seconds": statistics.median(timing.seconds for timing in timings)}
-        row |= {"memory": max(timing.peak_memory or 0 for timing in timings), "share": middle([[t.share] for t in timings])}
+        row |= {
+            "memory": max(timing.peak_memory or 0 for timing in timings),
+            "share": middle([[t.share] for t in timings]),
+        }
         rows.append(row)
     return [{"model": model, "size": size} | row for row in rows]
 
@@ -87,16 +112,29 @@ def line(model: str, size: str, rows: list[dict[str, Any]]) -> str:
     """Of the table."""
     plain, *ours = rows
     cells = [
-        f"{row['seconds']:.2f} | {plain['seconds'] / row['seconds']:.2f} | {row['share']:.0%} | {row['memory'] / 1e6:.0f}"
+        f"{row['seconds']:.2f} | {plain['seconds'] / row['seconds']:.2f} | {row['share']:.0%} |"
+        f" {row['memory'] / 1e6:.0f}"
         for row in ours
     ]
-    return f"| `{model}` | {size} | {plain['seconds']:.2f} | {plain['memory'] / 1e6:.0f} | {' | '.join(cells)} |"
+    return (
+        f"| `{model}` | {size} | {plain['seconds']:.2f} | {plain['memory'] / 1e6:.0f} |"
+        f" {' | '.join(cells)} |"
+    )
 
 
 def in_own_process(model: str, size: str, pictures: int) -> dict[str, Any]:
     """Measures the plain form."""
     width, height = size.split("x")
-    command = [sys.executable, __file__, "--pictures", str(pictures), "--plain", model, width, height]
+    command = [
+        sys.executable,
+        __file__,
+        "--pictures",
+        str(pictures),
+        "--plain",
+        model,
+        width,
+        height,
+    ]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

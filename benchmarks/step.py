@@ -1,6 +1,8 @@
-"""What a training step on one core spends where: making the batch (cropping, rain, compression) and learning from it.
+"""What a training step on one core spends where: making the batch (cropping, rain, compression) and
+learning from it.
 
-Times are of the processor, so that others who use the machine count little. Batch and step take turns; medians are printed.
+Times are of the processor, so that others who use the machine count little. Batch and step take
+turns; medians are printed.
 
     python benchmarks/step.py CLEAN --textures TEXTURES
     python benchmarks/step.py CLEAN --recipe petrichor-deep --textures TEXTURES
@@ -23,8 +25,12 @@ from derain.recipes import Recipe, find_recipe
 
 
 def main() -> None:
-    """Prints a row for rain that is drawn, and one for rain of which a part is cut from textures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Prints a row for rain that is drawn, and one for rain of which a part is cut from
+    textures.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clean", type=Path, help="holds train/ of clean pictures")
     parser.add_argument("--recipe", default="petrichor")
     parser.add_argument("--textures", type=Path, required=True)
@@ -37,7 +43,10 @@ def main() -> None:
     dtype = choose_training_dtype(arguments.dtype, device)
     drawn = find_recipe(arguments.recipe)
     recipes = {"drawn": drawn, "with textures": replace(drawn, textures=str(arguments.textures))}
-    sources = {name: train.open_batches(recipe, arguments.clean / "train") for name, recipe in recipes.items()}
+    sources = {
+        name: train.open_batches(recipe, arguments.clean / "train")
+        for name, recipe in recipes.items()
+    }
     network = NETWORKS[drawn.network](**drawn.hyperparameters)
     module = train.TrainingStep(network, dtype)
     module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -52,7 +61,10 @@ def main() -> None:
             if number > 1:  # memory is taken in the first
                 times[name].append(taken)
     print(f"`{drawn.name}`: {size_of(drawn)}, {str(dtype).removeprefix('torch.')}, one thread.\n")
-    print("| rain | batch, ms | learning, ms | the batch's share | steps a second |\n|---|---|---|---|---|")
+    print(
+        "| rain | batch, ms | learning, ms | the batch's share | steps a second"
+        " |\n|---|---|---|---|---|"
+    )
     for name, taken in times.items():
         batch, learning = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
         share, rate = batch / (batch + learning), 1e3 / (batch + learning)
@@ -70,7 +82,9 @@ def time_step(
     """Return the seconds of making a batch, and of learning from it."""
     began = time.process_time()
     batch = source.batch(number, torch.device("cpu"))
-    rainy, clean = (half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean))
+    rainy, clean = (
+        half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean)
+    )
     made = time.process_time()
     loss, _ = module(rainy, clean)
     optimiser.zero_grad(set_to_none=True)

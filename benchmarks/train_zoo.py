@@ -1,10 +1,13 @@
-"""The queue of the zoo: trains whichever weights need it most, and says how well the machine was used.
+"""The queue of the zoo: trains whichever weights need it most, and says how well the machine was
+used.
 
-Which weights there are is in `derain.recipes.ZOO`; how far each has come, on the cards of those in the package and of the runs
-under --out. What is taken next: a stage that is not at its end; else what has no weights at all; else, of what has fewer steps
-than its recipe plans, the one that is farthest behind the best of the zoo on the same validation rain; else the farthest behind
-of all. A stage gets as many steps as fit into the minutes, so that its rate has fallen to nothing at the end; stopped earlier,
-it goes on, on a CPU to the bit. `ship_weights.py` puts what comes out into the package.
+Which weights there are is in `derain.recipes.ZOO`; how far each has come, on the cards of those in
+the package and of the runs under --out. What is taken next: a stage that is not at its end; else
+what has no weights at all; else, of what has fewer steps than its recipe plans, the one that is
+farthest behind the best of the zoo on the same validation rain; else the farthest behind of all. A
+stage gets as many steps as fit into the minutes, so that its rate has fallen to nothing at the end;
+stopped earlier, it goes on, on a CPU to the bit. `ship_weights.py` puts what comes out into the
+package.
 
     python benchmarks/train_zoo.py CLEAN --minutes 9          # CLEAN holds train/ and val/
     python benchmarks/train_zoo.py CLEAN --list
@@ -51,7 +54,9 @@ WORTH_COMPILING = 0.95
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an entry has come: its best weights, and the folder of a stage that is not at its end."""
+    """How far an entry has come: its best weights, and the folder of a stage that is not at its
+    end.
+    """
 
     entry: Entry
     best: str = ""
@@ -60,9 +65,14 @@ class Standing:
 
     @property
     def scores(self) -> dict[str, float]:
-        """PSNR on validation pictures by kind of rain; of weights older than today's presets there may be none."""
+        """PSNR on validation pictures by kind of rain; of weights older than today's presets there
+        may be none.
+        """
         names = self.entry.planned.validation_rain
-        told = {name: self.card.scores.get(f"validation {name} y-matlab") if self.card else None for name in names}
+        told = {
+            name: self.card.scores.get(f"validation {name} y-matlab") if self.card else None
+            for name in names
+        }
         return {name: float(value) for name, value in told.items() if value}
 
     @property
@@ -117,7 +127,9 @@ def _mean(card: Card) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stage was begun with; lies in its folder, so that it goes on alike when the table has changed."""
+    """What a stage was begun with; lies in its folder, so that it goes on alike when the table has
+    changed.
+    """
 
     recipe: Recipe
     compiled: bool = False
@@ -126,21 +138,30 @@ class Plan:
     def read(folder: Path) -> "Plan":
         told: dict[str, Any] = json.loads((folder / PLAN).read_text())
         compiled = bool(told.pop("compiled", False))
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
+        }
         return Plan(Recipe(**values), compiled)
 
     def write(self, folder: Path) -> None:
-        write_file(folder / PLAN, json.dumps(asdict(self.recipe) | {"compiled": self.compiled}).encode())
+        write_file(
+            folder / PLAN, json.dumps(asdict(self.recipe) | {"compiled": self.compiled}).encode()
+        )
 
 
 def _ended(run: Path) -> bool:
     """Whether a stage took all its steps."""
-    return Plan.read(run).recipe.steps <= max((line["step"] for line in logged(run / train.LOG)), default=0)
+    return Plan.read(run).recipe.steps <= max(
+        (line["step"] for line in logged(run / train.LOG)), default=0
+    )
 
 
 def behind(standing: Standing, others: list[Standing]) -> float:
     """How many dB below the best of the zoo on the same validation rain, in the mean."""
-    gaps = [max(other.scores.get(rain, 0.0) for other in others) - score for rain, score in standing.scores.items()]
+    gaps = [
+        max(other.scores.get(rain, 0.0) for other in others) - score
+        for rain, score in standing.scores.items()
+    ]
     return sum(gaps) / len(gaps) if gaps else float("inf")
 
 
@@ -159,10 +180,16 @@ def choose(found: list[Standing]) -> Standing:
 
 def print_standings(found: list[Standing]) -> None:
     """A row an entry."""
-    print("| weights | steps | of | hours | validation, dB | behind the best, dB | next |\n|---|---|---|---|---|---|---|")
+    print(
+        "| weights | steps | of | hours | validation, dB | behind the best, dB | next"
+        " |\n|---|---|---|---|---|---|---|"
+    )
     upcoming = choose(found)
     for standing in found:
-        card, scores = standing.card, ", ".join(f"{name} {score:.2f}" for name, score in standing.scores.items())
+        card, scores = (
+            standing.card,
+            ", ".join(f"{name} {score:.2f}" for name, score in standing.scores.items()),
+        )
         cells = [
             standing.entry.recipe,
             f"{card.steps if card else 0:,}",
@@ -177,13 +204,23 @@ def print_standings(found: list[Standing]) -> None:
 
 def main() -> None:
     """Trains, and prints what came of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, default=9)
-    parser.add_argument("--out", type=Path, default=Path("runs/zoo"), help="folder of the runs, one a stage")
-    parser.add_argument("--entry", choices=list(ZOO), help="this one, instead of the one that needs it most")
-    parser.add_argument("--steps", type=int, help="of a new stage; default: as many as fit into the minutes")
-    parser.add_argument("--list", action="store_true", help="print how far each has come, train nothing")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/zoo"), help="folder of the runs, one a stage"
+    )
+    parser.add_argument(
+        "--entry", choices=list(ZOO), help="this one, instead of the one that needs it most"
+    )
+    parser.add_argument(
+        "--steps", type=int, help="of a new stage; default: as many as fit into the minutes"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="print how far each has come, train nothing"
+    )
     arguments = parser.parse_args()
     ends = time.monotonic() + 60 * arguments.minutes
     found = standings(arguments.out)
@@ -195,7 +232,14 @@ def main() -> None:
     train_one(chosen, found, run_of(arguments), arguments.out, ends, arguments.steps)
 
 
-def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Path, ends: float, steps: int | None) -> None:
+def train_one(
+    standing: Standing,
+    found: list[Standing],
+    run: train.Run,
+    out: Path,
+    ends: float,
+    steps: int | None,
+) -> None:
     """Goes on with the stage that was begun, or begins one."""
     folder = standing.begun or _next_folder(out / standing.entry.recipe)
     folder.mkdir(parents=True, exist_ok=True)
@@ -207,36 +251,76 @@ def train_one(standing: Standing, found: list[Standing], run: train.Run, out: Pa
         else:
             init = beginning(standing, found)
             pace = measure(standing.entry.stage(run.device.type, steps or LEAST_STEPS, init), run)
-            fitting = max(LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds))
-            recipe = standing.entry.stage(run.device.type, steps or fitting, init, _unused_seed(folder, init))
+            fitting = max(
+                LEAST_STEPS, int(SHARE_OF_TIME * (ends - time.monotonic()) / pace.seconds)
+            )
+            recipe = standing.entry.stage(
+                run.device.type, steps or fitting, init, _unused_seed(folder, init)
+            )
             Plan(recipe, pace.compiled).write(folder)
         begins = recipe.init or "random weights"
-        print(f"{recipe.name}: {folder.name}, {recipe.steps} steps from {begins}; {pace.describe(recipe)}", flush=True)
+        print(
+            f"{recipe.name}: {folder.name}, {recipe.steps} steps from {begins};"
+            f" {pace.describe(recipe)}",
+            flush=True,
+        )
         _know_of_leaks(folder, out)
         machine = describe_machine().rpartition("; commit")[0]
-        run = replace(run, out=folder, compiled=pace.compiled, minutes=(ends - time.monotonic()) / 60, machine=machine)
-        for record in train.train(recipe, run, resume=(folder / train.CHECKPOINT).exists(), on_note=print):
+        run = replace(
+            run,
+            out=folder,
+            compiled=pace.compiled,
+            minutes=(ends - time.monotonic()) / 60,
+            machine=machine,
+        )
+        for record in train.train(
+            recipe, run, resume=(folder / train.CHECKPOINT).exists(), on_note=print
+        ):
             print(train.describe(record), flush=True)
-    print(f"{folder / train.BEST}; `ship_weights.py` puts it into the package" if _ended(folder) else "stopped; the same goes on")
+    print(
+        f"{folder / train.BEST}; `ship_weights.py` puts it into the package"
+        if _ended(folder)
+        else "stopped; the same goes on"
+    )
 
 
 def _unused_seed(folder: Path, init: str) -> int:
-    """Of crops and rain that neither the weights it begins from nor other stages of the entry have seen."""
-    taken = [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).stages] if init else []
-    taken += [Plan.read(run).recipe.seed for run in folder.parent.glob("stage-*") if (run / PLAN).exists()]
+    """Of crops and rain that neither the weights it begins from nor other stages of the entry have
+    seen.
+    """
+    taken = (
+        [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).stages]
+        if init
+        else []
+    )
+    taken += [
+        Plan.read(run).recipe.seed for run in folder.parent.glob("stage-*") if (run / PLAN).exists()
+    ]
     return max(taken, default=-1) + 1
 
 
 def _next_folder(folder: Path) -> Path:
     """Beyond all that are there, whatever became of them."""
-    return folder / f"stage-{max((_number(path) for path in folder.glob('stage-*')), default=0) + 1}"
+    return (
+        folder / f"stage-{max((_number(path) for path in folder.glob('stage-*')), default=0) + 1}"
+    )
 
 
 def beginning(standing: Standing, found: list[Standing]) -> str:
-    """The weights that a stage begins from: its own best, or its origin's where these do better on its rain; or none."""
+    """The weights that a stage begins from: its own best, or its origin's where these do better on
+    its rain; or none.
+    """
     rains = standing.entry.planned.validation_rain
-    known = [other for other in found if other.entry.recipe in (standing.entry.recipe, standing.entry.origin) and other.best]
-    return max(known, key=lambda other: sum(other.scores.get(rain, 0.0) for rain in rains)).best if known else ""
+    known = [
+        other
+        for other in found
+        if other.entry.recipe in (standing.entry.recipe, standing.entry.origin) and other.best
+    ]
+    return (
+        max(known, key=lambda other: sum(other.scores.get(rain, 0.0) for rain in rains)).best
+        if known
+        else ""
+    )
 
 
 def _know_of_leaks(folder: Path, out: Path) -> None:
@@ -248,7 +332,9 @@ def _know_of_leaks(folder: Path, out: Path) -> None:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast steps are, compiled or not, and what share of the machine's convolution rate they reach."""
+    """How fast steps are, compiled or not, and what share of the machine's convolution rate they
+    reach.
+    """
 
     seconds: float
     compiled: bool
@@ -258,8 +344,9 @@ class Pace:
     def describe(self, recipe: Recipe) -> str:
         rate, share = recipe.batch / self.seconds, self.operations / self.seconds / self.ceiling
         return (
-            f"{self.seconds:.3f} s a step, {rate:.1f} pairs a second{', compiled' if self.compiled else ''}, "
-            f"{share:.0%} of this machine's convolution rate of {self.ceiling / 1e9:,.0f} GFLOP/s"
+            f"{self.seconds:.3f} s a step, {rate:.1f} pairs a"
+            f" second{', compiled' if self.compiled else ''}, {share:.0%} of this machine's"
+            f" convolution rate of {self.ceiling / 1e9:,.0f} GFLOP/s"
         )
 
 
@@ -275,15 +362,21 @@ def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> 
     set_training(module, recipe)
     module.to(run.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batch = batches.batch(0, run.device)
-    with FlopCounterMode(display=False) as counter:  # with gradients: without, layers are fused into what is not counted
+    with FlopCounterMode(
+        display=False
+    ) as counter:  # with gradients: without, layers are fused into what is not counted
         module(batch.rainy, batch.clean)
     tried = run.device.type == "cuda" and compiled is not False
     faster = _seconds_compiled(module, batches, run.device) if tried else math.inf
     known = compiled and faster < math.inf  # to pay, which need not be measured again
     seconds = math.inf if known else seconds_a_step(module, batches, run.device)
     pays = faster < WORTH_COMPILING * seconds
-    operations = FORWARD_AND_BACKWARD * counter.get_total_flops()  # counted backwards, depthwise kernels come out too large
-    return Pace(faster if pays else seconds, pays, operations, convolution_rate(run.device, run.dtype))
+    operations = (
+        FORWARD_AND_BACKWARD * counter.get_total_flops()
+    )  # counted backwards, depthwise kernels come out too large
+    return Pace(
+        faster if pays else seconds, pays, operations, convolution_rate(run.device, run.dtype)
+    )
 
 
 def _seconds_compiled(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
@@ -291,17 +384,25 @@ def _seconds_compiled(module: nn.Module, batches: BatchSource, device: torch.dev
     try:
         return seconds_a_step(cast("nn.Module", torch.compile(module)), batches, device)
     except Exception as error:  # whatever a compiler, or the lack of one, comes up with
-        print(f"not compiled: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", flush=True)
+        print(
+            f"not compiled: {type(error).__name__}:"
+            f" {str(error).splitlines()[0] if str(error) else ''}",
+            flush=True,
+        )
         return math.inf
 
 
 def _step(module: nn.Module, batch: Batch) -> None:
-    loss, _ = module(*(half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean)))
+    loss, _ = module(
+        *(half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean))
+    )
     loss.backward()
 
 
 def seconds_a_step(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
-    """The median of some, after two that are not timed; the optimiser's part, which is small, is left out."""
+    """The median of some, after two that are not timed; the optimiser's part, which is small, is
+    left out.
+    """
     times: list[float] = []
     ended = time.perf_counter()
     for batch in prefetch(batches, 0, UNTIMED_STEPS + TIMED_STEPS, device):
@@ -316,8 +417,14 @@ def seconds_a_step(module: nn.Module, batches: BatchSource, device: torch.device
 def convolution_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of a 3x3 convolution, two for a multiply-add; the best of some runs."""
     count = 1 if device.type == "cpu" else 32
-    maps = torch.rand(count, CONV_CHANNELS, CONV_SIDE, CONV_SIDE, device=device).to(dtype, memory_format=torch.channels_last)
-    conv = nn.Conv2d(CONV_CHANNELS, CONV_CHANNELS, 3, padding=1).to(device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    maps = torch.rand(count, CONV_CHANNELS, CONV_SIDE, CONV_SIDE, device=device).to(
+        dtype, memory_format=torch.channels_last
+    )
+    conv = (
+        nn.Conv2d(CONV_CHANNELS, CONV_CHANNELS, 3, padding=1)
+        .to(device, dtype)
+        .to(memory_format=torch.channels_last)
+    )  # pyright: ignore[reportCallIssue]
     best = min(_seconds(conv, maps) for _ in range(TIMED_STEPS))
     return 2 * count * 9 * CONV_CHANNELS**2 * CONV_SIDE**2 / best
 

@@ -23,4 +23,10 @@ def run_of(arguments: argparse.Namespace) -> Run:
         torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     clean: Path = arguments.clean
-    return Run(clean / "train", clean / "val", Path(), device, dtype=choose_training_dtype(arguments.dtype, device))
+    return Run(
+        clean / "train",
+        clean / "val",
+        Path(),
+        device,
+        dtype=choose_training_dtype(arguments.dtype, device),
+    )

@@ -1,9 +1,10 @@
 """Ways to train, tried under one equal budget of pixels seen.
 
-All train the same network on the same pool of pairs under `mixed`; they differ in rate, batch, crop, loss, teacher.
-`clean` holds train/ and val/ of clean pictures; real pairs are only scored on.
+All train the same network on the same pool of pairs under `mixed`; they differ in rate, batch,
+crop, loss, teacher. `clean` holds train/ and val/ of clean pictures; real pairs are only scored on.
 
-python benchmarks/trials.py CLEAN --light PATH/TO/Rain100L-dev10 --heavy PATH/TO/Rain100H-dev10 --out TRIALS.jsonl
+python benchmarks/trials.py CLEAN --light PATH/TO/Rain100L-dev10 --heavy PATH/TO/Rain100H-dev10
+--out TRIALS.jsonl
 """
 
 import argparse
@@ -60,7 +61,9 @@ class Trial:
     batch: int = 8
     crop: int = 128
     late_crop: int = 0
-    """Side of the crops in the last third of the budget, as many as give the same pixels; 0 for no change."""
+    """Side of the crops in the last third of the budget, as many as give the same pixels; 0 for no
+    change.
+    """
     loss: Loss = F.l1_loss
     teacher: str = ""
     """Weights whose output is mixed half and half into what is to be learned."""
@@ -95,11 +98,18 @@ TRIALS: dict[str, Trial] = {
 
 def main() -> None:
     """Trains every trial asked for, adds a line of JSON each, prints the table of all."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clean", type=Path)
     parser.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS))
     parser.add_argument("--network", choices=list(SIZES), default="petrichor")
-    parser.add_argument("--megapixels", type=float, default=76.15, help="seen by each; the default is 581 steps of 8 x 128 x 128")
+    parser.add_argument(
+        "--megapixels",
+        type=float,
+        default=76.15,
+        help="seen by each; the default is 581 steps of 8 x 128 x 128",
+    )
     parser.add_argument("--light", type=Path, required=True, help="real pairs of light rain")
     parser.add_argument("--heavy", type=Path, required=True, help="real pairs of heavy rain")
     parser.add_argument("--pool", type=Path, help="where the pairs are kept between runs")
@@ -133,16 +143,26 @@ def main() -> None:
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """All trials so far, in the order they were made."""
-    print(f"| trial | megapixels | steps | seconds, scoring included | {' | '.join(SETS)} |\n|---|---|---|---|---|---|---|---|")
+    print(
+        f"| trial | megapixels | steps | seconds, scoring included | {' | '.join(SETS)}"
+        " |\n|---|---|---|---|---|---|---|---|"
+    )
     for row in rows:
         scores = " | ".join(f"{row[key]:.2f}" for key in SETS)
-        print(f"| {row['trial']} | {row['megapixels']:g} | {row['steps']} | {row['seconds']:.0f} | {scores} |")
+        print(
+            f"| {row['trial']} | {row['megapixels']:g} | {row['steps']} | {row['seconds']:.0f} |"
+            f" {scores} |"
+        )
     print(f"\n{rows[-1]['network']}, seed {rows[-1]['seed']}. Measured on {rows[-1]['machine']}.")
 
 
-def train(network: Petrichor, trial: Trial, rainy: Tensor, clean: Tensor, megapixels: float, seed: int) -> int:
+def train(
+    network: Petrichor, trial: Trial, rainy: Tensor, clean: Tensor, megapixels: float, seed: int
+) -> int:
     """AdamW, cosine to zero over the pixels given; returns the steps made."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=trial.lr, weight_decay=trial.weight_decay, betas=(0.9, trial.beta))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=trial.lr, weight_decay=trial.weight_decay, betas=(0.9, trial.beta)
+    )
     mean = [p.detach().clone() for p in network.parameters()] if trial.ema else []
     teacher = weights.find(trial.teacher)[0].eval() if trial.teacher else None
     draws = torch.Generator().manual_seed(seed)
@@ -175,14 +195,20 @@ def train(network: Petrichor, trial: Trial, rainy: Tensor, clean: Tensor, megapi
     return step
 
 
-def cut(rainy: Tensor, clean: Tensor, batch: int, crop: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+def cut(
+    rainy: Tensor, clean: Tensor, batch: int, crop: int, draws: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Random crops of random pairs: (batch, 3, crop, crop) floats in [0, 1] each, channels last."""
     chosen = torch.randint(len(rainy), (batch,), generator=draws).tolist()
     places = torch.randint(POOL_CROP - crop + 1, (batch, 2), generator=draws).tolist()
     windows = [
-        (k, slice(None), slice(top, top + crop), slice(left, left + crop)) for k, (top, left) in zip(chosen, places, strict=True)
+        (k, slice(None), slice(top, top + crop), slice(left, left + crop))
+        for k, (top, left) in zip(chosen, places, strict=True)
     ]
-    both = (torch.stack([pixels[window] for window in windows]).float() / 255 for pixels in (rainy, clean))
+    both = (
+        torch.stack([pixels[window] for window in windows]).float() / 255
+        for pixels in (rainy, clean)
+    )
     given, wanted = (pixels.contiguous(memory_format=torch.channels_last) for pixels in both)
     return given, wanted
 

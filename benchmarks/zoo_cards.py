@@ -1,6 +1,7 @@
-"""Prints docs/zoo.md, a card for all weights inside the package, from what these say of themselves; draws score against compute.
+"""Prints docs/zoo.md, a card for all weights inside the package, from what these say of themselves;
+draws score against compute.
 
-python benchmarks/zoo_cards.py --plot docs/zoo-curves.png > docs/zoo.md      (the plot wants matplotlib)
+python benchmarks/zoo_cards.py --plot docs/zoo-curves.png > docs/zoo.md
 """
 
 import argparse
@@ -21,10 +22,12 @@ from derain.weights import CATALOGUE, Card, Stage
 
 HEAD = """# The zoo
 
-What is inside the package, by its own account: `derain weights show NAME` prints the same. Printed by `benchmarks/zoo_cards.py`.
-Validation is the mean PSNR (`y-matlab`) of the middles (192x192; CRDNet's of the whole) of twenty photographs held back from
-training, under seeded rain of the presets named; test scores are of ten pictures each of Rain100L and Rain100H and of Rain12,
-whole, float32. All weights are under the licence of the package, and were never trained on a benchmark picture.
+What is inside the package, by its own account: `derain weights show NAME` prints the same. Printed
+by `benchmarks/zoo_cards.py`. Validation is the mean PSNR (`y-matlab`) of the middles (192x192;
+CRDNet's of the whole) of twenty photographs held back from training, under seeded rain of the
+presets named; test scores are of ten pictures each of Rain100L and Rain100H and of Rain12, whole,
+float32. All weights are under the licence of the package, and were never trained on a benchmark
+picture.
 
 ![Validation score against the operations spent](zoo-curves.png)
 """
@@ -42,7 +45,9 @@ class Spent:
 
 def main() -> None:
     """Prints the page, draws the plot."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     cards = {name: weights.find_card(name) for name in CATALOGUE}
@@ -59,7 +64,9 @@ def describe(card: Card) -> Iterator[str]:
         "trained on": card.data,
         "rain": ", ".join(f"`{name}`" for name in card.rain.split(", ")) if card.rain else "",
         "steps, hours": f"{card.steps:,} in {card.hours:.2f} h",
-        "validation, dB": ", ".join(f"{key.split()[1]} {value}" for key, value in card.scores.items() if is_validation(key)),
+        "validation, dB": ", ".join(
+            f"{key.split()[1]} {value}" for key, value in card.scores.items() if is_validation(key)
+        ),
         "real rain, still camera": still_gains(card),
         "file": f"{CATALOGUE[card.name].path.stat().st_size / 1e6:.2f} MB",
         "known failures": card.failures,
@@ -70,7 +77,10 @@ def describe(card: Card) -> Iterator[str]:
     yield from (f"| {name} | {value} |" for name, value in rows.items() if value)
     yield from score_table(card)
     if card.stages:
-        yield "\n| stage | recipe | began from | steps | batch, crop | rate | hours | on |\n|---|---|---|---|---|---|---|---|"
+        yield (
+            "\n| stage | recipe | began from | steps | batch, crop | rate | hours | on"
+            " |\n|---|---|---|---|---|---|---|---|"
+        )
         yield from (stage_row(number, stage) for number, stage in enumerate(card.stages, start=1))
 
 
@@ -81,7 +91,10 @@ def score_table(card: Card) -> Iterator[str]:
     if tests:
         yield f"\n| PSNR in dB / SSIM | {' | '.join(protocols)} |\n|---|---|---|---|"
     for dataset in sorted({key[0] for key in tests}, reverse=True):
-        yield f"| {dataset} | {' | '.join(tests.get((dataset, protocol), '') for protocol in protocols)} |"
+        yield (
+            f"| {dataset} |"
+            f" {' | '.join(tests.get((dataset, protocol), '') for protocol in protocols)} |"
+        )
 
 
 def is_validation(key: str) -> bool:
@@ -97,7 +110,9 @@ def is_test(key: str) -> bool:
 
 
 def still_gains(card: Card) -> str:
-    """Return the gain in dB on each clip, with its protocol, as `still_camera.py` words the keys."""
+    """Return the gain in dB on each clip, with its protocol, as `still_camera.py` words the
+    keys.
+    """
     gains: list[str] = []
     for key, value in card.scores.items():
         if is_still(key):
@@ -125,13 +140,15 @@ def stage_row(number: int, stage: Stage) -> str:
     began = recipe.get("init") or "random weights"
     size = f"{recipe.get('batch', '?')}, {recipe.get('crop', '?')}"
     return (
-        f"| {number} | `{recipe.get('name', '?')}` | {began} | {stage.steps:,} | {size} | {recipe.get('lr', '?')} | "
-        f"{stage.hours:.2f} | {where} |"
+        f"| {number} | `{recipe.get('name', '?')}` | {began} | {stage.steps:,} | {size} |"
+        f" {recipe.get('lr', '?')} | {stage.hours:.2f} | {where} |"
     )
 
 
 def spent(name: str, card: Card) -> list[list[Spent]]:
-    """Each stage's validations, with all multiply-adds of this and earlier stages; of stages whose validations are known."""
+    """Each stage's validations, with all multiply-adds of this and earlier stages; of stages whose
+    validations are known.
+    """
     own = per_pixel_of(weights.find(name)[0])
     before, curves = 0.0, list[list[Spent]]()
     for stage in card.stages:
@@ -141,7 +158,9 @@ def spent(name: str, card: Card) -> list[list[Spent]]:
         per_pixel = per_pixel_of(NETWORKS[trained]()) if grew else own
         per_step = per_pixel * recipe.get("batch", 4) * (recipe.get("crop") or LONG_SIDE) ** 2
         if stage.curve:
-            curves.append([Spent(before + point.step * per_step, point.scores) for point in stage.curve])
+            curves.append(
+                [Spent(before + point.step * per_step, point.scores) for point in stage.curve]
+            )
         before += stage.steps * per_step
     return curves
 
@@ -180,11 +199,16 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
             # The mean of specialised weights is of their own rain alone.
             if specialised and rain not in recipe.validation_rain:
                 continue
-            colour, line = colours.get(name) or colours[ZOO[name].origin], "^--" if specialised else ".-"
+            colour, line = (
+                colours.get(name) or colours[ZOO[name].origin],
+                "^--" if specialised else ".-",
+            )
             for number, stage in enumerate(stages):
                 xs = [point.operations / 1e12 for point in stage]
                 ys = [point.scores[rain] for point in stage]
-                panel.plot(xs, ys, line, color=colour, markersize=5, label=name if number == 0 else None)
+                panel.plot(
+                    xs, ys, line, color=colour, markersize=5, label=name if number == 0 else None
+                )
         panel.set_title(title)
         panel.set_xlabel("10¹² multiply-adds spent")
         panel.set_ylabel("validation PSNR, dB (y-matlab)")

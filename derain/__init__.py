@@ -4,7 +4,8 @@
 >>> remove_rain = derain.load()  # doctest: +SKIP
 >>> derain.write_image("clean.jpg", remove_rain(derain.read_image("rainy.jpg")))  # doctest: +SKIP
 
-Names are looked up on first use, so that ``import derain`` and ``derain --help`` load nothing heavy.
+Names are looked up on first use, so that ``import derain`` and ``derain --help`` load nothing
+heavy.
 """
 
 import importlib
@@ -28,7 +29,16 @@ _HOMES = {
     "write_image": "images",
 }
 
-__all__ = ["NETWORKS", "Derainer", "__version__", "load", "psnr", "read_image", "ssim", "write_image"]
+__all__ = [
+    "NETWORKS",
+    "Derainer",
+    "__version__",
+    "load",
+    "psnr",
+    "read_image",
+    "ssim",
+    "write_image",
+]
 
 
 def __getattr__(name: str) -> Any:

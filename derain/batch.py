@@ -33,12 +33,16 @@ MARK = "_derained"
 COMPARE_MARK = "_compare"
 
 LARGE = 75_000_000
-"""Bytes of pixels, 25 megapixels of eight bits: no picture is read ahead while one larger than this is derained and written."""
+"""Bytes of pixels, 25 megapixels of eight bits: no picture is read ahead while one larger than this
+is derained and written.
+"""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to do. Either path may be `STREAM`; ``format`` is set where the user named the result himself."""
+    """One picture to do. Either path may be `STREAM`; ``format`` is set where the user named the
+    result himself.
+    """
 
     source: Path
     target: Path
@@ -47,10 +51,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a job: ``skipped`` because its target was there already, ``failed`` for the reason in ``message``.
+    """What became of a job: ``skipped`` because its target was there already, ``failed`` for the
+    reason in ``message``.
 
-    ``seconds`` is what reading, the network and writing took for this picture, added up. Other pictures are read and written
-    while the network works, so that a run takes less than all its pictures' seconds. ``density`` is there where it was asked for.
+    ``seconds`` is what reading, the network and writing took for this picture, added up. Other
+    pictures are read and written while the network works, so that a run takes less than all its
+    pictures' seconds. ``density`` is there where it was asked for.
     """
 
     source: Path
@@ -78,11 +84,14 @@ class Options:
     density: bool = False
 
 
-def plan(inputs: Sequence[str], output: str | None, options: Options) -> tuple[list[Job], list[Result]]:
+def plan(
+    inputs: Sequence[str], output: str | None, options: Options
+) -> tuple[list[Job], list[Result]]:
     """Finds the pictures and names the results.
 
-    Inputs are files, folders (searched to the bottom, structure kept), patterns such as ``"*.jpg"``, or ``-``. Without ``output``
-    a file's result is ``NAME_derained`` beside it, a folder's go to ``FOLDER_derained``, standard input's to standard output.
+    Inputs are files, folders (searched to the bottom, structure kept), patterns such as
+    ``"*.jpg"``, or ``-``. Without ``output`` a file's result is ``NAME_derained`` beside it, a
+    folder's go to ``FOLDER_derained``, standard input's to standard output.
 
     Returns:
         The jobs, and a failure for each input that gives none.
@@ -91,10 +100,14 @@ def plan(inputs: Sequence[str], output: str | None, options: Options) -> tuple[l
         ValueError: If the output cannot be meant: one file for several pictures.
     """
     sources, failures = _find_sources(inputs)
-    sources = [(source, root) for source, root in sources if not _is_result(source, root, output, sources)]
+    sources = [
+        (source, root) for source, root in sources if not _is_result(source, root, output, sources)
+    ]
     if output is not None and _names_a_file(output):
         if len(sources) > 1 or any(Path(name).is_dir() for name in inputs):
-            raise ValueError(f"-o {output}: one file for {len(sources)} pictures; expected a folder")
+            raise ValueError(
+                f"-o {output}: one file for {len(sources)} pictures; expected a folder"
+            )
         return [Job(source, Path(output), format_of(output)) for source, _ in sources], failures
     jobs: list[Job] = []
     taken: dict[Path, Path] = {}
@@ -115,7 +128,11 @@ def plan(inputs: Sequence[str], output: str | None, options: Options) -> tuple[l
 
 def _names_a_file(output: str) -> bool:
     """``clean.jpg`` is a file; ``dry.2024``, ``dry/`` and an existing folder are folders."""
-    return Path(output).suffix.lower() in SUFFIXES and not output.endswith(("/", os.sep)) and not Path(output).is_dir()
+    return (
+        Path(output).suffix.lower() in SUFFIXES
+        and not output.endswith(("/", os.sep))
+        and not Path(output).is_dir()
+    )
 
 
 def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]], list[Result]]:
@@ -140,8 +157,18 @@ def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]]
             if not found and not unreadable:
                 fail(path, "no pictures in this folder")
         elif glob.has_magic(name):
-            matches = sorted(Path(match) for match in glob.glob(name, recursive=True) if Path(match).is_file())  # noqa: PTH207
-            sources.update({file: None for file in matches if file not in sources and not _has_original(file, matches)})
+            matches = sorted(
+                Path(match)
+                for match in glob.glob(name, recursive=True)  # noqa: PTH207 (Path.glob refuses absolute patterns)
+                if Path(match).is_file()
+            )
+            sources.update(
+                {
+                    file: None
+                    for file in matches
+                    if file not in sources and not _has_original(file, matches)
+                }
+            )
             if not matches:
                 fail(path, "no file fits this pattern")
         else:
@@ -155,21 +182,29 @@ def _find_sources(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path | None]]
     return list(sources.items()), failures
 
 
-def _is_result(source: Path, root: Path | None, output: str | None, sources: Sequence[tuple[Path, Path | None]]) -> bool:
-    """True of what an earlier run made, so that the same command twice does not derain its own results.
+def _is_result(
+    source: Path, root: Path | None, output: str | None, sources: Sequence[tuple[Path, Path | None]]
+) -> bool:
+    """True of what an earlier run made, so that the same command twice does not derain its own
+    results.
 
-    That is ``photo_derained.jpg`` where ``photo.jpg`` is given too, and what lies in an output folder inside the input folder.
+    That is ``photo_derained.jpg`` where ``photo.jpg`` is given too, and what lies in an output
+    folder inside the input folder.
     """
     if root is None:
         return False  # asked for by name
     if output is not None:
         top, inside = os.path.realpath(root), os.path.realpath(output)
-        return inside.startswith(top + os.sep) and os.path.realpath(source).startswith(inside + os.sep)
+        return inside.startswith(top + os.sep) and os.path.realpath(source).startswith(
+            inside + os.sep
+        )
     return _has_original(source, [other for other, _ in sources])
 
 
 def _has_original(source: Path, others: Sequence[Path]) -> bool:
-    """True of ``photo_derained.jpg`` and its comparison if ``photo.jpg``, in any format, is among the others."""
+    """True of ``photo_derained.jpg`` and its comparison if ``photo.jpg``, in any format, is among
+    the others.
+    """
     for mark in (MARK + COMPARE_MARK, MARK):
         if source.stem.endswith(mark):
             original = source.with_name(source.stem.removesuffix(mark))
@@ -200,16 +235,20 @@ def run(
 ) -> Iterator[Result]:
     """Does the jobs in order; yields what became of each. What is there already is left alone.
 
-    While the network works on a picture, in the calling thread, the next one is read by a second thread and the one before is
-    written by a third: what became of that one is told at the latest when the network is done with this one. A run that is closed
-    or interrupted first ends what these threads are at, so that a file is whole or not there.
+    While the network works on a picture, in the calling thread, the next one is read by a second
+    thread and the one before is written by a third: what became of that one is told at the latest
+    when the network is done with this one. A run that is closed or interrupted first ends what
+    these threads are at, so that a file is whole or not there.
 
     Args:
         on_start: Called before each job; what it gives is called after each tile.
     """
     works = _works(jobs, options)
     following, behind = next(works, None), None
-    with ThreadPoolExecutor(1, "derain-read") as reader, ThreadPoolExecutor(1, "derain-write") as writer:
+    with (
+        ThreadPoolExecutor(1, "derain-read") as reader,
+        ThreadPoolExecutor(1, "derain-write") as writer,
+    ):
         while work := following:
             following = next(works, None)
             if behind and behind.is_written_before_read(work):
@@ -231,8 +270,9 @@ def run(
 def _works(jobs: Sequence[Job], options: Options) -> Iterator["_Work"]:
     """The jobs, and which of them may be read while those before them are not written yet.
 
-    Not one that reads or writes what an earlier one writes. Nor does anything go on beside a stream: a thread that waits for one
-    cannot be interrupted, and standard output takes what it is given in order.
+    Not one that reads or writes what an earlier one writes. Nor does anything go on beside a
+    stream: a thread that waits for one cannot be interrupted, and standard output takes what it is
+    given in order.
     """
     inputs = {os.path.realpath(job.source) for job in jobs if job.source != STREAM}
     written: set[str] = set()
@@ -240,14 +280,19 @@ def _works(jobs: Sequence[Job], options: Options) -> Iterator["_Work"]:
     for job in jobs:
         outputs = {os.path.realpath(path) for path in _outputs(job, options)}
         after_stream, streamed = streamed, STREAM in (job.source, job.target)
-        alone = after_stream or streamed or not written.isdisjoint({os.path.realpath(job.source), *outputs})
+        alone = (
+            after_stream
+            or streamed
+            or not written.isdisjoint({os.path.realpath(job.source), *outputs})
+        )
         written |= outputs
         yield _Work(job, options, inputs, apart=not alone)
 
 
 @dataclass
 class _Work:
-    """A job on its way: begun, derained, stored. One thread at a time has it, and what goes wrong with it goes no further.
+    """A job on its way: begun, derained, stored. One thread at a time has it, and what goes wrong
+    with it goes no further.
 
     Attributes:
         inputs: Real paths of those of all jobs.
@@ -279,13 +324,17 @@ class _Work:
                 self._load()
 
     def is_written_before_read(self, other: "_Work") -> bool:
-        """Waits until this is written or the other read, if both are on their way, and tells whether this is."""
+        """Waits until this is written or the other read, if both are on their way, and tells
+        whether this is.
+        """
         if self.writing and other.reading:
             wait([self.writing, other.reading], return_when=FIRST_COMPLETED)
         return not self.writing or self.writing.done()
 
     def begin(self, on_start: Callable[[Job], Progress | None]) -> Progress | None:
-        """Its turn has come: looks, again, whether it is to be left alone, and reads it if that was not done ahead."""
+        """Its turn has come: looks, again, whether it is to be left alone, and reads it if that was
+        not done ahead.
+        """
         if self.reading:
             self.reading.result()
         with self._stage():
@@ -316,7 +365,11 @@ class _Work:
 
     def _left_alone(self) -> Result | None:
         """Why it is not to be done, if what it would write is there already."""
-        existing = [] if self.options.force else [path for path in _outputs(self.job, self.options) if path.exists()]
+        existing = (
+            []
+            if self.options.force
+            else [path for path in _outputs(self.job, self.options) if path.exists()]
+        )
         if not existing:
             return None
         if any(os.path.realpath(path) in self.inputs for path in existing):
@@ -341,7 +394,12 @@ class _Work:
             _write(self.job, rainy, clean, _format(self.job, clean, self.options))
             self.result = self._result("done", "; ".join(clean.notes), self.density)
 
-    def _result(self, status: Literal["done", "skipped", "failed"], message: str, density: RainDensity | None = None) -> Result:
+    def _result(
+        self,
+        status: Literal["done", "skipped", "failed"],
+        message: str,
+        density: RainDensity | None = None,
+    ) -> Result:
         return Result(self.job.source, self.job.target, status, message, density=density)
 
     @contextmanager
@@ -369,13 +427,19 @@ def compare_path(target: Path) -> Path:
 
 
 def _read(job: Job) -> Picture:
-    if (job.source == STREAM and sys.stdin is None) or (job.target == STREAM and sys.stdout is None):
-        raise ValueError("standard input or output is closed; expected a picture to come or go through it")
+    if (job.source == STREAM and sys.stdin is None) or (
+        job.target == STREAM and sys.stdout is None
+    ):
+        raise ValueError(
+            "standard input or output is closed; expected a picture to come or go through it"
+        )
     return read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
 
 
 def _write(job: Job, rainy: Picture | None, clean: Picture, format: Format) -> None:
-    """Writes a result, and beside it, where there is the rainy picture to compare it with, the comparison."""
+    """Writes a result, and beside it, where there is the rainy picture to compare it with, the
+    comparison.
+    """
     data = encode(clean, format)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
@@ -406,7 +470,9 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError):
         return str(error)
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text.lower()):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in text.lower()
+    ):
         return f"{text[:200] or 'out of memory'}; a smaller --tile needs less memory"
     expected = isinstance(error, ValueError | FloatingPointError | ImportError)
     return text if expected and text else f"{type(error).__name__}: {text[:200]}"

@@ -1,7 +1,9 @@
-"""Image files to arrays and back, with everything that is not pixels kept: alpha, depth, colour profile, EXIF, XMP.
+"""Image files to arrays and back, with everything that is not pixels kept: alpha, depth, colour
+profile, EXIF, XMP.
 
-The only file that knows Pillow and OpenCV. Pillow reads and writes all that has eight bits; OpenCV has 16-bit colour, which
-Pillow has not. Pictures are turned upright as they are read (and their orientation tag set to 1), because rain falls down.
+The only file that knows Pillow and OpenCV. Pillow reads and writes all that has eight bits; OpenCV
+has 16-bit colour, which Pillow has not. Pictures are turned upright as they are read (and their
+orientation tag set to 1), because rain falls down.
 """
 
 import io
@@ -19,7 +21,15 @@ from typing import Any, Literal, get_args
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import (
+    ExifTags,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 
 Format = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP"]
 Pixels = NDArray[np.uint8 | np.uint16]
@@ -47,17 +57,65 @@ PNG_LEVEL = 3
 """Of 9: three times as fast as 6, the usual, for files a thirtieth larger."""
 
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
-# EXIF tags that say how a TIFF file stores its pixels, or how they were turned; not for the next file.
+# EXIF tags that say how a TIFF file stores its pixels, or how they were turned; not for the next
+# file.
 _STRUCTURAL_TAGS = frozenset(
-    {254, 255, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 297, 301, 317, 318, 319, 320, 322, 323, 324}
-    | {325, 330, 338, 339, 340, 341, 347, 512, 513, 514, 529, 530, 531, 532, 700, 33723, 34377, 34675}
+    {
+        254,
+        255,
+        256,
+        257,
+        258,
+        259,
+        262,
+        266,
+        273,
+        274,
+        277,
+        278,
+        279,
+        284,
+        292,
+        293,
+        297,
+        301,
+        317,
+        318,
+        319,
+        320,
+        322,
+        323,
+        324,
+    }
+    | {
+        325,
+        330,
+        338,
+        339,
+        340,
+        341,
+        347,
+        512,
+        513,
+        514,
+        529,
+        530,
+        531,
+        532,
+        700,
+        33723,
+        34377,
+        34675,
+    }
 )
 _IFDS = frozenset(int(ifd) for ifd in ExifTags.IFD)
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:=["']|>))\d""")
 
 
 class ImageError(ValueError):
-    """A picture cannot be read or written; says what was expected, what was found and what to do."""
+    """A picture cannot be read or written; says what was expected, what was found and what to
+    do.
+    """
 
 
 @dataclass(frozen=True)
@@ -105,7 +163,8 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
     """Reads an image file as upright RGB.
 
     Returns:
-        (H, W, 3), uint8, or uint16 for files of 16 bits a channel. Alpha is left out; `read` keeps it.
+        (H, W, 3), uint8, or uint16 for files of 16 bits a channel. Alpha is left out; `read` keeps
+        it.
 
     Raises:
         ImageError: If it is not a picture that can be read.
@@ -118,7 +177,8 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
 
 
 def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
-    """Writes (H, W, 3) RGB or (H, W) grey pixels, uint8 or uint16, in the format its name asks for, whole or not at all.
+    """Writes (H, W, 3) RGB or (H, W) grey pixels, uint8 or uint16, in the format its name asks for,
+    whole or not at all.
 
     Raises:
         ImageError: If the name asks for no format known here, or these are no such pixels.
@@ -127,8 +187,13 @@ def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
     grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
     if pixels.dtype.name not in ("uint8", "uint16") or not (grey or pixels.shape[2:] == (3,)):
         found = f"{pixels.dtype.name} of shape {pixels.shape}"
-        raise ImageError(f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16; floats: scale and round")
-    picture = Picture(np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels, grey=grey)
+        raise ImageError(
+            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16; floats:"
+            " scale and round"
+        )
+    picture = Picture(
+        np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels, grey=grey
+    )
     write_file(path, encode(picture, format_of(path)))
 
 
@@ -140,24 +205,35 @@ def format_of(path: str | os.PathLike[str]) -> Format:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
-        raise ImageError(f"{path}: no picture format is called {suffix or 'nothing'!r}; expected a name in {' '.join(SUFFIXES)}")
+        raise ImageError(
+            f"{path}: no picture format is called {suffix or 'nothing'!r}; expected a name in"
+            f" {' '.join(SUFFIXES)}"
+        )
     return SUFFIXES[suffix]
 
 
 def find_images(folder: str | os.PathLike[str]) -> tuple[list[Path], list[OSError]]:
-    """Picture files anywhere under a folder by their names, img2 before img10, and the folders that could not be looked into."""
+    """Picture files anywhere under a folder by their names, img2 before img10, and the folders that
+    could not be looked into.
+    """
     unreadable: list[OSError] = []
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=unreadable.append):
         folders.sort(key=natural_key)
-        pictures = (Path(place, name) for name in sorted(names, key=natural_key) if Path(name).suffix.lower() in SUFFIXES)
-        found += [path for path in pictures if os.path.isfile(path)]  # noqa: PTH113 (false, not an error, of a link to itself)
+        pictures = (
+            Path(place, name)
+            for name in sorted(names, key=natural_key)
+            if Path(name).suffix.lower() in SUFFIXES
+        )
+        found += [path for path in pictures if os.path.isfile(path)]  # noqa: PTH113 (false, not an error)
     return found, unreadable
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:
     """Sort key under which ``img2`` comes before ``img10``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]
 
 
 # Reading
@@ -167,18 +243,23 @@ def read(source: str | os.PathLike[str] | bytes) -> Picture:
     """Reads an image file, or the bytes of one.
 
     Raises:
-        ImageError: If it is not a picture that can be read: damaged, truncated, empty, animated, far too large, another format.
+        ImageError: If it is not a picture that can be read: damaged, truncated, empty, animated,
+            far too large, another format.
         OSError: If the file cannot be opened.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not data:
         raise ImageError(f"an empty file; expected a picture: {READABLE}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of odd metadata and of large pictures; both are dealt with here
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of odd metadata and of large pictures; both are dealt with here
         image = _open(data)
         try:
             frames = getattr(image, "n_frames", 1)
-            if frames > 1 and image.format != "MPO":  # MPO: a phone's JPEG with a preview or depth map behind it
+            if (
+                frames > 1 and image.format != "MPO"
+            ):  # MPO: a phone's JPEG with a preview or depth map behind it
                 raise ImageError(f"holds {frames} frames or pages; expected one: split it first")
             image.load()
             return _decode(image, data)
@@ -193,12 +274,19 @@ def _open(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise ImageError(f"not a picture that can be read; expected {READABLE}, found {_describe(data)}") from None
+        raise ImageError(
+            f"not a picture that can be read; expected {READABLE}, found {_describe(data)}"
+        ) from None
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise ImageError(f"more than {limit} megapixels, which looks like a decompression bomb; cut it into parts") from None
+        raise ImageError(
+            f"more than {limit} megapixels, which looks like a decompression bomb; cut it into"
+            " parts"
+        ) from None
     except Exception as error:
-        raise ImageError(f"a damaged picture ({' '.join(str(error).split()) or type(error).__name__})") from error
+        raise ImageError(
+            f"a damaged picture ({' '.join(str(error).split()) or type(error).__name__})"
+        ) from error
     if image.format not in (*get_args(Format), "MPO"):
         raise ImageError(f"a {image.format} picture; expected {READABLE}")
     return image
@@ -206,13 +294,21 @@ def _open(data: bytes) -> Image.Image:
 
 def _describe(data: bytes) -> str:
     head = data[:32]
-    for start, name in ((b"\xff\xd8", "JPEG"), (b"\x89PNG", "PNG"), (b"II*", "TIFF"), (b"MM\0*", "TIFF"), (b"RIFF", "WebP")):
+    for start, name in (
+        (b"\xff\xd8", "JPEG"),
+        (b"\x89PNG", "PNG"),
+        (b"II*", "TIFF"),
+        (b"MM\0*", "TIFF"),
+        (b"RIFF", "WebP"),
+    ):
         if head.startswith(start):
             return f"a {name} that is damaged or of an unusual kind"
     if b"ftyp" in head[:12]:
         return "HEIC, AVIF or video"
     text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
-    return f"text beginning {head[:20].decode()!r}" if text else f"bytes beginning {head[:8].hex(' ')}"
+    return (
+        f"text beginning {head[:20].decode()!r}" if text else f"bytes beginning {head[:8].hex(' ')}"
+    )
 
 
 def _decode(image: Image.Image, data: bytes) -> Picture:
@@ -226,7 +322,11 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
     if deep:
         pixels, alpha = _decode_deep(data, grey)
         alpha = _grey_key(image, pixels, 16) if grey and alpha is None else alpha
-    elif image.mode == "L" and isinstance(image.info.get("transparency"), int) and image.format == "PNG":
+    elif (
+        image.mode == "L"
+        and isinstance(image.info.get("transparency"), int)
+        and image.format == "PNG"
+    ):
         pixels = np.array(image.convert("RGB"))
         alpha = _grey_key(image, pixels, data[24])
     elif image.mode == "CMYK":
@@ -246,7 +346,9 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
         encoding=encoding,
     )
     upright = _turn(pixels, orientation)
-    return Picture(upright, None if alpha is None else _turn(alpha, orientation), grey, metadata, tuple(notes))
+    return Picture(
+        upright, None if alpha is None else _turn(alpha, orientation), grey, metadata, tuple(notes)
+    )
 
 
 def _known_format(name: str | None) -> Format:
@@ -269,14 +371,17 @@ def _bits(image: Image.Image, data: bytes) -> int:
         known = tags.get(262) in (1, 2) and tags.get(284, 1) == 1 and 1 not in tags.get(338, ())
         if depth == 16 and (image.mode not in ("RGB", "RGBA", "I;16", "I;16B") or not known):
             raise ImageError(
-                "a 16-bit TIFF with separate planes, white as zero or premultiplied alpha; expected plain grey, RGB or RGBA"
+                "a 16-bit TIFF with separate planes, white as zero or premultiplied alpha; expected"
+                " plain grey, RGB or RGBA"
             )
         return 16 if depth == 16 else 8
     return 8
 
 
 def _decode_deep(data: bytes, grey: bool) -> tuple[Pixels, Pixels | None]:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it writes about odd tags on stderr
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # it writes about odd tags on stderr
     decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if decoded is None or decoded.dtype != np.uint16:
         raise ImageError("a 16-bit picture in an arrangement that OpenCV cannot read")
@@ -289,7 +394,9 @@ def _decode_deep(data: bytes, grey: bool) -> tuple[Pixels, Pixels | None]:
 
 
 def _grey_key(image: Image.Image, pixels: Pixels, depth: int) -> Pixels | None:
-    """Alpha of a grey PNG that names one level as transparent, in the levels of the file (PNG 1.2, section 4.2.1.1)."""
+    """Alpha of a grey PNG that names one level as transparent, in the levels of the file (PNG 1.2,
+    section 4.2.1.1).
+    """
     key = image.info.get("transparency")
     if image.format != "PNG" or not isinstance(key, int):
         return None
@@ -309,7 +416,9 @@ def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
     if icc:
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
         try:
-            converted = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), srgb, outputMode="RGB")
+            converted = ImageCms.profileToProfile(
+                image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), srgb, outputMode="RGB"
+            )
         except (ImageCms.PyCMSError, OSError):
             converted = None
         if converted is not None:
@@ -331,19 +440,25 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[bytes, int]:
                 new[tag] = value
         for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
             new.get_ifd(ifd).update(old.get_ifd(ifd))
-        if not new and not any(new.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)):
+        if not new and not any(
+            new.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+        ):
             return b"", orientation
         new[ExifTags.Base.Orientation] = 1
         return new.tobytes().removeprefix(b"Exif\0\0"), orientation
-    except Exception:  # EXIF in the wild breaks in every way there is; the pixels are fine all the same
+    except (
+        Exception
+    ):  # EXIF in the wild breaks in every way there is; the pixels are fine all the same
         notes.append("damaged EXIF was not kept")
         return b"", 1
 
 
 def _upright_exif(block: bytes) -> bytes:
-    """An EXIF block as it stands but for its orientation, which becomes 1, and its thumbnail, which shows the rain.
+    """An EXIF block as it stands but for its orientation, which becomes 1, and its thumbnail, which
+    shows the rain.
 
-    What a camera maker writes holds offsets, so that nothing may move (Exif 2.32, section 4.5; TIFF 6.0, section 2).
+    What a camera maker writes holds offsets, so that nothing may move (Exif 2.32, section 4.5; TIFF
+    6.0, section 2).
     """
     edited = bytearray(block)
     order = {b"II": "<", b"MM": ">"}[block[:2]]
@@ -353,7 +468,9 @@ def _upright_exif(block: bytes) -> bytes:
         (tag,) = struct.unpack_from(f"{order}H", block, entry)
         if tag == ExifTags.Base.Orientation:
             struct.pack_into(f"{order}H", edited, entry + 8, 1)
-    struct.pack_into(f"{order}I", edited, start + 2 + 12 * count, 0)  # no second directory: no thumbnail
+    struct.pack_into(
+        f"{order}I", edited, start + 2 + 12 * count, 0
+    )  # no second directory: no thumbnail
     return bytes(edited)
 
 
@@ -392,7 +509,9 @@ def _is_lossless_webp(data: bytes) -> bool:
 
 
 def _turn(array: Any, orientation: int) -> Any:
-    """EXIF orientation undone: how rows and columns have to be exchanged and reversed for 1 to 8."""
+    """EXIF orientation undone: how rows and columns have to be exchanged and reversed for 1 to
+    8.
+    """
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -406,7 +525,8 @@ def _turn(array: Any, orientation: int) -> Any:
 
 
 def encode(picture: Picture, format: Format) -> bytes:
-    """The bytes of a file in a format. What the input's own format needs to look the same (JPEG tables, say) is used again.
+    """The bytes of a file in a format. What the input's own format needs to look the same (JPEG
+    tables, say) is used again.
 
     Raises:
         ImageError: If the format cannot hold the picture: transparency in a JPEG, a side too long.
@@ -419,14 +539,18 @@ def encode(picture: Picture, format: Format) -> bytes:
             return _encode_deep(picture, format)
         return _encode_shallow(picture, format)
     except Exception as error:  # encoders given odd metadata raise whatever they stumble over
-        raise ImageError(f"cannot be written as {format} ({' '.join(str(error).split())})") from error
+        raise ImageError(
+            f"cannot be written as {format} ({' '.join(str(error).split())})"
+        ) from error
 
 
 def check_alpha(picture: Picture, format: Format) -> None:
     """Raises ImageError if a picture has transparency that a format cannot hold."""
     alpha = picture.alpha
     if alpha is not None and format in OPAQUE and int(alpha.min()) < np.iinfo(alpha.dtype).max:
-        raise ImageError(f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif")
+        raise ImageError(
+            f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif"
+        )
 
 
 def _encode_shallow(picture: Picture, format: Format) -> bytes:
@@ -437,7 +561,11 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options["dpi"] = metadata.encoding["dpi"]
     if metadata.icc:
         options["icc_profile"] = metadata.icc
-    if metadata.exif and format in ("JPEG", "PNG", "WEBP") and (format != "JPEG" or len(metadata.exif) < JPEG_SEGMENT):
+    if (
+        metadata.exif
+        and format in ("JPEG", "PNG", "WEBP")
+        and (format != "JPEG" or len(metadata.exif) < JPEG_SEGMENT)
+    ):
         options["exif"] = b"Exif\0\0" + metadata.exif
     if format == "JPEG":
         options |= {} if "qtables" in options else {"quality": QUALITY}
@@ -451,7 +579,9 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options |= _xmp_options(metadata.xmp, format)
     if format == "TIFF":
         compression = options.get("compression")
-        options["compression"] = compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
+        options["compression"] = (
+            compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
+        )
     data = _save(image, format, options)
     return _add_tiff_tags(data, metadata) if format == "TIFF" else data
 
@@ -492,7 +622,9 @@ def _to_eight_bits(picture: Picture) -> Picture:
     if picture.pixels.dtype == np.uint8:
         return picture
     alpha = picture.alpha
-    return replace(picture, pixels=_shallow(picture.pixels), alpha=None if alpha is None else _shallow(alpha))
+    return replace(
+        picture, pixels=_shallow(picture.pixels), alpha=None if alpha is None else _shallow(alpha)
+    )
 
 
 def _shallow(values: Pixels) -> Pixels:
@@ -518,7 +650,9 @@ def _encode_deep(picture: Picture, format: Format) -> bytes:
         stored = stored[..., [2, 1, 0, 3][: stored.shape[2]]]
     compression = _TIFF_LOSSLESS.get(picture.metadata.encoding.get("compression", ""), 8)
     options = [cv2.IMWRITE_TIFF_COMPRESSION, compression] if format == "TIFF" else []
-    done, data = cv2.imencode(".png" if format == "PNG" else ".tif", np.ascontiguousarray(stored), options)
+    done, data = cv2.imencode(
+        ".png" if format == "PNG" else ".tif", np.ascontiguousarray(stored), options
+    )
     if not done:
         raise ImageError(f"OpenCV could not encode 16-bit {format}")
     add = _add_png_chunks if format == "PNG" else _add_tiff_tags
@@ -526,7 +660,9 @@ def _encode_deep(picture: Picture, format: Format) -> bytes:
 
 
 def _add_png_chunks(data: bytes, metadata: Metadata) -> bytes:
-    """Profile, resolution, EXIF and XMP chunks, put right after the header (PNG 1.2, section 3.2; eXIf extension)."""
+    """Profile, resolution, EXIF and XMP chunks, put right after the header (PNG 1.2, section 3.2;
+    eXIf extension).
+    """
     chunks: list[tuple[bytes, bytes]] = []
     if metadata.icc:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
@@ -542,13 +678,20 @@ def _add_png_chunks(data: bytes, metadata: Metadata) -> bytes:
 
 
 def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def _add_tiff_tags(data: bytes, metadata: Metadata) -> bytes:
-    """The file with another directory, put before the pixels, that holds the tags of its own and the metadata.
+    """The file with another directory, put before the pixels, that holds the tags of its own and
+    the metadata.
 
-    Pillow writes a directory as if the pixels followed it, and moves their offsets by its length (TIFF 6.0, section 2).
+    Pillow writes a directory as if the pixels followed it, and moves their offsets by its length
+    (TIFF 6.0, section 2).
     """
     with Image.open(io.BytesIO(data)) as image:
         assert isinstance(image, TiffImagePlugin.TiffImageFile)
@@ -602,7 +745,9 @@ def _umask() -> int:
 
 
 def side_by_side(before: Picture, after: Picture) -> Picture:
-    """Before and after in one picture: beside each other if they are taller than wide, else one above the other."""
+    """Before and after in one picture: beside each other if they are taller than wide, else one
+    above the other.
+    """
     axis = 1 if before.pixels.shape[0] > before.pixels.shape[1] else 0
     shape = list(before.pixels.shape)
     shape[axis] = max(2, round(0.01 * max(shape[:2])))
@@ -625,25 +770,35 @@ Matrix = NDArray[np.float64]
 
 
 def grey_of(pixels: Pixels, most: int | None = None) -> Grey:
-    """BT.601 luma of (H, W, 3) RGB, (h, w) uint8, averaged down to at most so many pixels in all."""
+    """BT.601 luma of (H, W, 3) RGB, (h, w) uint8, averaged down to at most so many pixels in
+    all.
+    """
     eight = pixels if pixels.dtype == np.uint8 else _shallow(pixels)
     grey: Any = cv2.cvtColor(np.ascontiguousarray(eight), cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
     factor = 1.0 if most is None else min(1.0, (most / (height * width)) ** 0.5)
-    return grey if factor == 1 else resize_grey(grey, (max(1, round(height * factor)), max(1, round(width * factor))))
+    return (
+        grey
+        if factor == 1
+        else resize_grey(grey, (max(1, round(height * factor)), max(1, round(width * factor))))
+    )
 
 
 def resize_grey(grey: Grey, size: tuple[int, int]) -> Grey:
     """(H, W) -> size, (h, w): box averages to make it smaller, bilinear to make it larger."""
     smaller = size[0] <= grey.shape[0] and size[1] <= grey.shape[1]
-    result: Any = cv2.resize(grey, (size[1], size[0]), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    result: Any = cv2.resize(
+        grey, (size[1], size[0]), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    )
     return result
 
 
 def find_features(grey: Grey, most: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scale-invariant features (Lowe 2004): places (n, 2) as x, y and descriptors (n, 128), n <= most.
+    """Scale-invariant features (Lowe 2004): places (n, 2) as x, y and descriptors (n, 128), n <=
+    most.
 
-    The strongest of each sixteenth of the picture in turn, so that a field of hay does not use up all there are.
+    The strongest of each sixteenth of the picture in turn, so that a field of hay does not use up
+    all there are.
     """
     sift: Any = cv2.SIFT.create(nfeatures=2 * most, contrastThreshold=0.02)
     points, descriptors = sift.detectAndCompute(grey, None)
@@ -660,21 +815,29 @@ def find_features(grey: Grey, most: int) -> tuple[NDArray[np.float32], NDArray[n
 def fit_affine(
     places: NDArray[np.float32], targets: NDArray[np.float32], tolerance: float
 ) -> tuple[Matrix, NDArray[np.bool_]] | None:
-    """The affine map that takes most of (n, 2) places to within `tolerance` pixels of their targets, and which: (n,).
+    """The affine map that takes most of (n, 2) places to within `tolerance` pixels of their
+    targets, and which: (n,).
 
-    None if there is none. By RANSAC (Fischler and Bolles 1981), with the same random numbers every time.
+    None if there is none. By RANSAC (Fischler and Bolles 1981), with the same random numbers every
+    time.
     """
     if len(places) < 3:
         return None
-    matrix, inside = cv2.estimateAffine2D(places, targets, ransacReprojThreshold=tolerance, maxIters=1000)
+    matrix, inside = cv2.estimateAffine2D(
+        places, targets, ransacReprojThreshold=tolerance, maxIters=1000
+    )
     found: Any = matrix
     return None if found is None else (found, inside.ravel().astype(bool))
 
 
 def warp_grey(grey: Grey, matrix: Matrix, size: tuple[int, int]) -> Grey:
-    """The picture of `size` (h, w) whose pixel x, y is the grey picture's at matrix @ (x, y, 1); edges are repeated."""
+    """The picture of `size` (h, w) whose pixel x, y is the grey picture's at matrix @ (x, y, 1);
+    edges are repeated.
+    """
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    result: Any = cv2.warpAffine(grey, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    result: Any = cv2.warpAffine(
+        grey, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
     return result
 
 

@@ -13,7 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from derain import weights
-from derain.engines import Exported, choose_device, free_memory, has_bfloat16, is_exported, is_out_of_memory, make_engine
+from derain.engines import (
+    Exported,
+    choose_device,
+    free_memory,
+    has_bfloat16,
+    is_exported,
+    is_out_of_memory,
+    make_engine,
+)
 from derain.networks import Network, Tiling
 
 Floats = NDArray[np.float32]
@@ -52,7 +60,9 @@ class Flip:
         return upright.flip(self.axes)
 
 
-_ORDER = [Flip(axes, transposed) for transposed in (False, True) for axes in ((), (3,), (2,), (2, 3))]
+_ORDER = [
+    Flip(axes, transposed) for transposed in (False, True) for axes in ((), (3,), (2,), (2, 3))
+]
 """All eight, so that the first two, four or eight are what `Derainer` promises."""
 
 
@@ -63,7 +73,8 @@ class Cut:
     Attributes:
         start: First pixel the network sees.
         stop: One past the last.
-        fade_in: Pixels ``[begin, end)`` over which it takes over from the tile before; empty for the first.
+        fade_in: Pixels ``[begin, end)`` over which it takes over from the tile before; empty for
+            the first.
         fade_out: Likewise to the tile after; empty for the last.
     """
 
@@ -75,7 +86,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class RainDensity:
-    """How dense a picture's rain is, as a network senses it: cumulative, each from 0 (no) to 1 (yes) or a little beyond.
+    """How dense a picture's rain is, as a network senses it: cumulative, each from 0 (no) to 1
+    (yes) or a little beyond.
 
     Attributes:
         light: Whether there is rain at all.
@@ -97,11 +109,14 @@ class RainDensity:
         return "medium" if self.heavy < 0.5 else "heavy"
 
 
-def cuts(length: int, tile: int, overlap: int, *, fade: int | None = None, multiple: int = 1) -> list[Cut]:
+def cuts(
+    length: int, tile: int, overlap: int, *, fade: int | None = None, multiple: int = 1
+) -> list[Cut]:
     """Cuts ``length`` pixels into equal tiles that overlap by at least ``overlap``, evenly spread.
 
-    Between two tiles the result fades from one to the other over the middle of what they share by right, by default the middle
-    half; what is before and after, where a tile's border shows in what the network makes of it, is seen but not used::
+    Between two tiles the result fades from one to the other over the middle of what they share by
+    right, by default the middle half; what is before and after, where a tile's border shows in what
+    the network makes of it, is seen but not used::
 
         tile 1 sees    [--------------------------------]
                 used   [===========================>        > fades out
@@ -125,7 +140,10 @@ def cuts(length: int, tile: int, overlap: int, *, fade: int | None = None, multi
     stops = [*(start + tile for start in starts[:-1]), length]
     joints = [(after + stop - fade) // 2 for after, stop in zip(starts[1:], stops, strict=False)]
     zones = [(0, 0), *((joint, joint + fade) for joint in joints), (length, length)]
-    return [Cut(start, stop, zones[k], zones[k + 1]) for k, (start, stop) in enumerate(zip(starts, stops, strict=True))]
+    return [
+        Cut(start, stop, zones[k], zones[k + 1])
+        for k, (start, stop) in enumerate(zip(starts, stops, strict=True))
+    ]
 
 
 def weights_of(cut: Cut) -> Floats:
@@ -133,7 +151,11 @@ def weights_of(cut: Cut) -> Floats:
     place = np.arange(cut.start, cut.stop, dtype=np.float32) + 0.5
     share = np.ones(len(place), np.float32)
     for (begin, end), rising in ((cut.fade_in, True), (cut.fade_out, False)):
-        ramp = np.clip((place - begin) / (end - begin), 0, 1) if end > begin else (place > begin).astype(np.float32)
+        ramp = (
+            np.clip((place - begin) / (end - begin), 0, 1)
+            if end > begin
+            else (place > begin).astype(np.float32)
+        )
         share *= ramp if rising else 1 - ramp
     return share
 
@@ -141,26 +163,30 @@ def weights_of(cut: Cut) -> Floats:
 class Derainer:
     """Takes the rain out of images with one network.
 
-    Tiles overlap and are blended; a picture of at most ``tile * tile`` pixels is not cut, and the result is the network's own.
+    Tiles overlap and are blended; a picture of at most ``tile * tile`` pixels is not cut, and the
+    result is the network's own.
 
     Args:
         network: As the contract in `derain.networks.network` says, or an exported file.
         name: For reports.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype: ``auto`` (float32), ``float32``, ``bfloat16`` or ``float16``.
-        tile: Largest side of a tile in pixels; None for the network's own, or less where memory is short; 0 for never cutting.
+        tile: Largest side of a tile in pixels; None for the network's own, or less where memory is
+            short; 0 for never cutting.
         overlap: Pixels that tiles share; None for the network's own default.
         engine: ``auto``, ``torch``, ``onnx`` or ``openvino``.
-        flips: Over how many forms of a tile the result is averaged, before it is rounded: 1 takes the tile as it is, 2 also
-            mirrored left to right, 4 also both of these upside down, 8 also all four transposed. Time grows in proportion,
-            memory does not. Transposed rain falls sideways, which only networks that were trained on it can remove.
+        flips: Over how many forms of a tile the result is averaged, before it is rounded: 1 takes
+            the tile as it is, 2 also mirrored left to right, 4 also both of these upside down, 8
+            also all four transposed. Time grows in proportion, memory does not. Transposed rain
+            falls sideways, which only networks that were trained on it can remove.
 
     Where memory runs out, a picture is done again in tiles of half the side.
 
     On a CPU under Linux the process keeps the memory it frees (`derain.engines.keep_freed_memory`).
 
     Raises:
-        ValueError: If the device is not there, tile and overlap do not go together, or flips is another number.
+        ValueError: If the device is not there, tile and overlap do not go together, or flips is
+            another number.
     """
 
     def __init__(
@@ -183,9 +209,14 @@ class Derainer:
         tile = _affordable(of_network, choose_device(device)) if tile is None else tile
         overlap = min(of_network.overlap, tile // 4) if overlap is None else overlap
         if tile < 0 or 0 < tile < least_tile(of_network):
-            raise ValueError(f"--tile {tile}: expected at least {least_tile(of_network)} pixels, or 0 for whole pictures")
+            raise ValueError(
+                f"--tile {tile}: expected at least {least_tile(of_network)} pixels, or 0 for whole"
+                " pictures"
+            )
         if overlap < 0 or overlap > tile // 4:
-            raise ValueError(f"--overlap {overlap}: expected 0 to a quarter of the tile, here {tile // 4}")
+            raise ValueError(
+                f"--overlap {overlap}: expected 0 to a quarter of the tile, here {tile // 4}"
+            )
         self.tiling = replace(of_network, tile=tile, overlap=overlap)
         self.engine = make_engine(network, engine, device, dtype)
 
@@ -203,8 +234,8 @@ class Derainer:
         """Derains one image.
 
         Args:
-            image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept as it is; uint8, uint16, or floats in
-                [0, 1].
+            image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept as it
+                is; uint8, uint16, or floats in [0, 1].
             on_tile: Called after each tile with the number done and the number of all.
 
         Returns:
@@ -232,8 +263,12 @@ class Derainer:
         return clean
 
     def _halve_tile(self, rgb: NDArray[Any]) -> bool:
-        """Smaller tiles from now on, where there is room for that; never where whole pictures were asked for."""
-        tile = min(self._side(*rgb.shape[:2]), self.tile) // 2  # a long picture that is not cut is longer than its tile
+        """Smaller tiles from now on, where there is room for that; never where whole pictures were
+        asked for.
+        """
+        tile = (
+            min(self._side(*rgb.shape[:2]), self.tile) // 2
+        )  # a long picture that is not cut is longer than its tile
         if self.tile == 0 or tile < least_tile(self.tiling):
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
@@ -271,14 +306,20 @@ class Derainer:
     def tile_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """(height, width) of every tile of a picture of a size."""
         down, across = self.cut(height, width)
-        return [(row.stop - row.start, column.stop - column.start) for row in down for column in across]
+        return [
+            (row.stop - row.start, column.stop - column.start) for row in down for column in across
+        ]
 
     def _side(self, height: int, width: int) -> int:
         """Of the tiles a picture is cut into; one tile if it need not be cut."""
         return max(height, width) if self.tile == 0 or height * width <= self.tile**2 else self.tile
 
-    def _strips(self, rgb: NDArray[Any], scale: float, on_tile: Progress | None) -> Iterator[tuple[int, Floats]]:
-        """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of tiles is held at a time."""
+    def _strips(
+        self, rgb: NDArray[Any], scale: float, on_tile: Progress | None
+    ) -> Iterator[tuple[int, Floats]]:
+        """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of
+        tiles is held at a time.
+        """
         height, width = rgb.shape[:2]
         down, across = self.cut(height, width)
         done, total = 0, len(across) * len(down)
@@ -301,17 +342,28 @@ class Derainer:
             yield begin, strip[begin - row.start : end - row.start]
             carried = strip[end - row.start : row.fade_out[1] - row.start]
 
-    def _row(self, band: NDArray[Any], across: list[Cut], scale: float) -> Iterator[tuple[Cut, Floats]]:
-        """The tiles of one row, derained; several of one size at a time where the device likes that."""
-        at_once = self.engine.tiles_at_once(len(band) * (across[0].stop - across[0].start) * self.tiling.memory)
+    def _row(
+        self, band: NDArray[Any], across: list[Cut], scale: float
+    ) -> Iterator[tuple[Cut, Floats]]:
+        """The tiles of one row, derained; several of one size at a time where the device likes
+        that.
+        """
+        at_once = self.engine.tiles_at_once(
+            len(band) * (across[0].stop - across[0].start) * self.tiling.memory
+        )
         for _, equal in itertools.groupby(across, lambda cut: cut.stop - cut.start):
             columns = list(equal)
             for k in range(0, len(columns), at_once):
                 some = columns[k : k + at_once]
-                yield from zip(some, self._run([band[:, cut.start : cut.stop] for cut in some], scale), strict=True)
+                yield from zip(
+                    some,
+                    self._run([band[:, cut.start : cut.stop] for cut in some], scale),
+                    strict=True,
+                )
 
     def _cuts(self, length: int, side: int) -> list[Cut]:
-        """Tiles along one axis, as few as do, and no larger than these need to be: so a pixel costs the same in all pictures.
+        """Tiles along one axis, as few as do, and no larger than these need to be: so a pixel costs
+        the same in all pictures.
 
         Where they see all a result depends on, they are blended over what is left, else over half.
         """
@@ -321,7 +373,13 @@ class Derainer:
         if count == 1:
             return cuts(length, side, overlap, fade=fade, multiple=multiple)
         least = -(-(length + (count - 1) * (overlap + multiple - 1)) // count)
-        return cuts(length, min(side, -(-least // multiple) * multiple), overlap, fade=fade, multiple=multiple)
+        return cuts(
+            length,
+            min(side, -(-least // multiple) * multiple),
+            overlap,
+            fade=fade,
+            multiple=multiple,
+        )
 
     def _run(self, tiles: list[NDArray[Any]], scale: float) -> list[Floats]:
         """Tiles of one size through the network: each (h, w, 3) of any type -> (h, w, 3) floats."""
@@ -329,11 +387,14 @@ class Derainer:
         return list(self._mean_of_flips(batch).permute(0, 2, 3, 1).contiguous().numpy())
 
     def _mean_of_flips(self, rainy: Tensor) -> Tensor:
-        """What the engine makes of a batch (N, 3, H, W), averaged over its flips, one after the other."""
+        """What the engine makes of a batch (N, 3, H, W), averaged over its flips, one after the
+        other.
+        """
         if self.flips == 1:
             return self.engine(rainy)
-        # The network pads to its grid at the right and below. After a flip that would be the other side, and the grid would lie
-        # differently in a tile than in the whole picture; so both are padded, as the network would, before they are flipped.
+        # The network pads to its grid at the right and below. After a flip that would be the other
+        # side, and the grid would lie differently in a tile than in the whole picture; so both are
+        # padded, as the network would, before they are flipped.
         height, width = rainy.shape[2:]
         right, below = (-side % self.tiling.multiple for side in (width, height))
         padded = F.pad(rainy, (0, right, 0, below), mode="replicate")
@@ -349,16 +410,24 @@ def least_tile(tiling: Tiling) -> int:
 
 
 def _affordable(tiling: Tiling, device: torch.device) -> int:
-    """The network's own tile, or a smaller one where that would take more than half of what memory is free."""
+    """The network's own tile, or a smaller one where that would take more than half of what memory
+    is free.
+    """
     free, tile = free_memory(device), tiling.tile
-    while free is not None and tile**2 * tiling.memory > free // 2 and tile // 2 >= least_tile(tiling):
+    while (
+        free is not None and tile**2 * tiling.memory > free // 2 and tile // 2 >= least_tile(tiling)
+    ):
         tile //= 2
     return tile
 
 
 def _as_batch(tile: NDArray[Any], scale: float) -> Tensor:
     """(h, w, 3) of any type -> (1, 3, h, w) floats in [0, 1]."""
-    return torch.from_numpy(np.divide(tile, np.float32(scale), dtype=np.float32)).permute(2, 0, 1).unsqueeze(0)
+    return (
+        torch.from_numpy(np.divide(tile, np.float32(scale), dtype=np.float32))
+        .permute(2, 0, 1)
+        .unsqueeze(0)
+    )
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
@@ -369,12 +438,24 @@ def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
     """
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
-        raise ValueError(f"an image of shape {image.shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not empty")
+        raise ValueError(
+            f"an image of shape {image.shape}: expected (H, W), (H, W, 1), (H, W, 3) or (H, W, 4),"
+            " not empty"
+        )
     if image.dtype.kind != "f" and image.dtype.name not in ("uint8", "uint16"):
         raise ValueError(f"an image of {image.dtype}: expected uint8, uint16, or floats in [0, 1]")
-    if image.dtype.kind == "f" and not (image.min() >= -FLOAT_SLACK and image.max() <= 1 + FLOAT_SLACK):  # false of NaN too
-        raise ValueError(f"an image of floats from {image.min():.3g} to {image.max():.3g}: expected them in [0, 1]")
-    return image[..., :3] if channels >= 3 else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    if image.dtype.kind == "f" and not (
+        image.min() >= -FLOAT_SLACK and image.max() <= 1 + FLOAT_SLACK
+    ):  # false of NaN too
+        raise ValueError(
+            f"an image of floats from {image.min():.3g} to {image.max():.3g}: expected them in"
+            " [0, 1]"
+        )
+    return (
+        image[..., :3]
+        if channels >= 3
+        else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    )
 
 
 def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
@@ -382,7 +463,11 @@ def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
     if image.ndim == 3 and image.shape[2] >= 3:
         return np.concatenate([clean, image[..., 3:]], axis=2) if image.shape[2] == 4 else clean
     grey = clean.mean(axis=2, dtype=np.float64)
-    return (grey if image.dtype.kind == "f" else np.rint(grey)).astype(image.dtype).reshape(image.shape)
+    return (
+        (grey if image.dtype.kind == "f" else np.rint(grey))
+        .astype(image.dtype)
+        .reshape(image.shape)
+    )
 
 
 def load(
@@ -396,15 +481,17 @@ def load(
     engine: str = "auto",
     flips: int | None = None,
 ) -> Derainer:
-    """A Derainer from shipped weights, a file of ours, the authors' checkpoint, or an exported file.
+    """A Derainer from shipped weights, a file of ours, the authors' checkpoint, or an exported
+    file.
 
-    That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a folder of CRDNet's parts; or
-    what `derain export` wrote. Shipped weights that lose nothing by it are executed in bfloat16 where that is faster.
+    That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a
+    folder of CRDNet's parts; or what `derain export` wrote. Shipped weights that lose nothing by it
+    are executed in bfloat16 where that is faster.
 
     Args:
         name_or_path: The weights; None for those of the quality, or for the default ones.
-        quality: ``fast``, ``balanced`` or ``best``, in place of a name: shipped weights, and for how many flips their results
-            are averaged (`derain.weights.QUALITIES`).
+        quality: ``fast``, ``balanced`` or ``best``, in place of a name: shipped weights, and for
+            how many flips their results are averaged (`derain.weights.QUALITIES`).
         device: As `Derainer`, and so are those that follow.
         flips: None for those of the quality, else 1.
 
@@ -424,7 +511,13 @@ def load(
     else:
         network, card = weights.find(chosen.weights)
         entry = weights.CATALOGUE.get(chosen.weights)
-        if dtype == "auto" and engine in ("auto", "torch") and entry and entry.bfloat16 and has_bfloat16(choose_device(device)):
+        if (
+            dtype == "auto"
+            and engine in ("auto", "torch")
+            and entry
+            and entry.bfloat16
+            and has_bfloat16(choose_device(device))
+        ):
             dtype = "bfloat16"
     return Derainer(
         network,
@@ -444,5 +537,8 @@ def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
         return weights.Quality(weights.DEFAULT if name_or_path is None else name_or_path)
     chosen = weights.find_quality(quality)
     if name_or_path is not None:
-        raise ValueError(f"--quality {quality}: chooses the model, but {name_or_path} was named too; leave one of them out")
+        raise ValueError(
+            f"--quality {quality}: chooses the model, but {name_or_path} was named too; leave one"
+            " of them out"
+        )
     return chosen

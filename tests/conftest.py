@@ -1,7 +1,8 @@
 """What the tests share.
 
-Reference tests need data that is not ours to commit. They find it through DERAIN_TEST_DATA (a folder with ``pairs/``, ``clean/``
-and ``published-weights/``) and are skipped without it, except in CI, where its absence is a failure.
+Reference tests need data that is not ours to commit. They find it through DERAIN_TEST_DATA (a
+folder with ``pairs/``, ``clean/`` and ``published-weights/``) and are skipped without it, except in
+CI, where its absence is a failure.
 """
 
 import os
@@ -21,7 +22,9 @@ from derain.metrics import NaturalModel, niqe
 from derain.networks import NLEDN
 from derain.restore import Derainer
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: small pictures keep no more than one core busy each
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # several at once: small pictures keep no more than one core busy each
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
@@ -43,7 +46,11 @@ def reference_data() -> Path:
 @pytest.fixture(scope="session")
 def golden(reference_data: Path) -> Path:
     """The folder of golden inputs, weights and outputs."""
-    for place in (reference_data / "golden", reference_data / "spec/golden", reference_data.parent / "spec/golden"):
+    for place in (
+        reference_data / "golden",
+        reference_data / "spec/golden",
+        reference_data.parent / "spec/golden",
+    ):
         if place.is_dir():
             return place
     if os.environ.get("CI"):
@@ -60,9 +67,17 @@ def photo() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def crops() -> list[NDArray[np.uint8]]:
     """Forty-eight clean pictures of 96x96, which is enough for a NIQE model."""
-    photos = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket(), skimage.data.chelsea()]
+    photos = [
+        skimage.data.astronaut(),
+        skimage.data.coffee(),
+        skimage.data.rocket(),
+        skimage.data.chelsea(),
+    ]
     corners = [(photo, 96 * i, 96 * j) for photo in photos for i in range(3) for j in range(4)]
-    return [np.ascontiguousarray(photo[top : top + 96, left : left + 96]) for photo, top, left in corners]
+    return [
+        np.ascontiguousarray(photo[top : top + 96, left : left + 96])
+        for photo, top, left in corners
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +93,8 @@ def pairs(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
         (tmp_path / "set" / name).mkdir(parents=True)
         for k in (1, 2):
             write_image(
-                tmp_path / "set" / name / f"{k}.png", np.clip(photo[:40, :50].astype(int) + change * k, 0, 255).astype(np.uint8)
+                tmp_path / "set" / name / f"{k}.png",
+                np.clip(photo[:40, :50].astype(int) + change * k, 0, 255).astype(np.uint8),
             )
     return tmp_path / "set"
 

@@ -28,7 +28,9 @@ class Darken:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+    def __call__(
+        self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
+    ) -> NDArray[Any]:
         self.calls += 1
         if on_tile:
             on_tile(1, 1)
@@ -38,7 +40,12 @@ class Darken:
         return RainDensity(float(image.mean() > 0), 0.0, 0.0)
 
 
-def run(inputs: list[str], output: str | None = None, options: Options = Options(), derainer: Any = None) -> list[Result]:  # noqa: B008
+def run(
+    inputs: list[str],
+    output: str | None = None,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    derainer: Any = None,
+) -> list[Result]:
     jobs, failures = batch.plan(inputs, output, options)
     stand_in: Any = derainer or Darken()
     return failures + list(batch.run(jobs, stand_in, options))
@@ -57,8 +64,16 @@ def folder(tmp_path: Path) -> Path:
 def test_folder_keeps_its_structure(folder: Path) -> None:
     results = run([str(folder)])
     assert [result.status for result in results] == ["done"] * 4
-    made = sorted(str(path.relative_to(folder.parent)) for path in (folder.parent / "in_derained").rglob("*.*"))
-    assert made == ["in_derained/a.png", "in_derained/b.jpg", "in_derained/deep/c.webp", "in_derained/deep/er/d.tif"]
+    made = sorted(
+        str(path.relative_to(folder.parent))
+        for path in (folder.parent / "in_derained").rglob("*.*")
+    )
+    assert made == [
+        "in_derained/a.png",
+        "in_derained/b.jpg",
+        "in_derained/deep/c.webp",
+        "in_derained/deep/er/d.tif",
+    ]
     assert np.all(read_image(folder.parent / "in_derained/a.png") == 99)
 
 
@@ -78,7 +93,11 @@ def test_folder_keeps_its_structure(folder: Path) -> None:
     ],
 )
 def test_names_of_results(
-    inputs: list[str], output: str | None, targets: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: list[str],
+    output: str | None,
+    targets: list[str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder.parent)
     jobs, failures = batch.plan(inputs, output, Options())
@@ -87,7 +106,9 @@ def test_names_of_results(
 
 
 def test_asked_format_changes_the_name(folder: Path) -> None:
-    jobs, _ = batch.plan([str(folder / "b.jpg"), str(folder / "a.png")], None, Options(format="JPEG"))
+    jobs, _ = batch.plan(
+        [str(folder / "b.jpg"), str(folder / "a.png")], None, Options(format="JPEG")
+    )
     assert [job.target.name for job in jobs] == ["b_derained.jpg", "a_derained.jpg"]
 
 
@@ -137,7 +158,10 @@ def test_output_inside_the_input_is_not_derained_again(folder: Path) -> None:
 
 
 def test_output_above_the_input(folder: Path) -> None:
-    assert [result.status for result in run([str(folder / "deep")], str(folder))] == ["done", "done"]
+    assert [result.status for result in run([str(folder / "deep")], str(folder))] == [
+        "done",
+        "done",
+    ]
     assert (folder / "er/d.tif").exists()
 
 
@@ -155,7 +179,13 @@ def test_odd_entries_do_not_stop_the_others(folder: Path) -> None:
     results = run([str(folder / "a.png"), str(long), "", str(folder / ("m" * 300))])
     assert [result.status for result in results] == ["failed", "failed", "done", "failed"]
     assert "an empty name" in results[0].message
-    assert {result.source.name for result in run([str(folder)])} == {"a.png", "b.jpg", "c.webp", "d.tif", long.name}
+    assert {result.source.name for result in run([str(folder)])} == {
+        "a.png",
+        "b.jpg",
+        "c.webp",
+        "d.tif",
+        long.name,
+    }
 
 
 def test_an_input_is_never_overwritten_unasked(folder: Path) -> None:
@@ -166,7 +196,9 @@ def test_an_input_is_never_overwritten_unasked(folder: Path) -> None:
     for result in run([str(folder)], str(folder)):
         assert result.status == "failed"
     assert (folder / "a.png").read_bytes() == original
-    assert run([str(folder / "a.png")], str(folder / "a.png"), Options(force=True))[0].status == "done"
+    assert (
+        run([str(folder / "a.png")], str(folder / "a.png"), Options(force=True))[0].status == "done"
+    )
     assert np.all(read_image(folder / "a.png") == 99)
 
 
@@ -176,7 +208,9 @@ def test_a_link_to_an_input_is_that_input(folder: Path) -> None:
     assert result.status == "failed"
 
 
-def test_second_run_over_a_pattern_leaves_results_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_run_over_a_pattern_leaves_results_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     options = Options(compare=True)
     run(["*.png"], options=options)
@@ -187,7 +221,9 @@ def test_second_run_over_a_pattern_leaves_results_alone(folder: Path, monkeypatc
 def test_failures_stay_alone(folder: Path) -> None:
     (folder / "a.png").write_bytes(b"")
     (folder / "b.jpg").write_bytes((folder / "b.jpg").read_bytes()[:200])
-    results = {result.source.name: result for result in run([str(folder), str(folder / "none.png")])}
+    results = {
+        result.source.name: result for result in run([str(folder), str(folder / "none.png")])
+    }
     assert results["none.png"].message == "no such file or folder"
     assert results["a.png"].message.startswith("an empty file")
     assert "damaged" in results["b.jpg"].message
@@ -197,7 +233,9 @@ def test_failures_stay_alone(folder: Path) -> None:
 
 def test_out_of_memory_is_one_failure_with_a_hint(folder: Path) -> None:
     class Hungry(Darken):
-        def __call__(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+        def __call__(
+            self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
+        ) -> NDArray[Any]:
             if self.calls == 0:
                 self.calls += 1
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -208,7 +246,9 @@ def test_out_of_memory_is_one_failure_with_a_hint(folder: Path) -> None:
     assert [result.status for result in results[1:]] == ["done"] * 3
 
 
-def test_full_disk_is_one_line_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_one_line_and_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -223,10 +263,15 @@ def test_full_disk_is_one_line_and_leaves_nothing(folder: Path, monkeypatch: pyt
 def test_empty_folder_and_pattern_without_match(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     results = run([str(tmp_path / "empty"), str(tmp_path / "*.png")])
-    assert [result.message for result in results] == ["no pictures in this folder", "no file fits this pattern"]
+    assert [result.message for result in results] == [
+        "no pictures in this folder",
+        "no file fits this pattern",
+    ]
 
 
-def test_unreadable_folder_is_named(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_folder_is_named(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.scandir
 
     def scandir(path: str) -> Any:
@@ -255,7 +300,9 @@ def test_one_output_for_many_pictures_is_refused(output: str, folder: Path) -> N
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((6, 20, 3), (14, 20)), ((20, 6, 3), (20, 14))])
-def test_compare_shows_before_and_after(shape: tuple[int, int, int], expected: tuple[int, int], tmp_path: Path) -> None:
+def test_compare_shows_before_and_after(
+    shape: tuple[int, int, int], expected: tuple[int, int], tmp_path: Path
+) -> None:
     write_image(tmp_path / "a.png", np.full(shape, 100, np.uint8))
     run([str(tmp_path / "a.png")], options=Options(compare=True))
     both = read_image(tmp_path / "a_derained_compare.png")
@@ -271,7 +318,11 @@ def test_metadata_and_alpha_go_with_the_result(tmp_path: Path) -> None:
     image.save(tmp_path / "a.png", exif=exif, icc_profile=b"profile")
     run([str(tmp_path / "a.png")])
     result = Image.open(tmp_path / "a_derained.png")
-    assert (result.mode, result.getexif()[271], result.info["icc_profile"]) == ("RGBA", "Camera", b"profile")
+    assert (result.mode, result.getexif()[271], result.info["icc_profile"]) == (
+        "RGBA",
+        "Camera",
+        b"profile",
+    )
     assert np.all(np.array(result) == [76, 76, 76, 77])
 
 
@@ -287,14 +338,22 @@ def test_progress_is_reported(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
     jobs = [Job(folder / "a.png", folder / "out.png")]
     derainer: Any = Darken()
-    list(batch.run(jobs, derainer, Options(), lambda _: lambda done, total: seen.append((done, total))))
+    list(
+        batch.run(
+            jobs, derainer, Options(), lambda _: lambda done, total: seen.append((done, total))
+        )
+    )
     assert seen == [(1, 1)]
 
 
 def test_density_is_told_where_it_is_asked_for(folder: Path) -> None:
     told = run([str(folder)], options=Options(density=True))
     assert {result.density.word for result in told if result.density} == {"light"}
-    assert len([result for result in told if result.density]) == len([result for result in told if result.status == "done"]) > 0
+    assert (
+        len([result for result in told if result.density])
+        == len([result for result in told if result.status == "done"])
+        > 0
+    )
     assert {result.density for result in run([str(folder)], options=Options(force=True))} == {None}
 
 
@@ -303,7 +362,9 @@ PATIENCE = 20.0
 
 
 class Events:
-    """What has happened, in order: ``read 1`` as reading 1.png begins, ``network 1`` as that begins, ``written 1``."""
+    """What has happened, in order: ``read 1`` as reading 1.png begins, ``network 1`` as that
+    begins, ``written 1``.
+    """
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -322,13 +383,17 @@ class Events:
 
 
 class Watched(Darken):
-    """Tells of itself, knows pictures by their level, and does `beside` while it works on the one of that number."""
+    """Tells of itself, knows pictures by their level, and does `beside` while it works on the one
+    of that number.
+    """
 
     def __init__(self, events: Events, beside: Callable[[int], object] = lambda _: None) -> None:
         super().__init__()
         self.events, self.beside = events, beside
 
-    def __call__(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+    def __call__(
+        self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
+    ) -> NDArray[Any]:
         number = int(image.flat[0]) - 100
         self.events.tell(f"network {number}")
         self.beside(number)
@@ -385,20 +450,26 @@ def test_the_next_is_read_and_the_last_written_while_the_network_works(
     monkeypatch.setattr(batch, "write_file", waiting_write)
     results = list(start(row, Watched(events, beside)))
     assert all(met)
-    assert [(result.source, result.status) for result in results] == [(job.source, "done") for job in row]
+    assert [(result.source, result.status) for result in results] == [
+        (job.source, "done") for job in row
+    ]
     assert [int(read_image(job.target)[0, 0, 0]) for job in row] == [99, 100, 101, 102, 103, 104]
     assert {events.threads[f"network {k}"] for k in range(6)} == {threading.main_thread()}
     assert threads() == []
 
 
-def test_a_result_comes_when_its_file_is_there_and_at_most_one_picture_late(row: list[Job], events: Events) -> None:
+def test_a_result_comes_when_its_file_is_there_and_at_most_one_picture_late(
+    row: list[Job], events: Events
+) -> None:
     for k, result in enumerate(start(row, Watched(events))):
         assert result.source == row[k].source
         assert f"written {k}" in events.order
         assert f"network {k + 2}" not in events.order
 
 
-def test_a_result_does_not_wait_for_a_slow_reader(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_does_not_wait_for_a_slow_reader(
+    row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slow_read(source: Path) -> Picture:
         assert source != row[1].source or events.wait_for("told 0")
         return read(source)
@@ -416,7 +487,9 @@ def test_a_result_does_not_wait_for_a_slow_reader(row: list[Job], events: Events
     assert [result.status for result in running] == ["done"] * 5
 
 
-def test_one_picture_is_in_memory_on_either_side(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_picture_is_in_memory_on_either_side(
+    row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rainy: list[weakref.ref[Picture]] = []
 
     def watched_read(source: Path) -> Picture:
@@ -429,28 +502,46 @@ def test_one_picture_is_in_memory_on_either_side(row: list[Job], events: Events,
     held: list[tuple[int, int]] = []
 
     class Weighed(Watched):
-        def __call__(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+        def __call__(
+            self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
+        ) -> NDArray[Any]:
             result = super().__call__(image, on_tile)
-            held.append((sum(ref() is not None for ref in rainy), sum(ref() is not None for ref in clean)))
+            held.append(
+                (sum(ref() is not None for ref in rainy), sum(ref() is not None for ref in clean))
+            )
             clean.append(weakref.ref(result))
             return result
 
     monkeypatch.setattr(batch, "read", watched_read)
-    list(start(row, Weighed(events, lambda number: number == 5 or events.wait_for(f"decoded {number + 1}"))))
+    list(
+        start(
+            row,
+            Weighed(events, lambda number: number == 5 or events.wait_for(f"decoded {number + 1}")),
+        )
+    )
     assert {before for before, _ in held[:-1]} == {2}
     assert {after for _, after in held} <= {0, 1}
 
 
 def test_no_more_than_one_is_read_ahead(row: list[Job], events: Events) -> None:
-    list(start(row, Watched(events, lambda number: number == 5 or events.wait_for(f"read {number + 1}"))))
+    list(
+        start(
+            row,
+            Watched(events, lambda number: number == 5 or events.wait_for(f"read {number + 1}")),
+        )
+    )
     for k in range(2, 6):
         assert events.order.index(f"read {k}") > events.order.index(f"network {k - 2}")
 
 
-def test_nothing_goes_on_beside_a_large_picture(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_goes_on_beside_a_large_picture(
+    row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batch, "LARGE", 6 * 7 * 3 - 1)
     list(start(row, Watched(events)))
-    assert events.order == [f"{what} {k}" for k in range(6) for what in ("read", "network", "written")]
+    assert events.order == [
+        f"{what} {k}" for k in range(6) for what in ("read", "network", "written")
+    ]
     assert set(events.threads.values()) == {threading.main_thread()}
 
 
@@ -460,13 +551,24 @@ def test_one_picture_needs_no_threads(row: list[Job], events: Events) -> None:
     assert set(events.threads.values()) == {threading.main_thread()}
 
 
-def test_a_failure_ahead_does_not_disturb_the_picture_at_work(row: list[Job], events: Events) -> None:
+def test_a_failure_ahead_does_not_disturb_the_picture_at_work(
+    row: list[Job], events: Events
+) -> None:
     row[1].source.write_bytes(b"once upon a time")
     row[4].source.unlink()
     started: list[Path] = []
-    derainer: Any = Watched(events, lambda number: events.wait_for(f"read {number + 1}") if number in (0, 3) else None)
+    derainer: Any = Watched(
+        events, lambda number: events.wait_for(f"read {number + 1}") if number in (0, 3) else None
+    )
     results = list(batch.run(row, derainer, Options(), lambda job: started.append(job.source)))
-    assert [result.status for result in results] == ["done", "failed", "done", "done", "failed", "done"]
+    assert [result.status for result in results] == [
+        "done",
+        "failed",
+        "done",
+        "done",
+        "failed",
+        "done",
+    ]
     assert results[1].message.startswith("not a picture that can be read")
     assert results[4].message == f"No such file or directory: {row[4].source}"
     assert started == [job.source for job in row]
@@ -476,12 +578,23 @@ def test_a_failure_ahead_does_not_disturb_the_picture_at_work(row: list[Job], ev
 def test_a_failure_to_write_is_that_pictures(row: list[Job], events: Events) -> None:
     row[2].target.mkdir(parents=True)
     results = list(start(row, Watched(events), Options(force=True)))
-    assert [result.status for result in results] == ["done", "done", "failed", "done", "done", "done"]
+    assert [result.status for result in results] == [
+        "done",
+        "done",
+        "failed",
+        "done",
+        "done",
+        "done",
+    ]
     assert results[2].message == f"Is a directory: {row[2].target}"
-    assert sorted(path.name for path in row[0].target.parent.iterdir()) == [f"{k}.png" for k in range(6)]
+    assert sorted(path.name for path in row[0].target.parent.iterdir()) == [
+        f"{k}.png" for k in range(6)
+    ]
 
 
-def test_closing_early_ends_the_threads_and_leaves_whole_files(row: list[Job], events: Events) -> None:
+def test_closing_early_ends_the_threads_and_leaves_whole_files(
+    row: list[Job], events: Events
+) -> None:
     running: Any = start(row, Watched(events, lambda number: events.wait_for(f"read {number + 1}")))
     next(running)
     assert threads() != []
@@ -502,19 +615,29 @@ def test_an_interrupt_comes_through_and_what_is_done_stays(row: list[Job], event
     with pytest.raises(KeyboardInterrupt):
         told.extend(start(row, Watched(events, interrupt)))
     assert threads() == []
-    assert sorted(path.name for path in row[0].target.parent.iterdir()) == ["0.png", "1.png", "2.png"]
+    assert sorted(path.name for path in row[0].target.parent.iterdir()) == [
+        "0.png",
+        "1.png",
+        "2.png",
+    ]
     assert [int(read_image(job.target)[0, 0, 0]) for job in row[:3]] == [99, 100, 101]
     assert [result.status for result in start(row, Darken())] == ["skipped"] * 3 + ["done"] * 3
 
 
-def test_what_an_earlier_job_writes_is_read_after(row: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_an_earlier_job_writes_is_read_after(
+    row: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slow_write(path: Path, data: bytes) -> None:
         time.sleep(0.1)
         write_file(path, data)
 
     monkeypatch.setattr(batch, "write_file", slow_write)
     (tmp_path / "link.png").symlink_to(row[1].source)
-    chain = [Job(row[0].source, row[1].source), Job(tmp_path / "link.png", tmp_path / "last.png"), row[2]]
+    chain = [
+        Job(row[0].source, row[1].source),
+        Job(tmp_path / "link.png", tmp_path / "last.png"),
+        row[2],
+    ]
     assert [result.status for result in start(chain, Darken(), Options(force=True))] == ["done"] * 3
     assert np.all(read_image(tmp_path / "last.png") == 98)
     rivals = [row[3], Job(row[4].source, row[3].target), row[5]]
@@ -530,18 +653,36 @@ def test_what_comes_to_be_there_meanwhile_is_left_alone(row: list[Job], events: 
             row[2].target.write_bytes(b"mine")
 
     results = list(start(row, Watched(events, beside)))
-    assert [result.status for result in results] == ["done", "done", "skipped", "done", "done", "done"]
+    assert [result.status for result in results] == [
+        "done",
+        "done",
+        "skipped",
+        "done",
+        "done",
+        "done",
+    ]
     assert row[2].target.read_bytes() == b"mine"
 
 
 def test_what_is_there_is_not_read(row: list[Job], events: Events) -> None:
     list(start(row[1:3], Darken()))
     events.order.clear()
-    assert [result.status for result in start(row, Watched(events))] == ["done", "skipped", "skipped", "done", "done", "done"]
-    assert {what for what in events.order if what.startswith("read")} == {f"read {k}" for k in (0, 3, 4, 5)}
+    assert [result.status for result in start(row, Watched(events))] == [
+        "done",
+        "skipped",
+        "skipped",
+        "done",
+        "done",
+        "done",
+    ]
+    assert {what for what in events.order if what.startswith("read")} == {
+        f"read {k}" for k in (0, 3, 4, 5)
+    }
 
 
-def test_streams_belong_to_the_calling_thread(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_belong_to_the_calling_thread(
+    row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Stream(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             events.tell("stdin")
@@ -556,7 +697,9 @@ def test_streams_belong_to_the_calling_thread(row: list[Job], events: Events, mo
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=output))
     monkeypatch.setattr(batch, "read", read)
     statuses: list[str] = []
-    for k, result in enumerate(start([row[0], Job(batch.STREAM, batch.STREAM), row[2], row[3]], Watched(events))):
+    for k, result in enumerate(
+        start([row[0], Job(batch.STREAM, batch.STREAM), row[2], row[3]], Watched(events))
+    ):
         statuses.append(result.status)
         assert ("stdout" in events.order) == (k >= 1)
         assert "written 2" not in events.order or k >= 2
@@ -565,7 +708,9 @@ def test_streams_belong_to_the_calling_thread(row: list[Job], events: Events, mo
     assert np.all(np.array(Image.open(io.BytesIO(output.getvalue()))) == 100)
 
 
-def test_seconds_are_the_pictures_own(row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_are_the_pictures_own(
+    row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slow_read(source: Path) -> Picture:
         time.sleep(0.05)
         return read(source)

@@ -20,22 +20,34 @@ def test_every_name_it_offers_is_there() -> None:
 
 def test_import_loads_nothing_heavy() -> None:
     code = "import sys, derain; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "numpy", "PIL", "cv2"} & set(loaded)
 
 
 def test_readme_shows_every_file_of_the_package() -> None:
     readme = (ROOT / "README.md").read_text()
-    rooms = [path for path in (ROOT / "derain").iterdir() if path.name not in ("__pycache__", "__init__.py", "py.typed")]
+    rooms = [
+        path
+        for path in (ROOT / "derain").iterdir()
+        if path.name not in ("__pycache__", "__init__.py", "py.typed")
+    ]
     assert [path.name for path in rooms if f" {path.name}" not in readme] == []
 
 
 def test_the_guide_has_a_row_for_every_quality() -> None:
     guide = (ROOT / "docs/guides/derain.md").read_text()
-    rows = [line.strip("|").split("|") for line in guide.splitlines() if line.startswith("| `") and "--" not in line]
+    rows = [
+        line.strip("|").split("|")
+        for line in guide.splitlines()
+        if line.startswith("| `") and "--" not in line
+    ]
     cells = [[cell.strip() for cell in row] for row in rows]
     found = {name.split("`")[1]: (weights.strip("`"), flips[0]) for name, weights, flips in cells}
-    assert found == {name: (quality.weights, str(quality.flips)) for name, quality in QUALITIES.items()}
+    assert found == {
+        name: (quality.weights, str(quality.flips)) for name, quality in QUALITIES.items()
+    }
 
 
 def test_version_is_that_of_the_project() -> None:

@@ -20,14 +20,19 @@ from derain import images
 from derain.images import ImageError
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:creator="A. Nyone"/></x:xmpmeta>'
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:creator="A.'
+    b' Nyone"/></x:xmpmeta>'
+)
 
 
 def exif_bytes(orientation: int = 1) -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Camera & Sons"
     exif[ExifTags.Base.Orientation] = orientation
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = TiffImagePlugin.IFDRational(1, 250)
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime] = TiffImagePlugin.IFDRational(
+        1, 250
+    )
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
     return exif.tobytes()
 
@@ -56,14 +61,19 @@ def test_lossless_formats_keep_every_pixel(photo: NDArray[np.uint8], format: str
 @pytest.mark.parametrize("lossless", [True, False])
 def test_webp_stays_as_lossy_as_it_was(photo: NDArray[np.uint8], lossless: bool) -> None:
     data = saved(Image.fromarray(photo), "WEBP", lossless=lossless)
-    before, after = np.array(Image.open(io.BytesIO(data))).astype(int), np.array(through(data)).astype(int)
+    before, after = (
+        np.array(Image.open(io.BytesIO(data))).astype(int),
+        np.array(through(data)).astype(int),
+    )
     assert (np.abs(before - after).max() == 0) == lossless
     assert np.abs(before - after).mean() < 2
 
 
 @pytest.mark.parametrize("quality", [30, 75, 97])
 @pytest.mark.parametrize("subsampling", [0, 2])
-def test_jpeg_quality_is_the_inputs(photo: NDArray[np.uint8], quality: int, subsampling: int) -> None:
+def test_jpeg_quality_is_the_inputs(
+    photo: NDArray[np.uint8], quality: int, subsampling: int
+) -> None:
     data = saved(Image.fromarray(photo), "JPEG", quality=quality, subsampling=subsampling)
     again = through(data)
     assert again.quantization == Image.open(io.BytesIO(data)).quantization  # pyright: ignore[reportAttributeAccessIssue]
@@ -113,9 +123,14 @@ def test_sixteen_bit_grey_with_alpha_keeps_both() -> None:
     # OpenCV writes no such file: 16-bit LA, made by hand.
     pixels = np.random.default_rng(0).integers(0, 65536, (4, 5, 2), dtype=np.uint16)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 5, 4, 16, 4, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 5, 4, 16, 4, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
     )
     picture = images.read(data)
     assert picture.grey
@@ -148,7 +163,10 @@ def test_orientation_is_applied_and_reset(photo: NDArray[np.uint8], orientation:
         8: np.rot90(photo),
     }
     assert np.array_equal(picture.pixels, undo[orientation])
-    assert Image.open(io.BytesIO(images.encode(picture, "JPEG"))).getexif()[ExifTags.Base.Orientation] == 1
+    assert (
+        Image.open(io.BytesIO(images.encode(picture, "JPEG"))).getexif()[ExifTags.Base.Orientation]
+        == 1
+    )
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -156,12 +174,17 @@ def test_orientation_is_applied_and_reset(photo: NDArray[np.uint8], orientation:
 def test_profile_exif_and_xmp_go_from_every_format_to_every_other(
     photo: NDArray[np.uint8], source: images.Format, target: images.Format
 ) -> None:
-    first = images.Picture(photo, metadata=images.Metadata(icc=ICC, exif=exif_bytes().removeprefix(b"Exif\0\0"), xmp=XMP))
+    first = images.Picture(
+        photo,
+        metadata=images.Metadata(icc=ICC, exif=exif_bytes().removeprefix(b"Exif\0\0"), xmp=XMP),
+    )
     check_metadata(through(images.encode(first, source), target))
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_sixteen_bit_files_keep_profile_exif_and_xmp(photo: NDArray[np.uint8], format: images.Format) -> None:
+def test_sixteen_bit_files_keep_profile_exif_and_xmp(
+    photo: NDArray[np.uint8], format: images.Format
+) -> None:
     metadata = images.Metadata(icc=ICC, exif=exif_bytes().removeprefix(b"Exif\0\0"), xmp=XMP)
     deep = images.Picture(photo.astype(np.uint16) * 257, metadata=metadata)
     picture = images.read(images.encode(deep, format))
@@ -173,13 +196,21 @@ def test_sixteen_bit_files_keep_profile_exif_and_xmp(photo: NDArray[np.uint8], f
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_exif_keeps_every_byte_but_the_orientation(photo: NDArray[np.uint8], order: str, format: images.Format) -> None:
+def test_exif_keeps_every_byte_but_the_orientation(
+    photo: NDArray[np.uint8], order: str, format: images.Format
+) -> None:
     text = "© José\0\0".encode()
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 2)
     artist = struct.pack(f"{order}HHII", 0x013B, 2, len(text), 8 + 2 + 24 + 4)
 
     def block(orientation: int) -> bytes:
-        return head + struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0) + artist + struct.pack(f"{order}I", 0) + text
+        return (
+            head
+            + struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+            + artist
+            + struct.pack(f"{order}I", 0)
+            + text
+        )
 
     picture = images.read(saved(Image.fromarray(photo), format, exif=b"Exif\0\0" + block(8)))
     assert picture.pixels.shape == (160, 120, 3)
@@ -205,11 +236,14 @@ def test_noisy_progressive_jpeg_of_high_quality_can_be_written() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     picture = images.read(saved(Image.fromarray(noise), "JPEG", quality=100, subsampling=0))
     progressive = {**picture.metadata.encoding, "progressive": True}
-    images.encode(replace(picture, metadata=replace(picture.metadata, encoding=progressive)), "JPEG")
+    images.encode(
+        replace(picture, metadata=replace(picture.metadata, encoding=progressive)), "JPEG"
+    )
 
 
 @pytest.mark.parametrize(
-    "pixels", [np.zeros((3, 4, 3), np.float32), np.zeros((3, 4, 2), np.uint8), np.zeros((3, 4, 3), np.int64)]
+    "pixels",
+    [np.zeros((3, 4, 3), np.float32), np.zeros((3, 4, 2), np.uint8), np.zeros((3, 4, 3), np.int64)],
 )
 def test_write_image_refuses_what_is_no_picture(pixels: Any, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="expected"):
@@ -227,7 +261,9 @@ def check_metadata(image: Image.Image) -> None:
     assert image.info.get("icc_profile") == ICC
     exif = image.getexif()
     assert exif[ExifTags.Base.Make] == "Camera & Sons"
-    assert float(exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime]) == pytest.approx(1 / 250)
+    assert float(exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExposureTime]) == pytest.approx(
+        1 / 250
+    )
     assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
     packet = image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
     assert packet == XMP.replace(b'Orientation="6"', b'Orientation="1"')
@@ -241,7 +277,9 @@ def test_cmyk_becomes_rgb(photo: NDArray[np.uint8]) -> None:
 
 
 def test_damaged_exif_does_not_cost_the_picture(photo: NDArray[np.uint8]) -> None:
-    data = saved(Image.fromarray(photo), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xee" * 40)
+    data = saved(
+        Image.fromarray(photo), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xee" * 40
+    )
     assert images.read(data).pixels.shape == photo.shape
 
 
@@ -261,7 +299,14 @@ def hostile_files(photo: NDArray[np.uint8]) -> dict[str, tuple[bytes, str]]:
     png, jpeg = saved(image, "PNG"), saved(image, "JPEG")
     deep = cv2.imencode(".png", photo.astype(np.uint16) * 257)[1].tobytes()
     bomb = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    bomb_png = png[:8] + struct.pack(">I", 13) + b"IHDR" + bomb + struct.pack(">I", zlib.crc32(b"IHDR" + bomb)) + png[33:]
+    bomb_png = (
+        png[:8]
+        + struct.pack(">I", 13)
+        + b"IHDR"
+        + bomb
+        + struct.pack(">I", zlib.crc32(b"IHDR" + bomb))
+        + png[33:]
+    )
     return {
         "empty": (b"", "empty file"),
         "text": (b"once upon a time", "found text beginning 'once upon a time'"),
@@ -275,8 +320,14 @@ def hostile_files(photo: NDArray[np.uint8]) -> dict[str, tuple[bytes, str]]:
         "header only": (png[:20], "damaged|not a picture"),
         "bomb": (bomb_png, "decompression bomb"),
         "pages": (saved(image, "TIFF", save_all=True, append_images=[image]), "2 frames or pages"),
-        "animation": (saved(image, "WEBP", save_all=True, append_images=[image.rotate(9)]), "2 frames or pages"),
-        "floats": (saved(Image.fromarray(photo[..., 0].astype(np.float32)), "TIFF"), "32 bits a channel"),
+        "animation": (
+            saved(image, "WEBP", save_all=True, append_images=[image.rotate(9)]),
+            "2 frames or pages",
+        ),
+        "floats": (
+            saved(Image.fromarray(photo[..., 0].astype(np.float32)), "TIFF"),
+            "32 bits a channel",
+        ),
     }
 
 
@@ -288,9 +339,20 @@ def test_hostile_files_are_refused_in_one_line(photo: NDArray[np.uint8], name: s
     assert "\n" not in str(caught.value)
 
 
-@given(cut=st.integers(1, 3000), flip=st.integers(0, 3000), format=st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP"]))
-def test_damage_anywhere_gives_a_picture_or_an_image_error(cut: int, flip: int, format: str) -> None:
-    data = bytearray(saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)), format))
+@given(
+    cut=st.integers(1, 3000),
+    flip=st.integers(0, 3000),
+    format=st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF", "BMP"]),
+)
+def test_damage_anywhere_gives_a_picture_or_an_image_error(
+    cut: int, flip: int, format: str
+) -> None:
+    data = bytearray(
+        saved(
+            Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)),
+            format,
+        )
+    )
     data[flip % len(data)] ^= 0xFF
     try:
         picture = images.read(bytes(data[: max(1, len(data) - cut % 50)]))
@@ -345,7 +407,11 @@ def test_find_images_goes_deep_in_natural_order(photo: NDArray[np.uint8], tmp_pa
         (tmp_path / name).touch()
     (tmp_path / "loop").symlink_to(tmp_path)
     found, unreadable = images.find_images(tmp_path)
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["img2.PNG", "img10.png", "deep/er/x.tif"]
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "img2.PNG",
+        "img10.png",
+        "deep/er/x.tif",
+    ]
     assert unreadable == []
 
 

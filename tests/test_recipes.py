@@ -10,17 +10,40 @@ from derain.weights.catalogue import CATALOGUE, RETIRED
 
 def test_the_papers_recipe() -> None:
     recipe = find_recipe("nledn-rain100l-paper")  # NLEDN, section 4.2
-    assert (recipe.lr, recipe.min_lr, recipe.schedule, recipe.batch, recipe.crop) == (5e-4, 1e-4, "plateau", 1, None)
-    assert (recipe.betas[0], recipe.weight_decay, recipe.augment, recipe.ema) == (0.9, 1e-4, "flip", 0)
+    assert (recipe.lr, recipe.min_lr, recipe.schedule, recipe.batch, recipe.crop) == (
+        5e-4,
+        1e-4,
+        "plateau",
+        1,
+        None,
+    )
+    assert (recipe.betas[0], recipe.weight_decay, recipe.augment, recipe.ema) == (
+        0.9,
+        1e-4,
+        "flip",
+        0,
+    )
 
 
 def test_the_other_papers_recipes() -> None:
     remaen = find_recipe("remaen-rain100h-paper")
-    assert (remaen.batch, remaen.crop, remaen.lr, remaen.steps, remaen.augment) == (32, 64, 1e-3, 40_000, "none")
+    assert (remaen.batch, remaen.crop, remaen.lr, remaen.steps, remaen.augment) == (
+        32,
+        64,
+        1e-3,
+        40_000,
+        "none",
+    )
     assert [share * remaen.steps for share in remaen.milestones] == [30_000]
     assert remaen.decay == 0.1
     dpenet = find_recipe("dpenet-rain100l-paper")
-    assert (dpenet.batch, dpenet.crop, dpenet.lr, dpenet.decay, dpenet.milestones) == (18, 128, 1e-3, 0.2, (0.3, 0.5, 0.8))
+    assert (dpenet.batch, dpenet.crop, dpenet.lr, dpenet.decay, dpenet.milestones) == (
+        18,
+        128,
+        1e-3,
+        0.2,
+        (0.3, 0.5, 0.8),
+    )
     assert dpenet.augment == "none"
     crdnet = find_recipe("crdnet-rain100l-paper")
     assert (crdnet.batch, crdnet.crop, crdnet.lr, crdnet.milestones) == (16, 512, 1e-4, ())
@@ -67,7 +90,10 @@ def test_entries_of_the_zoo_begin_from_earlier_ones_of_their_network() -> None:
         if entry.origin:
             assert names.index(entry.origin) < names.index(entry.recipe)
             origin, own = ZOO[entry.origin].planned.network, entry.planned.network
-            assert origin == own or (origin, own) == ("petrichor", "petrichor-deep")  # which grows from it
+            assert origin == own or (origin, own) == (
+                "petrichor",
+                "petrichor-deep",
+            )  # which grows from it
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -78,7 +104,15 @@ def test_names_and_sources(name: str) -> None:
 
 def test_overrides() -> None:
     recipe = find_recipe(
-        "nledn", {"lr": "3e-4", "steps": "10", "crop": "none", "batch": "1", "rain": "rain100l,rain100h", "betas": "0.8,0.9"}
+        "nledn",
+        {
+            "lr": "3e-4",
+            "steps": "10",
+            "crop": "none",
+            "batch": "1",
+            "rain": "rain100l,rain100h",
+            "betas": "0.8,0.9",
+        },
     )
     assert (recipe.lr, recipe.steps, recipe.crop) == (3e-4, 10, None)
     assert (recipe.rain, recipe.betas) == (("rain100l", "rain100h"), (0.8, 0.9))
@@ -117,6 +151,9 @@ def test_unknown_recipe_lists_the_known() -> None:
 
 
 def test_validation_rain_is_set_as_rain_is() -> None:
-    assert find_recipe("nledn", {"validation_rain": "rain800,veil"}).validation_rain == ("rain800", "veil")
+    assert find_recipe("nledn", {"validation_rain": "rain800,veil"}).validation_rain == (
+        "rain800",
+        "veil",
+    )
     with pytest.raises(ValueError, match="validation_rain=snow"):
         find_recipe("nledn", {"validation_rain": "snow"})

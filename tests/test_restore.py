@@ -48,11 +48,21 @@ class Local(nn.Module):
     reach=st.none() | st.floats(0, 1),
     multiple=st.sampled_from([1, 2, 8, 16]),
 )
-def test_cuts_cover_everything_once(length: int, tile: int, share: float, reach: float | None, multiple: int) -> None:
+def test_cuts_cover_everything_once(
+    length: int, tile: int, share: float, reach: float | None, multiple: int
+) -> None:
     tile = max(tile, 4 * multiple)
     overlap = int(tile * share)
-    unseen = overlap // 4 if reach is None else int(overlap * reach) // 2  # pixels at a border that are seen but not used
-    tiles = cuts(length, tile, overlap, fade=None if reach is None else overlap - 2 * unseen, multiple=multiple)
+    unseen = (
+        overlap // 4 if reach is None else int(overlap * reach) // 2
+    )  # pixels at a border that are seen but not used
+    tiles = cuts(
+        length,
+        tile,
+        overlap,
+        fade=None if reach is None else overlap - 2 * unseen,
+        multiple=multiple,
+    )
     total = np.zeros(length)
     for cut in tiles:
         assert 0 <= cut.start < cut.stop <= length
@@ -101,13 +111,16 @@ def test_tiles_are_as_few_as_do_and_no_larger_than_need_be() -> None:
 def test_a_pixel_costs_much_the_same_in_all_pictures() -> None:
     derainer = Derainer(Local(), tile=512, overlap=64)
     shares = [
-        sum(height * width for height, width in derainer.tile_sizes(side, 3 * side // 2)) / (side * (3 * side // 2))
+        sum(height * width for height, width in derainer.tile_sizes(side, 3 * side // 2))
+        / (side * (3 * side // 2))
         for side in range(700, 6000, 137)
     ]
     assert max(shares) < 1.15 * min(shares)
 
 
-@pytest.mark.parametrize("shape", [(5, 6), (5, 6, 1), (5, 6, 3), (5, 6, 4), (1, 1, 3), (1, 1), (3, 200, 3)])
+@pytest.mark.parametrize(
+    "shape", [(5, 6), (5, 6, 1), (5, 6, 3), (5, 6, 4), (1, 1, 3), (1, 1), (3, 200, 3)]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
 def test_shape_and_type_are_kept(shape: tuple[int, ...], dtype: type[np.generic]) -> None:
     top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
@@ -125,7 +138,9 @@ def test_a_network_that_changes_nothing_changes_nothing() -> None:
             return rainy
 
     for dtype in (np.uint8, np.uint16):
-        image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (70, 90, 3), dtype=dtype, endpoint=True)
+        image = np.random.default_rng(0).integers(
+            0, np.iinfo(dtype).max, (70, 90, 3), dtype=dtype, endpoint=True
+        )
         assert np.array_equal(Derainer(Identity())(image), image)
 
 
@@ -156,14 +171,18 @@ def test_what_is_no_image_is_refused(image: NDArray[Any], message: str) -> None:
         Derainer(Local())(image)
 
 
-@pytest.mark.parametrize("options", [{"tile": 8}, {"tile": -1}, {"overlap": -1}, {"tile": 64, "overlap": 40}])
+@pytest.mark.parametrize(
+    "options", [{"tile": 8}, {"tile": -1}, {"overlap": -1}, {"tile": 64, "overlap": 40}]
+)
 def test_impossible_tiles_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"--(tile|overlap) .*: expected"):
         Derainer(Local(), **options)
 
 
 def test_devices_and_formats_that_are_not_there() -> None:
-    with pytest.raises(ValueError, match="--device tpu: not available here; expected auto or one of"):
+    with pytest.raises(
+        ValueError, match="--device tpu: not available here; expected auto or one of"
+    ):
         Derainer(Local(), device="tpu")
     with pytest.raises(ValueError, match="--dtype int4: expected one of"):
         Derainer(Local(), dtype="int4")
@@ -194,7 +213,12 @@ def test_nledn_has_no_seams(photo: NDArray[np.uint8]) -> None:
     plain = Derainer(network, tile=96, overlap=16, device="cpu")(image)
     careful = Derainer(network, tile=96, overlap=24, device="cpu")(image)
     steps = np.abs(np.diff(plain - careful, axis=1)).max(axis=(0, 2))
-    borders = [edge for cut in cuts(256, 96, 16) for edge in (cut.start, cut.stop, *cut.fade_in) if 0 < edge < 255]
+    borders = [
+        edge
+        for cut in cuts(256, 96, 16)
+        for edge in (cut.start, cut.stop, *cut.fade_in)
+        if 0 < edge < 255
+    ]
     elsewhere = np.delete(steps, borders)
     assert max(steps[edge] for edge in borders) <= elsewhere.max() + 1 / 255
 
@@ -207,7 +231,9 @@ def test_describe_says_what_belongs_to_a_score() -> None:
 
 
 class Skewed(Local):
-    """Blurs more to one side than to the other, and down more than up: every flip gives something else."""
+    """Blurs more to one side than to the other, and down more than up: every flip gives something
+    else.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -217,7 +243,9 @@ class Skewed(Local):
 
 
 def mean_by_hand(image: NDArray[np.float32], forms: int) -> NDArray[np.float64]:
-    """What averaging over flips should give, of a picture (H, W, 3), from plain results of flipped pictures."""
+    """What averaging over flips should give, of a picture (H, W, 3), from plain results of flipped
+    pictures.
+    """
     plain = Derainer(Skewed(), tile=0, device="cpu")
     upright = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])  # each undoes itself
     results = [plain(image[form].copy())[form] for form in upright]
@@ -248,9 +276,13 @@ def test_flips_change_nothing_for_a_network_that_treats_all_directions_alike(fli
     assert np.allclose(averaged(image), plain(image), atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 1), (40, 50, 3), (40, 50, 4), (1, 1, 3), (3, 200)])
+@pytest.mark.parametrize(
+    "shape", [(40, 50), (40, 50, 1), (40, 50, 3), (40, 50, 4), (1, 1, 3), (3, 200)]
+)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_any_kind_of_picture_may_be_flipped(shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+def test_any_kind_of_picture_may_be_flipped(
+    shape: tuple[int, ...], dtype: type[np.generic]
+) -> None:
     top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
     image = (np.random.default_rng(0).random(shape) * top).astype(dtype)
     clean = Derainer(Local(), device="cpu", flips=8)(image)
@@ -269,12 +301,16 @@ def test_flips_need_no_larger_tiles() -> None:
     Derainer(flipped, device="cpu", flips=8)(image, lambda k, n: done.append((k, n)))
     assert len(flipped.seen) == 8 * len(plain.seen)
     assert max(shape[0] for shape in flipped.seen) == 1, "one after the other"
-    assert {tuple(sorted(shape)) for shape in flipped.seen} == {tuple(sorted(shape)) for shape in plain.seen}
+    assert {tuple(sorted(shape)) for shape in flipped.seen} == {
+        tuple(sorted(shape)) for shape in plain.seen
+    }
     assert done == [(k + 1, len(plain.seen)) for k in range(len(plain.seen))]
 
 
 class Corners(Local):
-    """Gives every cell of 4x4 pixels the colour of its corner: what it gives depends on where the grid lies."""
+    """Gives every cell of 4x4 pixels the colour of its corner: what it gives depends on where the
+    grid lies.
+    """
 
     tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, reach=3, multiple=4)
 
@@ -287,18 +323,29 @@ class Corners(Local):
 @pytest.mark.parametrize("flips", FLIPS)
 @pytest.mark.parametrize("shape", [(50, 37), (64, 72), (33, 99)])
 @pytest.mark.parametrize("tile", [32, 30])
-def test_flipped_tiles_lie_on_the_grid_of_the_whole_picture(flips: int, shape: tuple[int, int], tile: int) -> None:
+def test_flipped_tiles_lie_on_the_grid_of_the_whole_picture(
+    flips: int, shape: tuple[int, int], tile: int
+) -> None:
     image = np.random.default_rng(0).random((*shape, 3), np.float32)
     tiled = Derainer(Corners(), tile=tile, overlap=7, device="cpu", flips=flips)
     assert len(tiled.tile_sizes(*shape)) > 1
     assert tiled.tiling.exact
-    assert np.allclose(tiled(image), Derainer(Corners(), tile=0, device="cpu", flips=flips)(image), atol=1e-6)
+    assert np.allclose(
+        tiled(image), Derainer(Corners(), tile=0, device="cpu", flips=flips)(image), atol=1e-6
+    )
 
 
-def test_tiles_of_shipped_weights_give_what_the_whole_picture_gives_when_flipped_too(photo: NDArray[np.uint8]) -> None:
+def test_tiles_of_shipped_weights_give_what_the_whole_picture_gives_when_flipped_too(
+    photo: NDArray[np.uint8],
+) -> None:
     image = np.tile(as_floats(photo), (2, 4, 1))[:203, :617]
-    tiled, whole = (load("petrichor-live", dtype="float32", device="cpu", tile=tile, flips=4) for tile in (320, 0))
-    tiled.tiling = replace(tiled.tiling, overlap=2 * 75)  # twice its reach, which a tile this small shares only if told so
+    tiled, whole = (
+        load("petrichor-live", dtype="float32", device="cpu", tile=tile, flips=4)
+        for tile in (320, 0)
+    )
+    tiled.tiling = replace(
+        tiled.tiling, overlap=2 * 75
+    )  # twice its reach, which a tile this small shares only if told so
     assert len(tiled.tile_sizes(*image.shape[:2])) > 1
     assert np.abs(tiled(image) - whole(image)).max() < 1e-4
 
@@ -330,13 +377,17 @@ def test_load_names_the_model(seeded: None) -> None:
     assert isinstance(derainer.engine.network, Petrichor)
 
 
-@pytest.mark.parametrize(("quality", "model"), [("fast", "petrichor-live"), ("balanced", weights.DEFAULT)])
+@pytest.mark.parametrize(
+    ("quality", "model"), [("fast", "petrichor-live"), ("balanced", weights.DEFAULT)]
+)
 def test_load_takes_a_quality_in_place_of_a_name(quality: str, model: str) -> None:
     derainer = load(quality=quality, device="cpu")
     assert (derainer.name, derainer.flips) == (model, 1)
 
 
-def test_a_quality_brings_its_flips_unless_others_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quality_brings_its_flips_unless_others_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(weights.QUALITIES, "best", weights.Quality("petrichor-live", flips=2))
     derainer = load(quality="best", device="cpu")
     assert (derainer.name, derainer.flips) == ("petrichor-live", 2)
@@ -355,8 +406,16 @@ def test_every_quality_is_of_weights_in_the_catalogue() -> None:
     [
         (None, "good", "--quality good: expected one of fast, balanced, best"),
         ("nledn", "good", "--quality good: expected one of fast, balanced, best"),
-        ("nledn", "fast", "--quality fast: chooses the model, but nledn was named too; leave one of them out"),
-        (weights.DEFAULT, "balanced", "--quality balanced: chooses the model, but petrichor was named too"),
+        (
+            "nledn",
+            "fast",
+            "--quality fast: chooses the model, but nledn was named too; leave one of them out",
+        ),
+        (
+            weights.DEFAULT,
+            "balanced",
+            "--quality balanced: chooses the model, but petrichor was named too",
+        ),
     ],
 )
 def test_qualities_that_cannot_be(name: str | None, quality: str, message: str) -> None:
@@ -396,7 +455,9 @@ def test_density_is_that_of_the_colours_of_any_kind_of_image(dtype: Any, channel
     image = np.full((20, 30, channels), 0.6 * top).astype(dtype)
     image[..., 3:] = 0
     density = Derainer(Brightness(), device="cpu").density(image)
-    assert (density.heavy, density.medium, density.light) == pytest.approx((0.3, 0.6, 1.2), abs=0.01)
+    assert (density.heavy, density.medium, density.light) == pytest.approx(
+        (0.3, 0.6, 1.2), abs=0.01
+    )
     assert density.word == "medium"
 
 
@@ -409,7 +470,9 @@ def test_density_is_the_mean_over_tiles_that_are_not_too_small() -> None:
     assert density.medium == pytest.approx(0.5)
     network.seen.clear()
     Derainer(network, device="cpu", tile=256).density(image[:, :200])
-    assert [shape[2:] for shape in network.seen] == [(128, 200)], "what is derained whole is sensed whole"
+    assert [shape[2:] for shape in network.seen] == [(128, 200)], (
+        "what is derained whole is sensed whole"
+    )
 
 
 def test_density_that_cannot_be_sensed() -> None:
@@ -431,7 +494,10 @@ class Hungry(Local):
 
     def forward(self, rainy: Tensor) -> Tensor:
         if rainy[:, 0].numel() > self.room:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes.")
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+                " 800 bytes."
+            )
         return super().forward(rainy)
 
 
@@ -439,7 +505,9 @@ class HungrySkewed(Hungry, Skewed):
     """Both: each flip gives something else, where there is memory for it."""
 
 
-@pytest.mark.parametrize(("shape", "tile"), [((50, 70), 16), ((200, 5), 16), ((8, 400), 32), ((32, 33), 16)])
+@pytest.mark.parametrize(
+    ("shape", "tile"), [((50, 70), 16), ((200, 5), 16), ((8, 400), 32), ((32, 33), 16)]
+)
 def test_where_memory_runs_out_tiles_are_halved(shape: tuple[int, int], tile: int) -> None:
     image = np.random.default_rng(0).random((*shape, 3), np.float32)
     derainer = Derainer(Hungry(18 * 18), tile=64, overlap=8, device="cpu")
@@ -507,7 +575,9 @@ def test_the_least_tile_follows_the_grid() -> None:
 
 
 @pytest.mark.parametrize("at_once", [2, 3, 100])
-def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class OnGrid(Local):
         tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, reach=1, multiple=4)
 
@@ -523,8 +593,12 @@ def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(at_onc
     monkeypatch.setattr(derainer.engine, "tiles_at_once", tiles_at_once)
     done: list[tuple[int, int]] = []
     assert np.allclose(derainer(image, lambda k, n: done.append((k, n))), usual(image), atol=1e-6)
-    assert max(shape[0] for shape in network.seen) == min(at_once, max(map(len, rows_of(single.seen))))
-    assert [shape[1:] for shape in network.seen for _ in range(shape[0])] == [shape[1:] for shape in single.seen]
+    assert max(shape[0] for shape in network.seen) == min(
+        at_once, max(map(len, rows_of(single.seen)))
+    )
+    assert [shape[1:] for shape in network.seen for _ in range(shape[0])] == [
+        shape[1:] for shape in single.seen
+    ]
     assert done == [(k + 1, len(single.seen)) for k in range(len(single.seen))]
     height, width = single.seen[0][2:]
     assert asked[0] == height * width * OnGrid.tiling.memory
@@ -554,4 +628,6 @@ def test_bfloat16_is_chosen_where_it_is_fast_and_loses_nothing(
     derainer = load("petrichor-live", device="cpu", dtype=dtype)
     assert derainer.engine.dtype == expected
     assert derainer.describe().endswith(f"{str(expected).removeprefix('torch.')}, cpu")
-    assert load(str(entry.path), device="cpu").engine.dtype == torch.float32, "a file is no row of the catalogue"
+    assert load(str(entry.path), device="cpu").engine.dtype == torch.float32, (
+        "a file is no row of the catalogue"
+    )

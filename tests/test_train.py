@@ -22,7 +22,14 @@ from derain.recipes import RECIPES, Recipe, find_recipe
 from derain.train import Run, leaks, learning_rate, loop, train
 from derain.train.state import begin, resumed
 
-TINY = {"batch": "2", "crop": "16", "steps": "6", "validate_every": "3", "validation_crop": "24", "warmup": "2"}
+TINY = {
+    "batch": "2",
+    "crop": "16",
+    "steps": "6",
+    "validate_every": "3",
+    "validation_crop": "24",
+    "warmup": "2",
+}
 
 
 @pytest.fixture
@@ -31,7 +38,9 @@ def run(tmp_path: Path, photo: NDArray[np.uint8]) -> Run:
         (tmp_path / name).mkdir()
         for k in range(3):
             write_image(tmp_path / name / f"{k}.png", np.roll(photo, 31 * k, axis=1)[:40, :50])
-    return Run(tmp_path / "train", tmp_path / "val", tmp_path / "run", torch.device("cpu"), allow_leak=True)  # all from one photo
+    return Run(
+        tmp_path / "train", tmp_path / "val", tmp_path / "run", torch.device("cpu"), allow_leak=True
+    )  # all from one photo
 
 
 def final(run: Run) -> dict[str, Any]:
@@ -39,7 +48,16 @@ def final(run: Run) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["nledn", "nledn-rain100l-paper", "remaen", "crdnet", "dpenet", "petrichor-live", "remaen-rain100l-paper"]
+    "name",
+    [
+        "nledn",
+        "nledn-rain100l-paper",
+        "remaen",
+        "crdnet",
+        "dpenet",
+        "petrichor-live",
+        "remaen-rain100l-paper",
+    ],
 )
 def test_resumes_bit_exactly(name: str, run: Run) -> None:
     tiny = {"steps": "6", "validate_every": "3"} if name == "nledn-rain100l-paper" else TINY
@@ -75,7 +93,9 @@ def test_a_run_that_ran_out_of_minutes_goes_on_bit_exactly(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["nledn", "crdnet", "petrichor-live"])
-def test_an_optimiser_in_one_pass_steps_as_the_plain_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_optimiser_in_one_pass_steps_as_the_plain_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps: list[dict[str, torch.Tensor]] = []
     for devices in ((), ("cpu",)):
         monkeypatch.setattr("derain.train.state.FUSED_ON", devices)
@@ -84,11 +104,15 @@ def test_an_optimiser_in_one_pass_steps_as_the_plain_one(name: str, monkeypatch:
         draws = torch.Generator().manual_seed(1)
         for _ in range(3):
             for parameter in state.network.parameters():
-                parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=draws))
+                parameter.grad = torch.empty_like(parameter).copy_(
+                    torch.randn(parameter.shape, generator=draws)
+                )
             state.optimiser.step()
         steps.append(state.network.state_dict())
     plain, fused = steps
-    assert all(torch.allclose(value, fused[key], rtol=1e-5, atol=1e-6) for key, value in plain.items())
+    assert all(
+        torch.allclose(value, fused[key], rtol=1e-5, atol=1e-6) for key, value in plain.items()
+    )
 
 
 @pytest.mark.parametrize("name", ["nledn", "remaen", "crdnet", "dpenet", "petrichor"])
@@ -101,7 +125,9 @@ def test_bfloat16_computes_the_same_loss_to_its_precision(name: str, run: Run) -
     for dtype in (torch.float32, torch.bfloat16):
         losses[dtype], terms = training.TrainingStep(network, dtype)(batch.rainy, batch.clean)
         assert all(term.dtype == torch.float32 for term in terms.values())
-    assert float(losses[torch.bfloat16].detach()) == pytest.approx(float(losses[torch.float32].detach()), rel=0.03)
+    assert float(losses[torch.bfloat16].detach()) == pytest.approx(
+        float(losses[torch.float32].detach()), rel=0.03
+    )
     losses[torch.bfloat16].backward()
     assert all(p.grad is None or p.grad.dtype == torch.float32 for p in network.parameters())
 
@@ -113,16 +139,27 @@ def test_trains_in_bfloat16_and_says_so(run: Run) -> None:
     assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # the compiler looks at tensors of its own
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor:UserWarning"
+)  # the compiler looks at tensors of its own
 @pytest.mark.parametrize("name", ["nledn", "petrichor-live"])
-def test_a_compiled_step_trains_the_same(name: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))  # written down, run as it stands
+def test_a_compiled_step_trains_the_same(
+    name: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        torch, "compile", functools.partial(torch.compile, backend="eager")
+    )  # written down, run as it stands
     recipe = find_recipe(name, TINY | {"steps": "3"})
     (compiled,) = train(recipe, replace(run, out=run.out / "compiled", compiled=True))
     (plain,) = train(recipe, run)
-    assert compiled["loss"] == pytest.approx(plain["loss"], rel=0.01)  # weights differ more: Adam's first steps magnify rounding
+    assert compiled["loss"] == pytest.approx(
+        plain["loss"], rel=0.01
+    )  # weights differ more: Adam's first steps magnify rounding
     assert compiled["validation"] == pytest.approx(plain["validation"], abs=0.1)
-    assert final(replace(run, out=run.out / "compiled"))["network"].keys() == final(run)["network"].keys()
+    assert (
+        final(replace(run, out=run.out / "compiled"))["network"].keys()
+        == final(run)["network"].keys()
+    )
 
 
 def test_the_card_knows_all_stages_and_their_curves(run: Run) -> None:
@@ -159,7 +196,9 @@ def test_log_best_and_card(run: Run) -> None:
 
 def test_learns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    recipe = find_recipe("nledn-rain100h", TINY | {"steps": "60", "validate_every": "60", "lr": "2e-3"})
+    recipe = find_recipe(
+        "nledn-rain100h", TINY | {"steps": "60", "validate_every": "60", "lr": "2e-3"}
+    )
     losses = [record["loss"] for record in train(recipe, run)]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
@@ -167,13 +206,18 @@ def test_learns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trains_on_pairs(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     for name, shift in (("rainy", 20), ("clean", 0)):
         (tmp_path / "pairs" / name).mkdir(parents=True)
-        write_image(tmp_path / "pairs" / name / "1.png", np.clip(photo.astype(int) + shift, 0, 255).astype(np.uint8))
+        write_image(
+            tmp_path / "pairs" / name / "1.png",
+            np.clip(photo.astype(int) + shift, 0, 255).astype(np.uint8),
+        )
     paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs")
     records = list(train(find_recipe("nledn-rain100l", TINY), paired))
     assert set(records[-1]["validation"]) == {"pairs", "mean"}
 
 
-def test_broken_pairs_are_not_taken_for_clean_pictures(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_broken_pairs_are_not_taken_for_clean_pictures(
+    run: Run, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     for name in ("rainy/1.png", "rainy/2.png", "clean/1.png"):
         (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
         write_image(tmp_path / "pairs" / name, photo)
@@ -181,19 +225,26 @@ def test_broken_pairs_are_not_taken_for_clean_pictures(run: Run, photo: NDArray[
         next(train(find_recipe("nledn", TINY), replace(run, data=tmp_path / "pairs")))
 
 
-def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(run: Run, photo: NDArray[np.uint8]) -> None:
+def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
+    run: Run, photo: NDArray[np.uint8]
+) -> None:
     for path in run.validation.iterdir():
         path.unlink()
     write_image(run.data / "whole.png", photo)
-    write_image(run.validation / "part.png", np.ascontiguousarray(photo[10:110, 20:140, :][:, ::-1]))
+    write_image(
+        run.validation / "part.png", np.ascontiguousarray(photo[10:110, 20:140, :][:, ::-1])
+    )
     strict = replace(run, allow_leak=False)
     with pytest.raises(
-        training.LeakError, match=r"1 validation picture is among.*part\.png shows what.*whole\.png.*--allow-leak"
+        training.LeakError,
+        match=r"1 validation picture is among.*part\.png shows what.*whole\.png.*--allow-leak",
     ):
         next(train(find_recipe("nledn", TINY), strict))
     assert not run.out.exists()
     notes: list[str] = []
-    drawn = find_recipe("nledn", TINY | {"steps": "3", "rain": "light"})  # needs no textures, which would be a note
+    drawn = find_recipe(
+        "nledn", TINY | {"steps": "3", "rain": "light"}
+    )  # needs no textures, which would be a note
     list(train(drawn, run, on_note=notes.append))
     assert notes == [weights.load(run.out / training.BEST)[1].note]
     assert "1 validation picture is among the training pictures" in notes[0]
@@ -201,7 +252,9 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(run: Run, photo: ND
         next(train(drawn, strict, resume=True))
 
 
-def test_leaks_are_looked_for_again_when_files_changed_and_only_then(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     searches: list[Path] = []
 
     def search(pictures: Path, *_: object) -> tuple[Problem, ...]:
@@ -230,7 +283,9 @@ def test_a_run_that_never_validated_begins_anew(run: Run) -> None:
     run.out.mkdir()
     (run.out / training.LOG).write_text('{"step": 1}\n')
     records = list(train(find_recipe("nledn", TINY | {"steps": "3"}), run))
-    assert [json.loads(line)["step"] for line in (run.out / training.LOG).read_text().splitlines()] == [records[-1]["step"]]
+    assert [
+        json.loads(line)["step"] for line in (run.out / training.LOG).read_text().splitlines()
+    ] == [records[-1]["step"]]
 
 
 def test_a_half_written_log_does_not_keep_from_resuming(run: Run) -> None:
@@ -239,14 +294,20 @@ def test_a_half_written_log_does_not_keep_from_resuming(run: Run) -> None:
     with (run.out / training.LOG).open("a") as log:
         log.write('[]\n{"step": 4, "lo')
     list(train(replace(recipe, steps=6), run, resume=True))
-    assert [json.loads(line)["step"] for line in (run.out / training.LOG).read_text().splitlines()] == [3, 6]
+    assert [
+        json.loads(line)["step"] for line in (run.out / training.LOG).read_text().splitlines()
+    ] == [3, 6]
 
 
-@pytest.mark.parametrize("content", [{"recipe": 3}, {"recipe": {}}, {"recipe": {}, "numbers": {}}, [1]])
+@pytest.mark.parametrize(
+    "content", [{"recipe": 3}, {"recipe": {}}, {"recipe": {}, "numbers": {}}, [1]]
+)
 def test_a_checkpoint_of_something_else_is_refused_in_one_line(run: Run, content: object) -> None:
     run.out.mkdir()
     torch.save(content, run.out / training.CHECKPOINT)
-    with pytest.raises(ValueError, match=r"last\.pt: expected a checkpoint of derain train") as caught:
+    with pytest.raises(
+        ValueError, match=r"last\.pt: expected a checkpoint of derain train"
+    ) as caught:
         list(train(find_recipe("nledn", TINY), run, resume=True))
     assert "\n" not in str(caught.value)
 
@@ -263,24 +324,39 @@ def test_which_half_is_clean_matters_to_the_search_for_leaks(
         return ()
 
     monkeypatch.setattr(leaks, "find_leaks", search)
-    paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right")
+    paired = replace(
+        run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right"
+    )
     recipe = find_recipe("nledn", TINY | {"steps": "3"})
     list(train(recipe, paired))
     list(train(recipe, replace(paired, layout="rainy-left"), resume=True))
     assert searched == ["rainy-right", "rainy-left"]
 
 
-def test_side_by_side_pairs_are_trained_and_validated_on(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_side_by_side_pairs_are_trained_and_validated_on(
+    run: Run, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     rainy = np.clip(photo.astype(int) + 30, 0, 255).astype(np.uint8)
     (tmp_path / "pairs").mkdir()
     write_image(tmp_path / "pairs/1.png", np.concatenate([photo, rainy], axis=1))
-    paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right")
-    batch = training.open_batches(find_recipe("nledn", TINY), paired.data, paired.layout).batch(0, torch.device("cpu"))
+    paired = replace(
+        run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right"
+    )
+    batch = training.open_batches(find_recipe("nledn", TINY), paired.data, paired.layout).batch(
+        0, torch.device("cpu")
+    )
     assert float((batch.rainy - batch.clean).min()) >= 0
     assert float((batch.rainy - batch.clean).max()) > 0.1
-    assert set(list(train(find_recipe("nledn", TINY), paired))[-1]["validation"]) == {"pairs", "mean"}
+    assert set(list(train(find_recipe("nledn", TINY), paired))[-1]["validation"]) == {
+        "pairs",
+        "mean",
+    }
     with pytest.raises(ValueError, match="in the layout flat"):
-        next(train(find_recipe("nledn", TINY), replace(paired, layout="flat", out=tmp_path / "other")))
+        next(
+            train(
+                find_recipe("nledn", TINY), replace(paired, layout="flat", out=tmp_path / "other")
+            )
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK"])
@@ -310,15 +386,28 @@ def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) ->
             network.loss(batch.rainy, batch.clean)
     expected, found = network.state_dict(), saved.state_dict()
     statistics = [key for key in expected if "running" in key]
-    assert [key for key in statistics if not torch.allclose(found[key], expected[key], rtol=0.02, atol=1e-3)] == []
-    assert any(not torch.allclose(final(run)["network"][key], expected[key], rtol=0.1, atol=1e-2) for key in statistics)
+    assert [
+        key
+        for key in statistics
+        if not torch.allclose(found[key], expected[key], rtol=0.02, atol=1e-3)
+    ] == []
+    assert any(
+        not torch.allclose(final(run)["network"][key], expected[key], rtol=0.1, atol=1e-2)
+        for key in statistics
+    )
 
 
 def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: Run) -> None:
     run.out.mkdir()
     begun = run.out / "begun.safetensors"
     network = NETWORKS["dpenet"](blocks=1)  # of a size that the recipe does not tell
-    weights.save(network, weights.Card("small", "dpenet", network.hyperparameters, history=(weights.Stage(steps=77),)), begun)
+    weights.save(
+        network,
+        weights.Card(
+            "small", "dpenet", network.hyperparameters, history=(weights.Stage(steps=77),)
+        ),
+        begun,
+    )
     recipe = find_recipe("dpenet", TINY | {"init": str(begun)})
     list(train(recipe, replace(run, minutes=1e-9, out=run.out / "run")))
     begun.unlink()
@@ -346,7 +435,9 @@ def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: Run) -> None:
     kept: list[torch.Tensor] = []
     for made in loop.prefetch(batches, 0, 6, device):
         torch.cuda._sleep(100_000_000)  # pyright: ignore[reportPrivateUsage]
-        kept.append(torch.stack([made.rainy, made.clean]))  # queued only: nothing may be written over what it will read
+        kept.append(
+            torch.stack([made.rainy, made.clean])
+        )  # queued only: nothing may be written over what it will read
     for step, found in enumerate(kept):
         there = batches.batch(step, device)
         assert torch.allclose(found, torch.stack([there.rainy, there.clean]), atol=1e-4)
@@ -364,10 +455,17 @@ def test_what_came_before_is_told_by_the_checkpoint(run: Run) -> None:
 
 
 def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:
-    recipe = replace(find_recipe("crdnet", TINY | {"crop": "128", "init": "crdnet", "steps": "4"}), frozen_norms=True)
+    recipe = replace(
+        find_recipe("crdnet", TINY | {"crop": "128", "init": "crdnet", "steps": "4"}),
+        frozen_norms=True,
+    )
     list(train(recipe, run))
     before, after = weights.find("crdnet")[0].state_dict(), final(run)["network"]
-    statistics = [key for key in before if key.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    statistics = [
+        key
+        for key in before
+        if key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    ]
     assert all(torch.equal(before[key], after[key]) for key in statistics)
     assert not all(torch.equal(before[key], after[key]) for key in before)
     kept = weights.load(run.out / training.BEST)[0].state_dict()
@@ -386,16 +484,22 @@ def test_runs_begun_before_a_setting_was_there_go_on(run: Run) -> None:
 
 
 def test_a_rate_for_no_part_of_the_network_is_refused(run: Run) -> None:
-    with pytest.raises(ValueError, match="lr_of=tail: no parameter's name begins so; expected one such as entrance"):
+    with pytest.raises(
+        ValueError, match="lr_of=tail: no parameter's name begins so; expected one such as entrance"
+    ):
         list(train(replace(find_recipe("nledn", TINY), lr_of={"tail": 0.5}), run))
 
 
 def test_starts_from_other_weights(run: Run, tmp_path: Path) -> None:
-    recipe = find_recipe("nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"})
+    recipe = find_recipe(
+        "nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"}
+    )
     list(train(recipe, run))
     expected, _ = weights.find("nledn")
     found = final(run)["network"]
-    assert all(torch.allclose(value, found[key], atol=1e-6) for key, value in expected.state_dict().items())
+    assert all(
+        torch.allclose(value, found[key], atol=1e-6) for key, value in expected.state_dict().items()
+    )
 
 
 def test_a_run_is_not_begun_over_another(run: Run) -> None:
@@ -443,25 +547,41 @@ def test_steps_schedule() -> None:
 
 
 def test_parts_of_a_network_train_at_rates_of_their_own(run: Run) -> None:
-    recipe = find_recipe("crdnet", TINY | {"crop": "128", "steps": "1", "lr": "1e-3", "warmup": "0", "clip": "0"})
+    recipe = find_recipe(
+        "crdnet", TINY | {"crop": "128", "steps": "1", "lr": "1e-3", "warmup": "0", "clip": "0"}
+    )
     recipe = replace(recipe, lr_of={"classifier.": 0.03}, ema=0.0)
     torch.manual_seed(recipe.seed)
     before = NETWORKS["crdnet"](classifier="compact").state_dict()
     list(train(recipe, run))
-    moved = {key: float((value - before[key]).abs().max()) for key, value in final(run)["network"].items() if "conv" in key}
-    assert moved["classifier.convs.0.weight"] == pytest.approx(3e-5, rel=0.01)  # Adam's first step is its rate
+    moved = {
+        key: float((value - before[key]).abs().max())
+        for key, value in final(run)["network"].items()
+        if "conv" in key
+    }
+    assert moved["classifier.convs.0.weight"] == pytest.approx(
+        3e-5, rel=0.01
+    )  # Adam's first step is its rate
     assert float(
-        (final(run)["network"]["refinement.exit.2.bias"] - before["refinement.exit.2.bias"]).abs().max()
+        (final(run)["network"]["refinement.exit.2.bias"] - before["refinement.exit.2.bias"])
+        .abs()
+        .max()
     ) == pytest.approx(1e-3, rel=0.01)
 
 
-def test_a_classifier_trained_alone_leaves_the_rest_as_it_was_and_the_latest_is_kept(run: Run) -> None:
-    recipe = find_recipe("crdnet-density", TINY | {"batch": "1", "crop": "none", "steps": "4", "validate_every": "2"})
+def test_a_classifier_trained_alone_leaves_the_rest_as_it_was_and_the_latest_is_kept(
+    run: Run,
+) -> None:
+    recipe = find_recipe(
+        "crdnet-density", TINY | {"batch": "1", "crop": "none", "steps": "4", "validate_every": "2"}
+    )
     records = list(train(recipe, run))
     assert len({record["best"] for record in records if "best" in record}) == 1
     network, card = weights.load(run.out / training.BEST)
     before, after = weights.find("crdnet")[0].state_dict(), network.state_dict()
-    assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {"classifier"}
+    assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {
+        "classifier"
+    }
     assert card.history[-1].steps == 4
 
 
@@ -476,9 +596,15 @@ def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:
     assert learning_rate(recipe, 0, 1e-3) == 1e-4
 
 
-def same(a: dict[str, Any], b: dict[str, Any], parts: tuple[str, ...] = ("network", "averaged")) -> bool:
-    """Whether two checkpoints hold the same weights, running means, moments and numbers, but for time."""
-    weights_agree = all(torch.equal(value, b[part][key]) for part in parts for key, value in a[part].items())
+def same(
+    a: dict[str, Any], b: dict[str, Any], parts: tuple[str, ...] = ("network", "averaged")
+) -> bool:
+    """Whether two checkpoints hold the same weights, running means, moments and numbers, but for
+    time.
+    """
+    weights_agree = all(
+        torch.equal(value, b[part][key]) for part in parts for key, value in a[part].items()
+    )
     moments_agree = all(
         torch.equal(value, b["optimiser"]["state"][key][name])
         for key, state in a["optimiser"]["state"].items()
@@ -505,7 +631,9 @@ def trunk(run: Run) -> Run:
 
 
 def test_a_trunk_keeps_its_rate_and_a_branch_falls_as_one_minus_the_root() -> None:
-    trunk = replace(RECIPES["petrichor-live"], schedule="trunk", steps=1000, warmup=10, lr=1.0, min_lr=0.2)
+    trunk = replace(
+        RECIPES["petrichor-live"], schedule="trunk", steps=1000, warmup=10, lr=1.0, min_lr=0.2
+    )
     assert learning_rate(trunk, 4, 1.0) == pytest.approx(0.5)
     assert {learning_rate(trunk, step, 1.0) for step in range(10, 1000)} == {1.0}
     branch = replace(trunk, schedule="branch", init="last.pt", steps=100)
@@ -536,8 +664,17 @@ def test_a_branch_resumes_bit_exactly_though_its_trunk_went_on(trunk: Run) -> No
 
 def test_a_branch_takes_a_tenth_of_the_steps_under_a_seed_of_its_own(trunk: Run) -> None:
     recipe = training.branch_recipe(trunk.out, {"min_lr": "1e-5"})
-    assert (recipe.schedule, recipe.steps, recipe.validate_every, recipe.warmup) == ("branch", 4, 1, 0)
-    assert (recipe.seed, recipe.min_lr, recipe.init) == (1, 1e-5, str(trunk.out / training.CHECKPOINT))
+    assert (recipe.schedule, recipe.steps, recipe.validate_every, recipe.warmup) == (
+        "branch",
+        4,
+        1,
+        0,
+    )
+    assert (recipe.seed, recipe.min_lr, recipe.init) == (
+        1,
+        1e-5,
+        str(trunk.out / training.CHECKPOINT),
+    )
     assert recipe == training.branch_recipe(trunk.out / training.CHECKPOINT, {"min_lr": "1e-5"})
 
 
@@ -552,10 +689,16 @@ def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: Run) -> None:
     loop._step(module, state, going_on, batches.batch(0, trunk.device), len(batches))  # pyright: ignore[reportPrivateUsage]
     found = final(replace(trunk, out=trunk.out / "branch"))
     assert state.averaged is not None
-    for part, expected in (("network", state.network.state_dict()), ("averaged", state.averaged.state_dict())):
+    for part, expected in (
+        ("network", state.network.state_dict()),
+        ("averaged", state.averaged.state_dict()),
+    ):
         assert all(torch.equal(value, found[part][key]) for key, value in expected.items())
     for key, moments in state.optimiser.state_dict()["state"].items():
-        assert all(torch.equal(value, found["optimiser"]["state"][key][name]) for name, value in moments.items())
+        assert all(
+            torch.equal(value, found["optimiser"]["state"][key][name])
+            for name, value in moments.items()
+        )
     assert found["numbers"]["step"] == 1
 
 
@@ -565,7 +708,10 @@ def test_the_card_of_a_branch_tells_of_its_trunk(trunk: Run) -> None:
     list(train(recipe, branch))
     card = weights.load(branch.out / training.BEST)[1]
     told = [json.loads(stage.recipe) for stage in card.history]
-    assert [(stage["schedule"], stage["init"]) for stage in told] == [("trunk", ""), ("branch", training.CHECKPOINT)]
+    assert [(stage["schedule"], stage["init"]) for stage in told] == [
+        ("trunk", ""),
+        ("branch", training.CHECKPOINT),
+    ]
     assert card.history[0].steps == 40
     assert [point.step for point in card.history[0].curve] == [20, 40]
     assert card.steps == 40 + card.history[1].steps
@@ -583,27 +729,41 @@ def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(ru
 def test_what_is_no_trunk_gets_no_branch(run: Run) -> None:
     list(train(find_recipe("petrichor-live", TINY | {"steps": "3"}), run))
     checkpoint = run.out / training.CHECKPOINT
-    with pytest.raises(ValueError, match=r"last\.pt: was trained with schedule=cosine; expected schedule=trunk"):
+    with pytest.raises(
+        ValueError, match=r"last\.pt: was trained with schedule=cosine; expected schedule=trunk"
+    ):
         training.branch_recipe(run.out, {})
     by_hand = find_recipe("petrichor-live", TINY | {"schedule": "branch", "init": str(checkpoint)})
-    with pytest.raises(ValueError, match=r"last\.pt: was trained with schedule=cosine; expected schedule=trunk"):
+    with pytest.raises(
+        ValueError, match=r"last\.pt: was trained with schedule=cosine; expected schedule=trunk"
+    ):
         next(train(by_hand, replace(run, out=run.out / "branch")))
-    with pytest.raises(FileNotFoundError, match="no such checkpoint; expected one that derain train wrote"):
+    with pytest.raises(
+        FileNotFoundError, match="no such checkpoint; expected one that derain train wrote"
+    ):
         training.branch_recipe(run.out / "nowhere", {})
-    with pytest.raises(ValueError, match="schedule=branch: begins from a trunk's checkpoint; expected init too"):
+    with pytest.raises(
+        ValueError, match="schedule=branch: begins from a trunk's checkpoint; expected init too"
+    ):
         find_recipe("petrichor-live", {"schedule": "branch"})
 
 
 def test_a_trunk_of_another_network_is_refused(trunk: Run) -> None:
-    other = find_recipe("petrichor", TINY | {"schedule": "branch", "init": str(trunk.out / training.CHECKPOINT)})
-    with pytest.raises(ValueError, match=r"last\.pt: is a trunk of petrichor-live; expected one of petrichor"):
+    other = find_recipe(
+        "petrichor", TINY | {"schedule": "branch", "init": str(trunk.out / training.CHECKPOINT)}
+    )
+    with pytest.raises(
+        ValueError, match=r"last\.pt: is a trunk of petrichor-live; expected one of petrichor"
+    ):
         next(train(other, replace(trunk, out=trunk.out / "branch")))
 
 
 def test_a_branch_has_the_optimiser_that_its_recipe_says(trunk: Run) -> None:
     recipe = training.branch_recipe(trunk.out, {"weight_decay": "0.5", "betas": "0.8,0.95"})
     optimiser = begin(recipe, trunk.device).optimiser
-    assert [(group["weight_decay"], group["betas"]) for group in optimiser.param_groups] == [(0.5, (0.8, 0.95))]
+    assert [(group["weight_decay"], group["betas"]) for group in optimiser.param_groups] == [
+        (0.5, (0.8, 0.95))
+    ]
     assert len(optimiser.state) > 0
 
 
@@ -625,8 +785,16 @@ def test_weights_of_a_smaller_petrichor_grow(run: Run) -> None:
     ("name", "init", "message"),
     [
         ("petrichor-live", "petrichor", "do not grow"),
-        ("petrichor-deep", "nledn", "init=nledn: holds another nledn; expected the recipe's petrichor-deep"),
-        ("nledn", "petrichor", "init=petrichor: holds another petrichor; expected the recipe's nledn"),
+        (
+            "petrichor-deep",
+            "nledn",
+            "init=nledn: holds another nledn; expected the recipe's petrichor-deep",
+        ),
+        (
+            "nledn",
+            "petrichor",
+            "init=petrichor: holds another petrichor; expected the recipe's nledn",
+        ),
     ],
 )
 def test_weights_that_do_not_grow_are_refused(name: str, init: str, message: str) -> None:
@@ -646,9 +814,17 @@ def textures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_textures_are_rained_with_and_named_and_their_lack_is_said(run: Run, textures: Path) -> None:
+def test_textures_are_rained_with_and_named_and_their_lack_is_said(
+    run: Run, textures: Path
+) -> None:
     notes: list[str] = []
-    list(train(find_recipe("petrichor-live", TINY | {"steps": "3"}), replace(run, out=run.out / "drawn"), on_note=notes.append))
+    list(
+        train(
+            find_recipe("petrichor-live", TINY | {"steps": "3"}),
+            replace(run, out=run.out / "drawn"),
+            on_note=notes.append,
+        )
+    )
     lacking = "mixed: all rain is drawn; with --set textures=DIR some is cut from streak textures"
     assert notes.count(lacking) == 1
     assert weights.load(run.out / "drawn" / training.BEST)[1].rain == "mixed"
@@ -656,25 +832,41 @@ def test_textures_are_rained_with_and_named_and_their_lack_is_said(run: Run, tex
     recipe = find_recipe("petrichor-live", TINY | {"steps": "3", "textures": str(textures)})
     list(train(recipe, replace(run, out=run.out / "cut"), on_note=notes.append))
     assert lacking not in notes
-    assert weights.load(run.out / "cut" / training.BEST)[1].rain == "mixed, with streak textures (streaks)"
+    assert (
+        weights.load(run.out / "cut" / training.BEST)[1].rain
+        == "mixed, with streak textures (streaks)"
+    )
     drawn, cut = (final(replace(run, out=run.out / name))["network"] for name in ("drawn", "cut"))
     assert not all(torch.equal(value, cut[key]) for key, value in drawn.items())
 
 
 def test_rain_that_wants_no_textures_does_not_miss_them(run: Run) -> None:
     notes: list[str] = []
-    list(train(find_recipe("petrichor-live", TINY | {"steps": "3", "rain": "rain1400"}), run, on_note=notes.append))
+    list(
+        train(
+            find_recipe("petrichor-live", TINY | {"steps": "3", "rain": "rain1400"}),
+            run,
+            on_note=notes.append,
+        )
+    )
     assert not [note for note in notes if "textures" in note]
 
 
 def test_textures_that_are_not_there_are_said(run: Run, tmp_path: Path) -> None:
-    for name, message in (("nowhere", "no such folder; expected one of streak textures"), ("empty", "no pictures in it")):
+    for name, message in (
+        ("nowhere", "no such folder; expected one of streak textures"),
+        ("empty", "no pictures in it"),
+    ):
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(FileNotFoundError, match=message):
-            next(train(find_recipe("petrichor-live", TINY | {"textures": str(tmp_path / name)}), run))
+            next(
+                train(find_recipe("petrichor-live", TINY | {"textures": str(tmp_path / name)}), run)
+            )
 
 
-def test_textures_may_move_but_not_change_their_name(run: Run, textures: Path, tmp_path: Path) -> None:
+def test_textures_may_move_but_not_change_their_name(
+    run: Run, textures: Path, tmp_path: Path
+) -> None:
     recipe = find_recipe("petrichor-live", TINY | {"textures": str(textures)})
     list(train(recipe, replace(run, minutes=1e-9)))
     moved = textures.rename(tmp_path / "streaks")
@@ -689,7 +881,10 @@ def test_a_card_names_no_path(run: Run, textures: Path, tmp_path: Path) -> None:
     list(train(trunk, run))
     branch = replace(run, out=run.out / "branch")
     list(train(training.branch_recipe(run.out, {}), branch))
-    further = find_recipe("petrichor-live", TINY | {"init": str(branch.out / training.BEST), "textures": str(textures)})
+    further = find_recipe(
+        "petrichor-live",
+        TINY | {"init": str(branch.out / training.BEST), "textures": str(textures)},
+    )
     list(train(further, replace(run, out=run.out / "further")))
     for folder in (run.out, branch.out, run.out / "further"):
         card = weights.load(folder / training.BEST)[1].to_json()

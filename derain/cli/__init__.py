@@ -1,7 +1,8 @@
-"""The command line: a closed set of verbs, one file each, each importing its work when it is called.
+"""The command line: a closed set of verbs, one file each, each importing its work when it is
+called.
 
-``derain photo.jpg`` is ``derain run photo.jpg``. Results go to stdout, everything else to stderr. Exit status: 0 all done,
-1 something could not be done, 2 wrong usage, 130 interrupted.
+``derain photo.jpg`` is ``derain run photo.jpg``. Results go to stdout, everything else to stderr.
+Exit status: 0 all done, 1 something could not be done, 2 wrong usage, 130 interrupted.
 """
 
 import signal
@@ -44,7 +45,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options of no verb."""
 

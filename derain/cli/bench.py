@@ -6,29 +6,50 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import DEVICE_HELP, TILE_HELP, check_file, one_line_errors, progress_bar, say
+from derain.cli.console import (
+    DEVICE_HELP,
+    TILE_HELP,
+    check_file,
+    one_line_errors,
+    progress_bar,
+    say,
+)
 
 if TYPE_CHECKING:
     from derain.evaluate.speed import Case, Timing
 
 
 def bench(
-    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: petrichor petrichor-live.")] = None,
-    size: Annotated[
-        list[str] | None, typer.Option(help="WIDTHxHEIGHT of pictures; may be given again. Default: 1024x683.")
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Default: petrichor petrichor-live."),
     ] = None,
-    engine: Annotated[list[str] | None, typer.Option(help="torch, onnx or openvino; may be given again. Default: torch.")] = None,
-    dtype: Annotated[list[str] | None, typer.Option(help="Number format; may be given again. Default: float32.")] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option(help="WIDTHxHEIGHT of pictures; may be given again. Default: 1024x683."),
+    ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="torch, onnx or openvino; may be given again. Default: torch."),
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="Number format; may be given again. Default: float32.")
+    ] = None,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often every case gets a process of its own.")] = 2,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="How often every case gets a process of its own.")
+    ] = 2,
     pictures: Annotated[int, typer.Option(min=1, help="Timed in each.")] = 3,
-    json_to: Annotated[Path | None, typer.Option("--json", help="Also write what was found here.")] = None,
+    json_to: Annotated[
+        Path | None, typer.Option("--json", help="Also write what was found here.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Measure speed, memory, share of what the machine can do, and closeness to float32.
 
-    Every combination of the options is a case; cases take turns. A Markdown table goes to standard output.
+    Every combination of the options is a case; cases take turns. A Markdown table goes to standard
+    output.
     """
     from dataclasses import asdict
 
@@ -47,7 +68,12 @@ def bench(
             for format in dtype or ("float32",)
         ]
         task = bar.add_task("cases", total=None)
-        timings = measure(cases, rounds, pictures, lambda done, total: bar.update(task, completed=done, total=total))
+        timings = measure(
+            cases,
+            rounds,
+            pictures,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
     for line in _table(timings):
         typer.echo(line)
     if json_to:
@@ -63,17 +89,27 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _table(timings: "list[Timing]") -> list[str]:
-    head = "model | engine | number format | size | seconds | megapixels a second | peak memory, MB | of a matrix product's rate"
+    head = (
+        "model | engine | number format | size | seconds | megapixels a second | peak memory, MB |"
+        " of a matrix product's rate"
+    )
     rows = [f"| {head} | PSNR to float32, dB |", "|" + "---|" * 9]
     for timing in timings:
         case: Case = timing.case
         memory = "" if timing.peak_memory is None else f"{timing.peak_memory / 1e6:.0f}"
         share = "" if timing.share is None else f"{timing.share:.0%}"
         psnr = "" if timing.psnr is None else f"{timing.psnr:.1f}"
-        speed = f"{timing.seconds:.3f} | {timing.megapixels_per_second:.2f} | {memory} | {share} | {psnr}"
-        rows.append(f"| `{case.model}` | {case.engine} | {case.dtype} | {case.width}x{case.height} | {speed} |")
+        speed = (
+            f"{timing.seconds:.3f} | {timing.megapixels_per_second:.2f} | {memory} | {share} |"
+            f" {psnr}"
+        )
+        rows.append(
+            f"| `{case.model}` | {case.engine} | {case.dtype} | {case.width}x{case.height} |"
+            f" {speed} |"
+        )
     rows.append("")
     rows.append(
-        f"Ceiling: matrix product, {max(timing.ceiling for timing in timings) / 1e9:.0f} GFLOP/s, in turns with the network."
+        f"Ceiling: matrix product, {max(timing.ceiling for timing in timings) / 1e9:.0f} GFLOP/s,"
+        " in turns with the network."
     )
     return rows

@@ -1,4 +1,6 @@
-"""What the verbs share: one-line errors, and progress that is a bar on a terminal and plain lines elsewhere."""
+"""What the verbs share: one-line errors, and progress that is a bar on a terminal and plain lines
+elsewhere.
+"""
 
 import os
 import sys
@@ -8,7 +10,14 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 STDOUT = Path("-")
 """A place to write that is none: the standard output."""
@@ -18,7 +27,10 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 DEVICE_HELP = "auto, cpu, cuda or mps."
 ENGINE_HELP = "auto, torch, onnx or openvino (extras of these names)."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
-LAYOUT_HELP = "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by looking."
+LAYOUT_HELP = (
+    "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by"
+    " looking."
+)
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 
 
@@ -34,7 +46,8 @@ def on_terminal() -> bool:
 
 
 def result(text: str) -> None:
-    """A result, on stdout. On a terminal it goes through the console of the bar that may be there, which keeps both legible.
+    """A result, on stdout. On a terminal it goes through the console of the bar that may be there,
+    which keeps both legible.
 
     Raises:
         OSError: If stdout cannot be written to; one that is closed takes everything.
@@ -51,7 +64,9 @@ def result(text: str) -> None:
 
 
 def _as_bytes(text: str) -> bytes:
-    """What is written: a path may hold bytes that are no text, and they stay as they are; what else is no text is escaped."""
+    """What is written: a path may hold bytes that are no text, and they stay as they are; what else
+    is no text is escaped.
+    """
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
@@ -59,7 +74,9 @@ def _as_bytes(text: str) -> bytes:
 
 
 def _give_up_stdout() -> None:
-    """Sends what is still held back nowhere, or the interpreter would fail on it once more at its end."""
+    """Sends what is still held back nowhere, or the interpreter would fail on it once more at its
+    end.
+    """
     with suppress(OSError):  # io.UnsupportedOperation: no file of the system's
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -77,7 +94,9 @@ def check_file(path: Path, *, force: bool, within: Path | None = None) -> None:
         OSError: If not; says why in one line.
     """
     if path.exists() and not path.is_file():
-        raise IsADirectoryError(f"{path}: {'a folder' if path.is_dir() else 'no plain file'}; expected a file to write")
+        raise IsADirectoryError(
+            f"{path}: {'a folder' if path.is_dir() else 'no plain file'}; expected a file to write"
+        )
     if path.exists() and not force:
         raise FileExistsError(f"{path} is there already; --force overwrites it")
     if within is not None and path.parent.resolve() == within.resolve():
@@ -88,7 +107,8 @@ def check_file(path: Path, *, force: bool, within: Path | None = None) -> None:
 
 
 def check_folder(path: Path, *, force: bool) -> None:
-    """Looks before any work whether a folder could be made, with those it lies in, and written into.
+    """Looks before any work whether a folder could be made, with those it lies in, and written
+    into.
 
     Raises:
         OSError: If not; says why in one line.
@@ -114,7 +134,14 @@ def one_line_errors() -> Generator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, FloatingPointError, ImportError, MemoryError, RuntimeError) as error:
+    except (
+        OSError,
+        ValueError,
+        FloatingPointError,
+        ImportError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
         if isinstance(error, typer.Exit):  # a RuntimeError, but no error
             raise
         from derain.batch import reason

@@ -37,22 +37,44 @@ if TYPE_CHECKING:
 def evaluate(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL... DATA...", help="Weights, by name or file; folders of pairs, or of photographs."),
+        typer.Argument(
+            metavar="MODEL... DATA...",
+            help="Weights, by name or file; folders of pairs, or of photographs.",
+        ),
     ],
-    protocol: Annotated[list[str] | None, typer.Option(help="y-matlab, y-pil or rgb; may be repeated. Default: all.")] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="y-matlab, y-pil or rgb; may be repeated. Default: all."),
+    ] = None,
     niqe: Annotated[
         Path | None,
-        typer.Option(metavar="CLEAN", help="Score by NIQE too: a folder of clean pictures to compare with, or a saved model."),
+        typer.Option(
+            metavar="CLEAN",
+            help="Score by NIQE too: a folder of clean pictures to compare with, or a saved model.",
+        ),
     ] = None,
-    save_niqe: Annotated[Path | None, typer.Option("--save-niqe", help="Write the NIQE model to a file, for --niqe.")] = None,
-    per_picture: Annotated[bool, typer.Option("--per-picture", help="A row for every picture too.")] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file; - prints it instead of Markdown.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write all scores to a file; - prints them instead.")] = None,
+    save_niqe: Annotated[
+        Path | None, typer.Option("--save-niqe", help="Write the NIQE model to a file, for --niqe.")
+    ] = None,
+    per_picture: Annotated[
+        bool, typer.Option("--per-picture", help="A row for every picture too.")
+    ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write the table to a file; - prints it instead of Markdown."),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write all scores to a file; - prints them instead."),
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Write tables, a plot and crops as a page to an HTML file.")
+        Path | None,
+        typer.Option("--report", help="Write tables, a plot and crops as a page to an HTML file."),
     ] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
-    save: Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Folder for the results, as PNG.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
     dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
@@ -62,8 +84,9 @@ def evaluate(
 ) -> None:
     """Score models on pairs of rainy and clean pictures, by named protocols, with what each costs.
 
-    Photographs without clean twins are scored by NIQE (lower is better) against clean pictures of your own. Figures that a
-    network's own paper prints stand beside the measured ones, in italics, and in grey on a terminal.
+    Photographs without clean twins are scored by NIQE (lower is better) against clean pictures of
+    your own. Figures that a network's own paper prints stand beside the measured ones, in italics,
+    and in grey on a terminal.
     """
     from derain.data import layout_named
     from derain.restore import load
@@ -81,14 +104,18 @@ def evaluate(
             _check_models(models)
             gallery = _gallery(len(models)) if report else None
             problems: list[Problem] = []
-            datasets = list(_datasets(folders, layout_named(layout), problems, photographs=niqe is not None))
+            datasets = list(
+                _datasets(folders, layout_named(layout), problems, photographs=niqe is not None)
+            )
             for problem in problems:
                 say(f"error: {problem.message}")
             natural = _natural(niqe, save_niqe, bar) if niqe else None
             run = _Run(datasets, protocols, natural, bar, gallery)
             labels = _labels([Path(name) for name in models])
             for model, label, folder in zip(models, labels, _folder_names(labels), strict=True):
-                derainer = load(model, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine)
+                derainer = load(
+                    model, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine
+                )
                 derainer.name = label
                 evaluations.extend(run.evaluate(derainer, save / folder if save else None))
         failed = run.failed or bool(problems)
@@ -105,7 +132,9 @@ def _protocols(names: Sequence[str] | None) -> "list[Protocol]":
 
     unknown = [name for name in names or [] if name not in get_args(metrics.Protocol)]
     if unknown:
-        raise typer.BadParameter(f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}", param_hint="--protocol")
+        raise typer.BadParameter(
+            f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}", param_hint="--protocol"
+        )
     return [known for known in metrics.PROTOCOLS if not names or known in names]
 
 
@@ -122,20 +151,32 @@ class _Places:
     @property
     def files(self) -> list[Path]:
         """All but the folder and the standard output."""
-        return [path for path in (self.csv, self.json, self.report, self.save_niqe) if path is not None and path != STDOUT]
+        return [
+            path
+            for path in (self.csv, self.json, self.report, self.save_niqe)
+            if path is not None and path != STDOUT
+        ]
 
 
 def _check_places(places: _Places, niqe: Path | None) -> None:
-    """Refuses what cannot be meant: two things in one place, what is no table on stdout, a NIQE model of nothing."""
+    """Refuses what cannot be meant: two things in one place, what is no table on stdout, a NIQE
+    model of nothing.
+    """
     given = {f"--{name.replace('_', '-')}": path for name, path in vars(places).items()}
     for (first, one), (second, other) in itertools.combinations(given.items(), 2):
         if one is not None and other is not None and one.resolve() == other.resolve():
-            raise typer.BadParameter(f"both to {one}: expected two places", param_hint=f"{first} and {second}")
+            raise typer.BadParameter(
+                f"both to {one}: expected two places", param_hint=f"{first} and {second}"
+            )
     for flag, what in (("--report", "file"), ("--save-niqe", "file"), ("--save", "folder")):
         if given[flag] == STDOUT:
-            raise typer.BadParameter(f"-: only tables go to standard output; expected a {what}", param_hint=flag)
+            raise typer.BadParameter(
+                f"-: only tables go to standard output; expected a {what}", param_hint=flag
+            )
     if places.save_niqe is not None and niqe is None:
-        raise typer.BadParameter(f"{places.save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe")
+        raise typer.BadParameter(
+            f"{places.save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe"
+        )
 
 
 def _check_writing(places: _Places, *, force: bool) -> None:
@@ -154,7 +195,8 @@ def _check_writing(places: _Places, *, force: bool) -> None:
 
 
 def _check_models(models: Sequence[str]) -> None:
-    """Of several models, that each is one: a wrong name is told before the work rather than after half of it.
+    """Of several models, that each is one: a wrong name is told before the work rather than after
+    half of it.
 
     Raises:
         FileNotFoundError: If there are no such weights.
@@ -185,7 +227,9 @@ def _gallery(models: int) -> "Gallery":
 def _datasets(
     folders: list[Path], layout: "Layout | None", problems: "list[Problem]", *, photographs: bool
 ) -> "Iterator[PairedFolder | Photographs]":
-    """What the folders hold: pairs, or photographs where these can be scored; what has no twin is added to the problems."""
+    """What the folders hold: pairs, or photographs where these can be scored; what has no twin is
+    added to the problems.
+    """
     from derain.data import NoPairsError, survey
     from derain.evaluate import find_photographs
 
@@ -196,7 +240,9 @@ def _datasets(
             yield replace(found, name=label)
         except NoPairsError as error:
             if not photographs:
-                raise NoPairsError(f"{error}; photographs without clean twins are scored with --niqe CLEAN") from error
+                raise NoPairsError(
+                    f"{error}; photographs without clean twins are scored with --niqe CLEAN"
+                ) from error
             yield replace(find_photographs(folder), name=label)
 
 
@@ -217,7 +263,9 @@ def _natural(place: Path, save: Path | None, bar: "Progress") -> "NaturalModel":
 
 @dataclass
 class _Run:
-    """All datasets for one model after the other; what cannot be scored is named, and the rest done."""
+    """All datasets for one model after the other; what cannot be scored is named, and the rest
+    done.
+    """
 
     datasets: "list[PairedFolder | Photographs]"
     protocols: "list[Protocol]"
@@ -252,14 +300,22 @@ class _Run:
                     natural=self.natural,
                     data=data,
                     save_to=save / folder if save else None,
-                    on_picture=lambda done, total, task=task: self.bar.update(task, completed=done, total=total),
+                    on_picture=lambda done, total, task=task: self.bar.update(
+                        task, completed=done, total=total
+                    ),
                     on_failure=self._name,
-                    on_result=self.gallery.on_result(derainer.name, dataset) if self.gallery else None,
+                    on_result=(
+                        self.gallery.on_result(derainer.name, dataset) if self.gallery else None
+                    ),
                 )
             except ValueError as error:
                 self._name(Path(dataset.name), error)
                 continue
-            left_out = f", {len(evaluation.unscored)} of {evaluation.total} could not be scored" if evaluation.unscored else ""
+            left_out = (
+                f", {len(evaluation.unscored)} of {evaluation.total} could not be scored"
+                if evaluation.unscored
+                else ""
+            )
             say(f"{title}: done{left_out}")
             yield evaluation
 
@@ -272,8 +328,11 @@ class _Run:
         say(f"error: {text if place in text else f'{place}: {text}'}")
 
 
-def _print(evaluations: "list[Evaluation]", per_picture: bool, places: _Places, gallery: "Gallery | None") -> bool:
-    """The tables, where there is anything in them, on stdout and to files; what becomes of one is nothing to the others.
+def _print(
+    evaluations: "list[Evaluation]", per_picture: bool, places: _Places, gallery: "Gallery | None"
+) -> bool:
+    """The tables, where there is anything in them, on stdout and to files; what becomes of one is
+    nothing to the others.
 
     Args:
         gallery: Pictures for the report; None if none was asked for.
@@ -286,7 +345,11 @@ def _print(evaluations: "list[Evaluation]", per_picture: bool, places: _Places, 
     if not evaluations:
         return True
     steps = [
-        lambda: _print_markdown(evaluations, per_picture=per_picture) if STDOUT not in (places.csv, places.json) else None,
+        lambda: (
+            _print_markdown(evaluations, per_picture=per_picture)
+            if STDOUT not in (places.csv, places.json)
+            else None
+        ),
         lambda: _write(places.csv, to_csv(evaluations)),
         lambda: _write(places.json, to_json(evaluations)),
         lambda: _write_report(places.report, evaluations, gallery) if gallery else None,
@@ -318,7 +381,9 @@ def _write(path: Path | None, table: str) -> None:
     if path == STDOUT:
         result(table.rstrip("\n"))
     elif path is not None:
-        write_file(path, table.encode("utf-8", "surrogateescape"))  # a path may hold bytes that are no text
+        write_file(
+            path, table.encode("utf-8", "surrogateescape")
+        )  # a path may hold bytes that are no text
 
 
 def _write_report(path: Path | None, evaluations: "list[Evaluation]", gallery: "Gallery") -> None:
@@ -330,9 +395,14 @@ def _write_report(path: Path | None, evaluations: "list[Evaluation]", gallery: "
 
 
 def _labels(paths: list[Path]) -> list[str]:
-    """Short names that tell them apart: the last part of a path, or all of it where two end alike."""
+    """Short names that tell them apart: the last part of a path, or all of it where two end
+    alike.
+    """
     names = [path.resolve().name if path.is_dir() else path.name for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+    return [
+        name if names.count(name) == 1 else str(path)
+        for name, path in zip(names, paths, strict=True)
+    ]
 
 
 def _folder_names(labels: Sequence[str]) -> list[str]:
@@ -343,7 +413,8 @@ def _folder_names(labels: Sequence[str]) -> list[str]:
 
 
 def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Folders and lists are data, but for those that hold CRDNet's parts; the rest models; each once, however it is spelt.
+    """Folders and lists are data, but for those that hold CRDNet's parts; the rest models; each
+    once, however it is spelt.
 
     Raises:
         OSError: If a name cannot be one.
@@ -362,7 +433,9 @@ def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
-        raise typer.BadParameter("no model: expected a name such as petrichor, or a weights file", param_hint="MODEL")
+        raise typer.BadParameter(
+            "no model: expected a name such as petrichor, or a weights file", param_hint="MODEL"
+        )
     return list(models.values()), list(folders.values())
 
 

@@ -11,19 +11,31 @@ SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'.")],
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'."),
+    ],
     to: Annotated[str, typer.Option(help=f"{' or '.join(SUFFIX_OF)}.")] = "onnx",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: its name with .onnx or .xml, here.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Default: its name with .onnx or .xml, here."),
+    ] = None,
     int8: Annotated[
         Path | None,
-        typer.Option("--int8", metavar="CLEAN", help="In 8 bits where it bears that; from a folder of clean pictures."),
+        typer.Option(
+            "--int8",
+            metavar="CLEAN",
+            help="In 8 bits where it bears that; from a folder of clean pictures.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
-    """Write weights as a file that ONNX Runtime or OpenVINO execute, and check that they compute the same.
+    """Write weights as a file that ONNX Runtime or OpenVINO execute, and check that they compute
+    the same.
 
-    derain photo.jpg -m FILE uses it. OpenVINO's is two files, NAME.xml and NAME.bin. With --int8 most of it is computed in
-    integers, so that the result is within 45 dB of float32's on clean pictures with rain of our own; it takes minutes.
+    derain photo.jpg -m FILE uses it. OpenVINO's is two files, NAME.xml and NAME.bin. With --int8
+    most of it is computed in integers, so that the result is within 45 dB of float32's on clean
+    pictures with rain of our own; it takes minutes.
     """
     from typing import cast
 

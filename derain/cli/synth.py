@@ -14,21 +14,32 @@ if TYPE_CHECKING:
 
 
 def synth(
-    clean: Annotated[Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")],
-    preset: Annotated[str, typer.Option(help="Kind of rain; a wrong one lists them all.")] = "rain100l",
+    clean: Annotated[
+        Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
+    ],
+    preset: Annotated[
+        str, typer.Option(help="Kind of rain; a wrong one lists them all.")
+    ] = "rain100l",
     textures: Annotated[
-        Path | None, typer.Option(help="Folder of grey streak textures, for presets with layers of them.")
+        Path | None,
+        typer.Option(help="Folder of grey streak textures, for presets with layers of them."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same rain.")] = 0,
     parts: Annotated[
-        bool, typer.Option("--parts", help="In a folder also layer/ and mask/ of the rain, and density.csv.")
+        bool,
+        typer.Option(
+            "--parts", help="In a folder also layer/ and mask/ of the rain, and density.csv."
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Make rain on clean pictures.
 
-    For a folder, OUTPUT gets rainy/NAME.png and clean/NAME.png, as derain train and derain evaluate read them.
+    For a folder, OUTPUT gets rainy/NAME.png and clean/NAME.png, as derain train and derain evaluate
+    read them.
     """
     from derain.batch import reason
     from derain.data import clean_pictures
@@ -41,10 +52,15 @@ def synth(
             raise ValueError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
         if textures and not PRESETS[preset].has_textures:
             with_them = ", ".join(name for name, known in PRESETS.items() if known.has_textures)
-            raise ValueError(f"--textures: {preset} has no layers of textures; expected one of {with_them}")
+            raise ValueError(
+                f"--textures: {preset} has no layers of textures; expected one of {with_them}"
+            )
         bank = load_textures(textures) if textures else None
         if bank is None and PRESETS[preset].has_textures:
-            say(f"{preset}: all of its rain is drawn; with --textures DIR some is cut from streak textures")
+            say(
+                f"{preset}: all of its rain is drawn; with --textures DIR some is cut from streak"
+                " textures"
+            )
         single = clean.is_file()
         sources = [clean] if single else clean_pictures(clean)
         targets = list(_targets(sources, None if single else clean, output, parts=parts))
@@ -88,7 +104,9 @@ class _Target:
 
 @dataclass
 class _Made:
-    """What one run writes: nothing over its own inputs, nothing else that is there unless forced."""
+    """What one run writes: nothing over its own inputs, nothing else that is there unless
+    forced.
+    """
 
     preset: str
     seed: int
@@ -119,7 +137,9 @@ class _Made:
         contents, density = _make(target, self.preset, (self.seed, k), self.bank)
         for path in there:
             if not self.force and path.read_bytes() != contents[path]:
-                raise ImageError(f"{path} is there already and another picture; --force overwrites it")
+                raise ImageError(
+                    f"{path} is there already and another picture; --force overwrites it"
+                )
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, content)
@@ -141,7 +161,10 @@ def _make(
     drops = sample(PRESETS[preset], size, generator_for(*seed), bank=bank)
     rainy = picture.with_pixels(compose_pixels(picture.pixels, drops))
     contents: dict[Path, bytes] = {}
-    for path, part in ((target.layer, drops.layer.clamp(max=1) * 255), (target.mask, drops.mask * 255)):
+    for path, part in (
+        (target.layer, drops.layer.clamp(max=1) * 255),
+        (target.mask, drops.mask * 255),
+    ):
         if path is not None:
             grey = part.round().byte().permute(1, 2, 0).expand(-1, -1, 3).numpy()
             contents[path] = encode(Picture(grey, grey=True), "PNG")
@@ -156,7 +179,9 @@ _COLUMNS = ("picture", "preset", "coverage", "density")
 
 
 def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
-    """Writes the table, with these rows in place of older ones of the same pictures; whether that worked."""
+    """Writes the table, with these rows in place of older ones of the same pictures; whether that
+    worked.
+    """
     import csv
     import io
 
@@ -166,7 +191,10 @@ def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
         text = table.read_text(encoding="utf-8", errors="surrogateescape") if table.exists() else ""
         old = [tuple(row) for row in csv.reader(io.StringIO(text)) if row]
         if old and old[0] != _COLUMNS:
-            say(f"error: {table}: is another table; expected the columns {', '.join(_COLUMNS)}; move it away")
+            say(
+                f"error: {table}: is another table; expected the columns {', '.join(_COLUMNS)};"
+                " move it away"
+            )
             return False
         kept = {row[0]: row for row in (*old[1:], *rows)}
         written = io.StringIO()
@@ -178,7 +206,9 @@ def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
     return True
 
 
-def _targets(sources: list[Path], root: Path | None, output: Path, *, parts: bool) -> Iterator[_Target]:
+def _targets(
+    sources: list[Path], root: Path | None, output: Path, *, parts: bool
+) -> Iterator[_Target]:
     """Where each rainy picture goes, and its clean twin if pairs are made."""
     from derain.images import SUFFIXES
 
@@ -187,5 +217,9 @@ def _targets(sources: list[Path], root: Path | None, output: Path, *, parts: boo
         return
     for source in sources:
         name = source.relative_to(root).with_suffix(".png") if root else Path(f"{source.stem}.png")
-        of_rain = {"layer": output / "layer" / name, "mask": output / "mask" / name} if parts else {}
-        yield _Target(source, name.as_posix(), output / "rainy" / name, output / "clean" / name, **of_rain)
+        of_rain = (
+            {"layer": output / "layer" / name, "mask": output / "mask" / name} if parts else {}
+        )
+        yield _Target(
+            source, name.as_posix(), output / "rainy" / name, output / "clean" / name, **of_rain
+        )

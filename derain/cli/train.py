@@ -14,25 +14,53 @@ MANY = 200
 
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe; a wrong one lists them all.")],
-    data: Annotated[Path, typer.Option("--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them.")],
-    validation: Annotated[Path | None, typer.Option("--val", help="Pictures to validate on. Default: val/ in the data.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint; bit for bit on a CPU.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")] = None,
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them."
+        ),
+    ],
+    validation: Annotated[
+        Path | None,
+        typer.Option("--val", help="Pictures to validate on. Default: val/ in the data."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint; bit for bit on a CPU.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")
+    ] = None,
     layout: Annotated[str | None, typer.Option(help=LAYOUT_HELP)] = None,
-    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")] = False,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")
+    ] = False,
     branch: Annotated[
         Path | None,
-        typer.Option("--branch", help="Run with schedule=trunk: from its checkpoint, the rate falls in a tenth of its steps."),
+        typer.Option(
+            "--branch",
+            help=(
+                "Run with schedule=trunk: from its checkpoint, the rate falls in a tenth of its"
+                " steps."
+            ),
+        ),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long, with a checkpoint for --resume.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after so long, with a checkpoint for --resume.")
+    ] = None,
     device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto (bfloat16 where the device computes in it), float32 or bfloat16.")] = "auto",
+    dtype: Annotated[
+        str,
+        typer.Option(help="auto (bfloat16 where the device computes in it), float32 or bfloat16."),
+    ] = "auto",
 ) -> None:
     """Train a network from a recipe.
 
-    The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from, and log.jsonl.
-    A run whose validation pictures are among the training pictures, be they cropped, flipped or resized, is refused.
+    The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from, and
+    log.jsonl. A run whose validation pictures are among the training pictures, be they cropped,
+    flipped or resized, is refused.
     """
     from derain.data import layout_named
     from derain.engines import choose_device, choose_training_dtype
@@ -49,7 +77,9 @@ def train(
         elif branch:
             chosen = branch_recipe(branch, _overrides(settings or []))
         if chosen.name != recipe:
-            raise ValueError(f"--branch {branch}: is a trunk of {chosen.name}; expected one of {recipe}")
+            raise ValueError(
+                f"--branch {branch}: is a trunk of {chosen.name}; expected one of {recipe}"
+            )
         chosen_layout = layout_named(layout)
         train_folder, validation_folder = _folders(data, validation)
         chosen_device = choose_device(device)
@@ -63,7 +93,10 @@ def train(
             layout=chosen_layout,
             allow_leak=allow_leak,
         )
-        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in {run.number_format}, data {train_folder}")
+        say(
+            f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in"
+            f" {run.number_format}, data {train_folder}"
+        )
         try:
             with progress_bar() as bar:
                 task = bar.add_task("looking for leaks", total=None, visible=False)
@@ -108,14 +141,19 @@ def _overrides(settings: list[str]) -> dict[str, str]:
 
 
 def _folders(data: Path, validation: Path | None) -> tuple[Path, Path]:
-    """Where to train and where to validate: ``train`` and ``val`` of the data unless said otherwise."""
+    """Where to train and where to validate: ``train`` and ``val`` of the data unless said
+    otherwise.
+    """
     train_folder = data / "train" if (data / "train").is_dir() else data
     if validation is None:
         validation = data / "val"
     if not validation.is_dir() and not validation.is_file():
-        raise FileNotFoundError(f"{validation}: no pictures to validate on; name a folder with --val")
+        raise FileNotFoundError(
+            f"{validation}: no pictures to validate on; name a folder with --val"
+        )
     if validation.resolve().is_relative_to(train_folder.resolve()):
         raise ValueError(
-            f"--val {validation}: lies inside the training pictures in {train_folder}; move these to {data / 'train'}"
+            f"--val {validation}: lies inside the training pictures in {train_folder}; move these"
+            f" to {data / 'train'}"
         )
     return train_folder, validation

@@ -1,4 +1,6 @@
-"""derain weights: what the package holds, what a file says of itself, authors' checkpoints made ours."""
+"""derain weights: what the package holds, what a file says of itself, authors' checkpoints made
+ours.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +19,17 @@ def list_weights() -> None:
 
     width = max(map(len, CATALOGUE))
     for entry in CATALOGUE.values():
-        typer.echo(f"{entry.name:<{width}}  {entry.summary}{' (default)' if entry.name == DEFAULT else ''}")
+        typer.echo(
+            f"{entry.name:<{width}}  {entry.summary}{' (default)' if entry.name == DEFAULT else ''}"
+        )
 
 
 @app.command()
-def show(model: Annotated[str, typer.Argument(help="Shipped weights, or a file of ours or the authors'.")]) -> None:
+def show(
+    model: Annotated[
+        str, typer.Argument(help="Shipped weights, or a file of ours or the authors'.")
+    ],
+) -> None:
     """What weights say of themselves: network, recipe, data, scores, licence."""
     from dataclasses import asdict
 
@@ -31,7 +39,11 @@ def show(model: Annotated[str, typer.Argument(help="Shipped weights, or a file o
         card = find_card(model)
     stages = {"history": [stage.describe() for stage in card.history]}
     for key, value in (asdict(card) | stages).items():
-        lines = [f"{name}: {item}" for name, item in value.items()] if isinstance(value, dict) else value
+        lines = (
+            [f"{name}: {item}" for name, item in value.items()]
+            if isinstance(value, dict)
+            else value
+        )
         lines = lines if isinstance(lines, list) else [str(lines)]
         for number, line in enumerate(lines or [""]):
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
@@ -39,9 +51,20 @@ def show(model: Annotated[str, typer.Argument(help="Shipped weights, or a file o
 
 @app.command("import")
 def import_weights(
-    checkpoint: Annotated[Path, typer.Argument(help="An authors' checkpoint: a file, a TensorFlow index, a folder of parts.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default: its name with .safetensors, here.")] = None,
-    bgr: Annotated[bool, typer.Option("--bgr", help="They were trained on BGR pictures, as ReMAEN's authors do.")] = False,
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="An authors' checkpoint: a file, a TensorFlow index, a folder of parts."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Default: its name with .safetensors, here."),
+    ] = None,
+    bgr: Annotated[
+        bool,
+        typer.Option("--bgr", help="They were trained on BGR pictures, as ReMAEN's authors do."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""

@@ -1,4 +1,6 @@
-"""Pictures to train on and to score on: paired datasets in their layouts, clean folders, batches."""
+"""Pictures to train on and to score on: paired datasets in their layouts, clean folders,
+batches.
+"""
 
 from derain.data.batches import (
     LONG_SIDE,
@@ -12,7 +14,15 @@ from derain.data.batches import (
     shrink,
     to_tensor,
 )
-from derain.data.folders import LAYOUTS, Layout, NoPairsError, clean_pictures, find_pairs, layout_named, survey
+from derain.data.folders import (
+    LAYOUTS,
+    Layout,
+    NoPairsError,
+    clean_pictures,
+    find_pairs,
+    layout_named,
+    survey,
+)
 from derain.data.identity import Identity, identify
 from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
 from derain.data.resident import ResidentBatches, read_bytes

@@ -1,7 +1,9 @@
-"""Whether two pictures show one scene at one place, rain or no rain, and which of the two has the rain.
+"""Whether two pictures show one scene at one place, rain or no rain, and which of the two has the
+rain.
 
-Phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975): every frequency counts alike, so that
-the streaks of heavy rain, which hold most of the energy, cannot outvote the scene beneath them.
+Phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975): every
+frequency counts alike, so that the streaks of heavy rain, which hold most of the energy, cannot
+outvote the scene beneath them.
 """
 
 from dataclasses import dataclass
@@ -17,13 +19,19 @@ __all__ = ["Alignment", "Floats", "align", "luma", "rainier"]
 Verdict = Literal["aligned", "shifted", "different", "unknown"]
 
 WINDOWS = (256, 1024)
-"""Sides in pixels of the middle part that is looked at; the larger one only where the smaller leaves a doubt."""
+"""Sides in pixels of the middle part that is looked at; the larger one only where the smaller
+leaves a doubt.
+"""
 SURE = 9.0
-"""Height of a peak in standard deviations. Unrelated pictures stay under 9, the heaviest rain on its own background is at 45."""
+"""Height of a peak in standard deviations. Unrelated pictures stay under 9, the heaviest rain on
+its own background is at 45.
+"""
 AS_HIGH = 1.3
 """How much higher a peak elsewhere must be than the one in place."""
 ALIKE = (0.5, 0.1)
-"""Plain correlation under which pictures without a peak are taken for two: large ones, and ones with few pixels for a peak."""
+"""Plain correlation under which pictures without a peak are taken for two: large ones, and ones
+with few pixels for a peak.
+"""
 SMALL = 128
 """Shorter side in pixels of a small one."""
 FLAT = 1.0
@@ -78,7 +86,9 @@ def _look(a: Floats, b: Floats) -> Alignment:
         return Alignment("unknown")
     peaks = _phase_correlation(a, b)
     place = np.unravel_index(int(peaks.argmax()), peaks.shape)
-    down, right = (int(k) - side * (2 * int(k) > side) for k, side in zip(place, peaks.shape, strict=True))
+    down, right = (
+        int(k) - side * (2 * int(k) > side) for k, side in zip(place, peaks.shape, strict=True)
+    )
     highest, in_place = float(peaks.max()), float(peaks[0, 0])
     if in_place >= SURE and highest < AS_HIGH * in_place:
         return Alignment("aligned", 0, 0, in_place)
@@ -94,19 +104,26 @@ def _phase_correlation(a: Floats, b: Floats) -> Floats:
     fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     cross = np.fft.rfft2((a - a.mean()) * fade) * np.fft.rfft2((b - b.mean()) * fade).conj()
     cross /= np.abs(cross) + 1e-9
-    cross *= np.exp(-(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2) / (2 * BAND**2))
+    cross *= np.exp(
+        -(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2) / (2 * BAND**2)
+    )
     peaks = np.fft.irfft2(cross, s=a.shape)
     return peaks / peaks.std()
 
 
 def rainier(first: Floats, second: Floats) -> int:
-    """How the first of two aligned pictures is rainier by three signs: 3 surely, -3 surely not, 0 for equal pictures.
+    """How the first of two aligned pictures is rainier by three signs: 3 surely, -3 surely not, 0
+    for equal pictures.
 
-    Rain is brighter than what it hides, has more edges, and is thin: bright outliers in the fine part of the difference.
+    Rain is brighter than what it hides, has more edges, and is thin: bright outliers in the fine
+    part of the difference.
     """
     more = first - second
     fine = more - _box(more)
-    edges = [float(np.abs(np.diff(plane, axis=0)).mean() + np.abs(np.diff(plane, axis=1)).mean()) for plane in (first, second)]
+    edges = [
+        float(np.abs(np.diff(plane, axis=0)).mean() + np.abs(np.diff(plane, axis=1)).mean())
+        for plane in (first, second)
+    ]
     return int(np.sign(more.mean()) + np.sign((fine**3).mean()) + np.sign(edges[0] - edges[1]))
 
 
@@ -114,4 +131,6 @@ def _box(plane: Floats, side: int = 9) -> Floats:
     """(H, W) mean over squares of 9 pixels, those at the edge mirrored."""
     padded = np.pad(plane, side // 2 + 1, mode="symmetric")[:-1, :-1]
     total = padded.cumsum(0).cumsum(1)
-    return (total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]) / side**2
+    return (
+        total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    ) / side**2

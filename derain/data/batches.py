@@ -1,7 +1,7 @@
 """Batches to train on: crops of real pairs, or of clean pictures that get rain of our own.
 
-Every random choice is a function of ``(seed, step, place in the batch)``, so that a resumed run, or one with another number of
-prefetching threads, sees the same pictures.
+Every random choice is a function of ``(seed, step, place in the batch)``, so that a resumed run, or
+one with another number of prefetching threads, sees the same pictures.
 """
 
 import threading
@@ -51,7 +51,9 @@ def _planes(picture: Tensor) -> Tensor:
 
 def _as_floats(picture: Tensor) -> Tensor:
     """Integers -> floats in [0, 1]; floats stay."""
-    return picture if picture.is_floating_point() else picture.float() / torch.iinfo(picture.dtype).max
+    return (
+        picture if picture.is_floating_point() else picture.float() / torch.iinfo(picture.dtype).max
+    )
 
 
 def generator_for(*numbers: int) -> torch.Generator:
@@ -61,7 +63,9 @@ def generator_for(*numbers: int) -> torch.Generator:
 
 
 class _Cache:
-    """Pictures as integers on a device, the longest unused dropped when they exceed `CACHE_BYTES`; several threads may read."""
+    """Pictures as integers on a device, the longest unused dropped when they exceed `CACHE_BYTES`;
+    several threads may read.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -77,7 +81,9 @@ class _Cache:
                 self._bytes += self._pictures[path].nbytes
             self._pictures.move_to_end(path)
             picture = self._pictures[path]
-            if picture.is_cuda:  # its memory may be given away once this stream, too, is done with it
+            if (
+                picture.is_cuda
+            ):  # its memory may be given away once this stream, too, is done with it
                 picture.record_stream(torch.cuda.current_stream(picture.device))
             while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
                 self._bytes -= self._pictures.popitem(last=False)[1].nbytes
@@ -107,7 +113,9 @@ class BatchSource(Protocol):
 class PairedBatches:
     """Batches from real pairs, which stay on the device, as integers."""
 
-    def __init__(self, pairs: Sequence[Pair], *, batch: int, crop: int | None, augment: Augment, seed: int) -> None:
+    def __init__(
+        self, pairs: Sequence[Pair], *, batch: int, crop: int | None, augment: Augment, seed: int
+    ) -> None:
         self._pairs = pairs
         self._plan = _CropPlan(len(pairs), batch, crop, augment, seed)
         self._caches: dict[torch.device, _Cache] = {}
@@ -120,8 +128,12 @@ class PairedBatches:
         cuts: list[Tensor] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            rainy, clean = (_planes(picture) for picture in read_pair(self._pairs[index], cache.read))
-            if rainy.dtype != torch.uint8 or clean.dtype != torch.uint8:  # 16-bit integers have few operations
+            rainy, clean = (
+                _planes(picture) for picture in read_pair(self._pairs[index], cache.read)
+            )
+            if (
+                rainy.dtype != torch.uint8 or clean.dtype != torch.uint8
+            ):  # 16-bit integers have few operations
                 rainy, clean = _as_floats(rainy), _as_floats(clean)
             cuts.append(self._plan.cut(torch.cat([rainy, clean]), generator))
         rainy, clean = torch.stack(cuts).split(3, 1)
@@ -154,7 +166,8 @@ def hazed(clean: Tensor, contrast: Tensor) -> Tensor:
 
 
 def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Compression) -> Batch:
-    """Compress a share of the pairs, both halves alike: a network is to take out rain, not compression.
+    """Compress a share of the pairs, both halves alike: a network is to take out rain, not
+    compression.
 
     Args:
         numbers: Uniform in [0, 1), (N, 2): whether a pair is compressed, and how well.
@@ -164,9 +177,16 @@ def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Co
     chosen = numbers[:, 0] < share
     if chosen.device.type != "cpu":  # counting would wait for a GPU
         halves = (batch.rainy, batch.clean)
-        return Batch(*(torch.where(chosen.view(-1, 1, 1, 1), compression(half, quality), half) for half in halves))
+        return Batch(
+            *(
+                torch.where(chosen.view(-1, 1, 1, 1), compression(half, quality), half)
+                for half in halves
+            )
+        )
     both = torch.stack([batch.rainy, batch.clean], 1)  # (N, 2, 3, H, W)
-    both[chosen] = compression(both[chosen].flatten(0, 1), quality[chosen].repeat_interleave(2)).unflatten(0, (-1, 2))
+    both[chosen] = compression(
+        both[chosen].flatten(0, 1), quality[chosen].repeat_interleave(2)
+    ).unflatten(0, (-1, 2))
     return Batch(both[:, 0], both[:, 1])
 
 
@@ -176,10 +196,12 @@ class RainyBatches:
     Pictures stay on the device, as integers; what is cut, rained on and stacked never leaves it.
 
     Args:
-        exposure: By up to how many stops each crop is made brighter or darker before it rains; what passes white is white.
-        blown: Share of crops whose brighter part is blown out to white instead, the rest veiled in haze, as are skies
-            behind the leaves of trees in the rain.
-        compressed: Share of pairs that are compressed as JPEG, both halves at one quality of `JPEG_QUALITIES`.
+        exposure: By up to how many stops each crop is made brighter or darker before it rains; what
+            passes white is white.
+        blown: Share of crops whose brighter part is blown out to white instead, the rest veiled in
+            haze, as are skies behind the leaves of trees in the rain.
+        compressed: Share of pairs that are compressed as JPEG, both halves at one quality of
+            `JPEG_QUALITIES`.
         bank: What layers of textures are cut from; without it they are drawn.
     """
 
@@ -224,14 +246,20 @@ class RainyBatches:
             index, generator = self._plan.draw(step, k)
             cut = self._plan.cut(_planes(cache.read(self._pictures[index])), generator)
             pictures.append(self._lit(cut, generator))
-            presets.append(self._presets[int(torch.randint(len(self._presets), (), generator=generator))])
+            presets.append(
+                self._presets[int(torch.randint(len(self._presets), (), generator=generator))]
+            )
             generators.append(generator)
         clean = torch.stack(pictures)
-        streaks = rain.sample_batch(presets, (clean.shape[2], clean.shape[3]), generators, device, self._bank)
+        streaks = rain.sample_batch(
+            presets, (clean.shape[2], clean.shape[3]), generators, device, self._bank
+        )
         batch = Batch(rain.compose(clean, streaks), clean)
         if not self._compressed:
             return batch
-        numbers = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(device)
+        numbers = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(
+            device
+        )
         if device not in self._compressions:
             self._compressions[device] = rain.Compression(device)
         return compressed(batch, self._compressed, numbers, self._compressions[device])
@@ -260,14 +288,22 @@ class _CropPlan:
     seed: int
 
     def draw(self, step: int, k: int) -> tuple[int, torch.Generator]:
-        """The k-th picture of a step: epochs are permutations of all pictures, one after the other."""
+        """The k-th picture of a step: epochs are permutations of all pictures, one after the
+        other.
+        """
         epoch, place = divmod(step * self.batch + k, self.pictures)
         order = torch.randperm(self.pictures, generator=generator_for(self.seed, 1, epoch))
         return int(order[place]), generator_for(self.seed, 2, step, k)
 
     def cut(self, picture: Tensor, generator: torch.Generator) -> Tensor:
-        """A random crop, or the whole no longer than `LONG_SIDE`, flipped and turned: (C, H, W) -> floats (C, h, w)."""
-        picture = shrink(picture, LONG_SIDE) if self.crop is None else _random_crop(picture, self.crop, generator)
+        """A random crop, or the whole no longer than `LONG_SIDE`, flipped and turned: (C, H, W) ->
+        floats (C, h, w).
+        """
+        picture = (
+            shrink(picture, LONG_SIDE)
+            if self.crop is None
+            else _random_crop(picture, self.crop, generator)
+        )
         picture = _as_floats(picture)
         choice = int(torch.randint(8, (), generator=generator))
         if choice & 1 and self.augment != "none":
@@ -284,7 +320,9 @@ def _random_crop(picture: Tensor, size: int, generator: torch.Generator) -> Tens
     short = min(picture.shape[1:])
     if short < size:
         picture = _resize(picture, size / short)
-    top, left = (int(torch.randint(side - size + 1, (), generator=generator)) for side in picture.shape[1:])
+    top, left = (
+        int(torch.randint(side - size + 1, (), generator=generator)) for side in picture.shape[1:]
+    )
     return picture[:, top : top + size, left : left + size]
 
 
@@ -297,4 +335,6 @@ def shrink(picture: Tensor, long_side: int) -> Tensor:
 def _resize(picture: Tensor, factor: float) -> Tensor:
     size = [max(1, -(-int(side * factor * 1000) // 1000)) for side in picture.shape[1:]]
     picture = _as_floats(picture)
-    return F.interpolate(picture[None], size=size, mode="bicubic", antialias=True, align_corners=False)[0].clamp(0, 1)
+    return F.interpolate(
+        picture[None], size=size, mode="bicubic", antialias=True, align_corners=False
+    )[0].clamp(0, 1)

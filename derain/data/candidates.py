@@ -1,13 +1,16 @@
-"""Which pictures might be copies of which: cheap enough to ask of every two, wrong often enough to need a second look.
+"""Which pictures might be copies of which: cheap enough to ask of every two, wrong often enough to
+need a second look.
 
-A picture is known by a few hundred local features. Their SIFT descriptors (Lowe, "Distinctive image features from
-scale-invariant keypoints", 2004; square roots as in Arandjelović and Zisserman, "Three things everyone should know to improve
-object retrieval", 2012) bear cropping, resizing and turning. They are written in a basis of cosines over space and harmonics
-over direction, of which the low ones are kept: 40 numbers for 128, and a mirrored picture has the same ones but for signs.
+A picture is known by a few hundred local features. Their SIFT descriptors (Lowe, "Distinctive image
+features from scale-invariant keypoints", 2004; square roots as in Arandjelović and Zisserman,
+"Three things everyone should know to improve object retrieval", 2012) bear cropping, resizing and
+turning. They are written in a basis of cosines over space and harmonics over direction, of which
+the low ones are kept: 40 numbers for 128, and a mirrored picture has the same ones but for signs.
 
-Pictures share features if their descriptors fall into the same cell of one of several random cuts of that space into 2^24 cells
-(locality-sensitive hashing, Charikar 2002). What falls together with many says little, so a feature shares one vote in each cut
-among all it falls together with. Sorting does this; no two pictures are compared one by one.
+Pictures share features if their descriptors fall into the same cell of one of several random cuts
+of that space into 2^24 cells (locality-sensitive hashing, Charikar 2002). What falls together with
+many says little, so a feature shares one vote in each cut among all it falls together with. Sorting
+does this; no two pictures are compared one by one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,17 +77,21 @@ def look_at(pixels: Pixels) -> Look:
 
 
 def fingerprint(pixels: Pixels) -> int:
-    """64 bits that a picture keeps when it is resized or recompressed, but for a few; unlike those of any other picture.
+    """64 bits that a picture keeps when it is resized or recompressed, but for a few; unlike those
+    of any other picture.
 
-    The signs of the 8 x 8 slowest cosines in the picture (after "pHash", Zauner 2010); the mean's is 0. Compare by
-    ``(a ^ b).bit_count()``: a few for the same picture, about 32 for others. A picture without detail has none to speak of.
+    The signs of the 8 x 8 slowest cosines in the picture (after "pHash", Zauner 2010); the mean's
+    is 0. Compare by ``(a ^ b).bit_count()``: a few for the same picture, about 32 for others. A
+    picture without detail has none to speak of.
     """
     bits = (signs_of(grey_of(pixels)) < 0).ravel()
     return int("".join("01"[int(bit)] for bit in bits), 2)
 
 
 def signs_of(grey: Grey) -> Signs:
-    """Signs of the 8 x 8 slowest cosines, (8, 8) of -1 and 1, that of the mean always 1; flipping changes odd ones only."""
+    """Signs of the 8 x 8 slowest cosines, (8, 8) of -1 and 1, that of the mean always 1; flipping
+    changes odd ones only.
+    """
     basis = _cosines(32)[:8]
     waves = basis @ resize_grey(grey, (32, 32)).astype(np.float64) @ basis.T
     waves[0, 0] = 1
@@ -92,14 +99,19 @@ def signs_of(grey: Grey) -> Signs:
 
 
 def turned_signs(signs: Signs) -> NDArray[np.int8]:
-    """Signs of a picture (0) as it is, (2) left to right, (4) upside down, (6) both; (1, 3, 5, 7) then transposed: (8, 64)."""
+    """Signs of a picture (0) as it is, (2) left to right, (4) upside down, (6) both; (1, 3, 5, 7)
+    then transposed: (8, 64).
+    """
     odd = np.where(np.arange(8) % 2, -1, 1)
     flips = [signs, signs * odd, signs * odd[:, None], signs * odd * odd[:, None]]
     return np.stack([sides.ravel() for flip in flips for sides in (flip, flip.T)]).astype(np.int8)
 
 
-def alike_as_wholes(pictures: Sequence[Look], among: Sequence[Look], *, most: int, differ: int) -> Iterator[tuple[int, int, int]]:
-    """Pairs of pictures whose signs differ little if the first is turned the way of `turned_signs` named.
+def alike_as_wholes(
+    pictures: Sequence[Look], among: Sequence[Look], *, most: int, differ: int
+) -> Iterator[tuple[int, int, int]]:
+    """Pairs of pictures whose signs differ little if the first is turned the way of `turned_signs`
+    named.
 
     Args:
         pictures: To look for.
@@ -108,7 +120,9 @@ def alike_as_wholes(pictures: Sequence[Look], among: Sequence[Look], *, most: in
         differ: Places at most in which the signs do.
     """
     for start, rows in _blocks(pictures):
-        turned = np.stack([turned_signs(look.signs) for look in rows]).astype(np.float32)  # (n, 8, 64)
+        turned = np.stack([turned_signs(look.signs) for look in rows]).astype(
+            np.float32
+        )  # (n, 8, 64)
         tops: list[tuple[int, int, int, int]] = []
         for other, columns in _blocks(among):
             theirs = np.stack([look.signs.ravel() for look in columns]).astype(np.float32)
@@ -119,13 +133,21 @@ def alike_as_wholes(pictures: Sequence[Look], among: Sequence[Look], *, most: in
             nearest = np.argsort(-best, axis=1, kind="stable")[:, :most]
             for i, k in np.argwhere(np.take_along_axis(best, nearest, axis=1) >= 64 - 2 * differ):
                 j = nearest[i, k]
-                tops.append((start + int(i), -int(best[i, j]), other + int(j), int(agree[:, i, j].argmax())))
+                tops.append(
+                    (start + int(i), -int(best[i, j]), other + int(j), int(agree[:, i, j].argmax()))
+                )
         tops.sort()
-        yield from ((i, j, way) for k, (i, _, j, way) in enumerate(tops) if k < most or tops[k - most][0] != i)
+        yield from (
+            (i, j, way)
+            for k, (i, _, j, way) in enumerate(tops)
+            if k < most or tops[k - most][0] != i
+        )
 
 
 def _is_not_earlier(start: int, other: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where pictures from one number on meet themselves or those after them, in rows and columns of one list: (n, m)."""
+    """Where pictures from one number on meet themselves or those after them, in rows and columns of
+    one list: (n, m).
+    """
     return other + np.arange(shape[1]) >= start + np.arange(shape[0])[:, None]
 
 
@@ -146,9 +168,17 @@ def _harmonics() -> NDArray[np.float64]:
 
 
 _SLOW = [(i, j) for i in range(4) for j in range(4) if i + j <= 3]
-_BASIS = np.stack([np.einsum("a,b,c->abc", _cosines(4)[i], _cosines(4)[j], h).ravel() for i, j in _SLOW for h in _harmonics()])
+_BASIS = np.stack(
+    [
+        np.einsum("a,b,c->abc", _cosines(4)[i], _cosines(4)[j], h).ravel()
+        for i, j in _SLOW
+        for h in _harmonics()
+    ]
+)
 _MIRROR = np.array([(-1) ** i * sign for i, _ in _SLOW for sign in (1, -1, 1, -1)], np.float32)
-"""Mirrored along the feature's own direction, rows are reversed and angles negated: odd rows and sines change sign."""
+"""Mirrored along the feature's own direction, rows are reversed and angles negated: odd rows and
+sines change sign.
+"""
 
 
 def _encode(descriptors: NDArray[np.float32]) -> Codes:
@@ -162,8 +192,12 @@ def mirror(codes: Codes) -> Codes:
     return (codes * _MIRROR).astype(np.int8)
 
 
-def match(codes: Codes, others: Codes, ratio: float = 0.8) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Features and those most like them, where the second most like is clearly less so (Lowe 2004, section 7.1)."""
+def match(
+    codes: Codes, others: Codes, ratio: float = 0.8
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Features and those most like them, where the second most like is clearly less so (Lowe 2004,
+    section 7.1).
+    """
     if not len(codes) or len(others) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     a, b = codes.astype(np.float32), others.astype(np.float32)
@@ -176,8 +210,11 @@ def match(codes: Codes, others: Codes, ratio: float = 0.8) -> tuple[NDArray[np.i
     return clear, nearest[clear]
 
 
-def find_candidates(pictures: Sequence[Look], among: Sequence[Look], *, most: int, least: float) -> list[Candidate]:
-    """For each picture the `most` others that share most votes with it, if they are `least` or more.
+def find_candidates(
+    pictures: Sequence[Look], among: Sequence[Look], *, most: int, least: float
+) -> list[Candidate]:
+    """For each picture the `most` others that share most votes with it, if they are `least` or
+    more.
 
     Args:
         pictures: To look for.
@@ -194,25 +231,35 @@ def find_candidates(pictures: Sequence[Look], among: Sequence[Look], *, most: in
                 votes[:, _is_not_earlier(start, other, votes.shape[1:])] = -1
             tops += _strongest(votes, start, other, most, least)
         tops.sort(key=lambda candidate: (candidate.picture, -candidate.votes, candidate.of))
-        found += [each for k, each in enumerate(tops) if k < most or tops[k - most].picture != each.picture]
+        found += [
+            each
+            for k, each in enumerate(tops)
+            if k < most or tops[k - most].picture != each.picture
+        ]
     return found
 
 
-def _strongest(votes: NDArray[np.float64], start: int, other: int, most: int, least: float) -> list[Candidate]:
+def _strongest(
+    votes: NDArray[np.float64], start: int, other: int, most: int, least: float
+) -> list[Candidate]:
     """The best of votes (2, n, m), upright and mirrored."""
     best = votes.max(axis=0)
     if best.shape[1] > most:
         floor = -np.partition(-best, most - 1, axis=1)[:, most - 1 : most]
         best = np.where(best >= floor, best, -1)
     return [
-        Candidate(start + int(i), other + int(j), bool(votes[1, i, j] > votes[0, i, j]), float(best[i, j]))
+        Candidate(
+            start + int(i), other + int(j), bool(votes[1, i, j] > votes[0, i, j]), float(best[i, j])
+        )
         for i, j in np.argwhere(best >= least)
     ]
 
 
 def _votes(pictures: Sequence[Look], among: Sequence[Look], mirrored: bool) -> NDArray[np.float64]:
     """Votes between pictures and others, (n, m)."""
-    ours = np.concatenate([mirror(look.codes) if mirrored else look.codes for look in pictures]).astype(np.float32)
+    ours = np.concatenate(
+        [mirror(look.codes) if mirrored else look.codes for look in pictures]
+    ).astype(np.float32)
     theirs = np.concatenate([look.codes for look in among]).astype(np.float32)
     votes = np.zeros(len(pictures) * len(among))
     if not len(ours) or not len(theirs):

@@ -81,7 +81,11 @@ class Report:
     def describe(self) -> str:
         """Everything, for people; of what is only worth knowing the first `AT_MOST` of a kind."""
         name = shown(self.folder.resolve().name)
-        what = self.identity.describe() if self.identity else f"{self.pictures} clean pictures, no pairs"
+        what = (
+            self.identity.describe()
+            if self.identity
+            else f"{self.pictures} clean pictures, no pairs"
+        )
         lines = [f"{name}: {what}"]
         if self.layout:
             lines.append(f"  layout     {self.layout}")
@@ -100,7 +104,12 @@ class Report:
 
 def _as_dict(problem: Problem) -> dict[str, Any]:
     files = [str(path) for path in problem.paths]
-    return {"kind": problem.kind, "unsound": problem.unsound, "message": problem.message, "files": files}
+    return {
+        "kind": problem.kind,
+        "unsound": problem.unsound,
+        "message": problem.message,
+        "files": files,
+    }
 
 
 def _by_kind(problems: Sequence[Problem]) -> dict[Kind, list[Problem]]:
@@ -135,7 +144,10 @@ class _Clean:
 
 
 def check(
-    folder: Path, against: Path | None = None, layout: Layout | None = None, on_progress: OnProgress = no_progress
+    folder: Path,
+    against: Path | None = None,
+    layout: Layout | None = None,
+    on_progress: OnProgress = no_progress,
 ) -> Report:
     """Looks at every picture of a dataset, paired or clean.
 
@@ -163,9 +175,15 @@ def check(
     problems = (*problems, *_oddities(folder, files), *unread, *seen, *_exchanged(folder, looks))
     problems = (*problems, *_repeated_rain(dataset.pairs, digests))
     if identity.part != "test":
-        problems = (*problems, *_known_test_pictures([(look.pair.clean, look.fingerprint) for look in looks], against))
+        problems = (
+            *problems,
+            *_known_test_pictures([(look.pair.clean, look.fingerprint) for look in looks], against),
+        )
     if not dataset.pairs:
-        problems = (*problems, Problem("no pictures", f"{shown(folder)}: not one pair of twins", (folder,)))
+        problems = (
+            *problems,
+            Problem("no pictures", f"{shown(folder)}: not one pair of twins", (folder,)),
+        )
     problems = (
         *problems,
         *_duplicates(_clean_of_pairs(dataset.pairs), on_progress),
@@ -174,14 +192,25 @@ def check(
     psnr = float(np.mean([min(100.0, look.psnr) for look in looks])) if looks else None
     sizes = Counter(f"{look.width}x{look.height}" for look in looks)
     return Report(
-        folder, dataset.layout, identity, len(dataset.pairs), tuple(sizes.most_common()), psnr, against, _without_twice(problems)
+        folder,
+        dataset.layout,
+        identity,
+        len(dataset.pairs),
+        tuple(sizes.most_common()),
+        psnr,
+        against,
+        _without_twice(problems),
     )
 
 
 def find_leaks(
-    pictures: Path, training: Path, layout: Layout | None = None, on_progress: OnProgress = no_progress
+    pictures: Path,
+    training: Path,
+    layout: Layout | None = None,
+    on_progress: OnProgress = no_progress,
 ) -> tuple[Problem, ...]:
-    """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or recompressed perhaps.
+    """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or
+    recompressed perhaps.
 
     Pictures of either that cannot be read are among the problems.
 
@@ -214,7 +243,16 @@ def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) ->
     problems += _known_test_pictures(prints, against)
     problems += _duplicates(_Clean(files, {}), on_progress)
     problems += _leaks(folder, against, None, on_progress)
-    return Report(folder, "", None, len(files), tuple(sizes.most_common()), None, against, _without_twice(problems))
+    return Report(
+        folder,
+        "",
+        None,
+        len(files),
+        tuple(sizes.most_common()),
+        None,
+        against,
+        _without_twice(problems),
+    )
 
 
 def _look(dataset: PairedFolder, on_progress: OnProgress) -> tuple[list[Look], list[Problem]]:
@@ -239,7 +277,9 @@ def _wrong_with(look: Look) -> Iterator[Problem]:
         yield Problem("no rain", f"{twins}: the rainy picture is the clean one", both)
     if laid.verdict == "shifted":
         place = f"{laid.down} pixels down and {laid.right} right"
-        yield Problem("misaligned", f"{twins}: the rainy picture lies {place} of where its twin does", both)
+        yield Problem(
+            "misaligned", f"{twins}: the rainy picture lies {place} of where its twin does", both
+        )
     if laid.verdict == "different":
         yield Problem("not twins", f"{twins}: do not show one scene", both)
 
@@ -250,7 +290,11 @@ def _exchanged(folder: Path, looks: Sequence[Look]) -> Iterator[Problem]:
     turned = [look for look in aligned if look.rainier < 0]
     if len(turned) * 2 > len(aligned):
         count = f"in {len(turned)} of {len(aligned)} pairs the clean picture is the rainier one"
-        hint = "the other --layout" if turned[0].pair.rainy_half else "their folders or columns exchanged back"
+        hint = (
+            "the other --layout"
+            if turned[0].pair.rainy_half
+            else "their folders or columns exchanged back"
+        )
         message = f"{shown(folder)}: {count}, so rainy and clean are exchanged; expected {hint}"
         yield Problem("exchanged", message, _files_of([look.pair for look in turned]))
 
@@ -260,12 +304,17 @@ def _files_of(pairs: Sequence[Pair]) -> tuple[Path, ...]:
 
 
 def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
-    """What lies among the pictures and is none: links that lead nowhere, other files, links to folders that are not followed.
+    """What lies among the pictures and is none: links that lead nowhere, other files, links to
+    folders that are not followed.
 
     Args:
         files: The pictures that were found, some of them through links to folders.
     """
-    followed = {os.fspath(parent) for place in {path.parent for path in files} for parent in (place, *place.parents)}
+    followed = {
+        os.fspath(parent)
+        for place in {path.parent for path in files}
+        for parent in (place, *place.parents)
+    }
     others: list[Path] = []
     for place, folders, names in _walk(folder, followed):
         links = [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
@@ -275,10 +324,16 @@ def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
             if path.suffix.lower() not in SUFFIXES:
                 others.append(path)
             elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
-                yield Problem("unreadable", f"{shown(path)}: a link that leads nowhere, or no file at all", (path,))
+                yield Problem(
+                    "unreadable",
+                    f"{shown(path)}: a link that leads nowhere, or no file at all",
+                    (path,),
+                )
     if others:
         names = listed([shown(path.name) for path in others])
-        yield Problem("ignored", f"no pictures by their names, or links to folders: {names}", tuple(others))
+        yield Problem(
+            "ignored", f"no pictures by their names, or links to folders: {names}", tuple(others)
+        )
 
 
 def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -296,13 +351,25 @@ def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterat
     for pair in pairs:
         first = seen.setdefault(digests.get(pair.rainy, str(pair.rainy)), pair.rainy)
         if first != pair.rainy:
-            yield Problem("duplicate", f"{shown(pair.rainy)} is {shown(first)} once more, rain and all", (pair.rainy, first))
+            yield Problem(
+                "duplicate",
+                f"{shown(pair.rainy)} is {shown(first)} once more, rain and all",
+                (pair.rainy, first),
+            )
 
 
-def _known_test_pictures(prints: Iterable[tuple[Path, int]], against: Path | None) -> Iterator[Problem]:
-    """Pictures, each with its fingerprint, that belong to a test set: no fault where they are not what is trained on."""
+def _known_test_pictures(
+    prints: Iterable[tuple[Path, int]], against: Path | None
+) -> Iterator[Problem]:
+    """Pictures, each with its fingerprint, that belong to a test set: no fault where they are not
+    what is trained on.
+    """
     for path, mark in prints:
-        rows = [row for row in BENCHMARKS if row.part == "test" and any(is_alike(mark, known.fingerprint) for known in row.known)]
+        rows = [
+            row
+            for row in BENCHMARKS
+            if row.part == "test" and any(is_alike(mark, known.fingerprint) for known in row.known)
+        ]
         if rows:
             names = " and ".join(dict.fromkeys(row.name for row in rows))
             message = f"{shown(path)}: a test picture of {names}"
@@ -310,18 +377,34 @@ def _known_test_pictures(prints: Iterable[tuple[Path, int]], against: Path | Non
 
 
 def _duplicates(clean: _Clean, on_progress: OnProgress) -> list[Problem]:
-    search = find_duplicates(clean.files, lambda done, total: on_progress("duplicates", done, total), clean.read)
-    return [*_unread(search), *(Problem("duplicate", _told(copy), (copy.picture, copy.of)) for copy in search.copies)]
+    search = find_duplicates(
+        clean.files, lambda done, total: on_progress("duplicates", done, total), clean.read
+    )
+    return [
+        *_unread(search),
+        *(Problem("duplicate", _told(copy), (copy.picture, copy.of)) for copy in search.copies),
+    ]
 
 
-def _leaks(folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress) -> tuple[Problem, ...]:
-    return () if against is None else _copies(_clean_of(folder, layout), _clean_of(against, None), on_progress)
+def _leaks(
+    folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress
+) -> tuple[Problem, ...]:
+    return (
+        ()
+        if against is None
+        else _copies(_clean_of(folder, layout), _clean_of(against, None), on_progress)
+    )
 
 
 def _copies(ours: _Clean, theirs: _Clean, on_progress: OnProgress) -> tuple[Problem, ...]:
     both = _Clean([], {**theirs.halves, **ours.halves})
-    search = find_copies(ours.files, theirs.files, lambda done, total: on_progress("copies", done, total), both.read)
-    return (*_unread(search), *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies))
+    search = find_copies(
+        ours.files, theirs.files, lambda done, total: on_progress("copies", done, total), both.read
+    )
+    return (
+        *_unread(search),
+        *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies),
+    )
 
 
 def _clean_of(folder: Path, layout: Layout | None) -> _Clean:
@@ -361,5 +444,8 @@ def _without_twice(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     """Each file that cannot be read named once, however many rainy pictures it is the twin of."""
     kept: dict[object, Problem] = {}
     for problem in problems:
-        kept.setdefault((problem.kind, problem.paths if problem.kind == "unreadable" else problem.message), problem)
+        kept.setdefault(
+            (problem.kind, problem.paths if problem.kind == "unreadable" else problem.message),
+            problem,
+        )
     return tuple(kept.values())

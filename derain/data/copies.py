@@ -1,17 +1,20 @@
-"""Finds pictures that occur in another set, or twice in one: cropped, flipped, turned, resized, recompressed, lightly rained on.
+"""Finds pictures that occur in another set, or twice in one: cropped, flipped, turned, resized,
+recompressed, lightly rained on.
 
-Files are compared by their bytes, then by their pixels; of equal ones only the first is looked at any further. Those left are
-compared by local features and as wholes (`candidates`). For each candidate the affine map between the two is fitted to the
-features they share, and both are laid over each other: they are a copy if what they show there correlates. Sky over ground
-correlates with any other sky over ground, so only detail counts: what is finer than a few pixels, and as much where it is faint
-as where it is strong.
+Files are compared by their bytes, then by their pixels; of equal ones only the first is looked at
+any further. Those left are compared by local features and as wholes (`candidates`). For each
+candidate the affine map between the two is fitted to the features they share, and both are laid
+over each other: they are a copy if what they show there correlates. Sky over ground correlates with
+any other sky over ground, so only detail counts: what is finer than a few pixels, and as much where
+it is faint as where it is strong.
 
-What is found: crops down to a half of each side, sizes of 0.4 to 2, JPEG qualities down to 40, any of these at once with flips
-and quarter turns, if what is left of the picture has about 100 x 100 pixels or more and shows some detail. Less is found as far
-as features go; heavy rain hides them. Pictures without any detail are copies only if their pixels are the same.
+What is found: crops down to a half of each side, sizes of 0.4 to 2, JPEG qualities down to 40, any
+of these at once with flips and quarter turns, if what is left of the picture has about 100 x 100
+pixels or more and shows some detail. Less is found as far as features go; heavy rain hides them.
+Pictures without any detail are copies only if their pixels are the same.
 
-SIFT was taken after ORB was tried: ORB takes a third of the time, but finds nothing in small crops of low quality. Neither needs
-OpenCV's matchers, which compare every two pictures.
+SIFT was taken after ORB was tried: ORB takes a third of the time, but finds nothing in small crops
+of low quality. Neither needs OpenCV's matchers, which compare every two pictures.
 """
 
 import hashlib
@@ -26,13 +29,41 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.data.candidates import PIXELS, Look, alike_as_wholes, find_candidates, fingerprint, look_at, match, mirror
+from derain.data.candidates import (
+    PIXELS,
+    Look,
+    alike_as_wholes,
+    find_candidates,
+    fingerprint,
+    look_at,
+    match,
+    mirror,
+)
 from derain.data.pairs import file_digest
-from derain.images import Grey, Matrix, Pixels, blur, fit_affine, grey_of, read, resize_grey, warp_grey
+from derain.images import (
+    Grey,
+    Matrix,
+    Pixels,
+    blur,
+    fit_affine,
+    grey_of,
+    read,
+    resize_grey,
+    warp_grey,
+)
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
 
-Change = Literal["identical bytes", "same pixels", "flipped", "turned", "cropped", "resized", "recompressed", "changed"]
+Change = Literal[
+    "identical bytes",
+    "same pixels",
+    "flipped",
+    "turned",
+    "cropped",
+    "resized",
+    "recompressed",
+    "changed",
+]
 OnPicture = Callable[[int, int], None]
 Reader = Callable[[Path], Pixels]
 
@@ -65,9 +96,9 @@ class Copy:
     Attributes:
         picture: The copy.
         of: What it is a copy of.
-        how: What was done to one of them to get the other. "turned" is by 90, 180 or 270 degrees; "recompressed" is a small
-            difference between pixels that lie where they were (it is not looked for in what was resized), "changed" a large one
-            such as rain.
+        how: What was done to one of them to get the other. "turned" is by 90, 180 or 270 degrees;
+            "recompressed" is a small difference between pixels that lie where they were (it is not
+            looked for in what was resized), "changed" a large one such as rain.
         correlation: Of the detail in what both show, up to 1.
     """
 
@@ -100,7 +131,8 @@ def find_copies(
 
     Args:
         pictures: Files to look for.
-        among: Files to look in. One that is in both lists is a copy of itself; of equal ones the first is named.
+        among: Files to look in. One that is in both lists is a copy of itself; of equal ones the
+            first is named.
         on_picture: Called after each different file with the number done and the number of all.
         reader: What a file shows; a part of it, perhaps.
 
@@ -110,25 +142,39 @@ def find_copies(
     files = _read_all([*pictures, *among], on_picture, reader)
     ours, theirs = files.contents(pictures), files.contents(among)
     found = _find_alike(files, list(ours), list(theirs))
-    copies = [_equal(files, path, theirs[content]) for content in ours for path in ours[content] if content in theirs]
+    copies = [
+        _equal(files, path, theirs[content])
+        for content in ours
+        for path in ours[content]
+        if content in theirs
+    ]
     for (a, b), (how, correlation) in found.items():
         copies += [Copy(path, theirs[b][0], how, correlation) for path in ours[a]]
     return files.result(copies, pictures)
 
 
 def find_duplicates(
-    pictures: Sequence[Path], on_picture: OnPicture = lambda _done, _total: None, reader: Reader = pixels_of
+    pictures: Sequence[Path],
+    on_picture: OnPicture = lambda _done, _total: None,
+    reader: Reader = pixels_of,
 ) -> Search:
-    """Which of the pictures occur more than once: each is named with an earlier one that shows the same.
+    """Which of the pictures occur more than once: each is named with an earlier one that shows the
+    same.
 
     Args:
-        pictures: Files to compare with each other. Naming a file twice makes no duplicate, another name of it does.
+        pictures: Files to compare with each other. Naming a file twice makes no duplicate, another
+            name of it does.
         on_picture: Called after each different file with the number done and the number of all.
         reader: What a file shows; a part of it, perhaps.
     """
     files = _read_all(pictures, on_picture, reader)
     contents = files.contents(pictures)
-    copies = [_equal(files, path, paths[:k]) for paths in contents.values() for k, path in enumerate(paths) if k]
+    copies = [
+        _equal(files, path, paths[:k])
+        for paths in contents.values()
+        for k, path in enumerate(paths)
+        if k
+    ]
     for (later, earlier), (how, correlation) in _find_alike(files, list(contents)).items():
         copies.append(Copy(contents[later][0], contents[earlier][0], how, correlation))
     return files.result(copies, pictures)
@@ -139,7 +185,9 @@ def find_duplicates(
 
 @dataclass(frozen=True)
 class _Files:
-    """What is known of files: digests of their bytes and pixels, a look at each different picture, what could not be read."""
+    """What is known of files: digests of their bytes and pixels, a look at each different picture,
+    what could not be read.
+    """
 
     bytes: Mapping[Path, str]
     pixels: Mapping[str, str]
@@ -148,7 +196,9 @@ class _Files:
     reader: Reader
 
     def contents(self, paths: Iterable[Path]) -> dict[str, list[Path]]:
-        """The different pictures among readable files, by the digest of their pixels, and the files that hold each."""
+        """The different pictures among readable files, by the digest of their pixels, and the files
+        that hold each.
+        """
         found: dict[str, list[Path]] = {}
         for path in dict.fromkeys(paths):
             if path not in self.unreadable:
@@ -158,7 +208,10 @@ class _Files:
     def result(self, copies: list[Copy], order: Sequence[Path]) -> Search:
         """Copies sorted by the place of the picture, the surest first."""
         place = {path: k for k, path in enumerate(order)}
-        return Search(tuple(sorted(copies, key=lambda copy: (place[copy.picture], -copy.correlation))), self.unreadable)
+        return Search(
+            tuple(sorted(copies, key=lambda copy: (place[copy.picture], -copy.correlation))),
+            self.unreadable,
+        )
 
 
 def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _Files:
@@ -176,14 +229,21 @@ def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _
                 digests[path] = digest
         firsts = {digest: path for path, digest in reversed(list(digests.items()))}
         for done, (digest, seen) in enumerate(
-            zip(firsts, pool.map(partial(_look_at_file, reader), firsts.values()), strict=True), start=1
+            zip(firsts, pool.map(partial(_look_at_file, reader), firsts.values()), strict=True),
+            start=1,
         ):
             if isinstance(seen, Exception):
                 unreadable |= {path: _reason(seen) for path in digests if digests[path] == digest}
             else:
                 pixels[digest], looks[seen[0]] = seen
             on_picture(done, len(firsts))
-    return _Files(digests, pixels, looks, {path: unreadable[path] for path in different if path in unreadable}, reader)
+    return _Files(
+        digests,
+        pixels,
+        looks,
+        {path: unreadable[path] for path in different if path in unreadable},
+        reader,
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -196,11 +256,15 @@ def _look_at_file(reader: Reader, path: Path) -> tuple[str, Look] | OSError | Va
     except (OSError, ValueError) as error:
         return error
     shape = f"{pixels.shape} {pixels.dtype} ".encode()
-    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest(), look_at(pixels)
+    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest(), look_at(
+        pixels
+    )
 
 
 def _equal(files: _Files, path: Path, others: Sequence[Path]) -> Copy:
-    """A copy that holds the very pixels of others; named after one of the same bytes, if there is one."""
+    """A copy that holds the very pixels of others; named after one of the same bytes, if there is
+    one.
+    """
     same = next((other for other in others if files.bytes[other] == files.bytes[path]), None)
     return Copy(path, same or others[0], ("identical bytes",) if same else ("same pixels",), 1.0)
 
@@ -229,13 +293,18 @@ def _open(path: Path, reader: Reader) -> _Picture:
 Likeness = tuple[tuple[Change, ...], float]
 
 
-def _find_alike(files: _Files, ours: Sequence[str], theirs: Sequence[str] | None = None) -> dict[tuple[str, str], Likeness]:
+def _find_alike(
+    files: _Files, ours: Sequence[str], theirs: Sequence[str] | None = None
+) -> dict[tuple[str, str], Likeness]:
     """Pictures that show the same though their pixels differ: how, and how well they correlate.
 
     Args:
-        theirs: What to compare with; None compares each picture with those before it, until one is found.
+        theirs: What to compare with; None compares each picture with those before it, until one is
+            found.
     """
-    first = {files.pixels[digest]: path for path, digest in files.bytes.items() if digest in files.pixels}
+    first = {
+        files.pixels[digest]: path for path, digest in files.bytes.items() if digest in files.pixels
+    }
     looks = [files.looks[content] for content in ours]
     others = looks if theirs is None else [files.looks[content] for content in theirs]
     open_picture = lru_cache(maxsize=OPEN)(partial(_open, reader=files.reader))
@@ -254,8 +323,12 @@ def _find_alike(files: _Files, ours: Sequence[str], theirs: Sequence[str] | None
     return found
 
 
-def _fits(ours: Sequence[Look], theirs: Sequence[Look]) -> Iterator[tuple[int, int, Callable[[], Matrix | None]]]:
-    """Pairs of pictures by number, a few of each picture, and what fits the map under which they might be alike, if one does."""
+def _fits(
+    ours: Sequence[Look], theirs: Sequence[Look]
+) -> Iterator[tuple[int, int, Callable[[], Matrix | None]]]:
+    """Pairs of pictures by number, a few of each picture, and what fits the map under which they
+    might be alike, if one does.
+    """
     for candidate in find_candidates(ours, theirs, most=CANDIDATES, least=VOTES):
         a, b = ours[candidate.picture], theirs[candidate.of]
         yield candidate.picture, candidate.of, partial(_fit, a, b, candidate.mirrored)
@@ -287,7 +360,9 @@ def _whole(size: tuple[int, int], target: tuple[int, int], way: int) -> Matrix:
 
 
 def _resizing(size: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
-    """Places in a picture of one (h, w) -> places in it resized to another: (3, 3), for centres of pixels at whole numbers."""
+    """Places in a picture of one (h, w) -> places in it resized to another: (3, 3), for centres of
+    pixels at whole numbers.
+    """
     x, y = target[1] / size[1], target[0] / size[0]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
@@ -297,10 +372,12 @@ def _square(matrix: Matrix) -> NDArray[np.float64]:
 
 
 def correlate(a: Grey, b: Grey, matrix: Matrix) -> float:
-    """How well the detail of two pictures correlates where one lies over the other: -1 to 1, 0 if they hardly overlap.
+    """How well the detail of two pictures correlates where one lies over the other: -1 to 1, 0 if
+    they hardly overlap.
 
-    The finer one is averaged down to the other's scale. Detail is the difference of Gaussian windows of 1 and 6 pixels, over its
-    own strength nearby, so that one strong edge does not speak for the whole.
+    The finer one is averaged down to the other's scale. Detail is the difference of Gaussian
+    windows of 1 and 6 pixels, over its own strength nearby, so that one strong edge does not speak
+    for the whole.
 
     Args:
         a: (h, w).
@@ -309,7 +386,12 @@ def correlate(a: Grey, b: Grey, matrix: Matrix) -> float:
     """
     scale = abs(np.linalg.det(matrix[:, :2])) ** 0.5
     if scale < 1:
-        a, b, matrix, scale = b, a, np.asarray(np.linalg.inv(_square(matrix))[:2], np.float64), 1 / scale
+        a, b, matrix, scale = (
+            b,
+            a,
+            np.asarray(np.linalg.inv(_square(matrix))[:2], np.float64),
+            1 / scale,
+        )
     size = max(1, round(b.shape[0] / scale)), max(1, round(b.shape[1] / scale))
     small = resize_grey(b, size)
     matrix = (_resizing((b.shape[0], b.shape[1]), size) @ _square(matrix))[:2]
@@ -333,13 +415,17 @@ def _detail(grey: Grey) -> NDArray[np.float32]:
     plane = grey.astype(np.float32)
     band: NDArray[np.float32] = blur(plane, 1) - blur(plane, 6)
     strength: NDArray[np.float32] = np.sqrt(blur(np.square(band), 6))
-    return (band / (strength + 3)).astype(np.float32)  # 3 of 255: noise in smooth places is no detail
+    return (band / (strength + 3)).astype(
+        np.float32
+    )  # 3 of 255: noise in smooth places is no detail
 
 
 # Naming
 
 
-def _name_changes(a: _Picture, b: _Picture, matrix: Matrix, correlation: float) -> tuple[Change, ...]:
+def _name_changes(
+    a: _Picture, b: _Picture, matrix: Matrix, correlation: float
+) -> tuple[Change, ...]:
     """What was done, given the map between the averaged-down pictures."""
     shape_a, shape_b = (a.grey.shape[0], a.grey.shape[1]), (b.grey.shape[0], b.grey.shape[1])
     full = _resizing(shape_b, b.size) @ _square(matrix) @ _resizing(a.size, shape_a)
@@ -347,7 +433,11 @@ def _name_changes(a: _Picture, b: _Picture, matrix: Matrix, correlation: float) 
     way = _nearest_way(linear)
     sides = a.size if way[0, 0] else a.size[::-1]
     cropped = not _covers(full, a.size, b.size)
-    resized = not np.allclose(np.linalg.norm(linear, axis=0), 1, atol=SCALE) if cropped else sides != b.size
+    resized = (
+        not np.allclose(np.linalg.norm(linear, axis=0), 1, atol=SCALE)
+        if cropped
+        else sides != b.size
+    )
     how: list[Change] = []
     if np.linalg.det(way) < 0:
         how.append("flipped")
@@ -376,27 +466,41 @@ def _covers(full: NDArray[np.float64], size: tuple[int, int], target: tuple[int,
     corners = np.array([[-0.5, -0.5, 1], [size[1] - 0.5, size[0] - 0.5, 1]]).T
     ends = np.sort((full @ corners)[:2] + 0.5, axis=1)  # (2, 2): from, to of x and y
     wide = np.array([target[1], target[0]])
-    return bool((np.abs(ends[:, 0]) < EDGE * wide).all() and (np.abs(ends[:, 1] - wide) < EDGE * wide).all())
+    return bool(
+        (np.abs(ends[:, 0]) < EDGE * wide).all() and (np.abs(ends[:, 1] - wide) < EDGE * wide).all()
+    )
 
 
-def _same_where_laid(a: _Picture, b: _Picture, full: NDArray[np.float64], way: NDArray[np.float64]) -> bool:
-    """Whether the pixels of two pictures of one scale are equal where they overlap, near the place that was fitted."""
+def _same_where_laid(
+    a: _Picture, b: _Picture, full: NDArray[np.float64], way: NDArray[np.float64]
+) -> bool:
+    """Whether the pixels of two pictures of one scale are equal where they overlap, near the place
+    that was fitted.
+    """
     height, width = a.size
     mine, other = a.full, b.full
     if not way[0, 0]:
         mine, way = mine.T, way[:, ::-1]
     mine = mine[:: int(way[1, 1]), :: int(way[0, 0])]
     centre = full @ [(width - 1) / 2, (height - 1) / 2, 1]
-    left, top = round(centre[0] - (mine.shape[1] - 1) / 2), round(centre[1] - (mine.shape[0] - 1) / 2)
+    left, top = (
+        round(centre[0] - (mine.shape[1] - 1) / 2),
+        round(centre[1] - (mine.shape[0] - 1) / 2),
+    )
     reach = 2 + 2 * round(max(height / a.grey.shape[0], b.size[0] / b.grey.shape[0]))
     near = range(-reach, reach + 1)
     return any(_equal_at(mine, other, top + y, left + x) for y in near for x in near)
 
 
 def _equal_at(a: Grey, b: Grey, top: int, left: int) -> bool:
-    """Whether b is a where a's corner lies at a place of b; a line through the middle is tried first."""
+    """Whether b is a where a's corner lies at a place of b; a line through the middle is tried
+    first.
+    """
     first_row, first_column = max(0, top), max(0, left)
-    rows, columns = min(b.shape[0], top + a.shape[0]) - first_row, min(b.shape[1], left + a.shape[1]) - first_column
+    rows, columns = (
+        min(b.shape[0], top + a.shape[0]) - first_row,
+        min(b.shape[1], left + a.shape[1]) - first_column,
+    )
     if rows <= 0 or columns <= 0:
         return False
     mine = a[first_row - top :, first_column - left :][:rows, :columns]

@@ -1,4 +1,6 @@
-"""Datasets of pictures that hold rainy and clean side by side, as Rain800 and Rain1200: recognised, and which half is rainy."""
+"""Datasets of pictures that hold rainy and clean side by side, as Rain800 and Rain1200: recognised,
+and which half is rainy.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +33,10 @@ def rainy_half(files: Sequence[Path]) -> Half | None:
 
 def side_by_side(files: Sequence[Path], folder: Path, rainy: Half) -> list[Pair]:
     """Every picture as a pair."""
-    return [Pair(path.relative_to(folder).with_suffix("").as_posix(), path, path, rainy) for path in files]
+    return [
+        Pair(path.relative_to(folder).with_suffix("").as_posix(), path, path, rainy)
+        for path in files
+    ]
 
 
 def _spread(files: Sequence[Path]) -> list[Path]:

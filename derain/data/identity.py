@@ -11,7 +11,15 @@ from derain import metrics
 from derain.data.alignment import Alignment, align, luma, rainier
 from derain.data.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
 from derain.data.copies import fingerprint
-from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, file_digest, read_pair, shown
+from derain.data.pairs import (
+    Pair,
+    PairedFolder,
+    Problem,
+    SizesDifferError,
+    file_digest,
+    read_pair,
+    shown,
+)
 
 DIGEST = 12
 """Hexadecimal digits; two sets of files have the same by chance once in 10^14."""
@@ -25,7 +33,8 @@ class Look:
 
     Attributes:
         psnr: Of the rainy picture in dB, y-matlab; infinite if it is the clean one.
-        rainier: By how many signs the rainy picture is the rainier one, as `alignment.rainier`; 0 unless the twins are aligned.
+        rainier: By how many signs the rainy picture is the rainier one, as `alignment.rainier`; 0
+            unless the twins are aligned.
     """
 
     pair: Pair
@@ -62,11 +71,24 @@ class Identity:
     others: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """In one line: ``Rain100L test, the old one, cropped to 480x320, 10 of 100 pairs, data 3f2a…``."""
-        name = self.benchmark or (f"one of {', '.join(self.others)}" if self.others else "no dataset known here")
-        count = f"{self.pairs} of {self.whole} pairs" if self.whole and self.whole != self.pairs else _pairs(self.pairs)
+        """In one line: ``Rain100L test, the old one, cropped to 480x320, 10 of 100 pairs, data
+        3f2a…``.
+        """
+        name = self.benchmark or (
+            f"one of {', '.join(self.others)}" if self.others else "no dataset known here"
+        )
+        count = (
+            f"{self.pairs} of {self.whole} pairs"
+            if self.whole and self.whole != self.pairs
+            else _pairs(self.pairs)
+        )
         complete = ", complete" if self.whole == self.pairs else ""
-        parts = [f"{name} {self.part}".strip(), self.version, count + complete, f"data {self.digest}"]
+        parts = [
+            f"{name} {self.part}".strip(),
+            self.version,
+            count + complete,
+            f"data {self.digest}",
+        ]
         return ", ".join(part for part in parts if part)
 
 
@@ -131,7 +153,9 @@ def _one(texts: Sequence[str]) -> str:
 
 
 def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``): its own, and those above."""
+    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``):
+    its own, and those above.
+    """
     if not dataset.pairs:
         return (), ()
     names = tuple(folder.name for folder in list(dataset.pairs[0].rainy.absolute().parents)[:4])
@@ -171,7 +195,9 @@ def _look_at(pair: Pair) -> Look | Problem:
     a, b = luma(rainy), luma(clean)
     laid = align(a, b)
     signs = rainier(a, b) if laid.verdict == "aligned" else 0
-    return Look(pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), laid, signs)
+    return Look(
+        pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), laid, signs
+    )
 
 
 def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:
@@ -181,7 +207,10 @@ def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:
     text = shown(str(error))
     if isinstance(error, SizesDifferError):
         return Problem("sizes differ", text, (pair.rainy, pair.clean))
-    culprit = next((path for path in (pair.clean, pair.rainy) if str(error).startswith(f"{path}: ")), pair.rainy)
+    culprit = next(
+        (path for path in (pair.clean, pair.rainy) if str(error).startswith(f"{path}: ")),
+        pair.rainy,
+    )
     return Problem("unreadable", text, (culprit,))
 
 
@@ -190,7 +219,9 @@ def file_digests(pairs: Sequence[Pair]) -> tuple[dict[Path, str], list[Problem]]
     paths = list(dict.fromkeys(path for pair in pairs for path in (pair.rainy, pair.clean)))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = dict(zip(paths, pool.map(file_digest, paths), strict=True))
-    problems = [_unopened(path, result) for path, result in results.items() if isinstance(result, OSError)]
+    problems = [
+        _unopened(path, result) for path, result in results.items() if isinstance(result, OSError)
+    ]
     return {path: result for path, result in results.items() if isinstance(result, str)}, problems
 
 
@@ -201,4 +232,6 @@ def digest_of(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> str:
 
 
 def _unopened(path: Path, error: OSError) -> Problem:
-    return Problem("unreadable", f"{shown(path)}: {error.strerror or type(error).__name__}", (path,))
+    return Problem(
+        "unreadable", f"{shown(path)}: {error.strerror or type(error).__name__}", (path,)
+    )

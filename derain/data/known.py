@@ -1,4 +1,6 @@
-"""Pairs that are known to be in datasets, by numbers: those of the pictures we develop with, no picture among them."""
+"""Pairs that are known to be in datasets, by numbers: those of the pictures we develop with, no
+picture among them.
+"""
 
 from dataclasses import dataclass
 

@@ -15,7 +15,9 @@ LONGEST = 8192
 LOOKED_AT = 100
 """Lines that tell whether a text file is a list."""
 ABOVE = 3
-"""How many folders above the list its paths may be relative to: SPA's begin at the folder that was unpacked."""
+"""How many folders above the list its paths may be relative to: SPA's begin at the folder that was
+unpacked.
+"""
 
 
 def is_list(path: Path) -> bool:
@@ -30,7 +32,9 @@ def is_sure_list(path: Path) -> bool:
 
 
 def _first_lines(path: Path, count: int) -> list[str]:
-    """Some lines of a text file; none of a file with longer ones than lists have, or of another one."""
+    """Some lines of a text file; none of a file with longer ones than lists have, or of another
+    one.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             lines = list(islice(_lines(iter(partial(file.readline, LONGEST + 1), "")), count))
@@ -47,10 +51,12 @@ def _are_there(line: str, path: Path) -> bool:
 
 
 def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
-    """The pairs of a list: two paths a line, rainy and clean, with a tab, a comma or blanks between them.
+    """The pairs of a list: two paths a line, rainy and clean, with a tab, a comma or blanks between
+    them.
 
-    Paths are absolute, or relative to the list's folder or one above it, with or without a slash in front. Names with blanks are
-    told by what is there; a tab between the two leaves no doubt. Empty lines and those that begin with # are passed over.
+    Paths are absolute, or relative to the list's folder or one above it, with or without a slash in
+    front. Names with blanks are told by what is there; a tab between the two leaves no doubt. Empty
+    lines and those that begin with # are passed over.
 
     Raises:
         ValueError: If a line holds no two paths, or this is no text.
@@ -66,7 +72,10 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
     for rainy, clean in found:
         missing = [place for place in (rainy, clean) if not _is_file(place)]
         if missing:
-            message = f"{shown(missing[0])}: is in {shown(path.name)}, but there is no such file; get it, or strike out its line"
+            message = (
+                f"{shown(missing[0])}: is in {shown(path.name)}, but there is no such file; get it,"
+                " or strike out its line"
+            )
             problems.append(Problem("unpaired", message, tuple(missing)))
         else:
             pairs.append(Pair(rainy.with_suffix("").name, rainy, clean))
@@ -90,13 +99,17 @@ def _splits(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _two_pictures(parts: tuple[str, str]) -> bool:
-    return all(os.path.splitext(part)[1].lower() in SUFFIXES for part in parts)  # noqa: PTH122 (faster, and lines may be long)
+    return all(os.path.splitext(part)[1].lower() in SUFFIXES for part in parts)  # noqa: PTH122 (faster)
 
 
 def _two(line: str, path: Path) -> tuple[Path, Path]:
-    splits = [parts for parts in _splits(line) if _two_pictures(parts)] if len(line) <= LONGEST else []
+    splits = (
+        [parts for parts in _splits(line) if _two_pictures(parts)] if len(line) <= LONGEST else []
+    )
     if not splits:
-        raise ValueError(f"{path}: the line {line[:80]!r} holds no two pictures; expected RAINY, a tab and CLEAN")
+        raise ValueError(
+            f"{path}: the line {line[:80]!r} holds no two pictures; expected RAINY, a tab and CLEAN"
+        )
     for first, second in splits:
         places = _place(first, path.parent), _place(second, path.parent)
         if all(places):
@@ -119,7 +132,8 @@ def _is_file(place: Path) -> bool:
 def _is_turned(first: Path, second: Path) -> bool:
     """The clean picture comes first, by its name or its folder's."""
     return all(
-        half in (half_by_name(path.name), half_by_name(path.parent.name)) for path, half in ((first, "clean"), (second, "rainy"))
+        half in (half_by_name(path.name), half_by_name(path.parent.name))
+        for path, half in ((first, "clean"), (second, "rainy"))
     )
 
 

@@ -11,21 +11,28 @@ CLEAN_WORDS = r"no[-_ ]?rain|clean|target|gt|ground[-_ ]?truth"
 RAINY_WORDS = r"rainy?|input"
 _ANY_WORD = rf"(?:{CLEAN_WORDS}|{RAINY_WORDS})"
 _STREAKS = re.compile(r"(_s\d+_a\d+|_\d+|x\d+)$")
-"""Endings of the many rainy pictures of one clean one: Outdoor-Rain's ``_s80_a04``, Rain1400's ``_14``, Rain100H's ``x2``."""
+"""Endings of the many rainy pictures of one clean one: Outdoor-Rain's ``_s80_a04``, Rain1400's
+``_14``, Rain100H's ``x2``.
+"""
 
 
-def match(rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]) -> tuple[list[Pair], list[Problem]]:
+def match(
+    rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
+) -> tuple[list[Pair], list[Problem]]:
     """Pairs by what names have in common, and what has no twin.
 
-    The same names come first, then names that differ in a word or in leading zeros, and last those with an ending of the many
-    rainy pictures of one clean one; this one must be left over: beside ``img``, ``img_1`` is another scene.
+    The same names come first, then names that differ in a word or in leading zeros, and last those
+    with an ending of the many rainy pictures of one clean one; this one must be left over: beside
+    ``img``, ``img_1`` is another scene.
 
     Args:
         rainy_files: Files by their path inside their half of the dataset; ``clean_files`` likewise.
     """
     found = _of_one_name(rainy_files, clean_files)
     taken = set(found.values())
-    twins, problems = _by_key({path: inside for path, inside in clean_files.items() if path not in taken})
+    twins, problems = _by_key(
+        {path: inside for path, inside in clean_files.items() if path not in taken}
+    )
     one_place = all(inside.parent == Path() for inside in clean_files.values())
     for keys_of in (_keys, _keys_of_many):
         free = {key: twin for key, twin in twins.items() if twin not in taken}
@@ -43,19 +50,26 @@ def match(rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]) ->
             problems.append(Problem("unpaired", message, (path,)))
     used = {pair.clean for pair in pairs}
     for path in clean_files.keys() - used if pairs else ():
-        problems.append(Problem("spare", f"{shown(path)}: a clean picture without a rainy twin", (path,)))
+        problems.append(
+            Problem("spare", f"{shown(path)}: a clean picture without a rainy twin", (path,))
+        )
     return pairs, sorted(problems, key=lambda problem: problem.message)
 
 
-def _of_one_name(rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]) -> dict[Path, Path]:
-    """The clean file for each rainy one that has the same name but for its suffix, or the same but for its folder, if one has."""
+def _of_one_name(
+    rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
+) -> dict[Path, Path]:
+    """The clean file for each rainy one that has the same name but for its suffix, or the same but
+    for its folder, if one has.
+    """
     names: dict[Path, list[Path]] = {}
     for path, inside in clean_files.items():
         names.setdefault(inside.with_suffix(""), []).append(path)
     only = {name: files[0] for name, files in names.items() if len(files) == 1}
     one_place = all(name.parent == Path() for name in names)
     twins = {
-        path: only.get(inside.with_suffix("")) or (only.get(Path(inside.stem)) if one_place else None)
+        path: only.get(inside.with_suffix(""))
+        or (only.get(Path(inside.stem)) if one_place else None)
         for path, inside in rainy_files.items()
     }
     return {path: twin for path, twin in twins.items() if twin}
@@ -67,7 +81,9 @@ def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Pro
     for path, inside in clean_files.items():
         other = twins.setdefault(twin_key(inside), path)
         if other is not path:
-            message = f"{shown(path)} and {shown(other)}: two clean pictures of one name; expected one"
+            message = (
+                f"{shown(path)} and {shown(other)}: two clean pictures of one name; expected one"
+            )
             problems.append(Problem("ambiguous", message, (path, other)))
     return twins, problems
 
@@ -75,7 +91,8 @@ def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Pro
 def _keys(inside: Path, one_place: bool) -> list[str]:
     """What a rainy picture's clean twin may be filed under, the likeliest first.
 
-    Where the clean pictures lie in one place, the rainy ones may be in folders by kind of rain: ``X2/norain-001x2.png``.
+    Where the clean pictures lie in one place, the rainy ones may be in folders by kind of rain:
+    ``X2/norain-001x2.png``.
     """
     places = [inside, Path(inside.name)] if one_place and inside.parent != Path() else [inside]
     return [twin_key(place) for place in places]
@@ -87,7 +104,9 @@ def _keys_of_many(inside: Path, one_place: bool) -> list[str]:
 
 
 def twin_key(inside: Path) -> str:
-    """What a rainy name and its clean twin's have in common: ``rain-007``, ``norain-007`` and ``007gt`` give ``7``."""
+    """What a rainy name and its clean twin's have in common: ``rain-007``, ``norain-007`` and
+    ``007gt`` give ``7``.
+    """
     key = re.sub(rf"^{_ANY_WORD}([-_ ]|(?=\d)|$)", "", inside.stem.lower())
     key = re.sub(rf"([-_ ]|(?<=\d)){_ANY_WORD}$", "", key)
     numbered = re.sub(r"^0+(?=\d)", "", key)
@@ -95,7 +114,9 @@ def twin_key(inside: Path) -> str:
 
 
 def half_by_name(name: str) -> Literal["rainy", "clean"] | None:
-    """The half of a dataset that a file says it belongs to: ``norain-7.png``, ``7_rain.png``, ``input.png``."""
+    """The half of a dataset that a file says it belongs to: ``norain-7.png``, ``7_rain.png``,
+    ``input.png``.
+    """
     stem = Path(name).stem.lower()
     if re.search(_at_an_end(CLEAN_WORDS), stem):
         return "clean"

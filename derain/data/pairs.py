@@ -26,7 +26,9 @@ Unsound = Literal[
 ]
 """Problems that make training unsound."""
 Kind = Unsound | Literal["duplicate", "no rain", "spare", "ignored"]
-"""What can be wrong with a dataset; the others are worth knowing: pictures that count twice, files that are left out."""
+"""What can be wrong with a dataset; the others are worth knowing: pictures that count twice, files
+that are left out.
+"""
 
 
 class SizesDifferError(ValueError):
@@ -57,7 +59,8 @@ class Pair:
     """A rainy picture and its clean twin, named by the rainy file.
 
     Attributes:
-        rainy_half: Which half of one picture is the rainy one, where both paths are of the same file.
+        rainy_half: Which half of one picture is the rainy one, where both paths are of the same
+            file.
     """
 
     name: str
@@ -95,7 +98,9 @@ def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple
     rainy, clean = read(pair.rainy), read(pair.clean)
     if rainy.shape != clean.shape:
         sizes = " and ".join(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (rainy, clean))
-        raise SizesDifferError(f"{shown(pair.rainy)} and {shown(pair.clean)} are {sizes}: expected twins of one size")
+        raise SizesDifferError(
+            f"{shown(pair.rainy)} and {shown(pair.clean)} are {sizes}: expected twins of one size"
+        )
     return rainy, clean
 
 
@@ -107,13 +112,18 @@ def halves(pixels: Picture, path: Path) -> tuple[Picture, Picture]:
     """
     width = pixels.shape[1]
     if width % 2:
-        raise ValueError(f"{shown(path)}: {width} pixels wide; expected an even number, two pictures side by side")
+        raise ValueError(
+            f"{shown(path)}: {width} pixels wide; expected an even number, two pictures side by"
+            " side"
+        )
     return pixels[:, : width // 2], pixels[:, width // 2 :]
 
 
 def shown(path: Path | str) -> str:
     """A path on one line: a newline or another control character in a name becomes an escape."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in os.fspath(path))
+    return "".join(
+        letter if letter.isprintable() else ascii(letter)[1:-1] for letter in os.fspath(path)
+    )
 
 
 def listed(names: Sequence[str], at_most: int = 5) -> str:

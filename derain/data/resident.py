@@ -51,7 +51,9 @@ class ResidentBatches:
             raise ValueError(f"no pictures; expected at least one of {crop}x{crop} pixels")
         shortest = min(min(picture.shape[:2]) for picture in pictures)
         if shortest < crop:
-            raise ValueError(f"the smallest picture has {shortest} pixels; expected {crop} and more")
+            raise ValueError(
+                f"the smallest picture has {shortest} pixels; expected {crop} and more"
+            )
         sizes = torch.tensor([picture.shape[:2] for picture in pictures], device=device)
         self._heights, self._widths = sizes.unbind(1)
         areas = self._heights * self._widths * 3
@@ -72,7 +74,9 @@ class ResidentBatches:
     def batch(self, step: int, device: torch.device) -> Batch:
         """Make the batch of a step, on the device that the pictures lie on."""
         if device != self._device:
-            raise ValueError(f"pictures lie on {self._device}; expected a batch there, not on {device}")
+            raise ValueError(
+                f"pictures lie on {self._device}; expected a batch there, not on {device}"
+            )
         return self.numbered(torch.tensor(step, device=device))
 
     def numbered(self, step: Tensor) -> Batch:
@@ -83,7 +87,11 @@ class ResidentBatches:
         clean = self._lit(self._cut(numbers), numbers)
         rain = self._rain.sample(keys, (self._crop, self._crop))
         batch = Batch(compose(clean, rain), clean)
-        return compressed(batch, self._compressed, numbers[:, 7:9], self._compression) if self._compressed else batch
+        return (
+            compressed(batch, self._compressed, numbers[:, 7:9], self._compression)
+            if self._compressed
+            else batch
+        )
 
     def _cut(self, numbers: Tensor) -> Tensor:
         """Cut a crop for each row of numbers, flipped and turned: (N, 3, crop, crop) in [0, 1]."""

@@ -1,4 +1,6 @@
-"""How a network is executed: PyTorch, ONNX Runtime or OpenVINO. An engine is made by `make_engine`."""
+"""How a network is executed: PyTorch, ONNX Runtime or OpenVINO. An engine is made by
+`make_engine`.
+"""
 
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -9,7 +11,13 @@ from torch import Tensor
 from derain.engines.export import Target, export
 from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, check_parity
 from derain.engines.machine import free_memory, is_out_of_memory, keep_freed_memory
-from derain.engines.pytorch import TorchEngine, choose_device, choose_dtype, choose_training_dtype, has_bfloat16
+from derain.engines.pytorch import (
+    TorchEngine,
+    choose_device,
+    choose_dtype,
+    choose_training_dtype,
+    has_bfloat16,
+)
 from derain.networks import Network
 
 EngineName = Literal["torch", "onnx", "openvino"]
@@ -24,7 +32,9 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What belongs to a score: engine where it is not PyTorch, number format, device, in words."""
+        """What belongs to a score: engine where it is not PyTorch, number format, device, in
+        words.
+        """
         ...
 
     def __call__(self, rainy: Tensor) -> Tensor:
@@ -53,7 +63,9 @@ class Engine(Protocol):
         ...
 
 
-def make_engine(network: Network | Exported, engine: str = "auto", device: str = "auto", dtype: str = "auto") -> Engine:
+def make_engine(
+    network: Network | Exported, engine: str = "auto", device: str = "auto", dtype: str = "auto"
+) -> Engine:
     """Something that executes a network, or a file that `derain export` wrote.
 
     Args:
@@ -66,13 +78,20 @@ def make_engine(network: Network | Exported, engine: str = "auto", device: str =
     if engine == "auto":
         engine = SUFFIXES[network.path.suffix.lower()] if isinstance(network, Exported) else "torch"
     if engine not in get_args(EngineName):
-        raise ValueError(f"--engine {engine}: expected auto or one of {', '.join(get_args(EngineName))}")
+        raise ValueError(
+            f"--engine {engine}: expected auto or one of {', '.join(get_args(EngineName))}"
+        )
     if engine == "torch":
         if isinstance(network, Exported):
-            raise ValueError(f"--engine torch: {network.path} is an exported file; expected weights, or another engine")
+            raise ValueError(
+                f"--engine torch: {network.path} is an exported file; expected weights, or another"
+                " engine"
+            )
         return TorchEngine(network, device, dtype)
     if choose_device("cpu" if device == "auto" else device).type != "cpu":
-        raise ValueError(f"--device {device}: --engine {engine} runs on the CPU; expected auto or cpu")
+        raise ValueError(
+            f"--device {device}: --engine {engine} runs on the CPU; expected auto or cpu"
+        )
     kind = OnnxEngine if engine == "onnx" else OpenvinoEngine
     return kind(network, dtype)
 

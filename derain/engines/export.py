@@ -1,7 +1,8 @@
 """Networks as files that other runtimes execute: ONNX, and OpenVINO's own.
 
-The graph is traced, sizes left open. PyTorch's newer exporter was tried: it needs far longer for NLEDN, since it reasons about
-every size, and refuses sizes that it took for special. What is traced computes the same as eagerly (`check_parity`).
+The graph is traced, sizes left open. PyTorch's newer exporter was tried: it needs far longer for
+NLEDN, since it reasons about every size, and refuses sizes that it took for special. What is traced
+computes the same as eagerly (`check_parity`).
 """
 
 import importlib
@@ -40,16 +41,22 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{module} is not installed; expected the extra {extra!r}: pip install 'derain[{extra}]'") from error
+        raise ImportError(
+            f"{module} is not installed; expected the extra {extra!r}: pip install"
+            f" 'derain[{extra}]'"
+        ) from error
 
 
 def least_side(network: Network) -> int:
-    """Of pictures that an exported network takes; others are padded by engines, to multiples of the network's grid too."""
+    """Of pictures that an exported network takes; others are padded by engines, to multiples of the
+    network's grid too.
+    """
     return max(LEAST_SIDE, 2 * network.tiling.multiple)
 
 
 def to_onnx(network: Network, card: Card) -> bytes:
-    """An ONNX file: ``rainy`` (n, 3, h, w) float32 in [0, 1] -> ``clean``, n, h and w free, h and w multiples of the tiling's.
+    """An ONNX file: ``rainy`` (n, 3, h, w) float32 in [0, 1] -> ``clean``, n, h and w free, h and w
+    multiples of the tiling's.
 
     The card is in its metadata.
 
@@ -62,7 +69,9 @@ def to_onnx(network: Network, card: Card) -> bytes:
     free = {0: "n", 2: "h", 3: "w"}
     was = next(network.parameters()).device
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, about itself and about sizes, which are left open
+        warnings.simplefilter(
+            "ignore"
+        )  # of the exporter, about itself and about sizes, which are left open
         path = Path(folder) / "network.onnx"
         torch.onnx.export(
             network.to("cpu").eval(),
@@ -81,7 +90,8 @@ def to_onnx(network: Network, card: Card) -> bytes:
 
 
 def export(network: Network, card: Card, path: Path, to: Target) -> None:
-    """Writes an exported file, whole or not at all; OpenVINO's is two: ``NAME.xml`` and ``NAME.bin``.
+    """Writes an exported file, whole or not at all; OpenVINO's is two: ``NAME.xml`` and
+    ``NAME.bin``.
 
     Raises:
         ImportError: Without the extra ``onnx``, or ``openvino`` for that.

@@ -47,26 +47,35 @@ class Exported:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such exported file")
         try:
-            header = _onnx_header(path) if path.suffix.lower() == ".onnx" else _openvino_header(path)
+            header = (
+                _onnx_header(path) if path.suffix.lower() == ".onnx" else _openvino_header(path)
+            )
         except ImportError:
             raise
         except Exception as error:  # each runtime has errors of its own
-            raise WeightsError(f"{path}: expected what derain export writes, but it is damaged or something else") from error
+            raise WeightsError(
+                f"{path}: expected what derain export writes, but it is damaged or something else"
+            ) from error
         if header is None:
             raise WeightsError(
-                f"{path}: derain did not write it, so sizes and ranges it takes are unknown; expected derain export's"
+                f"{path}: derain did not write it, so sizes and ranges it takes are unknown;"
+                " expected derain export's"
             )
         try:
             exported = cls(path, Card.from_json(header))
         except ValueError as error:
             raise WeightsError(f"{path}: its header cannot be read: {error}") from None
         if exported.card.network not in NETWORKS:
-            raise WeightsError(f"{path}: holds a {exported.card.network!r} network; this version knows {', '.join(NETWORKS)}")
+            raise WeightsError(
+                f"{path}: holds a {exported.card.network!r} network; this version knows"
+                f" {', '.join(NETWORKS)}"
+            )
         try:
             exported.twin()
         except (TypeError, ValueError) as error:
             raise WeightsError(
-                f"{path}: its header is not that of the {exported.card.network} it says it holds ({error})"
+                f"{path}: its header is not that of the {exported.card.network} it says it holds"
+                f" ({error})"
             ) from None
         return exported
 
@@ -92,7 +101,9 @@ def _openvino_header(path: Path) -> str | None:
 
 
 def session(runtime: Any, model: str | bytes) -> Any:
-    """ONNX Runtime's, of a file or its content, on the processor with as many threads as PyTorch."""
+    """ONNX Runtime's, of a file or its content, on the processor with as many threads as
+    PyTorch.
+    """
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal; errors are raised too
@@ -100,7 +111,9 @@ def session(runtime: Any, model: str | bytes) -> Any:
 
 
 def openvino_request(model: Path | bytes, dtype: torch.dtype = torch.float32) -> Any:
-    """OpenVINO's, of a file or ONNX, on the processor with as many threads as PyTorch, in a number format."""
+    """OpenVINO's, of a file or ONNX, on the processor with as many threads as PyTorch, in a number
+    format.
+    """
     openvino: Any = require("openvino", "openvino")
     settings = {
         "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[dtype],
@@ -112,14 +125,18 @@ def openvino_request(model: Path | bytes, dtype: torch.dtype = torch.float32) ->
 
 
 def check_parity(network: Network, path: Path) -> float:
-    """How far an exported file is from the network it was made of, of 1: the mean over all values, on pictures of several sizes.
+    """How far an exported file is from the network it was made of, of 1: the mean over all values,
+    on pictures of several sizes.
 
-    Not the largest: where two of the values that NLEDN pools agree to rounding, either may be taken, and one pixel moves.
+    Not the largest: where two of the values that NLEDN pools agree to rounding, either may be
+    taken, and one pixel moves.
 
     Raises:
         ValueError: If it is too far: the network does something that cannot be exported.
     """
-    engine = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}[SUFFIXES[path.suffix]](Exported.read(path))
+    engine = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}[SUFFIXES[path.suffix]](
+        Exported.read(path)
+    )
     dice = torch.Generator().manual_seed(0)
     worst = 0.0
     for height, width in PARITY_SIZES:
@@ -127,12 +144,16 @@ def check_parity(network: Network, path: Path) -> float:
         with torch.inference_mode():
             worst = max(worst, float((engine(rainy) - network(rainy)).abs().mean()))
     if worst > TOLERANCE:
-        raise ValueError(f"{path}: is {worst:.1e} of 1 from the network in PyTorch; expected at most {TOLERANCE:.0e}")
+        raise ValueError(
+            f"{path}: is {worst:.1e} of 1 from the network in PyTorch; expected at most"
+            f" {TOLERANCE:.0e}"
+        )
     return worst
 
 
 class ExportedEngine(ABC):
-    """What the engines of exported files share: sizes the graph does not take, and what is no number.
+    """What the engines of exported files share: sizes the graph does not take, and what is no
+    number.
 
     Args:
         network: A network, exported first, or an exported file.
@@ -145,11 +166,18 @@ class ExportedEngine(ABC):
 
     def __init__(self, network: Network | Exported, dtype: str = "auto") -> None:
         if dtype not in ("auto", *self.dtypes):
-            raise ValueError(f"--dtype {dtype}: --engine {self.runtime} takes auto or one of: {', '.join(self.dtypes)}")
+            raise ValueError(
+                f"--dtype {dtype}: --engine {self.runtime} takes auto or one of:"
+                f" {', '.join(self.dtypes)}"
+            )
         self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "auto" else dtype)
         self.network = network.twin() if isinstance(network, Exported) else network
         self._multiple, self._least = self.network.tiling.multiple, least_side(self.network)
-        model = network.path if isinstance(network, Exported) else to_onnx(network, Card("", type(network).__name__))
+        model = (
+            network.path
+            if isinstance(network, Exported)
+            else to_onnx(network, Card("", type(network).__name__))
+        )
         self._open(model)
 
     @abstractmethod
@@ -170,11 +198,14 @@ class ExportedEngine(ABC):
             FloatingPointError: If what comes out is no number.
         """
         height, width = rainy.shape[2:]
-        padded = F.pad(rainy, (0, self._short_of(width), 0, self._short_of(height)), mode="replicate")
+        padded = F.pad(
+            rainy, (0, self._short_of(width), 0, self._short_of(height)), mode="replicate"
+        )
         clean = torch.from_numpy(self._run(padded.contiguous().numpy()))[..., :height, :width]
         if not bool(torch.isfinite(clean).all()):
             raise FloatingPointError(
-                "the network gave values that are no numbers; its weights are damaged, or were never trained"
+                "the network gave values that are no numbers; its weights are damaged, or were"
+                " never trained"
             )
         return clean
 
@@ -203,18 +234,26 @@ class OnnxEngine(ExportedEngine):
 
     def _open(self, model: Path | bytes) -> None:
         if isinstance(model, Path) and model.suffix.lower() != ".onnx":
-            raise ValueError(f"--engine onnx: cannot read {model}; expected a .onnx file, or --engine openvino")
-        self._session = session(require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model))
+            raise ValueError(
+                f"--engine onnx: cannot read {model}; expected a .onnx file, or --engine openvino"
+            )
+        self._session = session(
+            require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model)
+        )
 
     def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             return self._session.run(None, {"rainy": rainy})[0]
-        except Exception as error:  # ONNX Runtime's own classes, one of which says that memory ran out
+        except (
+            Exception
+        ) as error:  # ONNX Runtime's own classes, one of which says that memory ran out
             raise RuntimeError(f"ONNX Runtime: {error}") from error
 
 
 class OpenvinoEngine(ExportedEngine):
-    """OpenVINO on a processor. Its precision is always said: by itself it takes bfloat16 where there is any."""
+    """OpenVINO on a processor. Its precision is always said: by itself it takes bfloat16 where
+    there is any.
+    """
 
     runtime = "openvino"
     dtypes = ("float32", "bfloat16")

@@ -16,7 +16,8 @@ MOST_AT_ONCE = 8
 class TorchEngine:
     """A network on a device, in a number format.
 
-    What comes out is checked: where half precision gave a value that is no number, the tile is done again in float32.
+    What comes out is checked: where half precision gave a value that is no number, the tile is done
+    again in float32.
 
     Args:
         device: ``auto`` is CUDA, else MPS, else the CPU.
@@ -57,15 +58,22 @@ class TorchEngine:
                     clean = self.network(on_device).float()
                 if bool(torch.isfinite(clean).all()):
                     return clean.cpu()
-        raise FloatingPointError("the network gave values that are no numbers; its weights are damaged, or were never trained")
+        raise FloatingPointError(
+            "the network gave values that are no numbers; its weights are damaged, or were never"
+            " trained"
+        )
 
     def _sent(self, rainy: Tensor) -> Tensor:
         if self.device.type == "cuda":  # from pinned memory the copy does not wait
             rainy = rainy.contiguous(memory_format=torch.channels_last).pin_memory()
-        return rainy.to(self.device, non_blocking=True).contiguous(memory_format=torch.channels_last)
+        return rainy.to(self.device, non_blocking=True).contiguous(
+            memory_format=torch.channels_last
+        )
 
     def tiles_at_once(self, memory: int) -> int:
-        """One on a processor, which one tile keeps busy; on a GPU up to eight, in half of what memory is free."""
+        """One on a processor, which one tile keeps busy; on a GPU up to eight, in half of what
+        memory is free.
+        """
         free = free_memory(self.device) if self.device.type == "cuda" else None
         return 1 if free is None else min(MOST_AT_ONCE, max(1, free // 2 // memory))
 
@@ -75,24 +83,33 @@ class TorchEngine:
         return isinstance(self.network, SensesDensity) and self.network.senses_density
 
     def density(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) float32 on the CPU -> (N, 3), heavy, medium, light, always computed in float32.
+        """Rainy (N, 3, H, W) float32 on the CPU -> (N, 3), heavy, medium, light, always computed in
+        float32.
 
         Raises:
             ValueError: If the network cannot tell.
             FloatingPointError: If what comes out is no number.
         """
         if not (isinstance(self.network, SensesDensity) and self.network.senses_density):
-            raise ValueError("these weights cannot tell how dense rain is; expected CRDNet's with a classifier, such as crdnet")
+            raise ValueError(
+                "these weights cannot tell how dense rain is; expected CRDNet's with a classifier,"
+                " such as crdnet"
+            )
         with torch.inference_mode():
             sensed = self.network.density(self._sent(rainy)).float().cpu()
         if not bool(torch.isfinite(sensed).all()):
-            raise FloatingPointError("the classifier gave values that are no numbers; its weights are damaged, or never trained")
+            raise FloatingPointError(
+                "the classifier gave values that are no numbers; its weights are damaged, or never"
+                " trained"
+            )
         return sensed
 
 
 @functools.cache
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; a processor without instructions for it is slower so than in float32."""
+    """Whether a device computes in bfloat16 itself; a processor without instructions for it is
+    slower so than in float32.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
@@ -107,19 +124,26 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ValueError: If it is not there.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
     kind, _, number = name.partition(":")
     count = torch.cuda.device_count() if kind == "cuda" else 1
-    if not available.get(kind, False) or (number and not (number.isdecimal() and int(number) < count)):
+    if not available.get(kind, False) or (
+        number and not (number.isdecimal() and int(number) < count)
+    ):
         there = ", ".join(kind for kind, is_there in available.items() if is_there)
         raise ValueError(f"--device {name}: not available here; expected auto or one of: {there}")
     return torch.device(name)
 
 
 def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format to train in: ``auto`` is bfloat16 where the device computes in it, which is faster.
+    """The number format to train in: ``auto`` is bfloat16 where the device computes in it, which is
+    faster.
 
     Raises:
         ValueError: If there is none of the name, or gradients would vanish in it (float16).
@@ -137,7 +161,12 @@ def choose_dtype(name: str) -> torch.dtype:
     Raises:
         ValueError: If there is none of it.
     """
-    known = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    known = {
+        "auto": torch.float32,
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+        "float16": torch.float16,
+    }
     if name not in known:
         raise ValueError(f"--dtype {name}: expected one of {', '.join(known)}")
     return known[name]

@@ -1,12 +1,14 @@
 """Exported networks in int8 where they bear it, float32 elsewhere.
 
-What is quantized is written as pairs of QuantizeLinear and DequantizeLinear (QDQ) around float operations, which both runtimes
-compute in integers: weights in 8 bits with a scale for each channel and no offset, maps in 8 bits without sign (Jacob et al.,
-"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018; the combination x86
-has instructions for). The ranges of maps are what they span on clean pictures with rain of our own.
+What is quantized is written as pairs of QuantizeLinear and DequantizeLinear (QDQ) around float
+operations, which both runtimes compute in integers: weights in 8 bits with a scale for each channel
+and no offset, maps in 8 bits without sign (Jacob et al., "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018; the combination x86 has
+instructions for). The ranges of maps are what they span on clean pictures with rain of our own.
 
-What touches the picture itself stays in float32, else its own levels would be lost; then whatever costs most of the likeness,
-each measured alone, until the rest comes up to `TARGET` on pictures that gave no ranges.
+What touches the picture itself stays in float32, else its own levels would be lost; then whatever
+costs most of the likeness, each measured alone, until the rest comes up to `TARGET` on pictures
+that gave no ranges.
 """
 
 import math
@@ -23,7 +25,14 @@ from derain import rain
 from derain.data import clean_pictures
 from derain.data.batches import RainyBatches
 from derain.engines.export import HEADER, Target, require, to_onnx, write_exported
-from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, openvino_request, session
+from derain.engines.exported import (
+    SUFFIXES,
+    Exported,
+    OnnxEngine,
+    OpenvinoEngine,
+    openvino_request,
+    session,
+)
 from derain.networks import Network
 from derain.weights import Card
 
@@ -38,12 +47,18 @@ LEAST_SHARE = 0.5
 PRESET = "mixed"
 SIDE = 256
 RANGING, HELD_BACK = 40, 8
-"""Crops that give ranges, and that measure. With 12 for ranges, maps of one dev picture went far beyond them: 42 dB, else 54."""
+"""Crops that give ranges, and that measure. With 12 for ranges, maps of one dev picture went far
+beyond them: 42 dB, else 54.
+"""
 RANKING, RANKING_SIDE = 2, 128
-"""As many of those held back, and so much of them, tell which operations cost most: over a hundred are tried."""
+"""As many of those held back, and so much of them, tell which operations cost most: over a hundred
+are tried.
+"""
 
 SEVEN_BITS = True
-"""For weights: processors without VNNI add products of two bytes in 16 bits, which then never overflow. It costs 0 to 0.8 dB."""
+"""For weights: processors without VNNI add products of two bytes in 16 bits, which then never
+overflow. It costs 0 to 0.8 dB.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,9 @@ STYLES: dict[Target, Style] = {
     "onnx": Style(("Conv", "Relu", "Add", "Concat", "MaxPool"), results=True),
     "openvino": Style(("Conv",), results=False),
 }
-"""ONNX Runtime's integer convolution gives integers, and is worth it where they stay so; OpenVINO's gives floats as readily."""
+"""ONNX Runtime's integer convolution gives integers, and is worth it where they stay so; OpenVINO's
+gives floats as readily.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,13 +97,21 @@ class Crops:
 
     @classmethod
     def of(cls, clean: Path, side: int = SIDE) -> "Crops":
-        """Crops of the clean pictures in a folder, with rain of `PRESET`; always the same of the same pictures.
+        """Crops of the clean pictures in a folder, with rain of `PRESET`; always the same of the
+        same pictures.
 
         Raises:
             FileNotFoundError: If there are none.
         """
         count = RANGING + HELD_BACK
-        source = RainyBatches(clean_pictures(clean), [rain.PRESETS[PRESET]], batch=count, crop=side, augment="none", seed=0)
+        source = RainyBatches(
+            clean_pictures(clean),
+            [rain.PRESETS[PRESET]],
+            batch=count,
+            crop=side,
+            augment="none",
+            seed=0,
+        )
         rainy = source.batch(0, torch.device("cpu")).rainy.numpy()
         return cls(rainy[:RANGING], rainy[RANGING:])
 
@@ -106,7 +131,10 @@ class Quantized:
     psnr: float
 
     def __str__(self) -> str:
-        return f"int8 for {self.share:.0%} of the multiply-adds, {self.psnr:.1f} dB to float32 on held-back crops"
+        return (
+            f"int8 for {self.share:.0%} of the multiply-adds, {self.psnr:.1f} dB to float32 on"
+            " held-back crops"
+        )
 
 
 Run = Callable[[Floats], Floats]
@@ -114,7 +142,8 @@ Run = Callable[[Floats], Floats]
 
 
 def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Crops) -> Quantized:
-    """Writes an exported file in int8, as `derain.engines.export`; its card's note says how much of it, and how like float32.
+    """Writes an exported file in int8, as `derain.engines.export`; its card's note says how much of
+    it, and how like float32.
 
     Raises:
         ImportError: Without the extra ``onnx``, or ``openvino`` for that.
@@ -135,12 +164,19 @@ def check_likeness(network: Network, path: Path, rainy: Floats) -> float:
     Raises:
         ValueError: If it is less than `LEAST`.
     """
-    engine = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}[SUFFIXES[path.suffix]](Exported.read(path))
+    engine = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}[SUFFIXES[path.suffix]](
+        Exported.read(path)
+    )
     pictures = torch.from_numpy(rainy).split(1)
     with torch.inference_mode():
-        found = psnr([engine(picture).numpy() for picture in pictures], [network(picture).numpy() for picture in pictures])
+        found = psnr(
+            [engine(picture).numpy() for picture in pictures],
+            [network(picture).numpy() for picture in pictures],
+        )
     if found < LEAST:
-        raise ValueError(f"{path}: is {found:.1f} dB from the network in PyTorch; expected at least {LEAST:g} dB")
+        raise ValueError(
+            f"{path}: is {found:.1f} dB from the network in PyTorch; expected at least {LEAST:g} dB"
+        )
     return found
 
 
@@ -160,7 +196,11 @@ def quantize(model: bytes, crops: Crops, to: Target, target: float = TARGET) -> 
 
     def made(nodes: Sequence[str]) -> Quantized:
         quantized = graph.quantized(nodes)
-        return Quantized(quantized, graph.share(nodes), psnr(_outputs(open_model(quantized), crops.held_back), exact))
+        return Quantized(
+            quantized,
+            graph.share(nodes),
+            psnr(_outputs(open_model(quantized), crops.held_back), exact),
+        )
 
     found = made(graph.candidates)
     if found.psnr < target and found.share >= LEAST_SHARE:
@@ -169,12 +209,17 @@ def quantize(model: bytes, crops: Crops, to: Target, target: float = TARGET) -> 
         found = _fewest_kept(made, nodes, most, target)
     if found.psnr < target or found.share < LEAST_SHARE:
         reached = f"{found.psnr:.1f} dB with {found.share:.0%} of the multiply-adds in int8"
-        raise ValueError(f"{reached}; expected {target:g} dB with {LEAST_SHARE:.0%}; export it without --int8")
+        raise ValueError(
+            f"{reached}; expected {target:g} dB with {LEAST_SHARE:.0%}; export it without --int8"
+        )
     return found
 
 
-def _fewest_kept(made: Callable[[Sequence[str]], Quantized], nodes: Sequence[str], most: int, target: float) -> Quantized:
-    """What comes up to the target with the fewest of the first nodes in float32, or the most if it does not even with these.
+def _fewest_kept(
+    made: Callable[[Sequence[str]], Quantized], nodes: Sequence[str], most: int, target: float
+) -> Quantized:
+    """What comes up to the target with the fewest of the first nodes in float32, or the most if it
+    does not even with these.
 
     Likeness is taken to grow with their number, so that halving finds it.
 
@@ -194,19 +239,25 @@ def _fewest_kept(made: Callable[[Sequence[str]], Quantized], nodes: Sequence[str
 
 
 def ranked(graph: "Graph", rainy: Floats) -> list[str]:
-    """Candidates by what each costs when it alone is quantized, the dearest first; convolutions, which gain most, after all else.
+    """Candidates by what each costs when it alone is quantized, the dearest first; convolutions,
+    which gain most, after all else.
 
     Args:
         rainy: (N, 3, H, W), to measure on.
     """
     exact = _outputs(onnx_run(graph.model), rainy)
-    errors = {node: psnr(_outputs(onnx_run(graph.quantized([node])), rainy), exact) for node in graph.candidates}
+    errors = {
+        node: psnr(_outputs(onnx_run(graph.quantized([node])), rainy), exact)
+        for node in graph.candidates
+    }
     return sorted(errors, key=lambda node: (node in graph.work, errors[node]))
 
 
 def psnr(one: Sequence[Floats], other: Sequence[Floats]) -> float:
     """Over several pictures in [0, 1] at once, in dB."""
-    error = float(np.mean([np.mean((a.astype(np.float64) - b) ** 2) for a, b in zip(one, other, strict=True)]))
+    error = float(
+        np.mean([np.mean((a.astype(np.float64) - b) ** 2) for a, b in zip(one, other, strict=True)])
+    )
     return -10 * math.log10(error) if error else math.inf
 
 
@@ -239,8 +290,8 @@ class Graph:
         rainy: (N, 3, H, W), of which maps take their ranges.
 
     Attributes:
-        candidates: Names of nodes that may be quantized: none that the picture comes to, or the result from, without a
-            convolution between.
+        candidates: Names of nodes that may be quantized: none that the picture comes to, or the
+            result from, without a convolution between.
         work: Multiply-adds of every convolution, on a crop.
     """
 
@@ -251,10 +302,24 @@ class Graph:
         self._inferred = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
         nodes = self._inferred.graph.node
         touched = _around_picture(nodes)
-        self.candidates = [node.name for node in nodes if node.op_type in style.operations and node.name not in touched]
-        kinds = {value.name: value.type.tensor_type.elem_type for value in self._inferred.graph.value_info}
-        wanted = {name for node in nodes if node.op_type in style.operations for name in (*node.input, *node.output)}
-        self._measure(sorted(name for name in wanted if kinds.get(name) == onnx.TensorProto.FLOAT), rainy)
+        self.candidates = [
+            node.name
+            for node in nodes
+            if node.op_type in style.operations and node.name not in touched
+        ]
+        kinds = {
+            value.name: value.type.tensor_type.elem_type
+            for value in self._inferred.graph.value_info
+        }
+        wanted = {
+            name
+            for node in nodes
+            if node.op_type in style.operations
+            for name in (*node.input, *node.output)
+        }
+        self._measure(
+            sorted(name for name in wanted if kinds.get(name) == onnx.TensorProto.FLOAT), rainy
+        )
 
     def _measure(self, maps: list[str], rainy: Floats) -> None:
         """Notes what every map spans, and the multiply-adds of every convolution."""
@@ -263,17 +328,34 @@ class Graph:
         shown = self._onnx.load_from_string(self.model)
         for operation, key in asked.items():
             keep = {} if operation == "Shape" else {"keepdims": 0}
-            shown.graph.node.extend(make.make_node(operation, [name], [f"{name} {key}"], **keep) for name in maps)
-            shown.graph.output.extend(self._onnx.ValueInfoProto(name=f"{name} {key}") for name in maps)
+            shown.graph.node.extend(
+                make.make_node(operation, [name], [f"{name} {key}"], **keep) for name in maps
+            )
+            shown.graph.output.extend(
+                self._onnx.ValueInfoProto(name=f"{name} {key}") for name in maps
+            )
         opened = session(require("onnxruntime", "onnx"), shown.SerializeToString())
-        answers = [opened.run([f"{name} {key}" for key in asked.values() for name in maps], {"rainy": x[None]}) for x in rainy]
+        answers = [
+            opened.run(
+                [f"{name} {key}" for key in asked.values() for name in maps], {"rainy": x[None]}
+            )
+            for x in rainy
+        ]
         count = len(maps)
-        low, high = np.min([a[:count] for a in answers], axis=0), np.max([a[count : 2 * count] for a in answers], axis=0)
+        low, high = (
+            np.min([a[:count] for a in answers], axis=0),
+            np.max([a[count : 2 * count] for a in answers], axis=0),
+        )
         self._ranges = {name: (np.array(low[k]), np.array(high[k])) for k, name in enumerate(maps)}
-        areas = {name: int(np.prod(shape[2:])) for name, shape in zip(maps, answers[0][2 * count :], strict=True)}
+        areas = {
+            name: int(np.prod(shape[2:]))
+            for name, shape in zip(maps, answers[0][2 * count :], strict=True)
+        }
         sizes = {value.name: math.prod(value.dims) for value in self._inferred.graph.initializer}
         convolutions = [node for node in self._inferred.graph.node if node.op_type == "Conv"]
-        self.work: dict[str, int] = {node.name: sizes[node.input[1]] * areas[node.output[0]] for node in convolutions}
+        self.work: dict[str, int] = {
+            node.name: sizes[node.input[1]] * areas[node.output[0]] for node in convolutions
+        }
 
     def share(self, nodes: Collection[str]) -> float:
         """Of the convolutions' multiply-adds, those of some nodes."""
@@ -290,13 +372,17 @@ class Graph:
         types = (tools.QuantType.QInt8, tools.QuantType.QUInt8)
         options = {} if self._style.results else {"OpTypesToExcludeOutputQuantization": ["Conv"]}
         operations = list(self._style.operations)
-        quantizer = tools.QDQQuantizer(copy, True, SEVEN_BITS, *types, ranges, list(nodes), [], operations, options)
+        quantizer = tools.QDQQuantizer(
+            copy, True, SEVEN_BITS, *types, ranges, list(nodes), [], operations, options
+        )
         quantizer.quantize_model()
         return quantizer.model.model.SerializeToString()
 
 
 def _around_picture(nodes: Sequence[Any]) -> set[str]:
-    """Names of nodes with no convolution between them and the rainy picture, or them and the clean one."""
+    """Names of nodes with no convolution between them and the rainy picture, or them and the clean
+    one.
+    """
     before = _reached([(node, node.input, node.output) for node in nodes], "rainy")
     return before | _reached([(node, node.output, node.input) for node in reversed(nodes)], "clean")
 

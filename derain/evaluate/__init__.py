@@ -1,8 +1,9 @@
 """A Derainer over a dataset: scores, what they cost, tables, pictures.
 
-`scores` derains and scores, `cost` says what a network asks of the machine, `paper` what its authors printed, `photographs` and
-`natural` are for pictures without clean twins, `identity` says what a dataset is, `results` what pictures are called and where
-they go, `tables` writes it all down, `report` as a page with a plot and pictures.
+`scores` derains and scores, `cost` says what a network asks of the machine, `paper` what its
+authors printed, `photographs` and `natural` are for pictures without clean twins, `identity` says
+what a dataset is, `results` what pictures are called and where they go, `tables` writes it all
+down, `report` as a page with a plot and pictures.
 """
 
 from derain.evaluate.cost import MACS_SIDE, Cost, PeakMemory, multiply_adds

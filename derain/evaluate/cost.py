@@ -22,11 +22,11 @@ class Cost:
 
     Attributes:
         parameters: Trained numbers, all the weights hold, those of CRDNet's classifier too.
-        multiply_adds: Of one 512x512 picture taken whole, in convolutions, matrix products and attention, as often as it is
-            flipped; None where they cannot be counted.
+        multiply_adds: Of one 512x512 picture taken whole, in convolutions, matrix products and
+            attention, as often as it is flipped; None where they cannot be counted.
         seconds_per_megapixel: Median over the pictures, all of it: tiling, transfers, network.
-        peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux), of tensors on a GPU; None
-            where the system does not say.
+        peak_memory: Most bytes held while deraining the dataset: of the process on a CPU (Linux),
+            of tensors on a GPU; None where the system does not say.
     """
 
     parameters: int
@@ -36,18 +36,30 @@ class Cost:
 
 
 def multiply_adds(network: Network, size: tuple[int, int] = (MACS_SIDE, MACS_SIDE)) -> int | None:
-    """Multiply-adds of one whole picture of (height, width), counted without computing; None where it cannot be traced so."""
+    """Multiply-adds of one whole picture of (height, width), counted without computing; None where
+    it cannot be traced so.
+    """
     try:
-        with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.inference_mode():
+        with (
+            torch.device("meta"),
+            FlopCounterMode(display=False) as counter,
+            torch.inference_mode(),
+        ):
             twin = type(network)(**network.hyperparameters).eval()
             twin(torch.empty(1, 3, *size))
-    except (NotImplementedError, RuntimeError, TypeError):  # a network that looks at values has none to look at
+    except (
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+    ):  # a network that looks at values has none to look at
         return None
     return counter.get_total_flops() // 2
 
 
 class PeakMemory:
-    """The most memory held from here on: tensors on a CUDA device, the process on a CPU where the system can be asked (Linux)."""
+    """The most memory held from here on: tensors on a CUDA device, the process on a CPU where the
+    system can be asked (Linux).
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

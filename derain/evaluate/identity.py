@@ -10,10 +10,11 @@ from derain.evaluate.photographs import Photographs
 
 
 def identity(dataset: PairedFolder | Photographs) -> str:
-    """Which benchmark it is and which version, as `derain data check` tells it, how it lies on disk, and a digest.
+    """Which benchmark it is and which version, as `derain data check` tells it, how it lies on
+    disk, and a digest.
 
-    A dataset with a picture that cannot be read is not looked at so closely: layout, number of pairs and a digest of the bytes
-    in their order, where that picture may be left out.
+    A dataset with a picture that cannot be read is not looked at so closely: layout, number of
+    pairs and a digest of the bytes in their order, where that picture may be left out.
     """
     if isinstance(dataset, PairedFolder):
         with contextlib.suppress(ValueError, OSError):

@@ -8,8 +8,11 @@ from derain.images import Pixels, read_image
 from derain.metrics import NaturalModel, NiqeError, niqe
 
 
-def natural_model(place: Path, on_picture: Callable[[int, int], None] = lambda _done, _total: None) -> NaturalModel:
-    """Fits a model on all pictures anywhere under a folder, or reads one from a file that `niqe.to_json` made.
+def natural_model(
+    place: Path, on_picture: Callable[[int, int], None] = lambda _done, _total: None
+) -> NaturalModel:
+    """Fits a model on all pictures anywhere under a folder, or reads one from a file that
+    `niqe.to_json` made.
 
     Args:
         on_picture: Called before each picture with the number done and the number of all.
@@ -17,13 +20,16 @@ def natural_model(place: Path, on_picture: Callable[[int, int], None] = lambda _
     Raises:
         FileNotFoundError: If there is no such folder or file, or no pictures.
         NiqeError: If the pictures make no model, or the file holds none.
-        ValueError: If the folder is a paired dataset, half of which is rainy, or a picture cannot be read.
+        ValueError: If the folder is a paired dataset, half of which is rainy, or a picture cannot
+            be read.
         OSError: If something cannot be looked into.
     """
     if place.is_dir():
         return _fit(place, on_picture)
     if not place.is_file():
-        raise FileNotFoundError(f"{place}: no such folder of clean pictures, and no such file with a NIQE model")
+        raise FileNotFoundError(
+            f"{place}: no such folder of clean pictures, and no such file with a NIQE model"
+        )
     try:
         return niqe.from_json(place.read_bytes())
     except NiqeError as error:
@@ -32,7 +38,10 @@ def natural_model(place: Path, on_picture: Callable[[int, int], None] = lambda _
 
 def _fit(folder: Path, on_picture: Callable[[int, int], None]) -> NaturalModel:
     if _is_paired(folder):
-        raise ValueError(f"{folder}: holds rainy pictures too; expected clean ones alone, such as its folder of clean twins")
+        raise ValueError(
+            f"{folder}: holds rainy pictures too; expected clean ones alone, such as its folder of"
+            " clean twins"
+        )
     paths = clean_pictures(folder)
     at = folder
 

@@ -11,7 +11,8 @@ class PaperScore:
     """What a paper prints for its own network; the digits are as printed.
 
     Attributes:
-        aliases: How folders of the dataset are called; a name that begins so is taken for the dataset, or a part of it.
+        aliases: How folders of the dataset are called; a name that begins so is taken for the
+            dataset, or a part of it.
         protocol: The closest to how the authors measured.
     """
 
@@ -25,7 +26,11 @@ class PaperScore:
 
 _RAIN1200 = ("Rain1200", ("rain1200", "did-mdn", "didmdn"))
 _RAIN1400 = ("Rain1400", ("rain1400", "ddn"))
-_RAIN100L, _RAIN100H, _RAIN800 = (("Rain100L", ("rain100l",)), ("Rain100H", ("rain100h",)), ("Rain800", ("rain800",)))
+_RAIN100L, _RAIN100H, _RAIN800 = (
+    ("Rain100L", ("rain100l",)),
+    ("Rain100H", ("rain100h",)),
+    ("Rain800", ("rain800",)),
+)
 
 PAPER_SCORES = (
     PaperScore("NLEDN", *_RAIN100L, "y-pil", "36.57", "0.9747"),  # ACM MM 2018, Table 1
@@ -41,9 +46,13 @@ PAPER_SCORES = (
 
 
 def paper_score(network: str, dataset: str) -> PaperScore | None:
-    """What the paper of a network (``NLEDN``) prints for a dataset, told by how its name begins; None if nothing."""
+    """What the paper of a network (``NLEDN``) prints for a dataset, told by how its name begins;
+    None if nothing.
+    """
     for entry in PAPER_SCORES:
-        begins = any(re.match(rf"{re.escape(alias)}(?![a-z0-9])", dataset.lower()) for alias in entry.aliases)
+        begins = any(
+            re.match(rf"{re.escape(alias)}(?![a-z0-9])", dataset.lower()) for alias in entry.aliases
+        )
         if entry.network == network and begins:
             return entry
     return None

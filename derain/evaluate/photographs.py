@@ -9,7 +9,9 @@ from derain.evaluate.results import distinct
 
 @dataclass(frozen=True)
 class Photograph:
-    """A rainy picture that nobody has without the rain; its name keeps the suffix where another differs in that alone."""
+    """A rainy picture that nobody has without the rain; its name keeps the suffix where another
+    differs in that alone.
+    """
 
     name: str
     rainy: Path
@@ -32,5 +34,8 @@ def find_photographs(folder: Path) -> Photographs:
         FileNotFoundError: If there are none.
         OSError: If a folder cannot be looked into.
     """
-    found = [Photograph(path.relative_to(folder).with_suffix("").as_posix(), path) for path in clean_pictures(folder)]
+    found = [
+        Photograph(path.relative_to(folder).with_suffix("").as_posix(), path)
+        for path in clean_pictures(folder)
+    ]
     return Photographs(folder.resolve().name, distinct(found))

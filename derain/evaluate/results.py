@@ -1,4 +1,6 @@
-"""What the results of a dataset are called, and where they go: each a name of its own, none outside its folder."""
+"""What the results of a dataset are called, and where they go: each a name of its own, none outside
+its folder.
+"""
 
 import itertools
 from collections import Counter
@@ -16,10 +18,17 @@ Named = TypeVar("Named", Pair, "Photograph")
 
 
 def distinct(pictures: Sequence[Named]) -> tuple[Named, ...]:
-    """The pictures under names that occur once: those of one name keep their suffix, and a number where that is one, too."""
+    """The pictures under names that occur once: those of one name keep their suffix, and a number
+    where that is one, too.
+    """
     times = Counter(picture.name for picture in pictures)
-    names = [picture.name if times[picture.name] == 1 else picture.name + picture.rainy.suffix for picture in pictures]
-    return tuple(replace(picture, name=name) for picture, name in zip(pictures, numbered(names), strict=True))
+    names = [
+        picture.name if times[picture.name] == 1 else picture.name + picture.rainy.suffix
+        for picture in pictures
+    ]
+    return tuple(
+        replace(picture, name=name) for picture, name in zip(pictures, numbered(names), strict=True)
+    )
 
 
 def numbered(names: Sequence[str]) -> list[str]:
@@ -32,7 +41,9 @@ def numbered(names: Sequence[str]) -> list[str]:
         if seen[name] == 1:
             own.append(name)
             continue
-        seen[name] = next(number for number in itertools.count(seen[name]) if f"{name}-{number}" not in taken)
+        seen[name] = next(
+            number for number in itertools.count(seen[name]) if f"{name}-{number}" not in taken
+        )
         own.append(f"{name}-{seen[name]}")
         taken.add(own[-1])
     return own
@@ -46,5 +57,7 @@ def result_file(folder: Path, name: str) -> Path:
     """
     target = folder / f"{name}.png"
     if not target.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name}: its result would lie outside {folder}; expected a name without ..")
+        raise ValueError(
+            f"{name}: its result would lie outside {folder}; expected a name without .."
+        )
     return target

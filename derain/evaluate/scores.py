@@ -1,4 +1,6 @@
-"""A Derainer over a dataset of pairs, or over photographs without clean twins: scores, what they cost, pictures."""
+"""A Derainer over a dataset of pairs, or over photographs without clean twins: scores, what they
+cost, pictures.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -33,9 +35,11 @@ class Naturalness:
 
 @dataclass(frozen=True)
 class PictureScore:
-    """One picture's scores: of the rainy input and of the output, by protocol in the order asked for.
+    """One picture's scores: of the rainy input and of the output, by protocol in the order asked
+    for.
 
-    Photographs have none by protocol; NIQE is there where it was asked for and the picture is large enough.
+    Photographs have none by protocol; NIQE is there where it was asked for and the picture is large
+    enough.
     """
 
     name: str
@@ -86,19 +90,32 @@ class Evaluation:
 
     def mean(self, protocol: Protocol, of: Side = "output") -> Score:
         """Mean over the pictures. Identical pictures count as 100 dB."""
-        scores = [score for picture in self.pictures for score in getattr(picture, of) if score.protocol == protocol]
+        scores = [
+            score
+            for picture in self.pictures
+            for score in getattr(picture, of)
+            if score.protocol == protocol
+        ]
         psnr = float(np.mean([min(score.psnr, 100.0) for score in scores]))
         return Score(protocol, psnr, float(np.mean([score.ssim for score in scores])))
 
     def mean_niqe(self, of: Side = "output") -> float | None:
         """Mean over the pictures that have one; None if none has."""
-        values = [picture.niqe.output if of == "output" else picture.niqe.rainy for picture in self.pictures if picture.niqe]
+        values = [
+            picture.niqe.output if of == "output" else picture.niqe.rainy
+            for picture in self.pictures
+            if picture.niqe
+        ]
         return float(np.mean(values)) if values else None
 
 
 OnFailure = Callable[[Path, Exception], None]
-OnResult = Callable[[str, NDArray[np.floating], NDArray[np.floating], NDArray[np.uint8] | None], None]
-"""Of a picture's name, the rainy one, the output, the clean one if there is any: (H, W, 3), floats in [0, 1] but for the last."""
+OnResult = Callable[
+    [str, NDArray[np.floating], NDArray[np.floating], NDArray[np.uint8] | None], None
+]
+"""Of a picture's name, the rainy one, the output, the clean one if there is any: (H, W, 3), floats
+in [0, 1] but for the last.
+"""
 
 
 def evaluate(
@@ -113,28 +130,36 @@ def evaluate(
     on_failure: OnFailure | None = None,
     on_result: OnResult | None = None,
 ) -> Evaluation:
-    """Derains and scores every picture, each under a name of its own: ``710.png`` and ``710.jpg`` keep their suffixes.
+    """Derains and scores every picture, each under a name of its own: ``710.png`` and ``710.jpg``
+    keep their suffixes.
 
     Args:
         protocols: Of pairs; photographs have no PSNR.
         natural: Clean pictures to compare with by NIQE, which photographs need.
         data: What the dataset is, in words; None works it out, which reads all of it.
-        save_to: Folder for the results as PNG files, made if missing; a picture whose result would lie outside it fails.
+        save_to: Folder for the results as PNG files, made if missing; a picture whose result would
+            lie outside it fails.
         on_picture: Called after each picture with the number done and the number of all.
-        on_failure: Called with a rainy picture that cannot be scored (or has no NIQE) and why; the others are scored. Without it,
-            such a picture ends the evaluation.
-        on_result: Called after each picture that was scored, with its pixels; what it raises counts as a failure of the picture.
+        on_failure: Called with a rainy picture that cannot be scored (or has no NIQE) and why; the
+            others are scored. Without it, such a picture ends the evaluation.
+        on_result: Called after each picture that was scored, with its pixels; what it raises counts
+            as a failure of the picture.
 
     Raises:
-        ValueError: If the twins of a pair differ in size, there are no pictures or nothing to score them by, or not one of them
-            can be scored.
+        ValueError: If the twins of a pair differ in size, there are no pictures or nothing to score
+            them by, or not one of them can be scored.
         OSError: If pictures cannot be read or written.
     """
-    pictures = distinct(dataset.pairs) if isinstance(dataset, PairedFolder) else distinct(dataset.photographs)
+    pictures = (
+        distinct(dataset.pairs)
+        if isinstance(dataset, PairedFolder)
+        else distinct(dataset.photographs)
+    )
     protocols = protocols if isinstance(dataset, PairedFolder) else ()
     if not pictures or not (protocols or natural):
         raise ValueError(
-            f"{dataset.name}: {len(pictures)} pictures and {len(protocols)} protocols; expected some of both, or NIQE"
+            f"{dataset.name}: {len(pictures)} pictures and {len(protocols)} protocols; expected"
+            " some of both, or NIQE"
         )
     network = derainer.engine.network
     of_one_pass = multiply_adds(network)
@@ -145,7 +170,9 @@ def evaluate(
     memory = PeakMemory(derainer.engine.device)
     for done, picture in enumerate(pictures, start=1):
         try:
-            score, speed = _score(derainer, picture, protocols, natural, save_to, on_failure, on_result)
+            score, speed = _score(
+                derainer, picture, protocols, natural, save_to, on_failure, on_result
+            )
         except Exception as error:  # whatever a picture does, the others get scored
             _fail(picture.rainy, error, on_failure)
             unscored.append(picture.name)
@@ -191,7 +218,9 @@ def _score(
 ) -> tuple[PictureScore, float]:
     """One picture's scores, and the seconds a megapixel took."""
     target = result_file(save_to, picture.name) if save_to is not None else None
-    rainy, clean = _read_pair(picture) if isinstance(picture, Pair) else (read_image(picture.rainy), None)
+    rainy, clean = (
+        _read_pair(picture) if isinstance(picture, Pair) else (read_image(picture.rainy), None)
+    )
     # Floats in, floats out: how they are brought to 8 bits belongs to the protocol.
     floats = rainy.astype(np.float32) / np.float32(np.iinfo(rainy.dtype).max)
     began = time.perf_counter()
@@ -200,10 +229,16 @@ def _score(
     if target is not None:
         _save(output, target)
     before, after = (
-        tuple(metrics.score(pixels, clean, protocol) for protocol in protocols) if clean is not None else ()
+        (
+            tuple(metrics.score(pixels, clean, protocol) for protocol in protocols)
+            if clean is not None
+            else ()
+        )
         for pixels in (floats, output)
     )
-    score = PictureScore(picture.name, before, after, _naturalness(picture, floats, output, natural, on_failure))
+    score = PictureScore(
+        picture.name, before, after, _naturalness(picture, floats, output, natural, on_failure)
+    )
     if on_result is not None:
         on_result(picture.name, floats, output, clean)
     return score, seconds / (rainy.shape[0] * rainy.shape[1] / 1e6)
@@ -212,7 +247,9 @@ def _score(
 def _read_pair(pair: Pair) -> tuple[Pixels, NDArray[np.uint8]]:
     rainy, clean = read_pair(pair)
     if rainy.dtype != np.uint8 or clean.dtype != np.uint8:
-        raise ValueError(f"{pair.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit pictures")
+        raise ValueError(
+            f"{pair.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit pictures"
+        )
     return rainy, clean.astype(np.uint8, copy=False)
 
 
@@ -236,7 +273,9 @@ def _naturalness(
     if natural is None:
         return None
     try:
-        return Naturalness(*(niqe.niqe(metrics.quantise(pixels), natural) for pixels in (rainy, output)))
+        return Naturalness(
+            *(niqe.niqe(metrics.quantise(pixels), natural) for pixels in (rainy, output))
+        )
     except NiqeError as error:
         if not isinstance(picture, Pair):
             raise

@@ -1,7 +1,8 @@
 """How fast models run on this machine, and what share of what it can do that is: `derain bench`.
 
-Every case is measured in a process of its own, which is how its peak memory is known, and in which nothing else keeps memory. In
-it the network and a matrix product take turns: machines are shared and change their pace, but hardly between two turns.
+Every case is measured in a process of its own, which is how its peak memory is known, and in which
+nothing else keeps memory. In it the network and a matrix product take turns: machines are shared
+and change their pace, but hardly between two turns.
 """
 
 import json
@@ -60,10 +61,14 @@ class Timing:
 
     Attributes:
         seconds: Median of a picture, everything included: tiling, transfers, network.
-        operations: Floating-point operations of the network a second, two for a multiply-add; None where they cannot be counted.
-        ceiling: Those of a large matrix product in the same number format, measured in turns with the network.
-        peak_memory: Most bytes the process held; on a GPU, its tensors. None where the system does not say.
-        psnr: Of a corner of the result against PyTorch's in float32, in dB, not rounded to grey levels; None for that itself.
+        operations: Floating-point operations of the network a second, two for a multiply-add; None
+            where they cannot be counted.
+        ceiling: Those of a large matrix product in the same number format, measured in turns with
+            the network.
+        peak_memory: Most bytes the process held; on a GPU, its tensors. None where the system does
+            not say.
+        psnr: Of a corner of the result against PyTorch's in float32, in dB, not rounded to grey
+            levels; None for that itself.
     """
 
     case: Case
@@ -83,8 +88,11 @@ class Timing:
         return None if self.operations is None else self.operations / self.ceiling
 
 
-def bench(cases: Sequence[Case], rounds: int, pictures: int, on_case: Callable[[int, int], None]) -> list[Timing]:
-    """Measures every case, in turns, ``rounds`` times: medians over all rounds, the most memory of any.
+def bench(
+    cases: Sequence[Case], rounds: int, pictures: int, on_case: Callable[[int, int], None]
+) -> list[Timing]:
+    """Measures every case, in turns, ``rounds`` times: medians over all rounds, the most memory of
+    any.
 
     Args:
         pictures: Timed in each round, after one that is not.
@@ -97,7 +105,9 @@ def bench(cases: Sequence[Case], rounds: int, pictures: int, on_case: Callable[[
         results: dict[Case, list[dict[str, Any]]] = {case: [] for case in cases}
         for number in range(rounds * len(cases)):
             case = cases[number % len(cases)]
-            results[case].append(_in_own_process(case, pictures, Path(folder) / f"{number % len(cases)}.npy"))
+            results[case].append(
+                _in_own_process(case, pictures, Path(folder) / f"{number % len(cases)}.npy")
+            )
             on_case(number + 1, rounds * len(cases))
         return [_summed_up(case, rows, Path(folder), cases) for case, rows in results.items()]
 
@@ -107,12 +117,18 @@ def _in_own_process(case: Case, pictures: int, result: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "derain.evaluate.speed", task]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["killed, which happens where memory runs out"])[-1]
-        raise ValueError(f"{case.model}, {case.engine}, {case.dtype}, {case.width}x{case.height}: {last}")
+        last = (
+            done.stderr.strip().splitlines() or ["killed, which happens where memory runs out"]
+        )[-1]
+        raise ValueError(
+            f"{case.model}, {case.engine}, {case.dtype}, {case.width}x{case.height}: {last}"
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _summed_up(case: Case, rows: list[dict[str, Any]], folder: Path, cases: Sequence[Case]) -> Timing:
+def _summed_up(
+    case: Case, rows: list[dict[str, Any]], folder: Path, cases: Sequence[Case]
+) -> Timing:
     seconds = statistics.median(value for row in rows for value in row["seconds"])
     ceiling = statistics.median(value for row in rows for value in row["ceiling"])
     count = rows[0]["operations"]
@@ -120,13 +136,23 @@ def _summed_up(case: Case, rows: list[dict[str, Any]], folder: Path, cases: Sequ
     exact = next((k for k, other in enumerate(cases) if _is_exact_twin(other, case)), None)
     psnr = None
     if exact is not None and cases[exact] != case:
-        psnr = min(MOST_PSNR, psnr_between(np.load(folder / f"{cases.index(case)}.npy"), np.load(folder / f"{exact}.npy")))
+        psnr = min(
+            MOST_PSNR,
+            psnr_between(
+                np.load(folder / f"{cases.index(case)}.npy"), np.load(folder / f"{exact}.npy")
+            ),
+        )
     memory = None if None in peaks else max(peaks)
     return Timing(case, seconds, None if count is None else count / seconds, ceiling, memory, psnr)
 
 
 def _is_exact_twin(other: Case, case: Case) -> bool:
-    same = (other.model, other.width, other.height, other.tile) == (case.model, case.width, case.height, case.tile)
+    same = (other.model, other.width, other.height, other.tile) == (
+        case.model,
+        case.width,
+        case.height,
+        case.tile,
+    )
     return same and other.engine == "torch" and other.dtype == "float32"
 
 
@@ -147,12 +173,20 @@ def picture(width: int, height: int) -> NDArray[np.float32]:
     for octave in range(1, 8):
         noise = torch.randn((1, 3, 2 + (rows >> octave), 2 + (columns >> octave)), generator=dice)
         scene += 0.02 * octave**0.5 * F.interpolate(noise, (rows, columns), mode="bilinear")
-    rainy = rain.compose(scene[0].clamp(0, 1), rain.sample(rain.PRESETS["rain100l"], (rows, columns), dice))
-    return np.pad(rainy.permute(1, 2, 0).numpy(), ((0, height - rows), (0, width - columns), (0, 0)), mode="symmetric")
+    rainy = rain.compose(
+        scene[0].clamp(0, 1), rain.sample(rain.PRESETS["rain100l"], (rows, columns), dice)
+    )
+    return np.pad(
+        rainy.permute(1, 2, 0).numpy(),
+        ((0, height - rows), (0, width - columns), (0, 0)),
+        mode="symmetric",
+    )
 
 
 def operations(derainer: Derainer, width: int, height: int) -> int | None:
-    """Floating-point operations on a picture, those of all tiles and flips; two for a multiply-add."""
+    """Floating-point operations on a picture, those of all tiles and flips; two for a
+    multiply-add.
+    """
     sizes = derainer.tile_sizes(height, width)
     counts = {size: multiply_adds(derainer.engine.network, size) for size in set(sizes)}
     if None in counts.values():
@@ -161,12 +195,16 @@ def operations(derainer: Derainer, width: int, height: int) -> int | None:
 
 
 class Ceiling:
-    """The rate of a large matrix product on a device in a number format, in operations a second, one measurement a call."""
+    """The rate of a large matrix product on a device in a number format, in operations a second,
+    one measurement a call.
+    """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         side = CEILING_SIDE * (1 if device.type == "cpu" else 4)
         self._device, self._count = device, 2 * side**3
-        self._left, self._right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        self._left, self._right = (
+            torch.randn(side, side, device=device).to(dtype) for _ in range(2)
+        )
         self()
 
     def __call__(self) -> float:
@@ -187,29 +225,42 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def in_turns(work: Callable[[], object], ceiling: Ceiling, device: torch.device, times: int) -> dict[str, list[float]]:
+def in_turns(
+    work: Callable[[], object], ceiling: Ceiling, device: torch.device, times: int
+) -> dict[str, list[float]]:
     """Seconds of the work, and the ceiling's rate next to each."""
     turns = [(seconds_of(work, device), ceiling()) for _ in range(times)]
     return {"seconds": [seconds for seconds, _ in turns], "ceiling": [rate for _, rate in turns]}
 
 
 def _measure(case: Case, pictures: int, result: Path) -> dict[str, Any]:
-    """In the process of a case: a picture of 8 bits, as users have, and a corner of it in floats, to compare."""
+    """In the process of a case: a picture of 8 bits, as users have, and a corner of it in floats,
+    to compare.
+    """
     rainy = picture(case.width, case.height)
     corner = rainy[:CORNER, :CORNER].copy()
     rainy = np.rint(rainy * 255).astype(np.uint8)
     device = choose_device(case.device)
     peak = PeakMemory(device)
-    derainer = load(case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine)
+    derainer = load(
+        case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine
+    )
     derainer(rainy)
     held = peak.read()
-    turns = in_turns(lambda: derainer(rainy), Ceiling(device, derainer.engine.dtype), device, pictures)
+    turns = in_turns(
+        lambda: derainer(rainy), Ceiling(device, derainer.engine.dtype), device, pictures
+    )
     np.save(result, derainer(corner))
-    return turns | {"operations": operations(derainer, case.width, case.height), "peak_memory": held}
+    return turns | {
+        "operations": operations(derainer, case.width, case.height),
+        "peak_memory": held,
+    }
 
 
 def main() -> None:
-    """One case, told in JSON as the only argument; what was found goes to stdout, an error as the last line of stderr."""
+    """One case, told in JSON as the only argument; what was found goes to stdout, an error as the
+    last line of stderr.
+    """
     task = json.loads(sys.argv[1])
     try:
         found = _measure(Case(**task["case"]), task["pictures"], Path(task["result"]))

@@ -20,17 +20,41 @@ PAPER_MARK = "(as printed in its paper)"
 
 
 def to_markdown(evaluations: Sequence[Evaluation], *, per_picture: bool = False) -> str:
-    """A table of means, one row a model and dataset, PSNR in dB and SSIM under each protocol, NIQE; one a picture if asked for.
+    """A table of means, one row a model and dataset, PSNR in dB and SSIM under each protocol, NIQE;
+    one a picture if asked for.
 
-    A row in italics gives the paper's own figures, where there are some, under the protocol closest to its own. What the scores
-    depend on stands below: tile, number format and device, each dataset's identity, what NIQE compares with.
+    A row in italics gives the paper's own figures, where there are some, under the protocol closest
+    to its own. What the scores depend on stands below: tile, number format and device, each
+    dataset's identity, what NIQE compares with.
     """
     columns = columns_of(evaluations)
-    headings = ["model", "dataset", "pictures", *columns, "parameters", "multiply-adds", "s/megapixel", "peak memory"]
+    headings = [
+        "model",
+        "dataset",
+        "pictures",
+        *columns,
+        "parameters",
+        "multiply-adds",
+        "s/megapixel",
+        "peak memory",
+    ]
     lines = [_row(headings), "|" + "---|" * len(headings)]
     for dataset in dict.fromkeys(evaluation.dataset for evaluation in evaluations):
         group = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-        lines.append(_row(["rainy input", dataset, count_of(group[0]), *_means(group[0], "rainy", columns), "", "", "", ""]))
+        lines.append(
+            _row(
+                [
+                    "rainy input",
+                    dataset,
+                    count_of(group[0]),
+                    *_means(group[0], "rainy", columns),
+                    "",
+                    "",
+                    "",
+                    "",
+                ]
+            )
+        )
         for evaluation in group:
             lines += _rows(evaluation, columns, per_picture)
         papers = {evaluation.network: evaluation.paper for evaluation in group}
@@ -40,17 +64,30 @@ def to_markdown(evaluations: Sequence[Evaluation], *, per_picture: bool = False)
 
 def columns_of(evaluations: Sequence[Evaluation]) -> list[Column]:
     """The protocols that anything was scored under, then NIQE if it was taken."""
-    columns: dict[Column, None] = {protocol: None for evaluation in evaluations for protocol in evaluation.protocols}
+    columns: dict[Column, None] = {
+        protocol: None for evaluation in evaluations for protocol in evaluation.protocols
+    }
     if any(evaluation.natural for evaluation in evaluations):
         columns["niqe"] = None
     return list(columns)
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    measures = "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
-    yield f"{measures}{'; '.join(executions(evaluations))}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE} pixels."
-    yield from dict.fromkeys(shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations)
-    yield from dict.fromkeys(f"NIQE, lower is better: {evaluation.natural}." for evaluation in evaluations if evaluation.natural)
+    measures = (
+        "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
+    )
+    yield (
+        f"{measures}{'; '.join(executions(evaluations))}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE}"
+        " pixels."
+    )
+    yield from dict.fromkeys(
+        shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations
+    )
+    yield from dict.fromkeys(
+        f"NIQE, lower is better: {evaluation.natural}."
+        for evaluation in evaluations
+        if evaluation.natural
+    )
 
 
 def executions(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -58,7 +95,10 @@ def executions(evaluations: Sequence[Evaluation]) -> list[str]:
     models_of: dict[str, dict[str, None]] = {}
     for evaluation in evaluations:
         models_of.setdefault(evaluation.execution, {})[evaluation.model] = None
-    return [text if len(models_of) == 1 else f"{', '.join(models)}: {text}" for text, models in models_of.items()]
+    return [
+        text if len(models_of) == 1 else f"{', '.join(models)}: {text}"
+        for text, models in models_of.items()
+    ]
 
 
 def _rows(evaluation: Evaluation, columns: Sequence[Column], per_picture: bool) -> Iterator[str]:
@@ -67,13 +107,25 @@ def _rows(evaluation: Evaluation, columns: Sequence[Column], per_picture: bool) 
         cells = {score.protocol: _cell(score) for score in picture.output}
         cells |= {"niqe": f"{picture.niqe.output:.3f}"} if picture.niqe else {}
         scores = [cells.get(column, "") for column in columns]
-        yield _row([evaluation.model, f"{evaluation.dataset}/{picture.name}", "", *scores, "", "", "", ""])
+        yield _row(
+            [evaluation.model, f"{evaluation.dataset}/{picture.name}", "", *scores, "", "", "", ""]
+        )
     means = _means(evaluation, "output", columns)
-    yield _row([evaluation.model, evaluation.dataset, count_of(evaluation), *means, *cost_cells(evaluation.cost)])
+    yield _row(
+        [
+            evaluation.model,
+            evaluation.dataset,
+            count_of(evaluation),
+            *means,
+            *cost_cells(evaluation.cost),
+        ]
+    )
 
 
 def cost_cells(cost: Cost) -> list[str]:
-    """Parameters, multiply-adds, seconds a megapixel, peak memory; empty where something is not known."""
+    """Parameters, multiply-adds, seconds a megapixel, peak memory; empty where something is not
+    known.
+    """
     return [
         f"{cost.parameters:,}",
         "" if cost.multiply_adds is None else f"{cost.multiply_adds / 1e9:.1f} G",
@@ -90,19 +142,39 @@ def count_of(evaluation: Evaluation) -> str:
 
 def _means(evaluation: Evaluation, of: Side, columns: Sequence[Column]) -> list[str]:
     """One cell a column; empty where the dataset has no such score."""
-    cells: dict[Column, str] = {protocol: _cell(evaluation.mean(protocol, of)) for protocol in evaluation.protocols}
-    mean, with_niqe = evaluation.mean_niqe(of), sum(picture.niqe is not None for picture in evaluation.pictures)
+    cells: dict[Column, str] = {
+        protocol: _cell(evaluation.mean(protocol, of)) for protocol in evaluation.protocols
+    }
+    mean, with_niqe = (
+        evaluation.mean_niqe(of),
+        sum(picture.niqe is not None for picture in evaluation.pictures),
+    )
     if mean is not None:
         all_of_them = with_niqe == len(evaluation.pictures)
-        cells["niqe"] = f"{mean:.3f}" if all_of_them else f"{mean:.3f} ({with_niqe} of {evaluation.total})"
+        cells["niqe"] = (
+            f"{mean:.3f}" if all_of_them else f"{mean:.3f} ({with_niqe} of {evaluation.total})"
+        )
     return [cells.get(column, "") for column in columns]
 
 
 def _paper_row(paper: PaperScore, columns: Sequence[Column]) -> str:
-    scores = [f"*{paper.psnr} / {paper.ssim}*" if column == paper.protocol else "" for column in columns]
+    scores = [
+        f"*{paper.psnr} / {paper.ssim}*" if column == paper.protocol else "" for column in columns
+    ]
     if not any(scores):
         scores[0] = f"*{paper.psnr} / {paper.ssim} ({paper.protocol})*"
-    return _row([f"*{paper.network} {PAPER_MARK}*", f"*{paper.dataset}, whole*", "", *scores, "", "", "", ""])
+    return _row(
+        [
+            f"*{paper.network} {PAPER_MARK}*",
+            f"*{paper.dataset}, whole*",
+            "",
+            *scores,
+            "",
+            "",
+            "",
+            "",
+        ]
+    )
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -117,7 +189,8 @@ def _cell(score: Score) -> str:
 def to_csv(evaluations: Sequence[Evaluation]) -> str:
     """One line a model, dataset and protocol, or one without a protocol for photographs.
 
-    Full precision, bytes and seconds; empty where something is not known. NIQE knows no protocols: it stands on each line.
+    Full precision, bytes and seconds; empty where something is not known. NIQE knows no protocols:
+    it stands on each line.
     """
     lines = [line for evaluation in evaluations for line in _csv_lines(evaluation)]
     text = io.StringIO()
@@ -130,7 +203,9 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
 def _csv_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     paper = evaluation.paper
     for protocol in evaluation.protocols or [None]:
-        rainy, output = (evaluation.mean(protocol, of) if protocol else None for of in ("rainy", "output"))
+        rainy, output = (
+            evaluation.mean(protocol, of) if protocol else None for of in ("rainy", "output")
+        )
         yield {
             "model": evaluation.model,
             "network": evaluation.network,
@@ -162,7 +237,10 @@ def to_json(evaluations: Sequence[Evaluation]) -> str:
 
 def _as_dict(evaluation: Evaluation) -> dict[str, Any]:
     sides: tuple[Side, ...] = ("rainy", "output")
-    means = {of: [asdict(evaluation.mean(protocol, of)) for protocol in evaluation.protocols] for of in sides}
+    means = {
+        of: [asdict(evaluation.mean(protocol, of)) for protocol in evaluation.protocols]
+        for of in sides
+    }
     paper = asdict(evaluation.paper) if evaluation.paper else None
     natural = {of: evaluation.mean_niqe(of) for of in sides} if evaluation.natural else None
     return {"mean": means, "mean_niqe": natural, "paper": paper, **_finite(asdict(evaluation))}

@@ -1,20 +1,25 @@
 """PSNR and SSIM against a clean twin, and the named protocols.
 
-A score is only worth comparing with one of the same protocol: the same pictures differ by 1.3 dB between the first two.
+A score is only worth comparing with one of the same protocol: the same pictures differ by 1.3 dB
+between the first two.
 
-==========  ===============================================  =====================  ==========================================
-protocol    compared                                         output brought to      SSIM
-                                                             8 bits by
-==========  ===============================================  =====================  ==========================================
-y-matlab    BT.601 limited-range luma, float (MATLAB's       rounding               11x11 Gaussian window, sigma 1.5
-            rgb2ycbcr): JORDER, PReNet, Restormer
-y-pil       full-range luma in 8 bits (PIL's YCbCr):         truncation             7x7 uniform window, sample covariance
-            NLEDN's own test code
-rgb         all three channels: ReMAEN                       rounding               as y-matlab per channel, averaged
-==========  ===============================================  =====================  ==========================================
+==========  ==================================  ==================  ==============================
+protocol    compared                            output brought to   SSIM
+                                                8 bits by
+==========  ==================================  ==================  ==============================
+y-matlab    BT.601 limited-range luma, float    rounding            11x11 Gaussian window,
+            (MATLAB's rgb2ycbcr):                                   sigma 1.5
+            JORDER, PReNet, Restormer
+y-pil       full-range luma in 8 bits           truncation          7x7 uniform window,
+            (PIL's YCbCr): NLEDN's own                              sample covariance
+            test code
+rgb         all three channels: ReMAEN          rounding            as y-matlab per channel,
+                                                                    averaged
+==========  ==================================  ==================  ==============================
 
-SSIM is Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 2004, Eq. 13, averaged
-over the windows that lie wholly inside the picture, as scikit-image does it.
+SSIM is Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity",
+IEEE TIP 2004, Eq. 13, averaged over the windows that lie wholly inside the picture, as scikit-image
+does it.
 """
 
 import math
@@ -33,7 +38,9 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB (infinite for identical pictures) and SSIM, with the protocol they were taken under."""
+    """PSNR in dB (infinite for identical pictures) and SSIM, with the protocol they were taken
+    under.
+    """
 
     protocol: Protocol
     psnr: float
@@ -44,14 +51,17 @@ def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Sco
     """Scores a network's output against the clean picture.
 
     Args:
-        output: (H, W, 3) RGB in [0, 1], not yet brought to 8 bits: how that is done is part of the protocol.
+        output: (H, W, 3) RGB in [0, 1], not yet brought to 8 bits: how that is done is part of the
+            protocol.
         clean: (H, W, 3) RGB of uint8.
 
     Raises:
         ValueError: If shapes differ, or a side is shorter than the SSIM window.
     """
     if output.shape != clean.shape:
-        raise ValueError(f"output is {output.shape}, clean picture {clean.shape}: expected the same shape")
+        raise ValueError(
+            f"output is {output.shape}, clean picture {clean.shape}: expected the same shape"
+        )
     levels = quantise(output, truncate=protocol == "y-pil")
     if protocol == "rgb":
         similarity = [ssim(levels[..., c], clean[..., c]) for c in range(3)]
@@ -75,15 +85,20 @@ def luma_matlab(rgb: Bytes) -> Floats:
 
 
 def luma_pil(rgb: Bytes) -> Bytes:
-    """(…, 3) uint8 -> (…) luma in 0 … 255 in the fixed-point arithmetic of PIL's ``convert("YCbCr")``."""
+    """(…, 3) uint8 -> (…) luma in 0 … 255 in the fixed-point arithmetic of PIL's
+    ``convert("YCbCr")``.
+    """
     weights = np.array([0.299, 0.587, 0.114])
-    table = np.rint(np.arange(256)[:, None] * weights * 64).astype(np.int32)  # (256, 3), six fractional bits
+    table = np.rint(np.arange(256)[:, None] * weights * 64).astype(
+        np.int32
+    )  # (256, 3), six fractional bits
     total = table[rgb[..., 0], 0] + table[rgb[..., 1], 1] + table[rgb[..., 2], 2]
     return np.minimum(total >> 6, 255).astype(np.uint8)
 
 
 def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
-    """Peak signal-to-noise ratio in dB of two arrays on the scale 0 … 255; infinite if they are equal.
+    """Peak signal-to-noise ratio in dB of two arrays on the scale 0 … 255; infinite if they are
+    equal.
 
     Raises:
         ValueError: If shapes differ.
@@ -94,11 +109,16 @@ def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
-def ssim(a: NDArray[np.generic], b: NDArray[np.generic], window: Literal["gaussian", "uniform"] = "gaussian") -> float:
+def ssim(
+    a: NDArray[np.generic],
+    b: NDArray[np.generic],
+    window: Literal["gaussian", "uniform"] = "gaussian",
+) -> float:
     """Structural similarity of two (H, W) arrays on the scale 0 … 255, 1 if they are equal.
 
     Args:
-        window: ``gaussian``: 11x11, sigma 1.5, population covariance. ``uniform``: 7x7, sample covariance.
+        window: ``gaussian``: 11x11, sigma 1.5, population covariance. ``uniform``: 7x7, sample
+            covariance.
 
     Raises:
         ValueError: If shapes differ, or a side is shorter than the window.
@@ -116,7 +136,11 @@ def ssim(a: NDArray[np.generic], b: NDArray[np.generic], window: Literal["gaussi
     var_y = unbiased * (_filter(y * y, weights) - mean_y**2)
     covariance = unbiased * (_filter(x * y, weights) - mean_x * mean_y)
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    similarity = (
+        (2 * mean_x * mean_y + c1)
+        * (2 * covariance + c2)
+        / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    )
     return float(similarity.mean())
 
 

@@ -1,22 +1,28 @@
-"""NIQE: how far a picture's statistics lie from those of clean pictures, no clean twin needed. Lower is better.
+"""NIQE: how far a picture's statistics lie from those of clean pictures, no clean twin needed.
+Lower is better.
 
-Mittal, Soundararajan, Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal Processing Letters 20(3), 2013,
-step by step as in the authors' MATLAB release:
+Mittal, Soundararajan, Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal
+Processing Letters 20(3), 2013, step by step as in the authors' MATLAB release:
 
 1. grey levels 0 … 255 (``rgb2gray``, rounded), cut to whole 96x96 patches;
-2. mean subtracted and contrast normalised (MSCN) by a 7x7 Gaussian window of sigma 7/6 (Eq. 1 to 3);
-3. per patch 18 numbers: shape and spread of an asymmetric generalised Gaussian (AGGD) fitted by moment matching to the
-   coefficients (Eq. 5, 6), and shape, mean and both spreads of one fitted to the products of neighbours in each of four
-   directions (Eq. 7, 8);
-4. the same on the picture at half the size (antialiased bicubic, as ``imresize``), in patches of 48x48: 36 numbers in all;
-5. of clean pictures only the sharp patches are taken, those over 0.75 of the picture's sharpest (Eq. 4);
-6. mean and covariance over patches, of the clean pictures and of the picture to score, and the distance between both (Eq. 9, 10).
+2. mean subtracted and contrast normalised (MSCN) by a 7x7 Gaussian window of sigma 7/6 (Eq. 1 to
+   3);
+3. per patch 18 numbers: shape and spread of an asymmetric generalised Gaussian (AGGD) fitted by
+   moment matching to the coefficients (Eq. 5, 6), and shape, mean and both spreads of one fitted to
+   the products of neighbours in each of four directions (Eq. 7, 8);
+4. the same on the picture at half the size (antialiased bicubic, as ``imresize``), in patches of
+   48x48: 36 numbers in all;
+5. of clean pictures only the sharp patches are taken, those over 0.75 of the picture's sharpest
+   (Eq. 4);
+6. mean and covariance over patches, of the clean pictures and of the picture to score, and the
+   distance between both (Eq. 9, 10).
 
-The authors' model of clean pictures is not used: `fit` makes one of pictures of the user's own. Scores compare only under one
-model, which the digest in it names.
+The authors' model of clean pictures is not used: `fit` makes one of pictures of the user's own.
+Scores compare only under one model, which the digest in it names.
 
-One thing departs from the release: where a picture is flat its coefficients are exactly zero, and a patch without texture to fit
-is left out. There, rounding errors of either sign stand for texture, which moves a photograph's score by 0.07 at most (of 34).
+One thing departs from the release: where a picture is flat its coefficients are exactly zero, and a
+patch without texture to fit is left out. There, rounding errors of either sign stand for texture,
+which moves a photograph's score by 0.07 at most (of 34).
 """
 
 import functools
@@ -39,7 +45,10 @@ SHARP = 0.75
 FEATURES = 36
 FORMAT = "derain NIQE model 1"
 
-_WINDOW = np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2) / np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2).sum()
+_WINDOW = (
+    np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2)
+    / np.exp(-0.5 * (np.arange(-3, 4) / (7 / 6)) ** 2).sum()
+)
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Whose products are taken: right, below, and the two diagonals, as (rows, columns)."""
 _FLAT = 1e-9
@@ -47,19 +56,23 @@ _FLAT = 1e-9
 
 
 class NiqeError(ValueError):
-    """A picture has no NIQE, or pictures or a file make no model; says what was expected and found."""
+    """A picture has no NIQE, or pictures or a file make no model; says what was expected and
+    found.
+    """
 
 
 @dataclass(frozen=True, eq=False)
 class NaturalModel:
-    """What clean pictures look like: a multivariate Gaussian of the 36 features of their sharp patches.
+    """What clean pictures look like: a multivariate Gaussian of the 36 features of their sharp
+    patches.
 
     Attributes:
         mean: (36,).
         covariance: (36, 36), the sample covariance.
         pictures: How many it was fitted on.
         patches: How many sharp patches these had.
-        digest: SHA-256 over shapes, types and pixels of the pictures in their order, in hexadecimal.
+        digest: SHA-256 over shapes, types and pixels of the pictures in their order, in
+            hexadecimal.
 
     Raises:
         NiqeError: If shapes or values cannot be those of such a model.
@@ -74,24 +87,34 @@ class NaturalModel:
     def __post_init__(self) -> None:
         shapes = self.mean.shape, self.covariance.shape
         if shapes != ((FEATURES,), (FEATURES, FEATURES)):
-            raise NiqeError(f"mean and covariance are {shapes[0]} and {shapes[1]}; expected (36,) and (36, 36)")
+            raise NiqeError(
+                f"mean and covariance are {shapes[0]} and {shapes[1]}; expected (36,) and (36, 36)"
+            )
         if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
             raise NiqeError("mean or covariance hold values that are no finite numbers")
         if not _is_covariance(self.covariance):
             raise NiqeError("the covariance is not symmetric, or has negative eigenvalues")
         if self.pictures < 1 or self.patches <= FEATURES:
-            raise NiqeError(f"{self.pictures} pictures with {self.patches} patches; expected more than {FEATURES} patches")
+            raise NiqeError(
+                f"{self.pictures} pictures with {self.patches} patches; expected more than"
+                f" {FEATURES} patches"
+            )
         if len(self.digest) != 64 or set(self.digest) - set("0123456789abcdef"):
             raise NiqeError(f"the digest is {self.digest!r}; expected 64 hexadecimal digits")
 
     def describe(self) -> str:
         """What it was fitted on, in words: belongs to every score."""
-        return f"fitted on {self.pictures} clean pictures, {self.patches} patches, sha256 {self.digest[:12]}"
+        return (
+            f"fitted on {self.pictures} clean pictures, {self.patches} patches, sha256"
+            f" {self.digest[:12]}"
+        )
 
 
 def _is_covariance(matrix: Floats) -> bool:
     """Symmetric, and without eigenvalues under zero."""
-    with np.errstate(over="ignore", invalid="ignore"):  # of absurd numbers, which then fail the tests
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # of absurd numbers, which then fail the tests
         try:
             least, largest = np.linalg.eigvalsh(matrix)[[0, -1]]
         except np.linalg.LinAlgError:
@@ -103,10 +126,12 @@ def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
     """The model of clean pictures.
 
     Args:
-        pictures: (H, W, 3) RGB or (H, W) grey, uint8 or uint16, at least 96x96; one is held at a time.
+        pictures: (H, W, 3) RGB or (H, W) grey, uint8 or uint16, at least 96x96; one is held at a
+            time.
 
     Raises:
-        NiqeError: If a picture is too small or has no texture, or all have no more sharp patches than there are features.
+        NiqeError: If a picture is too small or has no texture, or all have no more sharp patches
+            than there are features.
     """
     digest = hashlib.sha256()
     kept: list[Floats] = []
@@ -134,22 +159,31 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
         pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
 
     Raises:
-        NiqeError: If it has fewer than two patches of 96x96 with texture, or the model's numbers give no finite distance.
+        NiqeError: If it has fewer than two patches of 96x96 with texture, or the model's numbers
+            give no finite distance.
     """
     features, _ = patch_features(pixels)
     features = features[np.isfinite(features).all(axis=1)]
     if len(features) < 2:
-        raise NiqeError(f"{len(features)} patches of {PATCH}x{PATCH} with texture; NIQE needs at least 2: a larger picture")
+        raise NiqeError(
+            f"{len(features)} patches of {PATCH}x{PATCH} with texture; NIQE needs at least 2: a"
+            " larger picture"
+        )
     mean, covariance = _gaussian(features)
     with np.errstate(over="ignore", invalid="ignore"):
         squared = _squared_distance(model.mean - mean, (model.covariance + covariance) / 2)
     if not math.isfinite(squared):
-        raise NiqeError("the distance from the NIQE model is no finite number; expected a model fitted on clean pictures")
+        raise NiqeError(
+            "the distance from the NIQE model is no finite number; expected a model fitted on clean"
+            " pictures"
+        )
     return math.sqrt(max(0.0, squared))  # rounding may leave it a little under zero
 
 
 def _squared_distance(apart: Floats, pooled: Floats) -> float:
-    """(36,) and (36, 36) -> Eq. 10 before the root; NaN where the covariance has no inverse that can be computed."""
+    """(36,) and (36, 36) -> Eq. 10 before the root; NaN where the covariance has no inverse that
+    can be computed.
+    """
     try:
         inverse = np.linalg.pinv(pooled, rcond=FEATURES * np.finfo(np.float64).eps, hermitian=True)
     except np.linalg.LinAlgError:
@@ -180,7 +214,10 @@ def from_json(text: str | bytes) -> NaturalModel:
     values = {key: value for key, value in content.items() if key not in expected}
     kinds = {"mean": list, "covariance": list, "pictures": int, "patches": int, "digest": str}
     if {key: type(value) for key, value in values.items()} != kinds:
-        raise NiqeError(f"a NIQE model with {', '.join(values) or 'nothing'}; expected {', '.join(kinds)}, each of its type")
+        raise NiqeError(
+            f"a NIQE model with {', '.join(values) or 'nothing'}; expected {', '.join(kinds)}, each"
+            " of its type"
+        )
     mean, covariance = (_as_array(key, values.pop(key)) for key in ("mean", "covariance"))
     return NaturalModel(mean, covariance, **values)
 
@@ -202,40 +239,55 @@ def patch_features(pixels: NDArray[np.generic]) -> tuple[Floats, Floats]:
         pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
 
     Returns:
-        (N, 36), patches row by row, 18 numbers a scale, NaN where there is no texture to fit; and (N,), the mean local deviation
-        of each patch at the first scale.
+        (N, 36), patches row by row, 18 numbers a scale, NaN where there is no texture to fit; and
+        (N,), the mean local deviation of each patch at the first scale.
 
     Raises:
         NiqeError: If the picture holds no patch, or is no such array.
     """
     plane = _grey(pixels)
     if min(plane.shape) < PATCH:
-        raise NiqeError(f"{plane.shape[1]}x{plane.shape[0]} pixels; NIQE needs at least {PATCH}x{PATCH}")
+        raise NiqeError(
+            f"{plane.shape[1]}x{plane.shape[0]} pixels; NIQE needs at least {PATCH}x{PATCH}"
+        )
     rows, columns = (side // PATCH * PATCH for side in plane.shape)
     plane = plane[:rows, :columns]
     coefficients, deviation = _normalise(plane)
     sharpness = _patches(deviation, PATCH).mean(axis=(1, 2))
     half, _ = _normalise(_halve(plane))
     rows_of_patches = [  # one after the other, which stays in the cache
-        np.concatenate([_scale_features(_patches(band, side)) for band, side in ((whole, PATCH), (small, PATCH // 2))], axis=1)
-        for whole, small in zip(coefficients.reshape(-1, PATCH, columns), half.reshape(-1, PATCH // 2, columns // 2), strict=True)
+        np.concatenate(
+            [
+                _scale_features(_patches(band, side))
+                for band, side in ((whole, PATCH), (small, PATCH // 2))
+            ],
+            axis=1,
+        )
+        for whole, small in zip(
+            coefficients.reshape(-1, PATCH, columns),
+            half.reshape(-1, PATCH // 2, columns // 2),
+            strict=True,
+        )
     ]
     return np.concatenate(rows_of_patches), sharpness
 
 
 def fit_aggd(samples: Floats) -> Floats:
-    """Fits an asymmetric generalised Gaussian by moment matching (Lasmar et al., ICIP 2009; Eq. 7 of the paper).
+    """Fits an asymmetric generalised Gaussian by moment matching (Lasmar et al., ICIP 2009; Eq. 7
+    of the paper).
 
     Args:
         samples: (…, N), one fit for each row.
 
     Returns:
-        (…, 3): shape alpha from 0.2 to 10 in steps of 0.001, spreads beta left and right; NaN where a side has no samples.
+        (…, 3): shape alpha from 0.2 to 10 in steps of 0.001, spreads beta left and right; NaN where
+        a side has no samples.
     """
     below, above = np.minimum(samples, 0), np.maximum(samples, 0)
     power_below, power_above = (np.einsum("...n,...n->...", side, side) for side in (below, above))
     total = above.sum(axis=-1) - below.sum(axis=-1)  # of the absolute values
-    with np.errstate(divide="ignore", invalid="ignore"):  # no samples on a side: NaN, as promised
+    # no samples on a side: NaN, as promised
+    with np.errstate(divide="ignore", invalid="ignore"):
         left = np.sqrt(power_below / np.count_nonzero(below, axis=-1))
         right = np.sqrt(power_above / np.count_nonzero(above, axis=-1))
         skew = left / right
@@ -250,9 +302,13 @@ def fit_aggd(samples: Floats) -> Floats:
 
 @functools.cache
 def _aggd_table() -> tuple[Floats, Floats, Floats]:
-    """Shapes alpha; what (mean |x|)² / mean x² is for each, which rises with it; and beta for a standard deviation of 1."""
+    """Shapes alpha; what (mean |x|)² / mean x² is for each, which rises with it; and beta for a
+    standard deviation of 1.
+    """
     shapes: Floats = 0.2 + 0.001 * np.arange(9801, dtype=np.float64)
-    one, two, three = (np.array([math.lgamma(k / shape) for shape in shapes], np.float64) for k in (1, 2, 3))
+    one, two, three = (
+        np.array([math.lgamma(k / shape) for shape in shapes], np.float64) for k in (1, 2, 3)
+    )
     return shapes, np.exp(2 * two - one - three), np.exp((one - three) / 2)
 
 
@@ -276,17 +332,25 @@ def _scale_features(patches: Floats) -> Floats:
 
 def _gamma_ratio(alpha: Floats) -> Floats:
     """gamma(2 / alpha) / gamma(1 / alpha)."""
-    return np.array([math.exp(math.lgamma(2 / a) - math.lgamma(1 / a)) if a == a else a for a in alpha])
+    return np.array(
+        [math.exp(math.lgamma(2 / a) - math.lgamma(1 / a)) if a == a else a for a in alpha]
+    )
 
 
 def _grey(pixels: NDArray[np.generic]) -> Floats:
-    """Grey levels 0 … 255 as MATLAB's ``rgb2gray`` gives them: rounded to the steps of the picture's type."""
-    if pixels.dtype.name not in ("uint8", "uint16") or not (pixels.ndim == 2 or pixels.shape[2:] == (3,)):
+    """Grey levels 0 … 255 as MATLAB's ``rgb2gray`` gives them: rounded to the steps of the
+    picture's type.
+    """
+    if pixels.dtype.name not in ("uint8", "uint16") or not (
+        pixels.ndim == 2 or pixels.shape[2:] == (3,)
+    ):
         found = f"{pixels.dtype.name} of shape {pixels.shape}"
         raise NiqeError(f"pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16")
     levels = pixels.astype(np.float64)
     if levels.ndim == 3:
-        levels = np.rint(levels @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103]))
+        levels = np.rint(
+            levels @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])
+        )
     return levels if pixels.dtype == np.uint8 else levels / 257
 
 
@@ -305,15 +369,27 @@ def _blur(plane: Floats) -> Floats:
 
 
 def _halve(plane: Floats) -> Floats:
-    """Half the size by a bicubic kernel stretched to twice its width, borders mirrored, as MATLAB's ``imresize``."""
-    near, far = np.array([0.25, 0.75]), np.array([1.25, 1.75])  # of the eight pixels around the new one, in new pixels
-    right = np.concatenate([1.5 * near**3 - 2.5 * near**2 + 1, -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2]) / 2
+    """Half the size by a bicubic kernel stretched to twice its width, borders mirrored, as MATLAB's
+    ``imresize``.
+    """
+    near, far = (
+        np.array([0.25, 0.75]),
+        np.array([1.25, 1.75]),
+    )  # of the eight pixels around the new one, in new pixels
+    right = (
+        np.concatenate(
+            [1.5 * near**3 - 2.5 * near**2 + 1, -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2]
+        )
+        / 2
+    )
     weights = np.concatenate([right[::-1], right])
     return _taps(_taps(np.pad(plane, 3, mode="symmetric"), weights, 0, step=2), weights, 1, step=2)
 
 
 def _taps(plane: Floats, weights: Floats, axis: int, step: int = 1) -> Floats:
-    """A window of n weights at every step-th place where it fits along an axis of L pixels, which becomes (L - n) // step + 1."""
+    """A window of n weights at every step-th place where it fits along an axis of L pixels, which
+    becomes (L - n) // step + 1.
+    """
     places = (plane.shape[axis] - len(weights)) // step + 1
     ends = [slice(k, k + step * (places - 1) + 1, step) for k in range(len(weights))]
     total = np.zeros((places, plane.shape[1]) if axis == 0 else (len(plane), places))

@@ -1,23 +1,27 @@
 """CRDNet: Cumulative Rain Density Sensing Network for Single Image Derain.
 
-Peng, Jiang, Yi, Wang; IEEE Signal Processing Letters 2020. Parameters: rain streak extractor 16,461; W-Net 886,848; refinement
-1,237; density classifier 77,510,275, needed only to train, or to know how dense the rain is.
+Peng, Jiang, Yi, Wang; IEEE Signal Processing Letters 2020. Parameters: rain streak extractor
+16,461; W-Net 886,848; refinement 1,237; density classifier 77,510,275, needed only to train, or to
+know how dense the rain is.
 
-The authors published code without a licence, and weights that are no longer to be had; this file is written from what they
-describe and from what their released code computes:
+The authors published code without a licence, and weights that are no longer to be had; this file is
+written from what they describe and from what their released code computes:
 
-- Of the second batch normalisation and activation of a block nothing is left in what was released and trained: both are
-  registered under the names of the first. So a block is convolution, normalisation, ReLU, convolution.
-- Their transposed convolutions of stride 1 are convolutions with the kernel turned round, and are convolutions here; the reader
-  of their files (`derain.weights.published`) turns the kernels.
-- Pictures whose sides are no multiples of 32 are padded inside by repeating their last row and column.
-- The three streams of the extractor go through the blocks they share as one batch. Nothing changes in evaluation; in training
-  they are normalised together, by the statistics that evaluation will use. One after the other, each would be normalised by its
-  own, and a network so trained meets other features when it is used.
-- The refinement starts near the identity instead of at random: its ReLUs stand behind three and five channels, most of which die
-  in the first hundred steps at rates higher than the authors'.
-- The classifier's maps are brought to 4x4 by adaptive pooling: 512x512 is unchanged, anything from 128x128 on works, and
-  what is smaller is repeated side by side.
+- Of the second batch normalisation and activation of a block nothing is left in what was released
+  and trained: both are registered under the names of the first. So a block is convolution,
+  normalisation, ReLU, convolution.
+- Their transposed convolutions of stride 1 are convolutions with the kernel turned round, and are
+  convolutions here; the reader of their files (`derain.weights.published`) turns the kernels.
+- Pictures whose sides are no multiples of 32 are padded inside by repeating their last row and
+  column.
+- The three streams of the extractor go through the blocks they share as one batch. Nothing changes
+  in evaluation; in training they are normalised together, by the statistics that evaluation will
+  use. One after the other, each would be normalised by its own, and a network so trained meets
+  other features when it is used.
+- The refinement starts near the identity instead of at random: its ReLUs stand behind three and
+  five channels, most of which die in the first hundred steps at rates higher than the authors'.
+- The classifier's maps are brought to 4x4 by adaptive pooling: 512x512 is unchanged, anything from
+  128x128 on works, and what is smaller is repeated side by side.
 - ``forward`` clamps to [0, 1]; the loss is taken before clamping.
 """
 
@@ -50,13 +54,21 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Kernel:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     weight, bias = nn.utils.fuse_conv_bn_weights(
-        conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        conv.weight,
+        conv.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
     )
     return Kernel(weight, bias)
 
 
 class Convs(nn.Module):
-    """What every block of the extractor and of W-Net is, between pooling or enlarging: conv, BN, ReLU, conv."""
+    """What every block of the extractor and of W-Net is, between pooling or enlarging: conv, BN,
+    ReLU, conv.
+    """
 
     def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
         super().__init__()
@@ -67,7 +79,9 @@ class Convs(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, outputs, H, W)
         if self.training:
             return self.second(self.norm(self.first(x)).relu())
-        normed = convolve(_folded(self.first, self.norm), x, activation="relu", dilation=self.first.dilation[0])
+        normed = convolve(
+            _folded(self.first, self.norm), x, activation="relu", dilation=self.first.dilation[0]
+        )
         return convolve(self.second, normed)
 
 
@@ -75,7 +89,10 @@ def halve(x: Tensor) -> Tensor:
     """2x2 max-pooling: (N, C, H, W) -> (N, C, H/2, W/2)."""
     if x.device.type != "cpu" or is_traced():
         return F.max_pool2d(x, 2)
-    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2  # pooling is slow on a processor where channels are few
+    height, width = (
+        x.shape[2] // 2 * 2,
+        x.shape[3] // 2 * 2,
+    )  # pooling is slow on a processor where channels are few
     rows = torch.maximum(x[:, :, :height:2], x[:, :, 1:height:2])
     return torch.maximum(rows[..., :width:2], rows[..., 1:width:2])
 
@@ -116,13 +133,17 @@ class RainExtractor(nn.Module):
 
 
 def guide(rgb: Tensor) -> Tensor:
-    """The fourth channel of W-Net's input, 0.8 (max - min over the channels) + 0.2 luminance: (N, 3, H, W) -> (N, 1, H, W)."""
+    """The fourth channel of W-Net's input, 0.8 (max - min over the channels) + 0.2 luminance: (N,
+    3, H, W) -> (N, 1, H, W).
+    """
     spread = rgb.amax(dim=1, keepdim=True) - rgb.amin(dim=1, keepdim=True)
     return 0.8 * spread + 0.2 * grey(rgb)
 
 
 class WNet(nn.Module):
-    """Two U-Nets in a row, both fed by the first encoder: the background, (N, 3, H, W) -> (N, 4, H, W)."""
+    """Two U-Nets in a row, both fed by the first encoder: the background, (N, 3, H, W) -> (N, 4, H,
+    W).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +173,11 @@ class WNet(nn.Module):
 
 
 def _two_convs(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.Conv2d(outputs, outputs, 3, padding=1))
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+    )
 
 
 class Refinement(nn.Module):
@@ -168,9 +193,16 @@ class Refinement(nn.Module):
         return self.exit(self.merge(torch.cat([background, self.rain(rain), rainy], dim=1)))
 
     def start_from_identity(self) -> None:
-        """Lets the rainy picture through unchanged, under a tenth of the noise that weights are usually begun with."""
+        """Lets the rainy picture through unchanged, under a tenth of the noise that weights are
+        usually begun with.
+        """
         image = 7  # the first of the three channels of the merge's input that hold it
-        for conv, first in ((self.merge[0], image), (self.merge[2], 0), (self.exit[0], 0), (self.exit[2], 0)):
+        for conv, first in (
+            (self.merge[0], image),
+            (self.merge[2], 0),
+            (self.exit[0], 0),
+            (self.exit[2], 0),
+        ):
             with torch.no_grad():
                 weight = conv.get_parameter("weight").mul_(0.1)
                 through = weight[:3, first : first + 3]
@@ -183,13 +215,17 @@ def _halvings(widths: Sequence[int]) -> nn.ModuleList:
 
 
 class DensityClassifier(nn.Module):
-    """The nine rain channels -> cumulative densities, (N, 9, H, W) -> (N, 3), heaviest first; H and W at least 128."""
+    """The nine rain channels -> cumulative densities, (N, 9, H, W) -> (N, 3), heaviest first; H and
+    W at least 128.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.convs = _halvings(CLASSIFIER_WIDTHS)
         self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in CLASSIFIER_WIDTHS)
-        self.linears = nn.ModuleList([nn.Linear(16 * CLASSIFIER_WIDTHS[-1], 4096), nn.Linear(4096, 1000), nn.Linear(1000, 3)])
+        self.linears = nn.ModuleList(
+            [nn.Linear(16 * CLASSIFIER_WIDTHS[-1], 4096), nn.Linear(4096, 1000), nn.Linear(1000, 3)]
+        )
 
     def forward(self, rain: Tensor) -> Tensor:
         x = rain.relu()
@@ -202,9 +238,11 @@ class DensityClassifier(nn.Module):
 
 
 class CompactClassifier(nn.Module):
-    """Ours, small enough to ship (98,517 parameters): as `DensityClassifier`, but narrow, with one linear layer of means.
+    """Ours, small enough to ship (98,517 parameters): as `DensityClassifier`, but narrow, with one
+    linear layer of means.
 
-    Normalised once, at full size: deeper maps of a few small crops have too few pixels to give statistics that hold for others.
+    Normalised once, at full size: deeper maps of a few small crops have too few pixels to give
+    statistics that hold for others.
     """
 
     def __init__(self) -> None:
@@ -226,11 +264,12 @@ def _repeated(maps: Tensor) -> Tensor:
 
 
 class CRDNet(nn.Module):
-    """Rain streaks and background side by side, then refined; in training, the rain features must also tell the rain's density.
+    """Rain streaks and background side by side, then refined; in training, the rain features must
+    also tell the rain's density.
 
     Args:
-        classifier: ``none`` (nothing to sense densities with), ``paper``, or ``compact``, a small one of ours. Deraining does not
-            depend on it.
+        classifier: ``none`` (nothing to sense densities with), ``paper``, or ``compact``, a small
+            one of ours. Deraining does not depend on it.
 
     Raises:
         ValueError: For another classifier.
@@ -246,7 +285,11 @@ class CRDNet(nn.Module):
         self.extractor = RainExtractor()
         self.background = WNet()
         self.refinement = Refinement()
-        self.classifier = {"none": lambda: None, "paper": DensityClassifier, "compact": CompactClassifier}[classifier]()
+        self.classifier = {
+            "none": lambda: None,
+            "paper": DensityClassifier,
+            "compact": CompactClassifier,
+        }[classifier]()
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_normal_(module.weight)
@@ -255,7 +298,9 @@ class CRDNet(nn.Module):
         self.refinement.start_from_identity()
 
     def _estimate(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
-        """The clean picture, not clamped, and the nine rain channels; sides must be multiples of 32."""
+        """The clean picture, not clamped, and the nine rain channels; sides must be multiples of
+        32.
+        """
         rain = self.extractor(rainy)
         return self.refinement(rainy, rain, self.background(rainy)), rain
 
@@ -270,7 +315,8 @@ class CRDNet(nn.Module):
         return self.classifier is not None
 
     def density(self, rainy: Tensor) -> Tensor:
-        """How dense the rain is: (N, 3, H, W) -> (N, 3), cumulative, heavy, medium, light, each about 0 or 1.
+        """How dense the rain is: (N, 3, H, W) -> (N, 3), cumulative, heavy, medium, light, each
+        about 0 or 1.
 
         Pictures with sides under 128 pixels are repeated until they fill these.
 
@@ -282,7 +328,8 @@ class CRDNet(nn.Module):
         return self.classifier(self.extractor(pad_to(_repeated(rainy), MULTIPLE)))
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Squared error, structure, and the error of the densities, which are told from the pair itself.
+        """Squared error, structure, and the error of the densities, which are told from the pair
+        itself.
 
         Raises:
             ValueError: In training, for a single crop of at most 32 pixels.
@@ -290,12 +337,20 @@ class CRDNet(nn.Module):
         count, _, height, width = rainy.shape
         padded = pad_to(rainy, MULTIPLE)
         if self.training and count * padded.shape[2] * padded.shape[3] <= MULTIPLE**2:
-            raise ValueError(f"batch {count}, crop {width}x{height}: normalisation needs more to average; --set batch=2")
+            raise ValueError(
+                f"batch {count}, crop {width}x{height}: normalisation needs more to average; --set"
+                " batch=2"
+            )
         whole, rain = self._estimate(padded)
         estimate = whole[..., :height, :width]
-        terms = {"mse": F.mse_loss(estimate, clean), "ssim": SSIM_WEIGHT * (1 - ssim(estimate, clean))}
+        terms = {
+            "mse": F.mse_loss(estimate, clean),
+            "ssim": SSIM_WEIGHT * (1 - ssim(estimate, clean)),
+        }
         if self.classifier is not None:
-            terms["density"] = cumulative_density_loss(self.classifier(_repeated(rain)), cumulative_labels(rainy, clean))
+            terms["density"] = cumulative_density_loss(
+                self.classifier(_repeated(rain)), cumulative_labels(rainy, clean)
+            )
         return terms
 
 

@@ -1,11 +1,12 @@
 """DPENet, of "From Heavy Rain Removal to Detail Restoration: A Faster and Better Network".
 
-Dual-stage Progressive Enhancement Network. Gao, Wen, Zhang, Zhang, Chen; Pattern Recognition 2024; arXiv 2205.03553. 647,328
-parameters, the light variant 370,848.
+Dual-stage Progressive Enhancement Network. Gao, Wen, Zhang, Zhang, Chen; Pattern Recognition 2024;
+arXiv 2205.03553. 647,328 parameters, the light variant 370,848.
 
-The authors published code and checkpoints without a licence; this file is written from the paper and from what the checkpoints
-compute. Their network file as released puts a ReLU behind both 1x1 convolutions that give a picture; the checkpoints were trained
-without, and only without do they remove rain. So it stands here. ``forward`` clamps to [0, 1]; losses are taken before clamping.
+The authors published code and checkpoints without a licence; this file is written from the paper
+and from what the checkpoints compute. Their network file as released puts a ReLU behind both 1x1
+convolutions that give a picture; the checkpoints were trained without, and only without do they
+remove rain. So it stands here. ``forward`` clamps to [0, 1]; losses are taken before clamping.
 """
 
 from typing import ClassVar
@@ -24,7 +25,9 @@ EDGE_WEIGHT = 0.05
 
 
 class DilatedDenseResidualBlock(nn.Module):
-    """DDRB: three pairs of convolutions, each pair wider in reach, each fed by the block's input and all pairs before it."""
+    """DDRB: three pairs of convolutions, each pair wider in reach, each fed by the block's input
+    and all pairs before it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +56,9 @@ class ResidualPixelAttentionBlock(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=d, dilation=d, bias=False) for d in DILATIONS)
+        self.branches = nn.ModuleList(
+            nn.Conv2d(CHANNELS, CHANNELS, 3, padding=d, dilation=d, bias=False) for d in DILATIONS
+        )
         self.fusion = nn.Conv2d(len(DILATIONS) * CHANNELS, CHANNELS, 1)
         self.attention = nn.Sequential(
             nn.Conv2d(CHANNELS, 1, 3, padding=1, bias=False),
@@ -104,9 +109,14 @@ class DPENet(nn.Module):
         return self.estimates(rainy)[1].clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Structure and edges of both estimates (the paper's comprehensive loss), before clamping."""
+        """Structure and edges of both estimates (the paper's comprehensive loss), before
+        clamping.
+        """
         both = self.estimates(rainy)
         return {
             "ssim": torch.stack([1 - ssim(estimate, clean) for estimate in both]).sum(),
-            "edge": EDGE_WEIGHT * torch.stack([laplacian_edge_loss(estimate, clean) for estimate in both]).sum(),
+            "edge": (
+                EDGE_WEIGHT
+                * torch.stack([laplacian_edge_loss(estimate, clean) for estimate in both]).sum()
+            ),
         }

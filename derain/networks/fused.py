@@ -1,9 +1,10 @@
 """Convolutions with what comes before and after them, in one pass over memory.
 
-On a processor the networks here wait for memory as much as for arithmetic. oneDNN, which PyTorch brings along, can add to a
-convolution's result and apply an activation while it still holds it, and can sum the convolutions of several maps in place, so
-that maps need not be concatenated first. PyTorch's own compiler calls it so; here it is called by hand, in inference on a CPU.
-Everywhere else (training, GPUs, other number formats, export) the same is computed by ordinary operations.
+On a processor the networks here wait for memory as much as for arithmetic. oneDNN, which PyTorch
+brings along, can add to a convolution's result and apply an activation while it still holds it, and
+can sum the convolutions of several maps in place, so that maps need not be concatenated first.
+PyTorch's own compiler calls it so; here it is called by hand, in inference on a CPU. Everywhere
+else (training, GPUs, other number formats, export) the same is computed by ordinary operations.
 """
 
 import functools
@@ -34,7 +35,9 @@ _IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class Kernel(NamedTuple):
-    """A convolution made up on the way, of stride 1, that keeps the size: weight (O, I, k, k) with k odd, bias (O)."""
+    """A convolution made up on the way, of stride 1, that keeps the size: weight (O, I, k, k) with
+    k odd, bias (O).
+    """
 
     weight: Tensor
     bias: Tensor | None
@@ -60,7 +63,8 @@ def convolve(
 
     Args:
         conv: An `nn.Conv2d` with zero padding, or a kernel.
-        parts: Maps (N, C_k, H, W) whose channels add up to the convolution's; they are left as they are.
+        parts: Maps (N, C_k, H, W) whose channels add up to the convolution's; they are left as they
+            are.
         add: A map of the result's size, left as it is; or none.
         dilation: Instead of the convolution's own; the padding that keeps the size comes with it.
 
@@ -68,31 +72,60 @@ def convolve(
         (N, O, H', W').
     """
     weight, bias, geometry = _taken_apart(conv, dilation)
-    learns = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (*parts, add, weight, bias))
+    learns = torch.is_grad_enabled() and any(
+        x is not None and x.requires_grad for x in (*parts, add, weight, bias)
+    )
     if not learns and _can_fuse(parts[0], weight):
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
-        weight, bias, add = weight.to(dtype), bias if bias is None else bias.to(dtype), add if add is None else add.to(dtype)
-        return _fused(tuple(part.to(dtype) for part in parts), weight, bias, geometry, add, activation)
+        dtype = (
+            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
+        )
+        weight, bias, add = (
+            weight.to(dtype),
+            bias if bias is None else bias.to(dtype),
+            add if add is None else add.to(dtype),
+        )
+        return _fused(
+            tuple(part.to(dtype) for part in parts), weight, bias, geometry, add, activation
+        )
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-    y = F.conv2d(whole, weight, bias, geometry.stride, geometry.padding, geometry.dilation, geometry.groups)
+    y = F.conv2d(
+        whole, weight, bias, geometry.stride, geometry.padding, geometry.dilation, geometry.groups
+    )
     return _ACTIVATIONS[activation](y if add is None else y + add)
 
 
-def _taken_apart(conv: nn.Module | Kernel, dilation: int | None) -> tuple[Tensor, Tensor | None, _Geometry]:
+def _taken_apart(
+    conv: nn.Module | Kernel, dilation: int | None
+) -> tuple[Tensor, Tensor | None, _Geometry]:
     side = dilation or 1
     if isinstance(conv, Kernel):
-        return conv.weight, conv.bias, _Geometry((side * (conv.weight.shape[2] // 2),) * 2, dilation=(side, side))
+        return (
+            conv.weight,
+            conv.bias,
+            _Geometry((side * (conv.weight.shape[2] // 2),) * 2, dilation=(side, side)),
+        )
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(conv.padding, tuple)
     if dilation is None:
-        return conv.weight, conv.bias, _Geometry(conv.padding, conv.stride, conv.dilation, conv.groups)
+        return (
+            conv.weight,
+            conv.bias,
+            _Geometry(conv.padding, conv.stride, conv.dilation, conv.groups),
+        )
     padding = (side * (conv.kernel_size[0] // 2),) * 2
     return conv.weight, conv.bias, _Geometry(padding, conv.stride, (side, side), conv.groups)
 
 
 def _can_fuse(x: Tensor, weight: Tensor) -> bool:
-    known = (torch.float32, torch.bfloat16) if torch.is_autocast_enabled("cpu") else (torch.float32,)
-    plain = x.device.type == "cpu" and x.dtype in known and weight.dtype == torch.float32 and _autocast_fits()
+    known = (
+        (torch.float32, torch.bfloat16) if torch.is_autocast_enabled("cpu") else (torch.float32,)
+    )
+    plain = (
+        x.device.type == "cpu"
+        and x.dtype in known
+        and weight.dtype == torch.float32
+        and _autocast_fits()
+    )
     return plain and not is_traced() and _operators() is not None
 
 
@@ -107,12 +140,19 @@ def is_traced() -> bool:
 
 
 @functools.cache
-def _operators() -> tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]] | None:
-    """oneDNN's convolution: alone, with a map added, and added onto a map; None where PyTorch was built without."""
+def _operators() -> (
+    tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]] | None
+):
+    """oneDNN's convolution: alone, with a map added, and added onto a map; None where PyTorch was
+    built without.
+    """
     if not torch.backends.mkldnn.is_available():
         return None
     try:
-        anew, onto = torch.ops.mkldnn._convolution_pointwise, torch.ops.mkldnn._convolution_pointwise_
+        anew, onto = (
+            torch.ops.mkldnn._convolution_pointwise,
+            torch.ops.mkldnn._convolution_pointwise_,
+        )
         return anew.default, anew.binary, onto.binary
     except AttributeError:  # they are no public interface
         return None
@@ -126,11 +166,15 @@ def _fused(
     add: Tensor | None,
     activation: Activation,
 ) -> Tensor:
-    """A sum over the parts, each with its slice of the weights, gathered in place; the activation comes with the last."""
+    """A sum over the parts, each with its slice of the weights, gathered in place; the activation
+    comes with the last.
+    """
     operators = _operators()
     assert operators is not None
     alone, adding, onto = operators
-    if activation not in ("none", "relu") and (add is not None or len(parts) > 1):  # sums come with no other
+    if activation not in ("none", "relu") and (
+        add is not None or len(parts) > 1
+    ):  # sums come with no other
         return _IN_PLACE[activation](_fused(parts, weight, bias, geometry, add, "none"))
     slices = weight.split([part.shape[1] for part in parts], dim=1) if len(parts) > 1 else (weight,)
     total = add
@@ -138,12 +182,16 @@ def _fused(
         last = activation if k == len(parts) - 1 else "none"
         kernel = kernel.contiguous(memory_format=torch.channels_last)
         if total is None:
-            total = alone(part, kernel, bias, *geometry, last, [SLOPE] if last == "leaky_relu" else [], "")
+            total = alone(
+                part, kernel, bias, *geometry, last, [SLOPE] if last == "leaky_relu" else [], ""
+            )
             continue
         then: tuple[Any, ...] = ("add", 1.0, None if last == "none" else last, [], None)
         first = k == 0
         total = (
-            adding(part, total, kernel, bias, *geometry, *then) if first else onto(total, part, kernel, None, *geometry, *then)
+            adding(part, total, kernel, bias, *geometry, *then)
+            if first
+            else onto(total, part, kernel, None, *geometry, *then)
         )
     assert total is not None
     return total

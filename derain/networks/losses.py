@@ -1,4 +1,5 @@
-"""The losses of the papers, as pure functions of pictures: (N, C, H, W) floats in [0, 1] -> a scalar.
+"""The losses of the papers, as pure functions of pictures: (N, C, H, W) floats in [0, 1] -> a
+scalar.
 
 A loss that belongs to one network alone still lives here, so that another can be trained with it.
 """
@@ -20,24 +21,34 @@ MATLAB_GREY = (0.2989, 0.5870, 0.1140)
 """The same as MATLAB's rgb2gray rounds it, which ReMAEN's authors use."""
 
 RAIN_THRESHOLD = 8 / 255
-"""A pixel counts as rain where the rainy picture is brighter than the clean one by more than this."""
+"""A pixel counts as rain where the rainy picture is brighter than the clean one by more than this.
+"""
 
 DENSITY_STEPS = (0.0, 0.25, 0.55)
-"""Share of a picture under rain from which on it is light, medium, heavy: as `derain.rain` names its own."""
+"""Share of a picture under rain from which on it is light, medium, heavy: as `derain.rain` names
+its own.
+"""
 
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 
 
 def in_float32(function: Loss) -> Loss:
-    """Keeps a loss out of autocast and of TF32: variances are differences of nearly equal numbers."""
+    """Keeps a loss out of autocast and of TF32: variances are differences of nearly equal
+    numbers.
+    """
 
     @functools.wraps(function)
     def exact(*pictures: Tensor) -> Tensor:
         cudnn = torch.backends.cudnn
         kept = cudnn.enabled, cudnn.benchmark, cudnn.benchmark_limit, cudnn.deterministic
-        with torch.autocast(pictures[0].device.type, enabled=False), cudnn.flags(*kept, allow_tf32=False):
-            return function(*(p.float() if p.dtype in (torch.bfloat16, torch.float16) else p for p in pictures))
+        with (
+            torch.autocast(pictures[0].device.type, enabled=False),
+            cudnn.flags(*kept, allow_tf32=False),
+        ):
+            return function(
+                *(p.float() if p.dtype in (torch.bfloat16, torch.float16) else p for p in pictures)
+            )
 
     return cast("Loss", exact)
 
@@ -50,7 +61,8 @@ def grey(rgb: Tensor, weights: tuple[float, float, float] = LUMINANCE) -> Tensor
 
 @in_float32
 def edges(rgb: Tensor) -> Tensor:
-    """Edge map of ReMAEN's edge loss: positive part of a 3x3 Laplacian of the grey picture, zeros around it.
+    """Edge map of ReMAEN's edge loss: positive part of a 3x3 Laplacian of the grey picture, zeros
+    around it.
 
     Returns:
         (N, 1, H, W), at least 0.
@@ -67,9 +79,11 @@ def edge_loss(output: Tensor, clean: Tensor) -> Tensor:
 
 @in_float32
 def laplacian_residual(picture: Tensor) -> Tensor:
-    """What one level of a Laplacian pyramid keeps: the picture less its halved and expanded self, of the same shape.
+    """What one level of a Laplacian pyramid keeps: the picture less its halved and expanded self,
+    of the same shape.
 
-    Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983; their 5-tap kernel (a = 0.4), replicated borders.
+    Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983; their 5-tap kernel (a =
+    0.4), replicated borders.
     """
     low = _blur(picture)
     expanded = torch.zeros_like(low)
@@ -90,24 +104,30 @@ def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-3) -> Tensor:
 
 
 def laplacian_edge_loss(output: Tensor, clean: Tensor) -> Tensor:
-    """Charbonnier distance of the Laplacian residuals (DPENet, after Zamir et al., MPRNet, CVPR 2021, Eq. 4)."""
+    """Charbonnier distance of the Laplacian residuals (DPENet, after Zamir et al., MPRNet, CVPR
+    2021, Eq. 4).
+    """
     return charbonnier(laplacian_residual(output), laplacian_residual(clean))
 
 
 @in_float32
 def frequency_loss(output: Tensor, clean: Tensor) -> Tensor:
-    """Mean absolute difference of the real and imaginary parts of the orthonormal Fourier transforms, of which half is kept.
+    """Mean absolute difference of the real and imaginary parts of the orthonormal Fourier
+    transforms, of which half is kept.
 
-    After Cho et al., MIMO-UNet, ICCV 2021, Eq. 5. A streak that is left fills much of a picture, but few of its frequencies.
+    After Cho et al., MIMO-UNet, ICCV 2021, Eq. 5. A streak that is left fills much of a picture,
+    but few of its frequencies.
     """
     return torch.view_as_real(torch.fft.rfft2(output - clean, norm="ortho")).abs().mean()
 
 
 @in_float32
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Mean structural similarity, differentiable, 1 for equal pictures; for training only: scores are `derain.metrics`' business.
+    """Mean structural similarity, differentiable, 1 for equal pictures; for training only: scores
+    are `derain.metrics`' business.
 
-    11x11 Gaussian window, sigma 1.5, population covariance, zeros beyond the borders (Wang et al., IEEE TIP 2004, Eq. 13).
+    11x11 Gaussian window, sigma 1.5, population covariance, zeros beyond the borders (Wang et al.,
+    IEEE TIP 2004, Eq. 13).
     """
     stack = torch.stack([a, b, a * a, b * b, a * b])
     mean_a, mean_b, aa, bb, ab = _window(stack.flatten(0, 2).unsqueeze(1)).view_as(stack)
@@ -129,9 +149,11 @@ def _window(planes: Tensor) -> Tensor:
 
 
 def cumulative_labels(rainy: Tensor, clean: Tensor) -> Tensor:
-    """CRDNet's labels, told from the pair itself: light (0, 0, 1), medium (0, 1, 1), heavy (1, 1, 1).
+    """CRDNet's labels, told from the pair itself: light (0, 0, 1), medium (0, 1, 1), heavy (1, 1,
+    1).
 
-    Rain covers the pixels where any channel grew by more than `RAIN_THRESHOLD`; no rain at all is (0, 0, 0).
+    Rain covers the pixels where any channel grew by more than `RAIN_THRESHOLD`; no rain at all is
+    (0, 0, 0).
 
     Returns:
         (N, 3), heaviest first.
@@ -142,7 +164,8 @@ def cumulative_labels(rainy: Tensor, clean: Tensor) -> Tensor:
 
 
 def cumulative_density_loss(sensed: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of sensed cumulative densities, both (N, 3): a class two steps off costs twice as much as its neighbour.
+    """Mean squared error of sensed cumulative densities, both (N, 3): a class two steps off costs
+    twice as much as its neighbour.
 
     Peng et al., CRDNet, IEEE SPL 2020.
     """

@@ -1,7 +1,7 @@
 """The contract every network keeps, and the data that goes with it.
 
-There is no base class. A network is an ``nn.Module`` that happens to look like `Network`; a test holds every entry of
-`derain.networks.NETWORKS` against this page.
+There is no base class. A network is an ``nn.Module`` that happens to look like `Network`; a test
+holds every entry of `derain.networks.NETWORKS` against this page.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,17 +16,22 @@ Hyperparameters = Mapping[str, bool | int | float | str]
 
 @dataclass(frozen=True)
 class Tiling:
-    """What cutting a picture into tiles does to a network: facts on the class, read by `derain.Derainer`.
+    """What cutting a picture into tiles does to a network: facts on the class, read by
+    `derain.Derainer`.
 
     Attributes:
-        tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not cut.
-        overlap: How many pixels neighbouring tiles share by default; over the middle of these they are blended.
-        reach: How many pixels away a result may still depend on what is given. None if something in the network follows the size
-            of the picture (regions, global pooling), or it looks further than tiles could share.
-        multiple: Pixels of the coarsest grid the network computes on: tiles begin on it, and exported networks take sides that
-            are multiples of it; 1 where there is none.
-        memory: Bytes that a pixel of a tile takes at the peak, in float32 on a CPU (`derain bench`); decides how large tiles may
-            be where memory is short, and how many a GPU gets at once.
+        tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not
+            cut.
+        overlap: How many pixels neighbouring tiles share by default; over the middle of these they
+            are blended.
+        reach: How many pixels away a result may still depend on what is given. None if something in
+            the network follows the size of the picture (regions, global pooling), or it looks
+            further than tiles could share.
+        multiple: Pixels of the coarsest grid the network computes on: tiles begin on it, and
+            exported networks take sides that are multiples of it; 1 where there is none.
+        memory: Bytes that a pixel of a tile takes at the peak, in float32 on a CPU (`derain
+            bench`); decides how large tiles may be where memory is short, and how many a GPU gets
+            at once.
     """
 
     tile: int
@@ -37,15 +42,18 @@ class Tiling:
 
     @property
     def exact(self) -> bool:
-        """Whether a tiled result equals the whole one to rounding; if not, the tile is part of a score's description."""
+        """Whether a tiled result equals the whole one to rounding; if not, the tile is part of a
+        score's description.
+        """
         return self.reach is not None and self.overlap >= 2 * self.reach
 
 
 class Network(Protocol):
-    """``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range, for every H, W >= 1.
+    """``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range,
+    for every H, W >= 1.
 
-    Hyperparameters are the constructor's keyword arguments; ``hyperparameters`` gives them back, so that a weights file
-    can rebuild the network.
+    Hyperparameters are the constructor's keyword arguments; ``hyperparameters`` gives them back, so
+    that a weights file can rebuild the network.
     """
 
     tiling: ClassVar[Tiling]
@@ -62,7 +70,9 @@ class Network(Protocol):
     # What of nn.Module the package uses.
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
     def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any: ...
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any: ...
     def to(self, *args: Any, **kwargs: Any) -> Self: ...
     def train(self, mode: bool = True) -> Self: ...
     def eval(self) -> Self: ...
@@ -78,5 +88,7 @@ class SensesDensity(Protocol):
         ...
 
     def density(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> (N, 3): how sure it is that the rain is heavy, at least medium, at least light."""
+        """Rainy (N, 3, H, W) in [0, 1] -> (N, 3): how sure it is that the rain is heavy, at least
+        medium, at least light.
+        """
         ...

@@ -2,15 +2,17 @@
 
 Li, He, Zhang, Chang, Dong, Lin; ACM Multimedia 2018; arXiv 1808.01491. 1,005,379 parameters.
 
-The authors published code and two checkpoints without a licence; this file is written from the paper and from what the
-checkpoints compute. It departs from the released code in four ways, none of which changes a result:
+The authors published code and two checkpoints without a licence; this file is written from the
+paper and from what the checkpoints compute. It departs from the released code in four ways, none of
+which changes a result:
 
-- The checkpoints learned ``clean = rainy - R``; the paper's Eq. 3 is ``clean = rainy + R``, which is what stands here. tanh
-  is odd, so the reader of the authors' files (`derain.weights.published`) turns the sign of the last convolution.
-- theta, phi and g are one 1x1 convolution, and attention is `scaled_dot_product_attention`: the affinity matrix of a region
-  is never held as a whole. Regions of equal size run as one batch.
-- Pictures so small that the released code fails on them (a side under 8 pixels, a region one pixel high) work: a side of
-  one pixel is not pooled.
+- The checkpoints learned ``clean = rainy - R``; the paper's Eq. 3 is ``clean = rainy + R``, which
+  is what stands here. tanh is odd, so the reader of the authors' files (`derain.weights.published`)
+  turns the sign of the last convolution.
+- theta, phi and g are one 1x1 convolution, and attention is `scaled_dot_product_attention`: the
+  affinity matrix of a region is never held as a whole. Regions of equal size run as one batch.
+- Pictures so small that the released code fails on them (a side under 8 pixels, a region one pixel
+  high) work: a side of one pixel is not pooled.
 - ``forward`` clamps to [0, 1]; the loss is taken before clamping, where gradients still flow.
 """
 
@@ -35,7 +37,8 @@ GRIDS = (8, 4, 2, 1, 2, 4)
 
 
 def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
-    """How ``torch.chunk`` cuts ``size`` pixels into at most ``grid`` regions, as runs ``(count, length)`` of equal ones.
+    """How ``torch.chunk`` cuts ``size`` pixels into at most ``grid`` regions, as runs ``(count,
+    length)`` of equal ones.
 
     >>> region_runs(321, 8)
     [(7, 41), (1, 34)]
@@ -48,11 +51,13 @@ def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
 
 
 def region_places(size: int, grid: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """How ``torch.chunk`` cuts, as places to gather from, for graphs that do not know the size: all regions get one even length.
+    """How ``torch.chunk`` cuts, as places to gather from, for graphs that do not know the size: all
+    regions get one even length.
 
     Returns:
-        Which pixel each place of each region shows, the last one again where a region is shorter: (grid, length). Which of the
-        pooled places a region has, at least one: (grid, length / 2). At which of ``grid * length`` places a pixel is: (size,).
+        Which pixel each place of each region shows, the last one again where a region is shorter:
+        (grid, length). Which of the pooled places a region has, at least one: (grid, length / 2).
+        At which of ``grid * length`` places a pixel is: (size,).
 
     >>> shows, has, back = region_places(9, 4, torch.device("cpu"))
     >>> shows.tolist()  # three of three, and one that is empty
@@ -80,12 +85,14 @@ def pooling_kernel(height: int, width: int) -> tuple[int, int]:
 
 
 class NonLocal(nn.Module):
-    """Region-wise non-local block (Eqs. 4, 5): every pixel of a region gathers from all pooled pixels of that region.
+    """Region-wise non-local block (Eqs. 4, 5): every pixel of a region gathers from all pooled
+    pixels of that region.
 
     Args:
-        grid: The map is cut into ``grid x grid`` regions, as ``torch.chunk`` cuts; 1 is the global block.
-        affinity: ``softmax`` is what the authors' checkpoints compute, unscaled; ``dot`` divides by the number of keys instead
-            (Wang et al., Non-local Neural Networks, CVPR 2018, Eq. 4).
+        grid: The map is cut into ``grid x grid`` regions, as ``torch.chunk`` cuts; 1 is the global
+            block.
+        affinity: ``softmax`` is what the authors' checkpoints compute, unscaled; ``dot`` divides by
+            the number of keys instead (Wang et al., Non-local Neural Networks, CVPR 2018, Eq. 4).
     """
 
     def __init__(self, grid: int, affinity: Affinity) -> None:
@@ -109,7 +116,9 @@ class NonLocal(nn.Module):
                 [
                     self._gather(block, row_count, column_count)
                     for block, (column_count, _) in zip(
-                        band.split([count * width for count, width in columns], dim=3), columns, strict=True
+                        band.split([count * width for count, width in columns], dim=3),
+                        columns,
+                        strict=True,
                     )
                 ],
                 dim=3,
@@ -119,14 +128,25 @@ class NonLocal(nn.Module):
         return convolve(self.project, torch.cat(gathered, dim=2), add=x)
 
     def _gather(self, block: Tensor, rows: int, columns: int) -> Tensor:
-        """Attention inside each of ``rows x columns`` equal regions of a block: (N, 3E, H, W) -> (N, E, H, W)."""
+        """Attention inside each of ``rows x columns`` equal regions of a block: (N, 3E, H, W) ->
+        (N, E, H, W).
+        """
         n, _, height, width = block.shape
-        regions = block.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))  # (N, rows, h, columns, w, 3E)
-        # Fused attention wants the embedding last and dense in memory; without, it falls back to holding the affinities.
-        regions = regions.transpose(2, 3).flatten(0, 2).contiguous()  # (B, h, w, 3E), B = N rows columns
+        regions = (
+            block.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
+        )  # (N, rows, h, columns, w, 3E)
+        # Fused attention wants the embedding last and dense in memory; without, it falls back to
+        # holding the affinities.
+        regions = (
+            regions.transpose(2, 3).flatten(0, 2).contiguous()
+        )  # (B, h, w, 3E), B = N rows columns
         theta, phi_g = regions.split([EMBEDDING, 2 * EMBEDDING], dim=3)
-        pooled = F.max_pool2d(phi_g.permute(0, 3, 1, 2), pooling_kernel(phi_g.shape[1], phi_g.shape[2]))
-        pooled = pooled.permute(0, 2, 3, 1).contiguous().flatten(1, 2).unsqueeze(1)  # (B, 1, keys, 2E)
+        pooled = F.max_pool2d(
+            phi_g.permute(0, 3, 1, 2), pooling_kernel(phi_g.shape[1], phi_g.shape[2])
+        )
+        pooled = (
+            pooled.permute(0, 2, 3, 1).contiguous().flatten(1, 2).unsqueeze(1)
+        )  # (B, 1, keys, 2E)
         query = theta.flatten(1, 2).unsqueeze(1)  # (B, 1, h w, E)
         key, value = (part.contiguous() for part in pooled.chunk(2, dim=3))
         if self.affinity == "softmax":
@@ -137,7 +157,9 @@ class NonLocal(nn.Module):
         return y.transpose(2, 3).reshape(n, height, width, EMBEDDING).permute(0, 3, 1, 2)
 
     def _gather_traced(self, embedded: Tensor) -> Tensor:
-        """The same for all regions, as a graph that holds for every size from 8 on: (N, 3E, H, W) -> (N, E, H, W)."""
+        """The same for all regions, as a graph that holds for every size from 8 on: (N, 3E, H, W)
+        -> (N, E, H, W).
+        """
         (rows, has_rows, back_rows), (columns, has_columns, back_columns) = (
             region_places(side, self.grid, embedded.device) for side in embedded.shape[2:]
         )
@@ -145,15 +167,23 @@ class NonLocal(nn.Module):
         theta, phi_g = spread.split([EMBEDDING, 2 * EMBEDDING], dim=1)
         pooled = F.max_pool2d(phi_g, 2)
         bands: list[Tensor] = []
-        for number, (band, keys) in enumerate(zip(theta.chunk(self.grid, dim=2), pooled.chunk(self.grid, dim=2), strict=True)):
+        for number, (band, keys) in enumerate(
+            zip(theta.chunk(self.grid, dim=2), pooled.chunk(self.grid, dim=2), strict=True)
+        ):
             query, (key, value) = self._side_by_side(band), self._side_by_side(keys).chunk(2, dim=3)
-            has = (has_rows[number][:, None] & has_columns[:, None]).flatten(1)[None, :, None]  # (1, grid, 1, keys)
+            has = (has_rows[number][:, None] & has_columns[:, None]).flatten(1)[
+                None, :, None
+            ]  # (1, grid, 1, keys)
             y = self._attend(query, key, value, has)
-            bands.append(y.unflatten(2, (rows.shape[1], columns.shape[1])).permute(0, 4, 2, 1, 3).flatten(3))
+            bands.append(
+                y.unflatten(2, (rows.shape[1], columns.shape[1])).permute(0, 4, 2, 1, 3).flatten(3)
+            )
         return torch.cat(bands, dim=2).index_select(2, back_rows).index_select(3, back_columns)
 
     def _side_by_side(self, band: Tensor) -> Tensor:
-        """The regions of one row in place of attention's heads: (N, C, h, grid w) -> (N, grid, h w, C)."""
+        """The regions of one row in place of attention's heads: (N, C, h, grid w) -> (N, grid, h w,
+        C).
+        """
         return band.unflatten(3, (self.grid, -1)).permute(0, 3, 2, 4, 1).flatten(2, 3)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, has: Tensor) -> Tensor:
@@ -165,17 +195,22 @@ class NonLocal(nn.Module):
 
 
 class Block(nn.Module):
-    """Non-locally enhanced dense block, NEDB (Fig. 3, Eqs. 6 to 8), and what the ablation leaves of it.
+    """Non-locally enhanced dense block, NEDB (Fig. 3, Eqs. 6 to 8), and what the ablation leaves of
+    it.
 
-    Without dense connections (Ra) the four convolutions stand in a row, 64 -> 32 -> 32 -> 32 -> 32, and the 1x1 convolution
-    takes the last one's output alone.
+    Without dense connections (Ra) the four convolutions stand in a row, 64 -> 32 -> 32 -> 32 -> 32,
+    and the 1x1 convolution takes the last one's output alone.
     """
 
     def __init__(self, dense: bool, grid: int, affinity: Affinity | None) -> None:
         super().__init__()
         self.dense = dense
         self.non_local = NonLocal(grid, affinity) if affinity else nn.Identity()
-        widths = [CHANNELS + k * GROWTH for k in range(DENSE_LAYERS)] if dense else [CHANNELS] + [GROWTH] * (DENSE_LAYERS - 1)
+        widths = (
+            [CHANNELS + k * GROWTH for k in range(DENSE_LAYERS)]
+            if dense
+            else [CHANNELS] + [GROWTH] * (DENSE_LAYERS - 1)
+        )
         self.layers = nn.ModuleList(nn.Conv2d(width, GROWTH, 3, padding=1) for width in widths)
         self.fusion = nn.Conv2d(CHANNELS + DENSE_LAYERS * GROWTH if dense else GROWTH, CHANNELS, 1)
 
@@ -188,23 +223,31 @@ class Block(nn.Module):
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max-pooling and the indices it took, or, traced, which of the four; an odd last row or column is dropped."""
+    """2x2 max-pooling and the indices it took, or, traced, which of the four; an odd last row or
+    column is dropped.
+    """
     if is_traced():
         return _pool_traced(x)
     return F.max_pool2d(x, pooling_kernel(x.shape[2], x.shape[3]), return_indices=True)
 
 
 def unpool(x: Tensor, indices: Tensor, size: torch.Size) -> Tensor:
-    """Puts every value where pooling took it from, zeros elsewhere: (N, C, h, w) -> (N, C, *size[2:])."""
+    """Puts every value where pooling took it from, zeros elsewhere: (N, C, h, w) -> (N, C,
+    *size[2:]).
+    """
     if is_traced():
         return _unpool_traced(x, indices, size)
     return F.max_unpool2d(x, indices, pooling_kernel(size[2], size[3]), output_size=list(size[2:]))
 
 
 def _pool_traced(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The first maximum of each four, as pooling with indices takes it: (N, C, H, W) -> (N, C, h, w), (4, N, C, h, w)."""
+    """The first maximum of each four, as pooling with indices takes it: (N, C, H, W) -> (N, C, h,
+    w), (4, N, C, h, w).
+    """
     height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
-    corners = torch.stack([x[:, :, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)])
+    corners = torch.stack(
+        [x[:, :, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)]
+    )
     pooled = corners.amax(dim=0)
     highest = corners == pooled
     first = [highest[0]]
@@ -215,7 +258,9 @@ def _pool_traced(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unpool_traced(x: Tensor, taken: Tensor, size: torch.Size) -> Tensor:
     corners = torch.where(taken, x, 0.0)
-    above, below = (torch.stack([corners[row], corners[row + 1]], dim=4).flatten(3) for row in (0, 2))
+    above, below = (
+        torch.stack([corners[row], corners[row + 1]], dim=4).flatten(3) for row in (0, 2)
+    )
     whole = torch.stack([above, below], dim=3).flatten(2, 3)
     return F.pad(whole, (0, size[3] - whole.shape[3], 0, size[2] - whole.shape[2]))
 
@@ -237,8 +282,8 @@ class NLEDN(nn.Module):
     Args:
         dense: Dense connections inside a block.
         blocks: 6, or 1 for the single-block baselines.
-        pooling: Encoder and decoder with pooling indices. Without, the blocks stand in a row at full resolution between the
-            same entrance and exit.
+        pooling: Encoder and decoder with pooling indices. Without, the blocks stand in a row at
+            full resolution between the same entrance and exit.
         non_local: ``softmax`` (the authors' checkpoints), ``dot`` or ``none``.
 
     Raises:
@@ -259,7 +304,10 @@ class NLEDN(nn.Module):
         if blocks not in (1, len(GRIDS)):
             raise ValueError(f"NLEDN has 1 or {len(GRIDS)} blocks, not {blocks}")
         if pooling and blocks == 1:
-            raise ValueError("pooling needs the six blocks of encoder and decoder: give blocks=6 or pooling=False")
+            raise ValueError(
+                "pooling needs the six blocks of encoder and decoder: give blocks=6 or"
+                " pooling=False"
+            )
         if non_local not in ("softmax", "dot", "none"):
             raise ValueError(f"non_local is 'softmax', 'dot' or 'none', not {non_local!r}")
         self.hyperparameters: Hyperparameters = {
@@ -270,11 +318,17 @@ class NLEDN(nn.Module):
         }
         affinity: Affinity | None = None if non_local == "none" else non_local
         self.pooling = pooling
-        self.entrance = nn.ModuleList([nn.Conv2d(3, CHANNELS, 3, padding=1), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)])
+        self.entrance = nn.ModuleList(
+            [nn.Conv2d(3, CHANNELS, 3, padding=1), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)]
+        )
         self.blocks = nn.ModuleList(Block(dense, grid, affinity) for grid in GRIDS[:blocks])
         # Where a decoder stage meets the encoder's map of its size.
-        self.joints = nn.ModuleList(nn.Conv2d(2 * CHANNELS, CHANNELS, 1) for _ in range(2 if pooling else 0))
-        self.fusion = nn.Sequential(nn.Conv2d(3 * CHANNELS, CHANNELS, 1), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1))
+        self.joints = nn.ModuleList(
+            nn.Conv2d(2 * CHANNELS, CHANNELS, 1) for _ in range(2 if pooling else 0)
+        )
+        self.fusion = nn.Sequential(
+            nn.Conv2d(3 * CHANNELS, CHANNELS, 1), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)
+        )
         self.exit = nn.Conv2d(CHANNELS, 3, 3, padding=1)
 
     def rain_map(self, rainy: Tensor) -> Tensor:

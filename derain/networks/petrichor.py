@@ -5,17 +5,22 @@ that wants a GPU to train (4,869,644).
 
 Petrichor is the smell of rain that has gone. Where the ideas come from:
 
-- The picture is folded 2x2 into channels at the door and unfolded at the end (pixel shuffle, Shi et al., CVPR 2016).
-- U-shaped, with most of the work at a quarter and an eighth of the side, where a streak is short (Ronneberger et al., MICCAI
-  2015); wide context at several scales is what NLEDN, ReMAEN and DPENet spend theirs on too. Skips are added.
-- At the finest scale full 3x3 convolutions around a ReLU (EDSR, Lim et al., CVPRW 2017): there moving memory costs most.
-- Below it gated blocks: a product of two halves in place of an activation, depthwise context between pointwise convolutions,
-  a norm over the channels of each pixel (the first half of NAFNet's block, Chen et al., ECCV 2022).
-- NAFNet's channel attention is left out: it pools over the whole picture, so that tiles would differ from the whole. Nothing
-  here looks further than `Tiling.reach`, so that they agree.
+- The picture is folded 2x2 into channels at the door and unfolded at the end (pixel shuffle, Shi et
+  al., CVPR 2016).
+- U-shaped, with most of the work at a quarter and an eighth of the side, where a streak is short
+  (Ronneberger et al., MICCAI 2015); wide context at several scales is what NLEDN, ReMAEN and DPENet
+  spend theirs on too. Skips are added.
+- At the finest scale full 3x3 convolutions around a ReLU (EDSR, Lim et al., CVPRW 2017): there
+  moving memory costs most.
+- Below it gated blocks: a product of two halves in place of an activation, depthwise context
+  between pointwise convolutions, a norm over the channels of each pixel (the first half of NAFNet's
+  block, Chen et al., ECCV 2022).
+- NAFNet's channel attention is left out: it pools over the whole picture, so that tiles would
+  differ from the whole. Nothing here looks further than `Tiling.reach`, so that they agree.
 - The network gives what is to be added to the rainy picture, and begins by adding nothing.
 
-``forward`` clamps to [0, 1]; losses are taken before clamping. What else was tried is in docs/design-notes.md.
+``forward`` clamps to [0, 1]; losses are taken before clamping. What else was tried is in
+docs/design-notes.md.
 
 Larger sizes are not trained from random weights: `grown` makes one that computes what a smaller one
 does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training goes on from there.
@@ -53,7 +58,9 @@ class ResidualBlock(nn.Module):
 
 
 class ChannelNorm(nn.Module):
-    """Zero mean and unit variance over the channels of each pixel. Without it the products of the gates never start to learn."""
+    """Zero mean and unit variance over the channels of each pixel. Without it the products of the
+    gates never start to learn.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,11 +69,15 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Channels are last in memory: nothing is copied.
-        return F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6).permute(0, 3, 1, 2)
+        return F.layer_norm(
+            x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, 1e-6
+        ).permute(0, 3, 1, 2)
 
 
 class GatedBlock(nn.Module):
-    """Pointwise to twice the channels, depthwise context, the product of the halves, pointwise, scaled and added."""
+    """Pointwise to twice the channels, depthwise context, the product of the halves, pointwise,
+    scaled and added.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -79,7 +90,9 @@ class GatedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)
         assert self.mix.bias is not None
-        scaled = Kernel(self.mix.weight * self.scale.reshape(-1, 1, 1, 1), self.mix.bias * self.scale.flatten())
+        scaled = Kernel(
+            self.mix.weight * self.scale.reshape(-1, 1, 1, 1), self.mix.bias * self.scale.flatten()
+        )
         return convolve(scaled, a * b, add=x)
 
 
@@ -90,7 +103,9 @@ def _stage(block: Callable[[int], nn.Module], channels: int, count: int) -> nn.S
 class Petrichor(nn.Module):
     """The size for photographs."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=256, reach=123, multiple=MULTIPLE, memory=600)
+    tiling: ClassVar[Tiling] = Tiling(
+        tile=1536, overlap=256, reach=123, multiple=MULTIPLE, memory=600
+    )
     widths: ClassVar[tuple[int, int, int]] = (32, 64, 160)
     """Channels at a half, a quarter and an eighth of the side."""
     blocks: ClassVar[tuple[int, int, int]] = (1, 3, 10)
@@ -101,11 +116,21 @@ class Petrichor(nn.Module):
         self.hyperparameters: Hyperparameters = {}
         fine, middle, coarse = self.widths
         self.door = nn.Conv2d(3 * FOLD**2, fine, 3, padding=1)
-        self.fine_down, self.fine_up = (_stage(ResidualBlock, fine, self.blocks[0]) for _ in range(2))
-        self.middle_down, self.middle_up = (_stage(GatedBlock, middle, self.blocks[1]) for _ in range(2))
+        self.fine_down, self.fine_up = (
+            _stage(ResidualBlock, fine, self.blocks[0]) for _ in range(2)
+        )
+        self.middle_down, self.middle_up = (
+            _stage(GatedBlock, middle, self.blocks[1]) for _ in range(2)
+        )
         self.coarse = _stage(GatedBlock, coarse, self.blocks[2])
-        self.to_middle, self.to_coarse = nn.Conv2d(fine, middle, 2, 2), nn.Conv2d(middle, coarse, 2, 2)
-        self.from_coarse, self.from_middle = nn.Conv2d(coarse, 4 * middle, 1), nn.Conv2d(middle, 4 * fine, 1)
+        self.to_middle, self.to_coarse = (
+            nn.Conv2d(fine, middle, 2, 2),
+            nn.Conv2d(middle, coarse, 2, 2),
+        )
+        self.from_coarse, self.from_middle = (
+            nn.Conv2d(coarse, 4 * middle, 1),
+            nn.Conv2d(middle, 4 * fine, 1),
+        )
         self.out = nn.Conv2d(fine, 3 * FOLD**2, 3, padding=1)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
@@ -128,30 +153,43 @@ class Petrichor(nn.Module):
         return self.estimate(rainy).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Mean absolute error of the pixels, and a tenth of that of their frequencies, before clamping."""
+        """Mean absolute error of the pixels, and a tenth of that of their frequencies, before
+        clamping.
+        """
         estimate = self.estimate(rainy)
-        return {"mae": F.l1_loss(estimate, clean), "frequency": FREQUENCY_WEIGHT * frequency_loss(estimate, clean)}
+        return {
+            "mae": F.l1_loss(estimate, clean),
+            "frequency": FREQUENCY_WEIGHT * frequency_loss(estimate, clean),
+        }
 
 
 class PetrichorLive(Petrichor):
     """The size for video as it comes in: the same, narrower and shallower."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=160, reach=75, multiple=MULTIPLE, memory=400)
+    tiling: ClassVar[Tiling] = Tiling(
+        tile=1536, overlap=160, reach=75, multiple=MULTIPLE, memory=400
+    )
     widths: ClassVar[tuple[int, int, int]] = (16, 48, 96)
     blocks: ClassVar[tuple[int, int, int]] = (1, 1, 6)
 
 
 class PetrichorDeep(Petrichor):
-    """The size for quality: more blocks, most of them at the finest scale, where light rain is decided."""
+    """The size for quality: more blocks, most of them at the finest scale, where light rain is
+    decided.
+    """
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=456, reach=227, multiple=MULTIPLE, memory=600)
+    tiling: ClassVar[Tiling] = Tiling(
+        tile=1536, overlap=456, reach=227, multiple=MULTIPLE, memory=600
+    )
     blocks: ClassVar[tuple[int, int, int]] = (7, 6, 14)
 
 
 class PetrichorWide(Petrichor):
     """The size for a GPU: twice as wide, three times as costly as the deep one."""
 
-    tiling: ClassVar[Tiling] = Tiling(tile=1536, overlap=344, reach=171, multiple=MULTIPLE, memory=1200)
+    tiling: ClassVar[Tiling] = Tiling(
+        tile=1536, overlap=344, reach=171, multiple=MULTIPLE, memory=1200
+    )
     widths: ClassVar[tuple[int, int, int]] = (64, 128, 320)
     blocks: ClassVar[tuple[int, int, int]] = (6, 4, 10)
 
@@ -164,14 +202,19 @@ def grown(small: Petrichor, kind: type[Petrichor], seed: int = 0) -> Petrichor:
     each weight between the two at random, so that they learn different things.
 
     Raises:
-        ValueError: If the larger network has fewer blocks, or neither the same nor twice the widths.
+        ValueError: If the larger network has fewer blocks, or neither the same nor twice the
+            widths.
     """
     large = kind()
     doubled = large.widths == tuple(2 * width for width in small.widths)
     if not (doubled or large.widths == small.widths):
-        raise ValueError(f"widths {small.widths} do not grow to {large.widths}; expected the same or twice")
+        raise ValueError(
+            f"widths {small.widths} do not grow to {large.widths}; expected the same or twice"
+        )
     if any(now < then for then, now in zip(small.blocks, large.blocks, strict=True)):
-        raise ValueError(f"blocks {small.blocks} do not grow to {large.blocks}; expected at least as many")
+        raise ValueError(
+            f"blocks {small.blocks} do not grow to {large.blocks}; expected at least as many"
+        )
     generator = torch.Generator().manual_seed(seed)
     state = small.state_dict()
     if doubled:

@@ -2,15 +2,17 @@
 
 Yang, Lu; ICME 2019. 495,771 parameters.
 
-The authors published TensorFlow 1 code and checkpoints without a licence; this file is written from what they describe and from
-what the checkpoints compute. Two things differ, neither of which changes a result:
+The authors published TensorFlow 1 code and checkpoints without a licence; this file is written from
+what they describe and from what the checkpoints compute. Two things differ, neither of which
+changes a result:
 
-- The convolutions of a GRU that read the same map are one convolution; the first recurrence, which has no state, uses only the
-  part it needs.
-- ``forward`` clamps to [0, 1]; between recurrences nothing is clamped, and the loss is taken before.
+- The convolutions of a GRU that read the same map are one convolution; the first recurrence, which
+  has no state, uses only the part it needs.
+- ``forward`` clamps to [0, 1]; between recurrences nothing is clamped, and the loss is taken
+  before.
 
-The authors train on BGR pictures; here, as everywhere in derain, they are RGB. ``derain weights import --bgr`` turns the first
-and the last convolution of such weights round.
+The authors train on BGR pictures; here, as everywhere in derain, they are RGB. ``derain weights
+import --bgr`` turns the first and the last convolution of such weights round.
 """
 
 import functools
@@ -37,7 +39,9 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class ChannelAttention(nn.Module):
-    """SE: every channel is scaled by what the means of all channels say (Hu et al., Squeeze-and-Excitation, CVPR 2018)."""
+    """SE: every channel is scaled by what the means of all channels say (Hu et al.,
+    Squeeze-and-Excitation, CVPR 2018).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +62,9 @@ class MultiScaleBlock(nn.Module):
         self.attention = ChannelAttention()
 
     def forward(self, x: Tensor) -> Tensor:  # (N, inputs, H, W) -> (N, 32, H, W)
-        return self.attention(functools.reduce(Tensor.add_, (self._at(x, dilation) for dilation in DILATIONS)))
+        return self.attention(
+            functools.reduce(Tensor.add_, (self._at(x, dilation) for dilation in DILATIONS))
+        )
 
     def _at(self, x: Tensor, dilation: int) -> Tensor:
         for conv in self.convs:
@@ -71,7 +77,9 @@ def _in_three(parameter: Tensor) -> tuple[Tensor, ...]:
 
 
 def _stacked(first: Kernel, second: Kernel) -> Kernel:
-    """Two convolutions of one map as one: the channels of the second come after those of the first."""
+    """Two convolutions of one map as one: the channels of the second come after those of the
+    first.
+    """
     assert first.bias is not None
     assert second.bias is not None
     return Kernel(torch.cat([first.weight, second.weight]), torch.cat([first.bias, second.bias]))
@@ -81,11 +89,15 @@ def _side_by_side(of_input: Kernel, of_state: nn.Conv2d) -> Kernel:
     """The sum of a convolution of one map and another of a second, as one of both."""
     assert of_input.bias is not None
     assert of_state.bias is not None
-    return Kernel(torch.cat([of_input.weight, of_state.weight], dim=1), of_input.bias + of_state.bias)
+    return Kernel(
+        torch.cat([of_input.weight, of_state.weight], dim=1), of_input.bias + of_state.bias
+    )
 
 
 class ConvGRU(nn.Module):
-    """Gated recurrent unit of convolutions; its channel attention is shared with its neighbours, and so given from outside."""
+    """Gated recurrent unit of convolutions; its channel attention is shared with its neighbours,
+    and so given from outside.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,13 +107,19 @@ class ConvGRU(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor | None, attention: ChannelAttention) -> Tensor:
         """All (N, 32, H, W); what comes out is both output and state."""
-        update, candidate, reset = (Kernel(*both) for both in zip(*map(_in_three, self.of_input.parameters()), strict=True))
+        update, candidate, reset = (
+            Kernel(*both) for both in zip(*map(_in_three, self.of_input.parameters()), strict=True)
+        )
         if state is None:
-            fresh = convolve(update, x, activation="sigmoid") * convolve(candidate, x, activation="tanh")
+            fresh = convolve(update, x, activation="sigmoid") * convolve(
+                candidate, x, activation="tanh"
+            )
         else:
             gates = _side_by_side(_stacked(update, reset), self.of_state)
             z, r = convolve(gates, x, state, activation="sigmoid").chunk(2, dim=1)
-            n = convolve(_side_by_side(candidate, self.of_reset_state), x, r * state, activation="tanh")
+            n = convolve(
+                _side_by_side(candidate, self.of_reset_state), x, r * state, activation="tanh"
+            )
             fresh = torch.lerp(state, n, z)
         return F.leaky_relu_(attention(fresh), SLOPE)
 
@@ -130,7 +148,9 @@ class ReMAEN(nn.Module):
         self.respond = nn.ModuleList(_conv(CHANNELS, CHANNELS) for _ in range(3))
         self.respond_grus = nn.ModuleList(ConvGRU() for _ in range(3))
         self.respond_attention = ChannelAttention()
-        self.residual = nn.ModuleList([_conv(CHANNELS, CHANNELS), ChannelAttention(), _conv(CHANNELS, 3)])
+        self.residual = nn.ModuleList(
+            [_conv(CHANNELS, CHANNELS), ChannelAttention(), _conv(CHANNELS, 3)]
+        )
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -138,7 +158,9 @@ class ReMAEN(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def _recur(self, derained: Tensor, states: States) -> tuple[Tensor, States]:
-        """One recurrence: the residual map (N, 3, H, W) and the seven states; none come in at first."""
+        """One recurrence: the residual map (N, 3, H, W) and the seven states; none come in at
+        first.
+        """
         new: States = []
         skips: list[Tensor] = []
         x = derained
@@ -168,4 +190,7 @@ class ReMAEN(nn.Module):
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Squared error of the last estimate and of its edges, before clamping."""
         estimate = self.estimate(rainy)
-        return {"mse": F.mse_loss(estimate, clean), "edge": EDGE_WEIGHT * edge_loss(estimate, clean)}
+        return {
+            "mse": F.mse_loss(estimate, clean),
+            "edge": EDGE_WEIGHT * edge_loss(estimate, clean),
+        }

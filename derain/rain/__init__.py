@@ -3,7 +3,16 @@
 from derain.rain.compression import Compression
 from derain.rain.field import Field
 from derain.rain.presets import PRESETS, Composition, Layer, RainPreset, Veil
-from derain.rain.scene import MASK_THRESHOLD, Density, Rain, compose, compose_pixels, rain_on, sample, sample_batch
+from derain.rain.scene import (
+    MASK_THRESHOLD,
+    Density,
+    Rain,
+    compose,
+    compose_pixels,
+    rain_on,
+    sample,
+    sample_batch,
+)
 from derain.rain.streaks import Streaks
 from derain.rain.table import RainTable
 from derain.rain.textures import Texture, TextureBank, bank_of, load_textures

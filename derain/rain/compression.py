@@ -1,4 +1,5 @@
-"""What a camera does to a picture after the rain: JPEG compression, on tensors, alike on every device.
+"""What a camera does to a picture after the rain: JPEG compression, on tensors, alike on every
+device.
 
 The rain of photographs and video is compressed with the scene: its edges ring, faint streaks are
 quantised away, colour is halved in resolution. Networks that only saw clean rain leave it alone.
@@ -46,7 +47,10 @@ class Compression:
     def __init__(self, device: torch.device) -> None:
         self._to_ycbcr = torch.tensor(_YCBCR, device=device)
         self._to_rgb = torch.linalg.inv(self._to_ycbcr.cpu().double()).float().to(device)
-        self._tables = [torch.tensor(table, dtype=torch.float32, device=device) for table in (_LUMINANCE, _CHROMINANCE)]
+        self._tables = [
+            torch.tensor(table, dtype=torch.float32, device=device)
+            for table in (_LUMINANCE, _CHROMINANCE)
+        ]
         place = torch.arange(BLOCK, dtype=torch.float64)
         cosines = torch.cos(torch.pi / BLOCK * (place[None] + 0.5) * place[:, None]) / 2
         cosines[0] /= 2**0.5
@@ -62,7 +66,9 @@ class Compression:
         below, right = -height % (2 * BLOCK), -width % (2 * BLOCK)
         padded = F.pad(pictures, (0, right, 0, below), mode="replicate")
         ycbcr = torch.einsum("ij,njhw->nihw", self._to_ycbcr, (255 * padded).round())
-        scale = torch.maximum(5000 / quality.clamp(max=50), torch.zeros_like(quality)) * (quality < 50)
+        scale = torch.maximum(5000 / quality.clamp(max=50), torch.zeros_like(quality)) * (
+            quality < 50
+        )
         scale = (scale + (200 - 2 * quality) * (quality >= 50)) / 100
         grey = self._quantised(ycbcr[:, :1] - 128, self._tables[0], scale)
         colour = self._quantised(F.avg_pool2d(ycbcr[:, 1:], 2), self._tables[1], scale)
@@ -75,6 +81,13 @@ class Compression:
         count, channels, height, width = planes.shape
         blocks = planes.view(count, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
         frequencies = torch.einsum("ur,ncirjs,vs->nciujv", self._dct, blocks, self._dct)
-        steps = (scale.view(-1, 1, 1) * table + 0.5).floor().clamp(1, 255).view(count, 1, 1, BLOCK, 1, BLOCK)
+        steps = (
+            (scale.view(-1, 1, 1) * table + 0.5)
+            .floor()
+            .clamp(1, 255)
+            .view(count, 1, 1, BLOCK, 1, BLOCK)
+        )
         frequencies = (frequencies / steps).round() * steps
-        return torch.einsum("ur,nciujv,vs->ncirjs", self._dct, frequencies, self._dct).reshape(planes.shape)
+        return torch.einsum("ur,nciujv,vs->ncirjs", self._dct, frequencies, self._dct).reshape(
+            planes.shape
+        )

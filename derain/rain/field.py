@@ -1,11 +1,13 @@
-"""Rain as picture editors make it: noise, motion blur, levels; of a whole layer at once, by Fourier transform.
+"""Rain as picture editors make it: noise, motion blur, levels; of a whole layer at once, by Fourier
+transform.
 
-Much of the rain in benchmarks was made so (Rain1200 and Rain1400 in Photoshop; the dense lines of Rain100H look like specks under
-a motion filter), and it differs from streaks drawn one by one: all lines of a layer have one direction and one length to the
-pixel, they clump as noise does, and where they merge their light is capped or left to add up.
+Much of the rain in benchmarks was made so (Rain1200 and Rain1400 in Photoshop; the dense lines of
+Rain100H look like specks under a motion filter), and it differs from streaks drawn one by one: all
+lines of a layer have one direction and one length to the pixel, they clump as noise does, and where
+they merge their light is capped or left to add up.
 
-The picture lies on a torus somewhat larger than itself: what leaves at one side comes back at the other, far from
-the picture unless it is very long.
+The picture lies on a torus somewhat larger than itself: what leaves at one side comes back at the
+other, far from the picture unless it is very long.
 """
 
 import math
@@ -36,18 +38,24 @@ class Field:
 
     Attributes:
         probability: How often the layer is there at all.
-        coverage: Share of the picture that lines lie on before levels; beyond 0.9 they are noise rather than lines.
+        coverage: Share of the picture that lines lie on before levels; beyond 0.9 they are noise
+            rather than lines.
         angle: Direction in degrees from the vertical, positive towards the right on the way down.
         length: Of the motion blur, pixels, drawn log-uniformly.
         width: Full width of a line's sharp core, pixels, drawn log-uniformly.
         softness: Standard deviation of the blur around it, pixels.
-        brightness: What the layer adds where it is brightest (``cap``), or where a single bright line is (``sum``), of 1.
-        fading: Specks have the strength ``u ** fading``, u uniform: 0 makes all alike, 3 most of them faint.
-        levels: How much of the darker part is cut off after blurring, which thins soft lines and leaves their cores; from 0.
+        brightness: What the layer adds where it is brightest (``cap``), or where a single bright
+            line is (``sum``), of 1.
+        fading: Specks have the strength ``u ** fading``, u uniform: 0 makes all alike, 3 most of
+            them faint.
+        levels: How much of the darker part is cut off after blurring, which thins soft lines and
+            leaves their cores; from 0.
         clumping: How unevenly lines are strewn, 0 for evenly.
-        shape: Along a line: ``even`` ends abruptly, ``tapered`` rises and falls, ``comet`` fades from a bright head.
+        shape: Along a line: ``even`` ends abruptly, ``tapered`` rises and falls, ``comet`` fades
+            from a bright head.
         overlap: ``cap`` where merging lines stay as bright as one, ``sum`` where their light adds.
-        noise: Standard deviation of noise of each rain pixel, relative to its brightness; present in ``noise_probability``.
+        noise: Standard deviation of noise of each rain pixel, relative to its brightness; present
+            in ``noise_probability``.
     """
 
     probability: float = 1.0
@@ -71,7 +79,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Filter:
-    """What one layer of filtered noise drew; angle in radians, the rest as in `Field`, ``key`` and ``wave_key`` for its noise."""
+    """What one layer of filtered noise drew; angle in radians, the rest as in `Field`, ``key`` and
+    ``wave_key`` for its noise.
+    """
 
     coverage: float
     angle: float
@@ -113,7 +123,9 @@ def draw(layers: Sequence[Filter], size: tuple[int, int], device: torch.device) 
     """Light of each layer, (n, H, W), at least 0."""
     torus = torus_around(size)
     at_once = max(1, CELLS_AT_ONCE.get(device.type, CELLS_ELSEWHERE) // (torus[0] * torus[1]))
-    parts = [_draw(layers[k : k + at_once], torus, size, device) for k in range(0, len(layers), at_once)]
+    parts = [
+        _draw(layers[k : k + at_once], torus, size, device) for k in range(0, len(layers), at_once)
+    ]
     return torch.cat(parts) if parts else torch.zeros(0, *size, device=device)
 
 
@@ -129,10 +141,17 @@ def _smooth(side: int) -> int:
         side += 1
 
 
-def _draw(layers: Sequence[Filter], torus: tuple[int, int], size: tuple[int, int], device: torch.device) -> Tensor:
-    numbers = {name: [getattr(layer, name) for layer in layers] for name in (field.name for field in fields(Filter))}
+def _draw(
+    layers: Sequence[Filter], torus: tuple[int, int], size: tuple[int, int], device: torch.device
+) -> Tensor:
+    numbers = {
+        name: [getattr(layer, name) for layer in layers]
+        for name in (field.name for field in fields(Filter))
+    }
     columns = {
-        name: torch.tensor(values, dtype=torch.int32 if "key" in name else torch.float32, device=device)
+        name: torch.tensor(
+            values, dtype=torch.int32 if "key" in name else torch.float32, device=device
+        )
         for name, values in numbers.items()
     }
     return draw_table(columns, torus, size, noisy=any(numbers["noise"]))
@@ -143,8 +162,11 @@ def torus_around(size: tuple[int, int]) -> tuple[int, int]:
     return _smooth(size[0] + MARGIN), _smooth(size[1] + MARGIN)
 
 
-def draw_table(columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[int, int], *, noisy: bool = True) -> Tensor:
-    """Return the light of layers given as columns, one (n,) tensor for each attribute of `Filter`: (n, H, W).
+def draw_table(
+    columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[int, int], *, noisy: bool = True
+) -> Tensor:
+    """Return the light of layers given as columns, one (n,) tensor for each attribute of `Filter`:
+    (n, H, W).
 
     Args:
         noisy: Whether any layer has noise of each rain pixel.
@@ -153,9 +175,12 @@ def draw_table(columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[i
     area = of["length"] * torch.hypot(of["width"], 2.5 * of["softness"])
     rate = (-torch.log1p(-of["coverage"]) / area).clamp(max=1)
     specks = _specks(of, rate, torus)
-    blurred = torch.fft.irfft2(torch.fft.rfft2(specks) * _line_spectrum(of, torus), s=torus)[:, : size[0], : size[1]]
+    blurred = torch.fft.irfft2(torch.fft.rfft2(specks) * _line_spectrum(of, torus), s=torus)[
+        :, : size[0], : size[1]
+    ]
     blurred = blurred.clamp(min=0)
-    # Specks of strength u ** fading have mean 1 / (fading + 1) and mean square 1 / (2 fading + 1) (Campbell's theorem).
+    # Specks of strength u ** fading have mean 1 / (fading + 1) and mean square 1 / (2 fading + 1)
+    # (Campbell's theorem).
     mean = rate * area / (of["fading"] + 1)
     spread = torch.sqrt(rate * area * 0.7 / (2 * of["fading"] + 1))
     capped = of["cap"] > 0
@@ -164,7 +189,9 @@ def draw_table(columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[i
     light = (blurred - cut).clamp(min=0) / (one - cut).clamp(min=0.05)
     light = torch.where(capped, light.clamp(max=1), light)
     if noisy:
-        light = (light * (1 + of["noise"] * normal_noise(of["key"] ^ 0x5BD1E995, size))).clamp(min=0)
+        light = (light * (1 + of["noise"] * normal_noise(of["key"] ^ 0x5BD1E995, size))).clamp(
+            min=0
+        )
     return light * of["brightness"]
 
 
@@ -178,8 +205,12 @@ def _specks(of: dict[str, Tensor], rate: Tensor, torus: tuple[int, int]) -> Tens
     numbers = white_noise(of["wave_key"].flatten(), (3, 3))
     for k in range(3):
         fall, cross, phase = (numbers[:, k, j].view(-1, 1, 1) for j in range(3))
-        periods = ((2 * most[0] + 1) * fall).floor() - most[0], ((2 * most[1] + 1) * cross).floor() - most[1]
-        # The sine of a sum, from those of rows and columns: few of them, where a picture has many pixels.
+        periods = (
+            ((2 * most[0] + 1) * fall).floor() - most[0],
+            ((2 * most[1] + 1) * cross).floor() - most[1],
+        )
+        # The sine of a sum, from those of rows and columns: few of them, where a picture has many
+        # pixels.
         row, column = 2 * math.pi * periods[0] * down, 2 * math.pi * (periods[1] * right + phase)
         wave = wave + torch.sin(row) * torch.cos(column) + torch.cos(row) * torch.sin(column)
     uneven = torch.exp(of["clumping"] * wave - 0.75 * of["clumping"] ** 2)
@@ -211,4 +242,6 @@ def _line_spectrum(of: dict[str, Tensor], torus: tuple[int, int]) -> Tensor:
     # A core of this width under this blur would peak at erf(...) of its strength.
     peak = torch.erf(of["width"] / 2 / (2**0.5 * of["softness"].clamp(min=0.05)))
     integral = of["length"] * of["width"] / peak
-    return torch.where(of["shape"] == SHAPES.index("comet"), decay, box.to(decay.dtype)) * (sharp * soft * integral)
+    return torch.where(of["shape"] == SHAPES.index("comet"), decay, box.to(decay.dtype)) * (
+        sharp * soft * integral
+    )

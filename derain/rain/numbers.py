@@ -1,4 +1,6 @@
-"""Random numbers of rain: scalars from a CPU generator, and noise per pixel that every device computes alike."""
+"""Random numbers of rain: scalars from a CPU generator, and noise per pixel that every device
+computes alike.
+"""
 
 import math
 
@@ -11,7 +13,9 @@ DRAWN_AT_ONCE = 64
 
 
 def check_ranges(layer: object) -> None:
-    """Raises a ValueError if the ranges of a layer, its attributes that are pairs of numbers, cannot be drawn from."""
+    """Raises a ValueError if the ranges of a layer, its attributes that are pairs of numbers,
+    cannot be drawn from.
+    """
     for name, bounds in vars(layer).items():
         if not isinstance(bounds, tuple) or not bounds:
             continue
@@ -21,7 +25,10 @@ def check_ranges(layer: object) -> None:
         least, most = _LIMITS.get(name, (0, math.inf))
         if not least <= low <= high <= most:
             upto = f" to {most:g}" if most < math.inf else " up"
-            raise ValueError(f"{name}=({low:g}, {high:g}): expected a range from {least:g}{upto}, the smaller number first")
+            raise ValueError(
+                f"{name}=({low:g}, {high:g}): expected a range from {least:g}{upto}, the smaller"
+                " number first"
+            )
 
 
 _LIMITS = {
@@ -52,7 +59,9 @@ class Draws:
     def unit(self) -> float:
         """Uniform in [0, 1)."""
         if not self._numbers:
-            self._numbers = torch.rand(DRAWN_AT_ONCE, generator=self._generator, dtype=torch.float64).tolist()
+            self._numbers = torch.rand(
+                DRAWN_AT_ONCE, generator=self._generator, dtype=torch.float64
+            ).tolist()
         return self._numbers.pop()
 
     def uniform(self, bounds: Range) -> float:
@@ -83,9 +92,11 @@ class Draws:
 
 
 def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
-    """Uniform noise in [0, 1), (n,) keys -> (n, H, W): to the bit the same on every device, for it is made of integers.
+    """Uniform noise in [0, 1), (n,) keys -> (n, H, W): to the bit the same on every device, for it
+    is made of integers.
 
-    Two rounds of a 32-bit integer hash (Wellons, "Prospecting for Hash Functions", 2018: lowbias32) over the pixel's number.
+    Two rounds of a 32-bit integer hash (Wellons, "Prospecting for Hash Functions", 2018: lowbias32)
+    over the pixel's number.
     """
     height, width = size
     place = torch.arange(height * width, dtype=torch.int32, device=keys.device)
@@ -101,7 +112,9 @@ def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mixed_bits(x: Tensor) -> Tensor:
-    """Hash int32, lowbias32, whose products wrap around; in few allocations, for it hashes every pixel of a layer."""
+    """Hash int32, lowbias32, whose products wrap around; in few allocations, for it hashes every
+    pixel of a layer.
+    """
     x = x ^ (x >> 16 & 0xFFFF)
     x *= 0x7FEB352D
     x ^= (x >> 15).bitwise_and_(0x1FFFF)

@@ -15,7 +15,8 @@ Composition = Literal["add", "screen", "alpha"]
 
 @dataclass(frozen=True)
 class Veil:
-    """Haze of the many drops too far away to be seen, thicker with depth (Li, Cheong, Tan, CVPR 2019, Eq. 2).
+    """Haze of the many drops too far away to be seen, thicker with depth (Li, Cheong, Tan, CVPR
+    2019, Eq. 2).
 
     There is no depth in a photograph: it is guessed as growing towards the top, with slow waves.
 
@@ -36,10 +37,11 @@ class RainPreset:
         name: What ``--preset`` calls it.
         imitates: The dataset or the situation, with its source.
         layers: Fields of streaks, their light added up. Empty for a mixture.
-        mixture: Instead of layers: other presets, each with its weight, of which every picture gets one.
+        mixture: Instead of layers: other presets, each with its weight, of which every picture gets
+            one.
         together: Share of pictures whose layers all fall in the direction of the first.
-        composition: ``add`` clips the sum, ``screen`` dims the picture where it is rained on, ``alpha`` hides it behind drops of
-            grey light.
+        composition: ``add`` clips the sum, ``screen`` dims the picture where it is rained on,
+            ``alpha`` hides it behind drops of grey light.
         light: Colour of drops under ``alpha``, of 1.
         veil: Haze behind, in ``veil_probability`` of the pictures.
         defocus: Blur in pixels of all streaks: drops nearer than the lens can see sharp.
@@ -71,12 +73,14 @@ class RainPreset:
     def __post_init__(self) -> None:
         if bool(self.layers) == bool(self.mixture):
             raise ValueError(
-                f"rain preset {self.name}: expected layers or a mixture, found {'both' if self.layers else 'neither'}"
+                f"rain preset {self.name}: expected layers or a mixture, found"
+                f" {'both' if self.layers else 'neither'}"
             )
         check_ranges(self)
 
 
-# Rain100L, as its pairs' differences show: one direction to the pixel, soft cores under 2 pixels, ends that fade, clumps.
+# Rain100L, as its pairs' differences show: one direction to the pixel, soft cores under 2 pixels,
+# ends that fade, clumps.
 _FINE = Field(
     coverage=(0.25, 0.65),
     angle=(-27, 27),
@@ -129,7 +133,11 @@ _DRAWN = Streaks(
 _RAIN100L = RainPreset(
     "rain100l",
     "Rain100L: soft streaks of one direction (JORDER, CVPR 2017)",
-    (_FINE, replace(_FINE, probability=0.4, coverage=(0.02, 0.15)), replace(_FLECKS, probability=0.3)),
+    (
+        _FINE,
+        replace(_FINE, probability=0.4, coverage=(0.02, 0.15)),
+        replace(_FLECKS, probability=0.3),
+    ),
     together=1,
 )
 
@@ -146,9 +154,16 @@ _RAIN100H = RainPreset(
 
 _RAIN800 = RainPreset(
     "rain800",
-    "Rain800: motion-blurred noise, thin to thick, one direction (Zhang, Sindagi, Patel, ID-CGAN, TCSVT 2019)",
+    "Rain800: motion-blurred noise, thin to thick, one direction (Zhang, Sindagi, Patel, ID-CGAN,"
+    " TCSVT 2019)",
     (
-        replace(_FINE, coverage=(0.15, 0.6), brightness=(0.2, 0.7), shape=("even", "tapered"), levels=(0.1, 0.9)),
+        replace(
+            _FINE,
+            coverage=(0.15, 0.6),
+            brightness=(0.2, 0.7),
+            shape=("even", "tapered"),
+            levels=(0.1, 0.9),
+        ),
         replace(_FINE, probability=0.4, coverage=(0.1, 0.4)),
     ),
     together=0.8,
@@ -156,9 +171,17 @@ _RAIN800 = RainPreset(
 
 
 def _photoshop(
-    name: str, imitates: str, coverage: Range, brightness: Range, angle: Range, length: Range, levels: Range = (0.3, 0.9)
+    name: str,
+    imitates: str,
+    coverage: Range,
+    brightness: Range,
+    angle: Range,
+    length: Range,
+    levels: Range = (0.3, 0.9),
 ) -> RainPreset:
-    """Noise, motion blur, levels, and the layer laid over the picture by ``screen``, as the tutorials have it."""
+    """Noise, motion blur, levels, and the layer laid over the picture by ``screen``, as the
+    tutorials have it.
+    """
     layer = Field(
         coverage=coverage,
         angle=angle,
@@ -177,19 +200,43 @@ def _photoshop(
 
 _DID = "Rain1200: Photoshop rain of {} density (Zhang, Patel, DID-MDN, CVPR 2018)"
 _RAIN1200 = (
-    _photoshop("rain1200-light", _DID.format("light"), (0.1, 0.4), (0.25, 0.5), (-40, 40), (15, 60)),
-    _photoshop("rain1200-medium", _DID.format("medium"), (0.35, 0.75), (0.4, 0.7), (-40, 40), (15, 70), (0.2, 0.6)),
-    _photoshop("rain1200-heavy", _DID.format("heavy"), (0.6, 0.95), (0.5, 0.95), (-40, 40), (15, 80), (0, 0.4)),
+    _photoshop(
+        "rain1200-light", _DID.format("light"), (0.1, 0.4), (0.25, 0.5), (-40, 40), (15, 60)
+    ),
+    _photoshop(
+        "rain1200-medium",
+        _DID.format("medium"),
+        (0.35, 0.75),
+        (0.4, 0.7),
+        (-40, 40),
+        (15, 70),
+        (0.2, 0.6),
+    ),
+    _photoshop(
+        "rain1200-heavy",
+        _DID.format("heavy"),
+        (0.6, 0.95),
+        (0.5, 0.95),
+        (-40, 40),
+        (15, 80),
+        (0, 0.4),
+    ),
 )
 
 _RAIN1400 = RainPreset(
     "rain1400",
-    "Rain1400: Photoshop rain in seven orientations of two magnitudes each (Fu et al., DDN, CVPR 2017)",
+    "Rain1400: Photoshop rain in seven orientations of two magnitudes each (Fu et al., DDN, CVPR"
+    " 2017)",
     mixture=tuple(
         (
             1.0,
             _photoshop(
-                f"rain1400 {angle:+d} {magnitude}", "one of the fourteen", coverage, brightness, (angle - 4, angle + 4), length
+                f"rain1400 {angle:+d} {magnitude}",
+                "one of the fourteen",
+                coverage,
+                brightness,
+                (angle - 4, angle + 4),
+                length,
             ),
         )
         for angle in (-45, -30, -15, 0, 15, 30, 45)
@@ -200,8 +247,22 @@ _RAIN1400 = RainPreset(
     ),
 )
 
-_FAR = replace(_FINE, coverage=(0.2, 0.7), length=(6, 25), width=(0.5, 1.2), softness=(0.2, 0.7), brightness=(0.05, 0.25))
-_NEAR = replace(_DRAWN, coverage=(0.01, 0.1), length=(30, 150), width=(1.5, 6), softness=(0.5, 3), brightness=(0.1, 0.5))
+_FAR = replace(
+    _FINE,
+    coverage=(0.2, 0.7),
+    length=(6, 25),
+    width=(0.5, 1.2),
+    softness=(0.2, 0.7),
+    brightness=(0.05, 0.25),
+)
+_NEAR = replace(
+    _DRAWN,
+    coverage=(0.01, 0.1),
+    length=(30, 150),
+    width=(1.5, 6),
+    softness=(0.5, 3),
+    brightness=(0.1, 0.5),
+)
 
 _VEIL = RainPreset(
     "veil",
@@ -214,8 +275,13 @@ _VEIL = RainPreset(
 
 _PHOTOGRAPH = RainPreset(
     "photograph",
-    "rain as cameras see it: grey streaks at several depths that hide what is behind, near ones out of focus",
-    (_FAR, replace(_DRAWN, coverage=(0.02, 0.15), angle_spread=(0, 8), probability=0.9), replace(_NEAR, probability=0.6)),
+    "rain as cameras see it: grey streaks at several depths that hide what is behind, near ones out"
+    " of focus",
+    (
+        _FAR,
+        replace(_DRAWN, coverage=(0.02, 0.15), angle_spread=(0, 8), probability=0.9),
+        replace(_NEAR, probability=0.6),
+    ),
     together=0.9,
     composition="alpha",
     light=(0.55, 1),
@@ -223,7 +289,8 @@ _PHOTOGRAPH = RainPreset(
     camera=(0, 0.006),
 )
 
-# Wider than the benchmarks in every respect: what is trained on narrow ranges does not work on real benchmark rain.
+# Wider than the benchmarks in every respect: what is trained on narrow ranges does not work on real
+# benchmark rain.
 _WIDE_FINE = replace(
     _FINE,
     coverage=(0.04, 0.75),
@@ -274,9 +341,14 @@ _WIDE_HEAVY = RainPreset(
     together=0.1,
 )
 _WIDE_DRAWN = RainPreset(
-    "wide drawn", "streak by streak, each its own way", (_DRAWN, replace(_DRAWN, probability=0.3)), together=0.5
+    "wide drawn",
+    "streak by streak, each its own way",
+    (_DRAWN, replace(_DRAWN, probability=0.3)),
+    together=0.5,
 )
-_WIDE_PHOTOSHOP = RainPreset("wide photoshop", "Rain800 and Rain1400", mixture=((0.5, _RAIN800), (0.5, _RAIN1400)))
+_WIDE_PHOTOSHOP = RainPreset(
+    "wide photoshop", "Rain800 and Rain1400", mixture=((0.5, _RAIN800), (0.5, _RAIN1400))
+)
 
 _SCALES: Range = (0.4, 1.6)
 """Of the rain that weights train on: cameras differ in resolution and rain in distance."""
@@ -297,7 +369,8 @@ _CLEAR = RainPreset(
     (replace(_FINE, probability=0.5, coverage=(0, 0.03), brightness=(0, 0.15)),),
 )
 
-# Rain100L as it was made (derain/rain/textures.py), and beyond: sheared further, of other sizes and strengths.
+# Rain100L as it was made (derain/rain/textures.py), and beyond: sheared further, of other sizes and
+# strengths.
 _TEXTURE = Texture(otherwise=_FINE)
 _WIDE_TEXTURE = Texture(otherwise=_WIDE_FINE, scale=(0.4, 1.4), gain=(0.4, 1.2), sheared=0.5)
 _RAIN100L_TEXTURES = RainPreset(
@@ -337,7 +410,8 @@ _WIDE_HEAVY_TEXTURES = RainPreset(
     together=0.1,
 )
 
-# A downpour near the camera's limit of sharpness: short streaks and drops by the thousand, at several depths.
+# A downpour near the camera's limit of sharpness: short streaks and drops by the thousand, at
+# several depths.
 _SHORT = Field(
     coverage=(0.08, 0.5),
     angle=(-25, 25),
@@ -396,7 +470,8 @@ _DOWNPOUR = RainPreset(
     ),
 )
 
-# A shower before a wall or trees: few, short, bright streaks, most of them upright, some out of focus.
+# A shower before a wall or trees: few, short, bright streaks, most of them upright, some out of
+# focus.
 _SHOWER_STREAKS = Field(
     coverage=(0.003, 0.08),
     angle=(-20, 20),
@@ -416,7 +491,13 @@ _SHOWER_ADDED = RainPreset(
     "few short streaks of light",
     (
         _SHOWER_STREAKS,
-        replace(_SHOWER_STREAKS, probability=0.6, width=(0.5, 1.5), brightness=(0.05, 0.4), coverage=(0.02, 0.2)),
+        replace(
+            _SHOWER_STREAKS,
+            probability=0.6,
+            width=(0.5, 1.5),
+            brightness=(0.05, 0.4),
+            coverage=(0.02, 0.2),
+        ),
         replace(_DROPS, probability=0.3, coverage=(0.001, 0.02)),
     ),
     together=0.8,
@@ -427,7 +508,8 @@ _SHOWER = RainPreset(
     mixture=((0.4, _SHOWER_ADDED), (0.6, _hiding(_SHOWER_ADDED))),
 )
 
-# Dense, fine and of low contrast: the grey rain of an ordinary wet day. Photoshop's recipes give it, too.
+# Dense, fine and of low contrast: the grey rain of an ordinary wet day. Photoshop's recipes give
+# it, too.
 _GREY_DAY = RainPreset(
     "grey day",
     "dense fine rain of low contrast, screened over the picture",

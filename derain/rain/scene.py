@@ -29,7 +29,8 @@ class Rain:
         layer: Light of all streaks, (1, H, W), at least 0.
         light: Colour of the drops, (3, 1, 1); 1 unless the preset composes by ``alpha``.
         hides: 1 where drops hide what is behind them (``screen``, ``alpha``), else 0; (1, 1, 1).
-        transmission: Share of the scene's light that comes through the veil, (1, H, W); None without a veil.
+        transmission: Share of the scene's light that comes through the veil, (1, H, W); None
+            without a veil.
         airlight: Colour of the veil, (3, 1, 1).
         camera: Noise of the camera, (3, H, W); None if there is none.
     """
@@ -74,7 +75,9 @@ def sample(
         bank: What layers of textures are cut from; without it they are drawn.
     """
     batch = sample_batch([preset], size, [generator], device, bank)
-    parts = {name: value[0] if isinstance(value, Tensor) else None for name, value in vars(batch).items()}
+    parts = {
+        name: value[0] if isinstance(value, Tensor) else None for name, value in vars(batch).items()
+    }
     return Rain(**parts)  # pyright: ignore[reportArgumentType]
 
 
@@ -85,7 +88,8 @@ def sample_batch(
     device: torch.device | str = "cpu",
     bank: TextureBank | None = None,
 ) -> Rain:
-    """Draws the rain of several pictures of one size at once, each from its own preset and generator.
+    """Draws the rain of several pictures of one size at once, each from its own preset and
+    generator.
 
     The rain of a picture does not depend on the others, but to rounding.
     """
@@ -122,8 +126,8 @@ def sample_batch(
 def compose(clean: Tensor, rain: Rain) -> Tensor:
     """Rainy picture: (…, 3, H, W) in [0, 1] -> the same.
 
-    Light is added and clipped (JORDER, CVPR 2017, Eq. 2) unless drops hide what is behind them; a veil lies over both (Li,
-    Cheong, Tan, CVPR 2019, Eq. 2).
+    Light is added and clipped (JORDER, CVPR 2017, Eq. 2) unless drops hide what is behind them; a
+    veil lies over both (Li, Cheong, Tan, CVPR 2019, Eq. 2).
     """
     rainy = clean + rain.layer.clamp(max=1) * (rain.light - rain.hides * clean)
     if rain.transmission is not None and rain.airlight is not None:
@@ -160,14 +164,17 @@ def _pick(preset: RainPreset, draws: Draws) -> tuple[RainPreset, float]:
 
 
 def _scale(preset: RainPreset, draws: Draws) -> float:
-    """Draw a preset's own scale. Presets of one scale draw nothing, so their rain stays as it was."""
+    """Draw a preset's own scale. Presets of one scale draw nothing, so their rain stays as it
+    was.
+    """
     if preset.scale == (1, 1) or not draws.chance(preset.scale_probability):
         return 1.0
     return draws.log_uniform(preset.scale)
 
 
 def _layers(preset: RainPreset, draws: Draws, scale: float, *, textured: bool) -> "list[Layer]":
-    """The layers that are there, if any, in one direction if they fall together, out of focus if the preset is.
+    """The layers that are there, if any, in one direction if they fall together, out of focus if
+    the preset is.
 
     Args:
         scale: Of all streaks.
@@ -183,7 +190,9 @@ def _layers(preset: RainPreset, draws: Draws, scale: float, *, textured: bool) -
         layers = [_directed(layer, angle) for layer in layers]
     blur = draws.uniform(preset.defocus)
     if blur > 0:
-        layers = [layer if isinstance(layer, Texture) else _defocused(layer, blur) for layer in layers]
+        layers = [
+            layer if isinstance(layer, Texture) else _defocused(layer, blur) for layer in layers
+        ]
     return layers
 
 
@@ -214,7 +223,10 @@ def _defocused(layer: _Layer, blur: float) -> _Layer:
     low, high = layer.softness
     width = math.sqrt(layer.width[0] * layer.width[1])
     dimmer = math.hypot(width, 2.5 * low) / math.hypot(width, 2.5 * low, 2.5 * blur)
-    softness, brightness = (math.hypot(low, blur), math.hypot(high, blur)), tuple(dimmer * value for value in layer.brightness)
+    softness, brightness = (
+        (math.hypot(low, blur), math.hypot(high, blur)),
+        tuple(dimmer * value for value in layer.brightness),
+    )
     return replace(layer, softness=softness, brightness=brightness)
 
 
@@ -232,8 +244,16 @@ class _Sky:
 
     @staticmethod
     def over(preset: RainPreset, draws: Draws) -> "_Sky":
-        veil = preset.veil if preset.veil and draws.chance(preset.veil_probability) else Veil((0, 0), (1, 1))
-        light = _greyish(draws.uniform(preset.light), draws) if preset.composition == "alpha" else (1.0, 1.0, 1.0)
+        veil = (
+            preset.veil
+            if preset.veil and draws.chance(preset.veil_probability)
+            else Veil((0, 0), (1, 1))
+        )
+        light = (
+            _greyish(draws.uniform(preset.light), draws)
+            if preset.composition == "alpha"
+            else (1.0, 1.0, 1.0)
+        )
         return _Sky(
             light=light,
             hides=preset.composition != "add",
@@ -263,19 +283,27 @@ def _under(skies: Sequence[_Sky], layer: Tensor, device: torch.device) -> Rain:
         depth = _depth(torch.tensor([sky.veil_key for sky in skies], device=device), size)
         transmission = torch.exp(-each([sky.veil for sky in skies]) * depth)
     if any(sky.camera for sky in skies):
-        keys = torch.tensor([sky.camera_key ^ channel for sky in skies for channel in range(3)], device=device)
-        camera = normal_noise(keys, size).view(len(skies), 3, *size) * each([sky.camera for sky in skies])
+        keys = torch.tensor(
+            [sky.camera_key ^ channel for sky in skies for channel in range(3)], device=device
+        )
+        camera = normal_noise(keys, size).view(len(skies), 3, *size) * each(
+            [sky.camera for sky in skies]
+        )
     light, hides = each([sky.light for sky in skies]), each([sky.hides for sky in skies])
     return Rain(layer, light, hides, transmission, each([sky.airlight for sky in skies]), camera)
 
 
 def _depth(keys: Tensor, size: tuple[int, int]) -> Tensor:
-    """Guessed depth, (n,) -> (n, 1, H, W) in [0, 1]: farther towards the top, with two slow waves."""
+    """Guessed depth, (n,) -> (n, 1, H, W) in [0, 1]: farther towards the top, with two slow
+    waves.
+    """
     down = torch.linspace(0, 1, size[0], device=keys.device).view(1, -1, 1)
     right = torch.linspace(0, 1, size[1], device=keys.device).view(1, 1, -1)
     numbers = white_noise(keys, (2, 4)).unsqueeze(-1).unsqueeze(-1)
     depth = 0.85 - 0.6 * down
     for k in range(2):
         fall, cross, phase, strength = (numbers[:, k, j] for j in range(4))
-        depth = depth + 0.1 * strength * torch.sin(2 * math.pi * (fall * down + cross * right + phase))
+        depth = depth + 0.1 * strength * torch.sin(
+            2 * math.pi * (fall * down + cross * right + phase)
+        )
     return depth.clamp(0, 1).unsqueeze(1)

@@ -1,4 +1,6 @@
-"""Streaks drawn one by one: every drop has a place, a direction, a length, a width and a brightness of its own."""
+"""Streaks drawn one by one: every drop has a place, a direction, a length, a width and a brightness
+of its own.
+"""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +21,8 @@ PIXELS_AT_ONCE = 1 << 23
 
 @dataclass(frozen=True)
 class Streaks:
-    """Ranges for one layer of streaks. A layer draws its own means from them; streaks scatter around these.
+    """Ranges for one layer of streaks. A layer draws its own means from them; streaks scatter
+    around these.
 
     Attributes:
         probability: How often the layer is there at all.
@@ -29,14 +32,17 @@ class Streaks:
         length: Mean length in pixels, drawn log-uniformly.
         length_spread: Standard deviation of the logarithm of a streak's length.
         width: Mean full width in pixels, drawn log-uniformly; streaks vary by a quarter of it.
-        softness: Standard deviation in pixels of the blur across a streak. Under 0.2 the edge is that of a hard line,
-            box-filtered by the pixel.
+        softness: Standard deviation in pixels of the blur across a streak. Under 0.2 the edge is
+            that of a hard line, box-filtered by the pixel.
         brightness: What the brightest streaks add, of 1.
-        fading: Streak brightness is ``brightness * u ** fading``, u uniform: 0 makes all alike, 2 most of them faint.
-        taper: 0 keeps brightness and width along the streak, 1 lets them fall to nothing and to half at both ends.
+        fading: Streak brightness is ``brightness * u ** fading``, u uniform: 0 makes all alike, 2
+            most of them faint.
+        taper: 0 keeps brightness and width along the streak, 1 lets them fall to nothing and to
+            half at both ends.
         flicker: Depth of a slow random wave along the streak.
         overlap: ``max`` where streaks of a layer merge, ``sum`` where their light adds.
-        noise: Standard deviation of noise of each rain pixel, relative to its brightness; present in ``noise_probability``.
+        noise: Standard deviation of noise of each rain pixel, relative to its brightness; present
+            in ``noise_probability``.
     """
 
     probability: float = 1.0
@@ -61,7 +67,8 @@ class Streaks:
 
 @dataclass(frozen=True)
 class Lines:
-    """Streaks of one layer, each attribute (n,); centres and sizes in pixels, angles in radians from the vertical.
+    """Streaks of one layer, each attribute (n,); centres and sizes in pixels, angles in radians
+    from the vertical.
 
     Attributes:
         flat: They lie rather than stand: rows and columns are exchanged.
@@ -106,7 +113,10 @@ _LENGTH = _PER_STREAK.index("length")
 
 def scatter(streaks: Streaks, size: tuple[int, int], draws: Draws) -> Lines:
     """The streaks of one layer on a picture of (height, width) pixels."""
-    mean_angle, spread = math.radians(draws.uniform(streaks.angle)), math.radians(draws.uniform(streaks.angle_spread))
+    mean_angle, spread = (
+        math.radians(draws.uniform(streaks.angle)),
+        math.radians(draws.uniform(streaks.angle_spread)),
+    )
     flat = abs(mean_angle) > math.pi / 4
     height, width = size
     if flat:
@@ -117,14 +127,20 @@ def scatter(streaks: Streaks, size: tuple[int, int], draws: Draws) -> Lines:
     # Centres lie in the picture and as far around it as streaks reach in.
     margin = length / 2 + breadth
     area = (height + 2 * margin) * (width + 2 * margin)
-    n = max(1, round(-math.log(1 - draws.uniform(streaks.coverage)) * area / (length * (breadth + softness))))
+    n = max(
+        1,
+        round(
+            -math.log(1 - draws.uniform(streaks.coverage)) * area / (length * (breadth + softness))
+        ),
+    )
     return Lines(
         x=draws.scatter(n) * (width + 2 * margin) - margin,
         y=draws.scatter(n) * (height + 2 * margin) - margin,
         angle=(mean_angle + spread * draws.normal(n)).clamp(-math.pi / 3, math.pi / 3),
         length=length * torch.exp(length_spread * draws.normal(n)),
         width=breadth * (1 + 0.25 * draws.normal(n)),
-        brightness=draws.uniform(streaks.brightness) * draws.scatter(n) ** draws.uniform(streaks.fading),
+        brightness=draws.uniform(streaks.brightness)
+        * draws.scatter(n) ** draws.uniform(streaks.fading),
         wave=0.5 + 2 * draws.scatter(n),
         phase=2 * math.pi * draws.scatter(n),
         softness=torch.full((n,), softness),
@@ -145,7 +161,13 @@ def draw(layers: Sequence[Lines], size: tuple[int, int], device: torch.device) -
     for k, lines in enumerate(layers):
         kinds.setdefault((lines.flat, lines.hard, lines.add), []).append(k)
     for (flat, hard, add), members in kinds.items():
-        drawn = _draw_alike([layers[k] for k in members], (size[1], size[0]) if flat else size, device, hard=hard, add=add)
+        drawn = _draw_alike(
+            [layers[k] for k in members],
+            (size[1], size[0]) if flat else size,
+            device,
+            hard=hard,
+            add=add,
+        )
         result[members] = drawn.transpose(1, 2) if flat else drawn
     noisy = [k for k, lines in enumerate(layers) if lines.noise > 0]
     if noisy:
@@ -155,8 +177,11 @@ def draw(layers: Sequence[Lines], size: tuple[int, int], device: torch.device) -
     return result
 
 
-def _draw_alike(layers: Sequence[Lines], size: tuple[int, int], device: torch.device, *, hard: bool, add: bool) -> Tensor:
-    """Layers that stand upright and share edges and overlap, each streak on a window of pixels that slides along with it::
+def _draw_alike(
+    layers: Sequence[Lines], size: tuple[int, int], device: torch.device, *, hard: bool, add: bool
+) -> Tensor:
+    """Layers that stand upright and share edges and overlap, each streak on a window of pixels that
+    slides along with it::
 
         . . # # . .        centre of the window in row y: x + (row - y) tan(angle)
       . . # # . .          across: distance d to the axis, box- or Gaussian-filtered edge
@@ -165,20 +190,32 @@ def _draw_alike(layers: Sequence[Lines], size: tuple[int, int], device: torch.de
     height, width = size
     # One place more than the pictures takes what falls outside.
     canvas = torch.zeros(len(layers) * height * width + 1, device=device)
-    owners = [torch.full_like(lines.x, k) for k, lines in enumerate(layers)]  # exact in floats, and so one copy with the rest
-    table = torch.stack([*(torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK), torch.cat(owners)])
-    table = table[:, table[_LENGTH].argsort()]  # streaks drawn together are of like length, which keeps their common window small
+    owners = [
+        torch.full_like(lines.x, k) for k, lines in enumerate(layers)
+    ]  # exact in floats, and so one copy with the rest
+    table = torch.stack(
+        [
+            *(torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK),
+            torch.cat(owners),
+        ]
+    )
+    table = table[
+        :, table[_LENGTH].argsort()
+    ]  # streaks drawn together are of like length, which keeps their common window small
     chunk = CHUNK.get(device.type, CHUNK_ELSEWHERE)
     for part, there in zip(table.split(chunk, 1), table.to(device).split(chunk, 1), strict=True):
         _add_to(canvas, part, there, size, hard=hard, add=add)
     return canvas[:-1].view(len(layers), height, width)
 
 
-def _add_to(canvas: Tensor, table: Tensor, there: Tensor, size: tuple[int, int], *, hard: bool, add: bool) -> None:
+def _add_to(
+    canvas: Tensor, table: Tensor, there: Tensor, size: tuple[int, int], *, hard: bool, add: bool
+) -> None:
     """Draws streaks on the canvas of all layers; in halves if they are too many for their length.
 
     Args:
-        table: A column a streak, a row for each of `_PER_STREAK` and one for the layer: what windows are measured on.
+        table: A column a streak, a row for each of `_PER_STREAK` and one for the layer: what
+            windows are measured on.
         there: The same on the canvas's device.
     """
     rows, columns = _reach(dict(zip(_PER_STREAK, table, strict=False)))
@@ -203,7 +240,9 @@ def _add_to(canvas: Tensor, table: Tensor, there: Tensor, size: tuple[int, int],
 
 
 def _reach(streak: dict[str, Tensor]) -> tuple[int, int]:
-    """Half-height and half-width in pixels of a window, moving with the streak, that holds any of these streaks."""
+    """Half-height and half-width in pixels of a window, moving with the streak, that holds any of
+    these streaks.
+    """
     rows = streak["length"] / 2 + streak["width"] / 2 + 1
     columns = (streak["width"] / 2 + 1 + 3 * streak["softness"]) / torch.cos(streak["angle"])
     return math.ceil(float(rows.max())), math.ceil(float(columns.max()))
@@ -218,13 +257,19 @@ def _light(streak: dict[str, Tensor], along: Tensor, across: Tensor, *, hard: bo
     place = (t / half).clamp(-1, 1)
     thinned = streak["taper"] * place**2
     wave = 1 + torch.sin(math.pi * streak["wave"] * place + streak["phase"])
-    profile = _edge_profile(d, streak["width"] * (1 - 0.5 * thinned), None if hard else streak["softness"])
+    profile = _edge_profile(
+        d, streak["width"] * (1 - 0.5 * thinned), None if hard else streak["softness"]
+    )
     ends = (half + 0.5 - t.abs()).clamp(0, 1)
-    return profile * ends * (1 - thinned) * (1 - 0.5 * streak["flicker"] * wave) * streak["brightness"]
+    return (
+        profile * ends * (1 - thinned) * (1 - 0.5 * streak["flicker"] * wave) * streak["brightness"]
+    )
 
 
 def _edge_profile(d: Tensor, width: Tensor, softness: Tensor | None) -> Tensor:
-    """How much of a strip of ``width`` a pixel at distance ``d`` from its axis sees, 0 to 1; None for hard edges."""
+    """How much of a strip of ``width`` a pixel at distance ``d`` from its axis sees, 0 to 1; None
+    for hard edges.
+    """
     if softness is None:
         return (d + width / 2 + 0.5).clamp(0, 1) - (d - width / 2 + 0.5).clamp(0, 1)
     sigma = 2**0.5 * torch.hypot(softness, torch.tensor(PIXEL))

@@ -34,7 +34,8 @@ _SHAPE_CHOICES = 12
 """A multiple of the lengths of all lists of shapes."""
 
 _FIELD_RANGES = (
-    "coverage", "angle", "length", "width", "softness", "brightness", "fading", "levels", "clumping", "noise",
+    "coverage", "angle", "length", "width", "softness",
+    "brightness", "fading", "levels", "clumping", "noise",
 )  # fmt: skip
 _TEXTURE_RANGES = ("scale", "gain", "angle")
 _LOGARITHMIC = ("length", "width", "scale")
@@ -43,7 +44,8 @@ _FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
 _FILTER = tuple(field.Filter.__dataclass_fields__)
 _CUT = tuple(textures.Cut.__dataclass_fields__)
 _OF_LAYER: tuple[str, ...] = (
-    "noise", "cap", "sheared", "portrait", "mirrored", "texture", "left", "top", "shape", "key", "wave_key", "present",
+    "noise", "cap", "sheared", "portrait", "mirrored", "texture",
+    "left", "top", "shape", "key", "wave_key", "present",
 )  # fmt: skip
 """Uniform numbers that a layer takes besides one for each of its ranges."""
 
@@ -72,7 +74,9 @@ class RainTable:
     def __init__(self, preset: RainPreset, bank: TextureBank | None, device: torch.device) -> None:
         rows = list(_rows(preset, 1.0, ()))
         if any(row.veil for _, row, _ in rows):
-            raise ValueError(f"{preset.name}: veils are not drawn in batches; expected a preset without")
+            raise ValueError(
+                f"{preset.name}: veils are not drawn in batches; expected a preset without"
+            )
         self._bank = bank.on(device) if bank else None
         self._device = device
         self.exact = device.type == "cpu"
@@ -80,9 +84,11 @@ class RainTable:
         self._slots = max(len(row.layers) for _, row, _ in rows)
         weights = torch.tensor([weight for weight, _, _ in rows], dtype=torch.float64)
         self._cumulative = (weights / weights.sum()).cumsum(0).float().to(device)
-        self._scales = self._tensor([_scales(scales) for _, _, scales in rows])  # (rows, STAGES, 3)
+        # One row of weights: (rows, STAGES, 3).
+        self._scales = self._tensor([_scales(scales) for _, _, scales in rows])
         self._picture = {
-            name: self._tensor([getattr(row, name) for _, row, _ in rows]) for name in ("together", "light", "defocus", "camera")
+            name: self._tensor([getattr(row, name) for _, row, _ in rows])
+            for name in ("together", "light", "defocus", "camera")
         }
         self._hides = self._tensor([float(row.composition != "add") for _, row, _ in rows])
         self._alpha = self._tensor([float(row.composition == "alpha") for _, row, _ in rows])
@@ -96,7 +102,9 @@ class RainTable:
         self._kinds = {_kind(layer) for row in layers for layer in row} - {NONE}
         shares = (weights / weights.sum()).tolist()
         self._counts = {
-            wanted: _count(shares, [[layer for layer in row if _kind(layer) == wanted] for row in layers])
+            wanted: _count(
+                shares, [[layer for layer in row if _kind(layer) == wanted] for row in layers]
+            )
             for wanted in self._kinds
         }
 
@@ -156,15 +164,26 @@ class RainTable:
     def _scale(self, row: Tensor, whole: dict[str, Tensor]) -> Tensor:
         """Return the factor on the streaks of each picture, (N, 1)."""
         stages = self._scales[row]  # (N, STAGES, 3): logarithms of the range, probability
-        chance, value = (torch.stack([whole[f"{name} {k}"] for k in range(STAGES)], 1) for name in ("scaled", "scale"))
+        chance, value = (
+            torch.stack([whole[f"{name} {k}"] for k in range(STAGES)], 1)
+            for name in ("scaled", "scale")
+        )
         drawn = stages[..., 0] + (stages[..., 1] - stages[..., 0]) * value
         return torch.exp((drawn * (chance < stages[..., 2])).sum(1, keepdim=True))
 
     def _layer_numbers(
-        self, row: Tensor, whole: dict[str, Tensor], ranged: Tensor, each: dict[str, Tensor], scale: Tensor
+        self,
+        row: Tensor,
+        whole: dict[str, Tensor],
+        ranged: Tensor,
+        each: dict[str, Tensor],
+        scale: Tensor,
     ) -> dict[str, Tensor]:
         """Return what every layer drew, present or not, each (N, slots)."""
-        ranges, flags = self._ranges[row], dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True))
+        ranges, flags = (
+            self._ranges[row],
+            dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True)),
+        )
         low, high = ranges.unbind(-1)
         values = low + (high - low) * ranged
         of = dict(zip(_RANGES, values.unbind(-1), strict=True))
@@ -193,7 +212,14 @@ class RainTable:
             of[name] = mixed_bits((each[name] * 2**24).int()) & 0x7FFFFFFF
         return of
 
-    def _defocus(self, of: dict[str, Tensor], ranges: Tensor, scale: Tensor, row: Tensor, whole: dict[str, Tensor]) -> None:
+    def _defocus(
+        self,
+        of: dict[str, Tensor],
+        ranges: Tensor,
+        scale: Tensor,
+        row: Tensor,
+        whole: dict[str, Tensor],
+    ) -> None:
         """Spread the light of drawn layers as a lens does that is focused farther away.
 
         As in `sample`, the sharpest lines of a range decide how much dimmer all of it becomes.
@@ -206,7 +232,14 @@ class RainTable:
         of["brightness"] = of["brightness"] * sharp / torch.hypot(sharp, 2.5 * blur).clamp(min=1e-6)
         of["softness"] = torch.hypot(of["softness"], blur)
 
-    def _under(self, row: Tensor, whole: dict[str, Tensor], light: Tensor, keys: Tensor, size: tuple[int, int]) -> Rain:
+    def _under(
+        self,
+        row: Tensor,
+        whole: dict[str, Tensor],
+        light: Tensor,
+        keys: Tensor,
+        size: tuple[int, int],
+    ) -> Rain:
         """Return the layers with all else that the pictures have."""
         low, high = self._picture["light"][row].unbind(-1)
         level, lean = low + (high - low) * whole["light"], -0.02 + 0.07 * whole["lean"]
@@ -224,8 +257,8 @@ class RainTable:
 def as_field(streaks: Streaks) -> Field:
     """Return filtered noise that looks like streaks drawn one by one, and is as bright.
 
-    Streaks that are thin under their blur, or flicker, stay below their brightness. Lines of a field
-    reach it, so what streaks lose at the middle of their ranges is taken off its brightness.
+    Streaks that are thin under their blur, or flicker, stay below their brightness. Lines of a
+    field reach it, so what streaks lose at the middle of their ranges is taken off its brightness.
     """
     width = math.sqrt(streaks.width[0] * streaks.width[1])
     softness, flicker = sum(streaks.softness) / 2, sum(streaks.flicker) / 2
@@ -252,7 +285,9 @@ def as_field(streaks: Streaks) -> Field:
 _Scales = tuple[tuple[Range, float], ...]
 
 
-def _rows(preset: RainPreset, weight: float, scales: _Scales) -> Iterator[tuple[float, RainPreset, _Scales]]:
+def _rows(
+    preset: RainPreset, weight: float, scales: _Scales
+) -> Iterator[tuple[float, RainPreset, _Scales]]:
     """Yield the presets with layers that a mixture comes down to, their weights, their scales."""
     if preset.scale != (1, 1):
         scales = (*scales, (preset.scale, preset.scale_probability))
@@ -266,13 +301,17 @@ def _rows(preset: RainPreset, weight: float, scales: _Scales) -> Iterator[tuple[
 
 def _scales(scales: _Scales) -> list[list[float]]:
     if len(scales) > STAGES:
-        raise ValueError(f"a part has {len(scales)} scales, one in another; expected at most {STAGES}")
+        raise ValueError(
+            f"a part has {len(scales)} scales, one in another; expected at most {STAGES}"
+        )
     rows = [[math.log(low), math.log(high), chance] for (low, high), chance in scales]
     return rows + [[0.0, 0.0, 0.0]] * (STAGES - len(rows))
 
 
 def _ranges(layer: Field | Texture | None) -> list[list[float]]:
-    """Return the ranges a layer draws from, in the order of `_RANGES`; logarithms where it says so."""
+    """Return the ranges a layer draws from, in the order of `_RANGES`; logarithms where it says
+    so.
+    """
     return [_range(layer, name) for name in _RANGES]
 
 

@@ -84,7 +84,9 @@ class TextureBank:
     starts: Tensor
     heights: Tensor
     widths: Tensor
-    _copies: dict[str, "TextureBank"] = field(init=False, default_factory=dict, repr=False, compare=False)
+    _copies: dict[str, "TextureBank"] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.slopes)
@@ -194,10 +196,13 @@ def choose(texture: Texture, draws: Draws) -> Cut:
     )
 
 
-def draw(layers: Sequence[Cut], bank: TextureBank, size: tuple[int, int], device: torch.device) -> Tensor:
+def draw(
+    layers: Sequence[Cut], bank: TextureBank, size: tuple[int, int], device: torch.device
+) -> Tensor:
     """Return the light of each layer, (n, H, W), at least 0."""
     columns = {
-        name: torch.tensor([float(getattr(layer, name)) for layer in layers], device=device) for name in Cut.__dataclass_fields__
+        name: torch.tensor([float(getattr(layer, name)) for layer in layers], device=device)
+        for name in Cut.__dataclass_fields__
     }
     return draw_table(columns, bank, size)
 
@@ -232,13 +237,16 @@ def draw_table(columns: dict[str, Tensor], bank: TextureBank, size: tuple[int, i
     rows = torch.arange(size[0], device=level.device).view(1, -1, 1)
     cells = torch.arange(size[1], device=level.device).view(1, 1, -1)
     y = top + rows / along  # (n, H, 1)
-    offset = (cells + shear * rows - (shear * size[0]).clamp(max=0)) / across  # (n, H, W), from 0
+    # (n, H, W), from 0
+    offset = (cells + shear * rows - (shear * size[0]).clamp(max=0)) / across
     x = left + torch.where(mirror > 0, offset, wide - 1 / across - offset)
     first = bank.starts[level] + index * height * width
     return of["gain"] * _bilinear(bank.texels, first, (height, width), y, x)
 
 
-def _bilinear(texels: Tensor, first: Tensor, size: tuple[Tensor, Tensor], y: Tensor, x: Tensor) -> Tensor:
+def _bilinear(
+    texels: Tensor, first: Tensor, size: tuple[Tensor, Tensor], y: Tensor, x: Tensor
+) -> Tensor:
     """Sample textures at (n, H, 1) and (n, H, W), wrapped: floats in [0, 1].
 
     Args:
@@ -249,5 +257,8 @@ def _bilinear(texels: Tensor, first: Tensor, size: tuple[Tensor, Tensor], y: Ten
     down, right = y - above, x - left
     rows = [first + (above.long() + k) % height * width for k in (0, 1)]
     columns = [(left.long() + k) % width for k in (0, 1)]
-    upper, lower = (torch.lerp(texels[row + columns[0]].float(), texels[row + columns[1]].float(), right) for row in rows)
+    upper, lower = (
+        torch.lerp(texels[row + columns[0]].float(), texels[row + columns[1]].float(), right)
+        for row in rows
+    )
     return torch.lerp(upper, lower, down) / 255

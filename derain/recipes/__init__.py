@@ -1,6 +1,7 @@
 """What the papers, and we, train.
 
-`recipe` says what a recipe is, `table` holds them all, `zoo` the weights that the package is to hold.
+`recipe` says what a recipe is, `table` holds them all, `zoo` the weights that the package is to
+hold.
 """
 
 from derain.recipes.recipe import Optimiser, Recipe, Schedule, override

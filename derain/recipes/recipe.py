@@ -20,31 +20,45 @@ class Recipe:
         name: As given to ``derain train``; weights carry it.
         source: Where it comes from.
         network: A name of `derain.networks.NETWORKS`.
-        rain: Names of `derain.rain.PRESETS`; every crop of a clean picture takes one at random. Not used on paired data.
+        rain: Names of `derain.rain.PRESETS`; every crop of a clean picture takes one at random. Not
+            used on paired data.
         hyperparameters: Arguments of the network's constructor.
-        textures: Folder of grey streak textures that layers of textures are cut from; empty draws them instead.
-        init: Name of shipped weights, or path of a weights file, to start from; empty for random weights. Weights of a smaller
-            Petrichor grow into the recipe's. A branch begins from a checkpoint, ``last.pt``, with all that it holds.
+        textures: Folder of grey streak textures that layers of textures are cut from; empty draws
+            them instead.
+        init: Name of shipped weights, or path of a weights file, to start from; empty for random
+            weights. Weights of a smaller Petrichor grow into the recipe's. A branch begins from a
+            checkpoint, ``last.pt``, with all that it holds.
         batch: Crops a step.
-        crop: Side of the square crops in pixels; None for whole pictures with a long side of at most 512.
-        augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none`` leaves crops as they are.
-        exposure: By up to how many stops a crop of a clean picture is made brighter or darker, clipped at white, before it rains.
-        blown: Share of crops whose brighter part is blown out to white instead, and the rest hazed, as skies behind leaves are.
-        compressed: Share of pairs that are compressed as JPEG after it has rained, both halves at one quality, 30 to 96.
+        crop: Side of the square crops in pixels; None for whole pictures with a long side of at
+            most 512.
+        augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none``
+            leaves crops as they are.
+        exposure: By up to how many stops a crop of a clean picture is made brighter or darker,
+            clipped at white, before it rains.
+        blown: Share of crops whose brighter part is blown out to white instead, and the rest hazed,
+            as skies behind leaves are.
+        compressed: Share of pairs that are compressed as JPEG after it has rained, both halves at
+            one quality, 30 to 96.
         steps: Optimiser steps in all.
-        schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up; ``plateau`` multiplies by 0.9 after
-            each epoch whose mean loss did not fall, down to min_lr; ``steps`` multiplies by decay at each milestone. ``trunk``
-            keeps the rate after the warm-up, and can run for days; a ``branch`` from any of its checkpoints takes it to
-            min_lr as 1 - sqrt (Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", 2024).
+        schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up;
+            ``plateau`` multiplies by 0.9 after each epoch whose mean loss did not fall, down to
+            min_lr; ``steps`` multiplies by decay at each milestone. ``trunk`` keeps the rate after
+            the warm-up, and can run for days; a ``branch`` from any of its checkpoints takes it to
+            min_lr as 1 - sqrt (Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond
+            Fixed Training Durations", 2024).
         milestones: Where, as shares of all steps, in rising order; none keeps the rate as it is.
-        lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters' names; 0 keeps a part as it is.
+        lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters'
+            names; 0 keeps a part as it is.
         optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
-        frozen_norms: Keep the statistics that batch normalisation has, and train by them, as in use; for weights that have some.
+        frozen_norms: Keep the statistics that batch normalisation has, and train by them, as in
+            use; for weights that have some.
         validate_every: Steps between validations, each of which may give a new best.
-        validation_rain: Presets under which clean validation pictures are seen, each picture under each; none for those of rain.
-        validation_crop: Side of the centre crop of each validation picture; None for the whole, its long side at most 512.
+        validation_rain: Presets under which clean validation pictures are seen, each picture under
+            each; none for those of rain.
+        validation_crop: Side of the centre crop of each validation picture; None for the whole, its
+            long side at most 512.
     """
 
     name: str
@@ -85,13 +99,26 @@ class Recipe:
         for key, names in (("rain", self.rain), ("validation_rain", self.validation_rain)):
             unknown = [name for name in names if name not in PRESETS]
             if unknown or not self.rain:
-                raise ValueError(f"{key}={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}")
-        choices_of = {"schedule": get_args(Schedule), "augment": get_args(Augment), "optimiser": get_args(Optimiser)}
+                raise ValueError(
+                    f"{key}={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}"
+                )
+        choices_of = {
+            "schedule": get_args(Schedule),
+            "augment": get_args(Augment),
+            "optimiser": get_args(Optimiser),
+        }
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}")
-        if list(self.milestones) != sorted(self.milestones) or not all(0 < share < 1 for share in self.milestones):
-            raise ValueError(f"milestones={','.join(map(str, self.milestones))}: expected rising shares between 0 and 1")
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}"
+                )
+        if list(self.milestones) != sorted(self.milestones) or not all(
+            0 < share < 1 for share in self.milestones
+        ):
+            raise ValueError(
+                f"milestones={','.join(map(str, self.milestones))}: expected rising shares between"
+                " 0 and 1"
+            )
         for name in ("blown", "compressed"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a share from 0 to 1")
@@ -101,22 +128,36 @@ class Recipe:
             raise ValueError(f"decay={self.decay}: expected over 0 and under 1")
         for name in ("batch", "steps", "validate_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a whole number of at least 1")
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: expected a whole number of at least 1"
+                )
         for name in ("warmup", "seed", "clip", "weight_decay", "exposure"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas={','.join(map(str, self.betas))}: expected two numbers, each at least 0 and under 1")
+            raise ValueError(
+                f"betas={','.join(map(str, self.betas))}: expected two numbers, each at least 0 and"
+                " under 1"
+            )
         if self.validation_crop is not None and self.validation_crop < 16:
-            raise ValueError(f"validation_crop={self.validation_crop}: expected at least 16 pixels, or none")
+            raise ValueError(
+                f"validation_crop={self.validation_crop}: expected at least 16 pixels, or none"
+            )
         if self.crop is None and self.batch != 1:
-            raise ValueError(f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give crop=128")
+            raise ValueError(
+                f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give"
+                " crop=128"
+            )
         if self.crop is not None and self.crop < 16:
             raise ValueError(f"crop={self.crop}: expected at least 16 pixels")
         if self.frozen_norms and not self.init:
-            raise ValueError("frozen_norms=True: random weights have no statistics to keep; expected init too")
+            raise ValueError(
+                "frozen_norms=True: random weights have no statistics to keep; expected init too"
+            )
         if not 0 < self.min_lr <= self.lr < 1000:
-            raise ValueError(f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr, and a number")
+            raise ValueError(
+                f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr, and a number"
+            )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema}: expected at least 0 and under 1")
 
@@ -132,7 +173,11 @@ def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
 
 def _parse(recipe: Recipe, key: str, text: str) -> object:
     """The value of a field from its text, of the kind that the field has."""
-    known = [f.name for f in fields(recipe) if f.name not in ("name", "source", "hyperparameters", "network", "lr_of")]
+    known = [
+        f.name
+        for f in fields(recipe)
+        if f.name not in ("name", "source", "hyperparameters", "network", "lr_of")
+    ]
     if key not in known:
         raise ValueError(f"--set {key}: no such setting; expected one of {', '.join(known)}")
     try:
@@ -140,9 +185,15 @@ def _parse(recipe: Recipe, key: str, text: str) -> object:
             return None if text == "none" else int(text)
         if key in ("rain", "validation_rain", "betas", "milestones"):
             parts = [part for part in text.split(",") if part]
-            return tuple(parts) if key in ("rain", "validation_rain") else tuple(float(part) for part in parts)
+            return (
+                tuple(parts)
+                if key in ("rain", "validation_rain")
+                else tuple(float(part) for part in parts)
+            )
         if isinstance(getattr(recipe, key), bool):
             return {"true": True, "false": False}[text.lower()]
         return type(getattr(recipe, key))(text)
     except (ValueError, KeyError):
-        raise ValueError(f"--set {key}={text}: expected a value like {getattr(recipe, key)}") from None
+        raise ValueError(
+            f"--set {key}={text}: expected a value like {getattr(recipe, key)}"
+        ) from None

@@ -10,7 +10,9 @@ from derain.recipes.recipe import Recipe, override
 
 
 def _general(network: str) -> Recipe:
-    """What we train any network with, one set of weights for light and heavy rain; its loss is its own."""
+    """What we train any network with, one set of weights for light and heavy rain; its loss is its
+    own.
+    """
     return Recipe(
         name=network,
         source="derain: general use, one set of weights for light and heavy rain",
@@ -38,7 +40,9 @@ _PAPER = Recipe(
     ema=0.0,
     validate_every=2000,
 )
-"""What most of the papers' recipes share: Adam, a rate in steps, no warm-up, no running mean, crops as they are."""
+"""What most of the papers' recipes share: Adam, a rate in steps, no warm-up, no running mean, crops
+as they are.
+"""
 
 _PAPERS = (
     replace(
@@ -71,8 +75,11 @@ _PAPERS = (
     replace(
         _PAPER,
         name="crdnet",
-        source="Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no effect, and none is here; "
-        "the number of steps, and a refinement that starts near the identity, are ours",
+        source=(
+            "Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no"
+            " effect, and none is here; the number of steps, and a refinement that starts near the"
+            " identity, are ours"
+        ),
         network="crdnet",
         hyperparameters={"classifier": "paper"},
         batch=16,
@@ -84,8 +91,10 @@ _PAPERS = (
     replace(
         _PAPER,
         name="dpenet",
-        source="Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100 as shares of all steps, "
-        "whose number is ours",
+        source=(
+            "Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100"
+            " as shares of all steps, whose number is ours"
+        ),
         network="dpenet",
         batch=18,
         crop=128,
@@ -98,8 +107,10 @@ _PAPERS = (
 
 _CRDNET = replace(
     _general("crdnet"),
-    source="derain: general use, as the others, with a small density classifier beside it; normalisation wants larger batches, "
-    "the narrow refinement a lower rate",
+    source=(
+        "derain: general use, as the others, with a small density classifier beside it;"
+        " normalisation wants larger batches, the narrow refinement a lower rate"
+    ),
     hyperparameters={"classifier": "compact"},
     batch=16,
     lr_of={"refinement.": 0.2},
@@ -108,8 +119,11 @@ _CRDNET = replace(
 
 _PETRICHOR = replace(
     _general("petrichor"),
-    source="derain: general use, as the others, with the rate and moments that were found by trials (docs/design-notes.md), and "
-    "with exposures that make skies white behind leaves, which is no rain; larger sizes grow from the default one",
+    source=(
+        "derain: general use, as the others, with the rate and moments that were found by trials"
+        " (docs/design-notes.md), and with exposures that make skies white behind leaves, which is"
+        " no rain; larger sizes grow from the default one"
+    ),
     exposure=1.0,
     blown=0.1,
     compressed=0.35,
@@ -126,13 +140,19 @@ RECIPES: dict[str, Recipe] = {
         _CRDNET,
         _PETRICHOR,
         replace(_PETRICHOR, name="petrichor-live", network="petrichor-live"),
-        replace(_PETRICHOR, name="petrichor-deep", network="petrichor-deep", init="petrichor", lr=1e-3),
-        replace(_PETRICHOR, name="petrichor-wide", network="petrichor-wide", init="petrichor", lr=1e-3),
+        replace(
+            _PETRICHOR, name="petrichor-deep", network="petrichor-deep", init="petrichor", lr=1e-3
+        ),
+        replace(
+            _PETRICHOR, name="petrichor-wide", network="petrichor-wide", init="petrichor", lr=1e-3
+        ),
         replace(
             _CRDNET,
             name="crdnet-density",
-            source="derain: the small density classifier alone, beside the weights of init, which stay as they are; on whole "
-            "pictures, as it is used, and on some without rain",
+            source=(
+                "derain: the small density classifier alone, beside the weights of init, which stay"
+                " as they are; on whole pictures, as it is used, and on some without rain"
+            ),
             init="crdnet",
             rain=("light", "heavy", "mixed", "clear"),
             batch=1,

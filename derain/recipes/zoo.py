@@ -1,7 +1,9 @@
-"""The zoo: the weights that the package is to hold, and how each is trained on. `benchmarks/train_zoo.py` is its queue.
+"""The zoo: the weights that the package is to hold, and how each is trained on.
+`benchmarks/train_zoo.py` is its queue.
 
-How far an entry has come is no part of this: it stands on the card of its weights (`derain.weights`), which every stage of
-training adds to, and in the folder of a run that is not at its end.
+How far an entry has come is no part of this: it stands on the card of its weights
+(`derain.weights`), which every stage of training adds to, and in the folder of a run that is not at
+its end.
 """
 
 from collections.abc import Mapping
@@ -23,10 +25,12 @@ class Entry:
 
     Attributes:
         recipe: Name of the recipe, which says network, preset and steps; the weights carry it.
-        origin: Entry whose weights it begins from as long as it has none of its own; empty for random ones.
+        origin: Entry whose weights it begins from as long as it has none of its own; empty for
+            random ones.
         on_cpu: Batch and crop where the recipe's are too much for a processor.
         on_gpu: Batch and crop that keep a GPU busy.
-        frozen_norms: Whether stages that begin from trained weights keep their normalisation's statistics.
+        frozen_norms: Whether stages that begin from trained weights keep their normalisation's
+            statistics.
     """
 
     recipe: str
@@ -37,7 +41,9 @@ class Entry:
 
     @property
     def planned(self) -> Recipe:
-        """The recipe as it stands in the table; its steps are those after which the entry is finished."""
+        """The recipe as it stands in the table; its steps are those after which the entry is
+        finished.
+        """
         return RECIPES[self.recipe]
 
     def stage(self, device: str, steps: int, init: str, seed: int = 0) -> Recipe:
@@ -53,11 +59,22 @@ class Entry:
         lr = recipe.lr * (CONTINUED if init else 1)
         warmup, every = min(recipe.warmup, max(1, steps // 20)), max(1, min(1000, steps // 5))
         kept = {"frozen_norms": self.frozen_norms and bool(init)}
-        return replace(recipe, init=init, seed=seed, steps=steps, lr=lr, warmup=warmup, validate_every=every, **sizes, **kept)
+        return replace(
+            recipe,
+            init=init,
+            seed=seed,
+            steps=steps,
+            lr=lr,
+            warmup=warmup,
+            validate_every=every,
+            **sizes,
+            **kept,
+        )
 
 
-# NLEDN's regions follow what it is given: trained on crops of 96 it does worse on whole pictures than on tiles of them. CRDNet's
-# coarsest maps are a 32nd of the side: of small crops they are all border.
+# NLEDN's regions follow what it is given: trained on crops of 96 it does worse on whole pictures
+# than on tiles of them. CRDNet's coarsest maps are a 32nd of the side: of small crops they are all
+# border.
 _ON_CPU: dict[str, Mapping[str, int]] = {
     "nledn": {"batch": 1, "crop": 256},
     "remaen": {"batch": 2, "crop": 64},
@@ -77,7 +94,13 @@ _ON_GPU: dict[str, Mapping[str, int]] = {
 
 def _entry(recipe: str, origin: str = "") -> Entry:
     network = RECIPES[recipe].network
-    return Entry(recipe, origin, _ON_CPU.get(network, _NOTHING), _ON_GPU.get(network, _NOTHING), network == "crdnet")
+    return Entry(
+        recipe,
+        origin,
+        _ON_CPU.get(network, _NOTHING),
+        _ON_GPU.get(network, _NOTHING),
+        network == "crdnet",
+    )
 
 
 ZOO: dict[str, Entry] = {

@@ -1,6 +1,7 @@
 """Training: a recipe and pictures in, weights out.
 
-`loop` trains, `sources` is what it trains and validates on, `leaks` keeps these apart, `state` is what a run holds and writes.
+`loop` trains, `sources` is what it trains and validates on, `leaks` keeps these apart, `state` is
+what a run holds and writes.
 """
 
 from derain.train.leaks import LeakError

@@ -21,7 +21,9 @@ class LeakError(ValueError):
 
 
 def checked(run: Run, on_progress: OnProgress) -> Run:
-    """The run with its folder made, if no validation picture is trained on; not looked at again while no file changes."""
+    """The run with its folder made, if no validation picture is trained on; not looked at again
+    while no file changes.
+    """
     seal = run.out / SEAL
     files = _state_of_files(run)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -35,35 +37,50 @@ def checked(run: Run, on_progress: OnProgress) -> Run:
 
 
 def _state_of_files(run: Run) -> str:
-    """A digest of the names, sizes and dates of all pictures of both datasets, and of which half of a file is the clean one.
+    """A digest of the names, sizes and dates of all pictures of both datasets, and of which half of
+    a file is the clean one.
 
     Dates count in seconds, which copies and archives keep.
     """
     state = hashlib.sha256(str(run.layout).encode())
     for folder in (run.data, run.validation):
         pairs = pairs_of(folder, run.layout)
-        files = clean_pictures(folder) if pairs is None else [path for pair in pairs for path in (pair.rainy, pair.clean)]
+        files = (
+            clean_pictures(folder)
+            if pairs is None
+            else [path for pair in pairs for path in (pair.rainy, pair.clean)]
+        )
         for path in files:
             with contextlib.suppress(OSError):  # told where it is read
                 found = path.stat()
-                state.update(f"{path} {found.st_size} {int(found.st_mtime)}\n".encode(errors="surrogateescape"))
+                state.update(
+                    f"{path} {found.st_size} {int(found.st_mtime)}\n".encode(
+                        errors="surrogateescape"
+                    )
+                )
     return state.hexdigest()
 
 
 def _without_leak(run: Run, on_progress: OnProgress) -> Run:
-    """The run, if no validation picture is trained on; with a note on its card, if that is allowed."""
+    """The run, if no validation picture is trained on; with a note on its card, if that is
+    allowed.
+    """
     problems = find_leaks(run.validation, run.data, run.layout, on_progress)
     unread = [problem.message for problem in problems if problem.kind == "unreadable"]
     if unread:
-        raise ValueError(f"{listed(unread, 3)}: expected pictures that can be read; mend or remove what cannot")
+        raise ValueError(
+            f"{listed(unread, 3)}: expected pictures that can be read; mend or remove what cannot"
+        )
     leaks = [problem for problem in problems if problem.kind == "leak"]
     if not leaks:
         return run
     count = len({leak.paths[0] for leak in leaks})
-    what = f"{count} validation picture{'s are' if count > 1 else ' is'} among the training pictures"
+    what = (
+        f"{count} validation picture{'s are' if count > 1 else ' is'} among the training pictures"
+    )
     if run.allow_leak:
         return replace(run, note=f"{what}: its validation scores say little")
     raise LeakError(
-        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check {run.validation} "
-        f"--against {run.data} names them all), or give --allow-leak"
+        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check"
+        f" {run.validation} --against {run.data} names them all), or give --allow-leak"
     )

@@ -61,7 +61,11 @@ def rain_of(recipe: Recipe, batches: BatchSource) -> str:
     if not isinstance(batches, RainyBatches):
         return ""
     names = ", ".join(recipe.rain)
-    return f"{names}, with streak textures ({Path(recipe.textures).name})" if batches.textured else names
+    return (
+        f"{names}, with streak textures ({Path(recipe.textures).name})"
+        if batches.textured
+        else names
+    )
 
 
 def lacks_textures(recipe: Recipe, batches: BatchSource) -> bool:
@@ -71,7 +75,9 @@ def lacks_textures(recipe: Recipe, batches: BatchSource) -> bool:
 
 
 def pairs_of(folder: Path, layout: Layout | None) -> tuple[Pair, ...] | None:
-    """The pairs of a folder; None if it is no paired dataset. A broken one raises, or one that is not as it was said to be."""
+    """The pairs of a folder; None if it is no paired dataset. A broken one raises, or one that is
+    not as it was said to be.
+    """
     try:
         return find_pairs(folder, layout).pairs
     except NoPairsError:
@@ -81,7 +87,9 @@ def pairs_of(folder: Path, layout: Layout | None) -> tuple[Pair, ...] | None:
 
 
 class ValidationSet:
-    """Pairs to validate on: real ones, or clean pictures with rain seeded by their place, once for each preset."""
+    """Pairs to validate on: real ones, or clean pictures with rain seeded by their place, once for
+    each preset.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path, layout: Layout | None = None) -> None:
         self._pairs: list[tuple[str, Tensor, Tensor]] = []
@@ -94,7 +102,9 @@ class ValidationSet:
             for name in recipe.validation_rain or recipe.rain:
                 for k, path in enumerate(clean_pictures(folder)):
                     clean = self._crop(to_tensor(read_image(path)), recipe)
-                    streaks = rain.sample(rain.PRESETS[name], (clean.shape[1], clean.shape[2]), generator_for(k))
+                    streaks = rain.sample(
+                        rain.PRESETS[name], (clean.shape[1], clean.shape[2]), generator_for(k)
+                    )
                     self._pairs.append((name, rain.compose(clean, streaks), clean))
 
     @staticmethod
@@ -111,7 +121,10 @@ class ValidationSet:
             for name, rainy, clean in self._pairs:
                 output = network(rainy[None].to(device))[0].float().cpu()
                 if not bool(torch.isfinite(output).all()):
-                    raise FloatingPointError("the network gives values that are no numbers; a smaller lr, or clip=1, may help")
+                    raise FloatingPointError(
+                        "the network gives values that are no numbers; a smaller lr, or clip=1, may"
+                        " help"
+                    )
                 a, b = (metrics.quantise(np.asarray(t.permute(1, 2, 0))) for t in (output, clean))
                 psnr = metrics.psnr(metrics.luma_matlab(a), metrics.luma_matlab(b))
                 scores.setdefault(name, []).append(min(psnr, 100.0))

@@ -1,4 +1,6 @@
-"""What a run reads, holds and writes: where it lies, what changes while it trains, checkpoints, the card of its weights."""
+"""What a run reads, holds and writes: where it lies, what changes while it trains, checkpoints, the
+card of its weights.
+"""
 
 import contextlib
 import json
@@ -38,11 +40,16 @@ class Run:
 
     Attributes:
         data: Clean pictures, which get rain of our own, or pairs of rainy and clean ones.
-        validation: Likewise. Rain on clean pictures is seeded by their place, and so always the same.
-        out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use, ``log.jsonl`` to look at.
-        dtype: Number format that convolutions and products are computed in; weights, losses and optimiser stay in float32.
-        compiled: Whether the step is compiled first (torch.compile), which takes minutes and pays on GPUs.
-        minutes: After how long the run stops, the search for leaks included, with a checkpoint to go on from; None for never.
+        validation: Likewise. Rain on clean pictures is seeded by their place, and so always the
+            same.
+        out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use,
+            ``log.jsonl`` to look at.
+        dtype: Number format that convolutions and products are computed in; weights, losses and
+            optimiser stay in float32.
+        compiled: Whether the step is compiled first (torch.compile), which takes minutes and pays
+            on GPUs.
+        minutes: After how long the run stops, the search for leaks included, with a checkpoint to
+            go on from; None for never.
         machine: What the card says about the machine.
         layout: How pairs lie on disk, of both; None looks.
         allow_leak: Train though validation pictures are trained on too; the card says so.
@@ -71,8 +78,8 @@ class Run:
 class State:
     """What changes while training, all of which a checkpoint holds.
 
-    Besides, for the card: what the weights it began from went through, the commit it runs under, and the rain that falls; and
-    the number format it is trained in, to say when that changes.
+    Besides, for the card: what the weights it began from went through, the commit it runs under,
+    and the rain that falls; and the number format it is trained in, to say when that changes.
     """
 
     network: Network
@@ -114,25 +121,39 @@ def begin(recipe: Recipe, device: torch.device) -> State:
     if card.network == recipe.network:
         wanted = dict(network.hyperparameters) | dict(recipe.hyperparameters)
         if dict(card.hyperparameters) != wanted:
-            raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
+            raise ValueError(
+                f"init={recipe.init}: holds another {card.network}; expected the recipe's"
+                f" {recipe.network}"
+            )
         return _assemble(network, recipe, card.stages, device)
     larger = NETWORKS[recipe.network](**recipe.hyperparameters)
     if not (isinstance(network, Petrichor) and isinstance(larger, Petrichor)):
-        raise ValueError(f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}")
+        raise ValueError(
+            f"init={recipe.init}: holds another {card.network}; expected the recipe's"
+            f" {recipe.network}"
+        )
     return _assemble(grown(network, type(larger), recipe.seed), recipe, card.stages, device)
 
 
 def _branched(recipe: Recipe, path: Path, device: torch.device) -> State:
-    """Begin a branch where a trunk's checkpoint stands: weights, running mean and moments as they are, steps from 0."""
+    """Begin a branch where a trunk's checkpoint stands: weights, running mean and moments as they
+    are, steps from 0.
+    """
     held = _read_checkpoint(path, device, averaged=bool(recipe.ema))
     _check_trunk(held.recipe, path)
     if held.recipe["network"] != recipe.network:
-        raise ValueError(f"{path}: is a trunk of {held.recipe['network']}; expected one of {recipe.network}")
+        raise ValueError(
+            f"{path}: is a trunk of {held.recipe['network']}; expected one of {recipe.network}"
+        )
     trunk = held.before + ((held.stage,) if held.stage else ())
     state = _assemble(NETWORKS[recipe.network](**held.hyperparameters), recipe, trunk, device)
-    options = [{key: value for key, value in group.items() if key != "params"} for group in state.optimiser.param_groups]
+    options = [
+        {key: value for key, value in group.items() if key != "params"}
+        for group in state.optimiser.param_groups
+    ]
     _fill(state, held)
-    # Of the optimiser only the moments are the trunk's: the branch's recipe may have another weight decay.
+    # Of the optimiser only the moments are the trunk's: the branch's recipe may have another weight
+    # decay.
     for group, own in zip(state.optimiser.param_groups, options, strict=True):
         group.update(own)
     state.trunk_steps = _trunk_steps(state)
@@ -141,7 +162,9 @@ def _branched(recipe: Recipe, path: Path, device: torch.device) -> State:
 
 def _check_trunk(recipe: Mapping[str, Any], path: Path) -> None:
     if recipe["schedule"] != "trunk":
-        raise ValueError(f"{path}: was trained with schedule={recipe['schedule']}; expected schedule=trunk")
+        raise ValueError(
+            f"{path}: was trained with schedule={recipe['schedule']}; expected schedule=trunk"
+        )
 
 
 BRANCH_SHARE = 0.1
@@ -149,11 +172,13 @@ BRANCH_SHARE = 0.1
 
 
 def branch_recipe(run: Path, overrides: Mapping[str, str]) -> Recipe:
-    """Return the recipe of a branch: its trunk's, with a rate that falls in a tenth of the steps taken.
+    """Return the recipe of a branch: its trunk's, with a rate that falls in a tenth of the steps
+    taken.
 
     Args:
         run: Folder of the trunk, or its checkpoint.
-        overrides: As for `find_recipe`; ``seed`` is the trunk's plus one where it is not among them.
+        overrides: As for `find_recipe`; ``seed`` is the trunk's plus one where it is not among
+            them.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
@@ -164,7 +189,15 @@ def branch_recipe(run: Path, overrides: Mapping[str, str]) -> Recipe:
     _check_trunk(asdict(trunk), path)
     steps = max(1, round(BRANCH_SHARE * taken))
     every = max(1, min(trunk.validate_every, steps // 4))
-    branch = replace(trunk, schedule="branch", init=str(path), warmup=0, steps=steps, validate_every=every, seed=trunk.seed + 1)
+    branch = replace(
+        trunk,
+        schedule="branch",
+        init=str(path),
+        warmup=0,
+        steps=steps,
+        validate_every=every,
+        seed=trunk.seed + 1,
+    )
     return override(branch, overrides)
 
 
@@ -180,24 +213,37 @@ def checkpoint_recipe(path: Path) -> tuple[Recipe, int]:
     held = _read_checkpoint(path, torch.device("cpu"), averaged=False)
     known = {f.name for f in fields(Recipe)}
     values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in held.recipe.items() if key in known
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in held.recipe.items()
+        if key in known
     }
     return Recipe(**values), int(held.numbers["step"])
 
 
-def _assemble(network: Network, recipe: Recipe, before: tuple[weights.Stage, ...], device: torch.device) -> State:
+def _assemble(
+    network: Network, recipe: Recipe, before: tuple[weights.Stage, ...], device: torch.device
+) -> State:
     """All that a run holds, around a network."""
     network = network.to(device).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+    averaged = (
+        AveragedModel(cast("nn.Module", network), multi_avg_fn=get_ema_multi_avg_fn(recipe.ema))
+        if recipe.ema
+        else None
+    )
     optimiser = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
     groups = _parameter_groups(cast("nn.Module", network), recipe.lr_of)
-    options: dict[str, Any] = {"lr": recipe.lr, "betas": recipe.betas, "weight_decay": recipe.weight_decay}
+    options: dict[str, Any] = {
+        "lr": recipe.lr,
+        "betas": recipe.betas,
+        "weight_decay": recipe.weight_decay,
+    }
     made = optimiser(groups, **options, fused=device.type in FUSED_ON)
     return State(network, averaged, made, before, _commit())
 
 
 def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The parameters by the rate they train at, relative to the recipe's; those whose rate is 0 are left alone.
+    """The parameters by the rate they train at, relative to the recipe's; those whose rate is 0 are
+    left alone.
 
     Raises:
         ValueError: If a name of ``lr_of`` begins none.
@@ -205,18 +251,24 @@ def _parameter_groups(network: nn.Module, lr_of: Mapping[str, float]) -> list[di
     names = [name for name, _ in network.named_parameters()]
     idle = [start for start in lr_of if not any(name.startswith(start) for name in names)]
     if idle:
-        raise ValueError(f"lr_of={idle[0]}: no parameter's name begins so; expected one such as {names[0]}")
+        raise ValueError(
+            f"lr_of={idle[0]}: no parameter's name begins so; expected one such as {names[0]}"
+        )
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         relative = next((factor for start, factor in lr_of.items() if name.startswith(start)), 1.0)
         parameter.requires_grad_(relative > 0)
         if relative > 0:
             groups.setdefault(relative, []).append(parameter)
-    return [{"params": parameters, "relative_lr": relative} for relative, parameters in groups.items()]
+    return [
+        {"params": parameters, "relative_lr": relative} for relative, parameters in groups.items()
+    ]
 
 
 def card_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -> weights.Card:
-    """What is known of the weights as they stand, with all that those they began from went through."""
+    """What is known of the weights as they stand, with all that those they began from went
+    through.
+    """
     stage = stage_of(state, recipe, run, scores)
     history = (*state.before, stage)
     return weights.Card(
@@ -254,9 +306,14 @@ def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -
     ]
     if scores:
         points.append(weights.Point(state.step, round(state.seconds / 3600, 4), scores))
-    machine = run.machine or f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {run.device.type}"
+    machine = (
+        run.machine
+        or f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {run.device.type}"
+    )
     return weights.Stage(
-        recipe=json.dumps(asdict(replace(recipe, **{name: Path(getattr(recipe, name)).name for name in _PATHS}))),
+        recipe=json.dumps(
+            asdict(replace(recipe, **{name: Path(getattr(recipe, name)).name for name in _PATHS}))
+        ),
         data=f"{run.data.parent.name}/{run.data.name}",
         steps=state.step,
         hours=round(state.seconds / 3600, 3),
@@ -267,11 +324,15 @@ def stage_of(state: State, recipe: Recipe, run: Run, scores: dict[str, float]) -
 
 
 def _commit() -> str:
-    """The commit this code is of, if it runs from a checkout; an environment inside some other checkout is none."""
+    """The commit this code is of, if it runs from a checkout; an environment inside some other
+    checkout is none.
+    """
     here = Path(__file__)
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=here.parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", here.name)
@@ -310,10 +371,12 @@ _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps",
 
 
 def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
-    """A run where its checkpoint stands, which is all it takes: the weights it once began from need not be there any more.
+    """A run where its checkpoint stands, which is all it takes: the weights it once began from need
+    not be there any more.
 
     Raises:
-        ValueError: If the file is damaged or none, or of another recipe; steps and how often is validated may differ.
+        ValueError: If the file is damaged or none, or of another recipe; steps and how often is
+            validated may differ.
     """
     held = _read_checkpoint(path, device, averaged=bool(recipe.ema))
     _check_recipe(recipe, held.recipe, path)
@@ -352,7 +415,10 @@ def _read_checkpoint(path: Path, device: torch.device, *, averaged: bool) -> _He
         return _Held(
             recipe=dict(content["recipe"]),
             numbers={name: content["numbers"][name] for name in _NUMBERS},
-            parts={name: dict(content[name]) for name in ("network", "optimiser", *(["averaged"] if averaged else []))},
+            parts={
+                name: dict(content[name])
+                for name in ("network", "optimiser", *(["averaged"] if averaged else []))
+            },
             hyperparameters=dict(content["hyperparameters"]),
             before=weights.stages_from_json(content["before"]),
             stage=stages[0] if stages else None,
@@ -360,7 +426,10 @@ def _read_checkpoint(path: Path, device: torch.device, *, averaged: bool) -> _He
         )
     except Exception as error:  # damaged pickles raise whatever they stumble over
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: expected a checkpoint of derain train, but it is damaged or something else ({why})") from None
+        raise ValueError(
+            f"{path}: expected a checkpoint of derain train, but it is damaged or something else"
+            f" ({why})"
+        ) from None
 
 
 def _fill(state: State, held: _Held) -> None:
@@ -376,12 +445,22 @@ def _trunk_steps(state: State) -> int:
 
 def _check_recipe(recipe: Recipe, theirs: dict[str, Any], path: Path) -> None:
     mine = asdict(recipe)
-    mine["textures"], theirs["textures"] = (Path(told.get("textures", "")).name for told in (mine, theirs))
-    theirs = {key: theirs.get(key, getattr(Recipe, key, {})) for key in mine}  # what came later stood at its default
-    changed = [key for key in mine if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")]
+    mine["textures"], theirs["textures"] = (
+        Path(told.get("textures", "")).name for told in (mine, theirs)
+    )
+    theirs = {
+        key: theirs.get(key, getattr(Recipe, key, {})) for key in mine
+    }  # what came later stood at its default
+    changed = [
+        key
+        for key in mine
+        if mine[key] != theirs[key] and key not in ("steps", "validate_every", "source")
+    ]
     if changed:
         was = ", ".join(f"{key}={theirs[key]}" for key in changed)
-        raise ValueError(f"{path}: was begun with {was}; give the same, or another -o (steps may change)")
+        raise ValueError(
+            f"{path}: was begun with {was}; give the same, or another -o (steps may change)"
+        )
 
 
 def cut_log(path: Path, step: int) -> None:

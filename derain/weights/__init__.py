@@ -1,7 +1,17 @@
-"""Weights: the catalogue of what the package holds, our self-describing files, the authors' files."""
+"""Weights: the catalogue of what the package holds, our self-describing files, the authors'
+files.
+"""
 
 from derain.weights.card import Card, Point, Stage, stages_from_json
-from derain.weights.catalogue import CATALOGUE, DEFAULT, QUALITIES, Quality, find, find_card, find_quality
+from derain.weights.catalogue import (
+    CATALOGUE,
+    DEFAULT,
+    QUALITIES,
+    Quality,
+    find,
+    find_card,
+    find_quality,
+)
 from derain.weights.store import WeightsError, load, read_card, save
 
 __all__ = [

@@ -10,7 +10,9 @@ from derain.networks import Hyperparameters
 
 @dataclass(frozen=True)
 class Point:
-    """A validation on the way: after how many steps and hours of its stage; PSNR in dB (y-matlab) by kind of rain."""
+    """A validation on the way: after how many steps and hours of its stage; PSNR in dB (y-matlab)
+    by kind of rain.
+    """
 
     step: int
     hours: float
@@ -19,7 +21,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the trainer; what weights went through is several of them, each from where the last one ended.
+    """One run of the trainer; what weights went through is several of them, each from where the
+    last one ended.
 
     Attributes:
         recipe: As JSON; empty where it is not known any more.
@@ -36,7 +39,11 @@ class Stage:
 
     def describe(self) -> str:
         """In a line: how long, on what, and what validation said at its end."""
-        end = ", ".join(f"{name} {value:.2f} dB" for name, value in self.curve[-1].scores.items()) if self.curve else ""
+        end = (
+            ", ".join(f"{name} {value:.2f} dB" for name, value in self.curve[-1].scores.items())
+            if self.curve
+            else ""
+        )
         where = f"{self.machine}, commit {self.commit}" if self.commit else self.machine
         return f"{self.steps} steps in {self.hours:.2f} h on {where}{': ' if end else ''}{end}"
 
@@ -87,7 +94,8 @@ class Card:
         """Reads a header; fields of a later version are left out.
 
         Raises:
-            ValueError: If it is no JSON object, name or network are missing, or its history is none.
+            ValueError: If it is no JSON object, name or network are missing, or its history is
+                none.
         """
         try:
             values: Any = json.loads(text)
@@ -97,7 +105,9 @@ class Card:
             raise ValueError("the header names no network")
         if not (isinstance(values["name"], str) and isinstance(values["network"], str)):
             raise ValueError("name and network are not text")
-        if not isinstance(values.get("hyperparameters", {}), dict) or not isinstance(values.get("scores", {}), dict):
+        if not isinstance(values.get("hyperparameters", {}), dict) or not isinstance(
+            values.get("scores", {}), dict
+        ):
             raise ValueError("hyperparameters or scores are no table")
         return cls(**_known(cls, values, history=_stages(values.get("history", []))))
 
@@ -119,7 +129,9 @@ def stages_from_json(text: str) -> tuple[Stage, ...]:
 
 def _stages(values: Any) -> tuple[Stage, ...]:
     try:
-        stages = tuple(Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values)
+        stages = tuple(
+            Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values
+        )
     except (AttributeError, TypeError) as error:
         raise ValueError(f"its history is no list of stages ({error})") from None
     for part in (*stages, *(point for stage in stages for point in stage.curve)):
@@ -137,7 +149,13 @@ def _check_types(part: Stage | Point) -> None:
     Raises:
         ValueError: If not.
     """
-    kinds: dict[str, Any] = {"step": int, "steps": int, "hours": int | float, "curve": tuple, "scores": dict}
+    kinds: dict[str, Any] = {
+        "step": int,
+        "steps": int,
+        "hours": int | float,
+        "curve": tuple,
+        "scores": dict,
+    }
     for name, value in vars(part).items():
         if not isinstance(value, kinds.get(name, str)):
             raise ValueError(f"{name} of a stage in its history is {value!r}")

@@ -1,6 +1,7 @@
 """The weights inside the package, and finding weights by name or path.
 
-A row holds what is needed to choose; all else is on the card in the file itself (``derain weights show NAME``).
+A row holds what is needed to choose; all else is on the card in the file itself (``derain weights
+show NAME``).
 """
 
 import hashlib
@@ -20,7 +21,8 @@ DEFAULT = "petrichor"
 class Entry:
     """One row: weights that are in the package.
 
-    ``bfloat16`` says that they lose under 0.05 dB in it on the pairs of Rain100L and Rain100H (`benchmarks/half_precision.py`).
+    ``bfloat16`` says that they lose under 0.05 dB in it on the pairs of Rain100L and Rain100H
+    (`benchmarks/half_precision.py`).
     """
 
     name: str
@@ -66,7 +68,11 @@ CATALOGUE: dict[str, Entry] = {
             "9f24831e534f503191adb3a9c2401373d836a8f012d4095370d8fdd44bf25d87",
             bfloat16=True,
         ),
-        Entry("crdnet", "CRDNet, fast, tells rain density", "d760be76060376ca89477806ff7a44da2fe021eb57db07fe4eec683a0b0d762f"),
+        Entry(
+            "crdnet",
+            "CRDNet, fast, tells rain density",
+            "d760be76060376ca89477806ff7a44da2fe021eb57db07fe4eec683a0b0d762f",
+        ),
         Entry(
             "dpenet",
             "DPENet, light and heavy rain",
@@ -104,8 +110,9 @@ class Quality:
 
     Attributes:
         weights: Their name in the catalogue.
-        flips: How many flips of a picture results are averaged over (`derain.Derainer`): as many as bring at least 0.1 dB for
-            each doubling of the time, in the mean over datasets (`benchmarks/flips.py`).
+        flips: How many flips of a picture results are averaged over (`derain.Derainer`): as many as
+            bring at least 0.1 dB for each doubling of the time, in the mean over datasets
+            (`benchmarks/flips.py`).
     """
 
     weights: str
@@ -132,7 +139,8 @@ def find_quality(name: str) -> Quality:
 
 
 def find(name_or_path: str) -> tuple[Network, Card]:
-    """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or what `published.load` reads.
+    """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or
+    what `published.load` reads.
 
     Raises:
         FileNotFoundError: If it is neither a name of the catalogue nor a file.
@@ -151,7 +159,10 @@ def find(name_or_path: str) -> tuple[Network, Card]:
                 f"{name_or_path}: these weights were retired and are no longer in the package; "
                 f"use {RETIRED[name_or_path]} instead"
             )
-        raise FileNotFoundError(f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights file")
+        raise FileNotFoundError(
+            f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights"
+            " file"
+        )
     if path.suffix == ".safetensors":
         return store.load(path)
     return published.load(path)

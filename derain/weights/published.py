@@ -1,4 +1,6 @@
-"""Reads the authors' own checkpoints, recognised by their keys, as networks of ours. Nothing pickled is ever run."""
+"""Reads the authors' own checkpoints, recognised by their keys, as networks of ours. Nothing
+pickled is ever run.
+"""
 
 import pickle
 import re
@@ -40,9 +42,11 @@ class Reader:
 
     Attributes:
         is_ours: Whether tensors, by their names, are this network's.
-        convert: The authors' tensors to a state dict of ours; what it leaves over makes strict loading fail, by name.
+        convert: The authors' tensors to a state dict of ours; what it leaves over makes strict
+            loading fail, by name.
         hyperparameters: What the tensors say about the network's shape.
-        from_bgr: For networks whose authors feed BGR pictures: a state dict for these to one for RGB.
+        from_bgr: For networks whose authors feed BGR pictures: a state dict for these to one for
+            RGB.
     """
 
     is_ours: Callable[[Tensors], bool]
@@ -59,7 +63,12 @@ class _Renaming:
         self.converted: dict[str, Tensor] = {}
 
     def move(
-        self, theirs: str, ours: str, change: Callable[[Tensor], Tensor] = lambda t: t, *, parts: str = "weight bias"
+        self,
+        theirs: str,
+        ours: str,
+        change: Callable[[Tensor], Tensor] = lambda t: t,
+        *,
+        parts: str = "weight bias",
     ) -> None:
         """Moves weight and bias (or the parts named), both changed alike."""
         for part in parts.split():
@@ -73,18 +82,24 @@ def load(path: Path, *, bgr: bool = False) -> tuple[Network, Card]:
     """Recognises an authors' checkpoint and gives the network it holds, in evaluation mode.
 
     Args:
-        path: A ``.pth`` file; any file of a TensorFlow checkpoint, or the name these share; or a folder of CRDNet's.
-        bgr: The weights were trained on BGR pictures, as ReMAEN's authors do; the network that comes back takes RGB.
+        path: A ``.pth`` file; any file of a TensorFlow checkpoint, or the name these share; or a
+            folder of CRDNet's.
+        bgr: The weights were trained on BGR pictures, as ReMAEN's authors do; the network that
+            comes back takes RGB.
 
     Raises:
         FileNotFoundError: If there is none of this name.
-        WeightsError: If the file cannot be read safely, or is of no network known here; says what was found.
+        WeightsError: If the file cannot be read safely, or is of no network known here; says what
+            was found.
     """
     tensors = _read_tensors(path)
     for name, reader in READERS.items():
         if reader.is_ours(tensors):
             if bgr and reader.from_bgr is None:
-                raise WeightsError(f"--bgr: {name}'s authors train on RGB pictures, and {path} is theirs; leave it out")
+                raise WeightsError(
+                    f"--bgr: {name}'s authors train on RGB pictures, and {path} is theirs; leave"
+                    " it out"
+                )
             try:
                 network = NETWORKS[name](**reader.hyperparameters(tensors))
                 network.load_state_dict(reader.convert(tensors))
@@ -92,7 +107,9 @@ def load(path: Path, *, bgr: bool = False) -> tuple[Network, Card]:
                     network.load_state_dict(reader.from_bgr(network.state_dict()))
             except (KeyError, RuntimeError, ValueError) as error:
                 reason = " ".join(str(error).split())[:300]
-                raise WeightsError(f"{path}: looks like the authors' {name}, but is not complete ({reason})") from None
+                raise WeightsError(
+                    f"{path}: looks like the authors' {name}, but is not complete ({reason})"
+                ) from None
             return network.eval(), Card(
                 name=path.absolute().stem,
                 network=name,
@@ -108,20 +125,28 @@ def _channels(reader: Reader, bgr: bool) -> str:
     """What a card says of the order of channels, where that is a question."""
     if reader.from_bgr is None:
         return ""
-    return ", turned from BGR pictures to RGB" if bgr else ", taken to be for RGB pictures; the authors' own are for BGR: --bgr"
+    return (
+        ", turned from BGR pictures to RGB"
+        if bgr
+        else ", taken to be for RGB pictures; the authors' own are for BGR: --bgr"
+    )
 
 
 def _unknown(path: Path, names: list[str]) -> WeightsError:
     found = ", ".join(names[:4]) or "nothing"
     return WeightsError(
-        f"{path}: no network known here has these weights; found {len(names)} tensors ({found}, …), "
-        f"expected an authors' checkpoint of {', '.join(READERS)}"
+        f"{path}: no network known here has these weights; found {len(names)} tensors ({found}, …),"
+        f" expected an authors' checkpoint of {', '.join(READERS)}"
     )
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a path that is no file of one checkpoint still names one: a folder of CRDNet's parts, or a TensorFlow bundle."""
-    return all((path / part).is_dir() for part in ("stage1", "stage2")) or tensorflow_bundle.is_bundle(path)
+    """Whether a path that is no file of one checkpoint still names one: a folder of CRDNet's parts,
+    or a TensorFlow bundle.
+    """
+    return all(
+        (path / part).is_dir() for part in ("stage1", "stage2")
+    ) or tensorflow_bundle.is_bundle(path)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -146,54 +171,88 @@ def _parts_in(folder: Path) -> dict[str, Path]:
     Raises:
         WeightsError: If two hold the same part.
     """
-    found = [(part, folder / name) for name, part in CRDNET_PARTS.items() if (folder / name).is_dir()]
+    found = [
+        (part, folder / name) for name, part in CRDNET_PARTS.items() if (folder / name).is_dir()
+    ]
     if len(dict(found)) < len(found):
         raise WeightsError(f"{folder}: holds both derain/ and refine/; expected one of them")
     return dict(found)
 
 
 def _read_parts(folder: Path) -> dict[str, Tensor]:
-    """CRDNet: each part from a file of its own, named for the epoch; the last epoch of which all parts are there.
+    """CRDNet: each part from a file of its own, named for the epoch; the last epoch of which all
+    parts are there.
 
     The classifier is not needed to derain: it is read if it is of that epoch.
     """
     parts = _parts_in(folder)
-    epochs = {part: {path.stem: path for path in place.glob("*.pth")} for part, place in parts.items()}
-    common = set.intersection(*(set(files) for part, files in epochs.items() if part != "classifier"))
+    epochs = {
+        part: {path.stem: path for path in place.glob("*.pth")} for part, place in parts.items()
+    }
+    common = set.intersection(
+        *(set(files) for part, files in epochs.items() if part != "classifier")
+    )
     if not common:
-        found = "; ".join(f"{parts[part].name}: {', '.join(sorted(files)) or 'none'}" for part, files in epochs.items())
-        raise WeightsError(f"{folder}: expected a .pth file of one epoch's name in each of its parts, found {found}")
+        found = "; ".join(
+            f"{parts[part].name}: {', '.join(sorted(files)) or 'none'}"
+            for part, files in epochs.items()
+        )
+        raise WeightsError(
+            f"{folder}: expected a .pth file of one epoch's name in each of its parts, found"
+            f" {found}"
+        )
     last = max(common, key=_epoch)
     chosen = {part: files[last] for part, files in epochs.items() if last in files}
-    return {f"{part}.{key}": value for part, file in chosen.items() for key, value in _read_pickle(file).items()}
+    return {
+        f"{part}.{key}": value
+        for part, file in chosen.items()
+        for key, value in _read_pickle(file).items()
+    }
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     check_is_file(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of unusual pickle protocols: what can be read safely is read
+            warnings.simplefilter(
+                "ignore"
+            )  # of unusual pickle protocols: what can be read safely is read
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it asks to run {found.group(1)}" if found else "it is damaged, something else, or holds more than that"
-        raise WeightsError(f"{path}: expected a PyTorch checkpoint of plain tensors, but {what}; not loaded") from None
+        what = (
+            f"it asks to run {found.group(1)}"
+            if found
+            else "it is damaged, something else, or holds more than that"
+        )
+        raise WeightsError(
+            f"{path}: expected a PyTorch checkpoint of plain tensors, but {what}; not loaded"
+        ) from None
     except Exception as error:  # damaged pickles raise whatever they stumble over
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(
-            f"{path}: expected a PyTorch checkpoint of plain tensors, but it is damaged or something else ({reason})"
+            f"{path}: expected a PyTorch checkpoint of plain tensors, but it is damaged or"
+            f" something else ({reason})"
         ) from None
     return _state_dict(path, content)
 
 
 def _state_dict(path: Path, content: Any) -> dict[str, Tensor]:
-    """The state dict itself, or what common wrappings keep it under; without the prefix of DataParallel."""
+    """The state dict itself, or what common wrappings keep it under; without the prefix of
+    DataParallel.
+    """
     for wrapping in ("state_dict", "model", "params", "network"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
             content = content[wrapping]
     if not isinstance(content, Mapping):
-        raise WeightsError(f"{path}: holds a {type(content).__name__}; expected a state dict of tensors")
-    return {str(key).removeprefix("module."): value for key, value in content.items() if isinstance(value, Tensor)}
+        raise WeightsError(
+            f"{path}: holds a {type(content).__name__}; expected a state dict of tensors"
+        )
+    return {
+        str(key).removeprefix("module."): value
+        for key, value in content.items()
+        if isinstance(value, Tensor)
+    }
 
 
 def _epoch(name: str) -> tuple[int, str]:
@@ -207,7 +266,9 @@ def _is_nledn(tensors: Tensors) -> bool:
 
 
 def _convert_nledn(tensors: Tensors) -> dict[str, Tensor]:
-    """The authors' names to ours; theta, phi and g become one convolution, and the rain map changes its sign."""
+    """The authors' names to ours; theta, phi and g become one convolution, and the rain map changes
+    its sign.
+    """
     names = _Renaming(tensors)
     names.move("conv1", "entrance.0")
     names.move("conv2", "entrance.1")
@@ -215,7 +276,10 @@ def _convert_nledn(tensors: Tensors) -> dict[str, Tensor]:
         inside = "non_local" if name == "down_3" else "region_non_local.non_local_block"
         for part in ("weight", "bias"):
             names.converted[f"blocks.{k}.non_local.embed.{part}"] = torch.cat(
-                [names.remaining.pop(f"{name}.{inside}.{layer}.{part}") for layer in ("theta", "phi.0", "g.0")]
+                [
+                    names.remaining.pop(f"{name}.{inside}.{layer}.{part}")
+                    for layer in ("theta", "phi.0", "g.0")
+                ]
             )
         names.move(f"{name}.{inside}.W", f"blocks.{k}.non_local.project")
         for layer in range(DENSE_LAYERS):
@@ -238,11 +302,15 @@ def _is_remaen(tensors: Mapping[str, object]) -> bool:
 
 def _from_tensorflow(tensor: Tensor) -> Tensor:
     """[height, width, in, out] or [in, out] -> (out, in, height, width) or (out, in)."""
-    return tensor.permute(3, 2, 0, 1) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
+    return (
+        tensor.permute(3, 2, 0, 1) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
+    )
 
 
 def _convert_remaen(tensors: Tensors) -> dict[str, Tensor]:
-    """The authors' names to ours, TensorFlow's axes to PyTorch's; convolutions of one map become one."""
+    """The authors' names to ours, TensorFlow's axes to PyTorch's; convolutions of one map become
+    one.
+    """
     names = _Renaming(
         {
             key.replace("/weights", ".weight").replace("/biases", ".bias"): _from_tensorflow(value)
@@ -256,9 +324,15 @@ def _convert_remaen(tensors: Tensors) -> dict[str, Tensor]:
         names.move(f"{theirs}/SEBlock/fully_connected_1", f"{ours}.excite")
 
     def gru(theirs: str, ours: str) -> None:
-        for target, sources in (("of_input", ("xz", "xn", "xr")), ("of_state", ("hz", "hr")), ("of_reset_state", ("hn",))):
+        for target, sources in (
+            ("of_input", ("xz", "xn", "xr")),
+            ("of_state", ("hz", "hr")),
+            ("of_reset_state", ("hn",)),
+        ):
             for part in ("weight", "bias"):
-                joined = [names.remaining.pop(f"{theirs}/conv_{source}.{part}") for source in sources]
+                joined = [
+                    names.remaining.pop(f"{theirs}/conv_{source}.{part}") for source in sources
+                ]
                 names.converted[f"{ours}.{target}.{part}"] = torch.cat(joined)
 
     for k in range(4):
@@ -292,7 +366,9 @@ def _is_crdnet(tensors: Tensors) -> bool:
 
 
 def _crdnet_shape(tensors: Tensors) -> Hyperparameters:
-    return {"classifier": "paper" if any(key.startswith("classifier.") for key in tensors) else "none"}
+    return {
+        "classifier": "paper" if any(key.startswith("classifier.") for key in tensors) else "none"
+    }
 
 
 def _turned(tensor: Tensor) -> Tensor:
@@ -328,7 +404,11 @@ def _convert_crdnet(tensors: Tensors) -> dict[str, Tensor]:
 
 def _move_classifier(names: _Renaming) -> None:
     """The layers of the classifier's file are told by their shapes, each of which occurs once."""
-    shapes = {key.removesuffix(".weight"): value.shape for key, value in names.remaining.items() if key.endswith(".weight")}
+    shapes = {
+        key.removesuffix(".weight"): value.shape
+        for key, value in names.remaining.items()
+        if key.endswith(".weight")
+    }
     for theirs, shape in shapes.items():
         if not theirs.startswith("classifier."):
             continue
@@ -357,7 +437,11 @@ def _convert_dpenet(tensors: Tensors) -> dict[str, Tensor]:
     for k in range(blocks):
         for pair, dilation in enumerate(DILATIONS):
             for layer in (0, 2):
-                names.move(f"ddrb{k + 1}.dconv{dilation}.{layer}", f"r2net.{k + 2}.pairs.{pair}.{layer}", parts="weight")
+                names.move(
+                    f"ddrb{k + 1}.dconv{dilation}.{layer}",
+                    f"r2net.{k + 2}.pairs.{pair}.{layer}",
+                    parts="weight",
+                )
     for k in range(ERPABS):
         theirs, ours = f"erpab{k + 1}", f"drnet.{k + 2}"
         for branch in range(len(DILATIONS)):

@@ -1,4 +1,6 @@
-"""Self-describing weights files: safetensors whose header is a `Card`. Loading is strict and never unpickles code."""
+"""Self-describing weights files: safetensors whose header is a `Card`. Loading is strict and never
+unpickles code.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +18,24 @@ HEADER = "derain"
 
 
 class WeightsError(ValueError):
-    """A file is not what it was taken for; says what was expected, what was found and what to do."""
+    """A file is not what it was taken for; says what was expected, what was found and what to
+    do.
+    """
 
 
 def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.float32) -> None:
     """Writes weights and card, whole or not at all; missing folders are made.
 
     Args:
-        dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by `load`. Tensors with values
-            beyond its range, as normalisation's variances may have, stay as they are.
+        dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by
+            `load`. Tensors with values beyond its range, as normalisation's variances may have,
+            stay as they are.
     """
     card = replace(card, hyperparameters=dict(network.hyperparameters))
-    tensors = {key: _narrowed(value.detach().cpu(), dtype).contiguous() for key, value in network.state_dict().items()}
+    tensors = {
+        key: _narrowed(value.detach().cpu(), dtype).contiguous()
+        for key, value in network.state_dict().items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, to_bytes(tensors, metadata={HEADER: card.to_json()}))
 
@@ -59,20 +67,32 @@ def load(path: Path) -> tuple[Network, Card]:
     """
     card, tensors = _read(path)
     if card.network not in NETWORKS:
-        raise WeightsError(f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}")
+        raise WeightsError(
+            f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}"
+        )
     try:
         network = NETWORKS[card.network](**card.hyperparameters)
-        network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+        network.load_state_dict(
+            {
+                key: value.float() if value.is_floating_point() else value
+                for key, value in tensors.items()
+            }
+        )
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})") from None
+        raise WeightsError(
+            f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})"
+        ) from None
     return network.eval(), card
 
 
 def check_is_file(path: Path) -> None:
     """Raises FileNotFoundError with a hint, or PermissionError, where there is no file to read."""
     if path.is_dir():
-        raise FileNotFoundError(f"{path}: a folder; expected a weights file, such as {path / 'best.safetensors'} of a run")
+        raise FileNotFoundError(
+            f"{path}: a folder; expected a weights file, such as {path / 'best.safetensors'} of"
+            " a run"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     path.open("rb").close()
@@ -85,10 +105,14 @@ def _read(path: Path) -> tuple[Card, dict[str, Tensor]]:
             header = (file.metadata() or {}).get(HEADER)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
-        raise WeightsError(f"{path}: expected a safetensors file, but it is damaged or something else ({error})") from None
+        raise WeightsError(
+            f"{path}: expected a safetensors file, but it is damaged or something else ({error})"
+        ) from None
     if header is None:
         found = ", ".join(list(tensors)[:3])
-        raise WeightsError(f"{path}: a safetensors file that derain did not write (its first tensors: {found})")
+        raise WeightsError(
+            f"{path}: a safetensors file that derain did not write (its first tensors: {found})"
+        )
     try:
         return Card.from_json(header), tensors
     except ValueError as error:

@@ -1,9 +1,10 @@
-"""Reads TensorFlow checkpoints of the bundle format (``NAME.index`` and ``NAME.data-00000-of-00001``) without TensorFlow.
+"""Reads TensorFlow checkpoints of the bundle format (``NAME.index`` and
+``NAME.data-00000-of-00001``) without TensorFlow.
 
-The index is a sorted string table as LevelDB writes it: blocks of key-value pairs whose keys share prefixes, each block closed by
-a compression byte and a checksum, and a footer that says where the block of blocks lies. The values are protocol buffers that
-give each tensor's type, shape, place in the data file and checksum. Formats: LevelDB's table_format.md; TensorFlow's
-tensor_bundle.proto.
+The index is a sorted string table as LevelDB writes it: blocks of key-value pairs whose keys share
+prefixes, each block closed by a compression byte and a checksum, and a footer that says where the
+block of blocks lies. The values are protocol buffers that give each tensor's type, shape, place in
+the data file and checksum. Formats: LevelDB's table_format.md; TensorFlow's tensor_bundle.proto.
 """
 
 import math
@@ -73,9 +74,15 @@ def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
     data = index.with_name(f"{index.stem}.data-00000-of-00001")
     entries = read_index(path)
     if not data.is_file():
-        raise FileNotFoundError(f"{data}: not there; a TensorFlow checkpoint is this file and {index.name}")
+        raise FileNotFoundError(
+            f"{data}: not there; a TensorFlow checkpoint is this file and {index.name}"
+        )
     with data.open("rb") as file:
-        return {name: _read_tensor(file, data, name, entry) for name, entry in entries.items() if wanted(name)}
+        return {
+            name: _read_tensor(file, data, name, entry)
+            for name, entry in entries.items()
+            if wanted(name)
+        }
 
 
 def read_index(path: Path) -> dict[str, Entry]:
@@ -94,11 +101,14 @@ def read_index(path: Path) -> dict[str, Entry]:
         if path.stat().st_size > LARGEST_INDEX:
             raise ValueError(f"it is larger than {LARGEST_INDEX >> 20} MiB")
         content = path.read_bytes()
-        return {key.decode(): _entry(value) for key, value in _table(content) if key}  # the empty key is the header
+        return {
+            key.decode(): _entry(value) for key, value in _table(content) if key
+        }  # the empty key is the header
     except (ValueError, IndexError, struct.error) as error:
         reason = "it ends too soon" if isinstance(error, IndexError | struct.error) else str(error)
         raise WeightsError(
-            f"{path}: expected the index of a TensorFlow checkpoint, but it is damaged or something else: {reason}"
+            f"{path}: expected the index of a TensorFlow checkpoint, but it is damaged or something"
+            f" else: {reason}"
         ) from None
 
 
@@ -106,15 +116,23 @@ def _read_tensor(file: BinaryIO, path: Path, name: str, entry: Entry) -> Tensor:
     """One variable out of the open data file, which ``path`` names."""
     if entry.dtype not in TYPES or entry.shard != 0:
         raise WeightsError(
-            f"{path}: {name} is of a type or in a part that is not read here (type {entry.dtype}, part {entry.shard})"
+            f"{path}: {name} is of a type or in a part that is not read here (type {entry.dtype},"
+            f" part {entry.shard})"
         )
     dtype = TYPES[entry.dtype]
-    if entry.offset + entry.size > path.stat().st_size or entry.size != dtype.itemsize * math.prod(entry.shape):
-        raise WeightsError(f"{path}: ends before {name} does; the file is damaged, or belongs to another index")
+    if entry.offset + entry.size > path.stat().st_size or entry.size != dtype.itemsize * math.prod(
+        entry.shape
+    ):
+        raise WeightsError(
+            f"{path}: ends before {name} does; the file is damaged, or belongs to another index"
+        )
     file.seek(entry.offset)
     content = file.read(entry.size)
     if masked_crc32c(content) != entry.checksum:
-        raise WeightsError(f"{path}: the checksum of {name} is wrong; the file is damaged, or belongs to another index")
+        raise WeightsError(
+            f"{path}: the checksum of {name} is wrong; the file is damaged, or belongs to another"
+            " index"
+        )
     return torch.from_numpy(np.frombuffer(content, dtype).reshape(entry.shape).copy())
 
 
@@ -122,7 +140,9 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
     """All pairs of a sorted string table."""
     if len(content) < FOOTER or struct.unpack("<Q", content[-8:])[0] != MAGIC:
         raise ValueError("its last bytes are not those of an index")
-    _, _, position = _handle(content, len(content) - FOOTER)  # of the meta index, which bundles leave empty
+    _, _, position = _handle(
+        content, len(content) - FOOTER
+    )  # of the meta index, which bundles leave empty
     offset, size, _ = _handle(content, position)
     end = 0
     for _, handle in _block(content, offset, size):
@@ -141,8 +161,13 @@ def _handle(content: bytes, position: int) -> tuple[int, int, int]:
 
 
 def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The pairs of a block: each key is given by how much it shares with the one before, and the rest."""
-    block, trailer = content[offset : offset + size], content[offset + size : offset + size + TRAILER]
+    """The pairs of a block: each key is given by how much it shares with the one before, and the
+    rest.
+    """
+    block, trailer = (
+        content[offset : offset + size],
+        content[offset + size : offset + size + TRAILER],
+    )
     if len(block) != size or len(trailer) != TRAILER or size < 4:
         raise ValueError("it ends too soon")
     if trailer[0] != 0:
@@ -210,9 +235,19 @@ def _entry(message: bytes) -> Entry:
     for number, value in _fields(message):
         if isinstance(value, int) and number in names:
             values[names[number]] = value
-        elif isinstance(value, bytes) and number == 2:  # TensorShapeProto; each field 2 is a dimension, whose field 1 is its size
-            dimensions = [dict(_fields(inner)) for kind, inner in _fields(value) if kind == 2 and isinstance(inner, bytes)]
-            shape += [size for size in (dimension.get(1, 0) for dimension in dimensions) if isinstance(size, int)]
+        elif (
+            isinstance(value, bytes) and number == 2
+        ):  # TensorShapeProto; each field 2 is a dimension, whose field 1 is its size
+            dimensions = [
+                dict(_fields(inner))
+                for kind, inner in _fields(value)
+                if kind == 2 and isinstance(inner, bytes)
+            ]
+            shape += [
+                size
+                for size in (dimension.get(1, 0) for dimension in dimensions)
+                if isinstance(size, int)
+            ]
     return Entry(shape=tuple(shape), **values)
 
 

@@ -36,13 +36,23 @@ CARD = Card(
         "yard still-camera y-matlab gain": "+0.72",
     },
     failures="snow stays",
-    history=(Stage(recipe=RECIPE, steps=100, hours=0.1, machine="a"), Stage(recipe=RECIPE, steps=200, hours=0.2, curve=CURVE)),
+    history=(
+        Stage(recipe=RECIPE, steps=100, hours=0.1, machine="a"),
+        Stage(recipe=RECIPE, steps=200, hours=0.2, curve=CURVE),
+    ),
 )
 
 
 def test_a_card_says_what_the_weights_say_of_themselves() -> None:
     page = "\n".join(zoo_cards.describe(CARD))
-    for text in ("## nledn", "| rain | `mixed`, `veil` |", "300 in 0.30 h", "mean 31.00", "snow stays", "blocks=6"):
+    for text in (
+        "## nledn",
+        "| rain | `mixed`, `veil` |",
+        "300 in 0.30 h",
+        "mean 31.00",
+        "snow stays",
+        "blocks=6",
+    ):
         assert text in page
     assert "| Rain100L-dev10 | 33.1 / 0.95 |  |  |" in page
     assert "| Rain12 |  |  | 30.0 / 0.9 |" in page
@@ -54,19 +64,27 @@ def test_a_card_says_what_the_weights_say_of_themselves() -> None:
 def test_the_page_in_the_docs_is_of_the_weights_in_the_package() -> None:
     page = (Path(__file__).parents[2] / "docs/zoo.md").read_text()
     for name in CATALOGUE:
-        assert "\n".join(zoo_cards.describe(weights.find_card(name))) in page, f"{name}: print docs/zoo.md anew"
+        assert "\n".join(zoo_cards.describe(weights.find_card(name))) in page, (
+            f"{name}: print docs/zoo.md anew"
+        )
 
 
 def test_what_a_validation_had_cost() -> None:
     (curve,) = zoo_cards.spent("nledn", CARD)
     a_step = 3 * 116.6e9 / 512**2 * 2 * 64**2
-    assert [point.operations for point in curve] == pytest.approx([200 * a_step, 300 * a_step], rel=0.01)
+    assert [point.operations for point in curve] == pytest.approx(
+        [200 * a_step, 300 * a_step], rel=0.01
+    )
     assert [point.scores["mean"] for point in curve] == [30.0, 31.0]
 
 
-def row(model: str, dataset: str, psnr: float, paper: dict[str, str] | None = None) -> results_tables.Row:
+def row(
+    model: str, dataset: str, psnr: float, paper: dict[str, str] | None = None
+) -> results_tables.Row:
     means = {
-        of: [{"protocol": protocol, "psnr": value, "ssim": 0.9} for protocol in ("y-matlab", "y-pil")]
+        of: [
+            {"protocol": protocol, "psnr": value, "ssim": 0.9} for protocol in ("y-matlab", "y-pil")
+        ]
         for of, value in (("rainy", 20.0), ("output", psnr))
     }
     return {"model": model, "network": "NLEDN", "dataset": dataset, "mean": means, "paper": paper}
@@ -107,10 +125,25 @@ def test_seeds_are_trained_alike_and_told_with_their_spread(
         (tmp_path / name).mkdir(parents=True)
         write_image(tmp_path / name / "1.png", draws.integers(0, 256, (40, 50, 3), np.uint8))
     places = [str(tmp_path / name) for name in ("clean", "pairs")]
-    options = ["--out", str(tmp_path / "runs"), "--steps", "2", "--batch", "1", "--crop", "16", "--seeds", "2", "--device", "cpu"]
+    options = [
+        "--out",
+        str(tmp_path / "runs"),
+        "--steps",
+        "2",
+        "--batch",
+        "1",
+        "--crop",
+        "16",
+        "--seeds",
+        "2",
+        "--device",
+        "cpu",
+    ]
     monkeypatch.setattr("sys.argv", ["seeds.py", "nledn", *places, *options])
     seeds.main()
-    _, _, *rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    _, _, *rows = [
+        line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")
+    ]
     assert [cells[0] for cells in rows] == ["| 0", "| 1", "| mean ± deviation"]
     scores = [float(cells[2]) for cells in rows[:2]]
     assert scores[0] != scores[1]

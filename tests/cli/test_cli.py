@@ -1,4 +1,6 @@
-"""The command line: its verbs and flags, its exit statuses, one run of every verb from end to end."""
+"""The command line: its verbs and flags, its exit statuses, one run of every verb from end to
+end.
+"""
 
 import csv
 import io
@@ -26,13 +28,17 @@ from derain.weights import QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--compare --density --device --dtype --engine --force --format --model --output --overlap --quality --tile -m -o INPUTS"
+        "--compare --density --device --dtype --engine --force --format --model --output --overlap"
+        " --quality --tile -m -o INPUTS"
     ),
-    "train": "--allow-leak --branch --data --device --dtype --layout --minutes --output --resume --set --val -o RECIPE",
+    "train": (
+        "--allow-leak --branch --data --device --dtype --layout --minutes --output --resume --set"
+        " --val -o RECIPE"
+    ),
     "data check": "--against --force --json --layout FOLDER",
     "evaluate": (
-        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture --protocol --report --save "
-        "--save-niqe --tile INPUTS"
+        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture"
+        " --protocol --report --save --save-niqe --tile INPUTS"
     ),
     "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed --textures -o CLEAN",
@@ -44,9 +50,13 @@ FLAGS = {
 """Adding a verb or a flag is a decision: it is made here too."""
 
 
-def derain(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> "subprocess.CompletedProcess[bytes]":
+def derain(
+    *arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None
+) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-c", "from derain.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, check=False, timeout=300)
+    return subprocess.run(
+        command, input=stdin, capture_output=True, cwd=cwd, check=False, timeout=300
+    )
 
 
 @pytest.fixture
@@ -66,7 +76,9 @@ def test_verbs_and_flags_are_frozen() -> None:
         names = [
             name
             for parameter in command.params
-            for name in (parameter.opts if parameter.opts[0][0] == "-" else [parameter.name.upper()])
+            for name in (
+                parameter.opts if parameter.opts[0][0] == "-" else [parameter.name.upper()]
+            )
         ]
         found[path] = " ".join(sorted(name for name in names if name not in ("--help", "-h")))
 
@@ -79,7 +91,9 @@ def test_verbs_and_flags_are_frozen() -> None:
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     call = f"from derain.cli import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
     code = f"import sys\n{call}\nprint(*sys.modules, file=sys.stderr)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout
     assert not {"torch", "cv2", "PIL", "numpy"} & set(result.stderr.split())
 
@@ -90,7 +104,9 @@ def test_run_is_the_default_verb_and_paths_go_to_stdout(picture: Path) -> None:
     assert result.stdout.decode().split() == [str(picture.with_name("photo_derained.png"))]
     clean = read_image(picture.with_name("photo_derained.png"))
     assert clean.shape == (40, 50, 3)
-    told = derain("run", picture).stderr.decode().splitlines()  # where the number format may be told first
+    told = (
+        derain("run", picture).stderr.decode().splitlines()
+    )  # where the number format may be told first
     assert any(line.startswith(f"skipped {picture}") for line in told)
 
 
@@ -116,17 +132,31 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
     ("arguments", "status", "message"),
     [
         (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
-        (["photo.png", "-m", "nothing"], 1, "error: nothing: no such weights; expected one of petrichor"),
+        (
+            ["photo.png", "-m", "nothing"],
+            1,
+            "error: nothing: no such weights; expected one of petrichor",
+        ),
         (
             ["photo.png", "-m", "nledn-rain100h"],
             1,
-            "error: nledn-rain100h: these weights were retired and are no longer in the package; use nledn instead",
+            (
+                "error: nledn-rain100h: these weights were retired and are no longer in the"
+                " package; use nledn instead"
+            ),
         ),
-        (["photo.png", "--quality", "good"], 2, "error: --quality good: expected one of fast, balanced, best"),
+        (
+            ["photo.png", "--quality", "good"],
+            2,
+            "error: --quality good: expected one of fast, balanced, best",
+        ),
         (
             ["photo.png", "--quality", "fast", "-m", "petrichor"],
             2,
-            "error: --quality fast: chooses the model, but petrichor was named too; leave one of them out",
+            (
+                "error: --quality fast: chooses the model, but petrichor was named too; leave one"
+                " of them out"
+            ),
         ),
         (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
         (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
@@ -135,33 +165,80 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (["run"], 2, "Missing argument"),
         (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
         (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
-        (["evaluate", "nledn", "."], 1, "photographs without clean twins are scored with --niqe CLEAN"),
-        (["evaluate", "nledn", ".", "--niqe", "none"], 1, "error: none: no such folder of clean pictures"),
-        (["evaluate", "nledn", ".", "--niqe", "photo.png"], 1, "error: photo.png: not JSON; expected a NIQE model"),
+        (
+            ["evaluate", "nledn", "."],
+            1,
+            "photographs without clean twins are scored with --niqe CLEAN",
+        ),
+        (
+            ["evaluate", "nledn", ".", "--niqe", "none"],
+            1,
+            "error: none: no such folder of clean pictures",
+        ),
+        (
+            ["evaluate", "nledn", ".", "--niqe", "photo.png"],
+            1,
+            "error: photo.png: not JSON; expected a NIQE model",
+        ),
         (
             ["evaluate", "nledn", ".", "--niqe", "."],
             1,
             "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
         ),
-        (["evaluate", "nledn", ".", "--save-niqe", "m.json"], 2, "no model to write without --niqe CLEAN"),
-        (["evaluate", "nledn", ".", "--niqe", ".", "--save-niqe", "-"], 2, "only tables go to standard output; expected a file"),
+        (
+            ["evaluate", "nledn", ".", "--save-niqe", "m.json"],
+            2,
+            "no model to write without --niqe CLEAN",
+        ),
+        (
+            ["evaluate", "nledn", ".", "--niqe", ".", "--save-niqe", "-"],
+            2,
+            "only tables go to standard output; expected a file",
+        ),
         (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
-        (["train", "nledn", "--data", "."], 1, "no pictures to validate on; name a folder with --val"),
-        (["train", "nledn", "--data", ".", "--set", "lr"], 2, "error: --set lr: expected KEY=VALUE"),
+        (
+            ["train", "nledn", "--data", "."],
+            1,
+            "no pictures to validate on; name a folder with --val",
+        ),
+        (
+            ["train", "nledn", "--data", ".", "--set", "lr"],
+            2,
+            "error: --set lr: expected KEY=VALUE",
+        ),
         (
             ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
             2,
             "error: --layout heap: expected one of folders, flat",
         ),
-        (["evaluate", "nledn", ".", "--layout", "heap"], 2, "error: --layout heap: expected one of folders, flat"),
-        (["data", "check", ".", "--layout", "flat"], 1, "error: .: found no rainy and clean pictures in the layout flat"),
+        (
+            ["evaluate", "nledn", ".", "--layout", "heap"],
+            2,
+            "error: --layout heap: expected one of folders, flat",
+        ),
+        (
+            ["data", "check", ".", "--layout", "flat"],
+            1,
+            "error: .: found no rainy and clean pictures in the layout flat",
+        ),
         (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
-        (["data", "check", ".", "--json", "photo.png"], 1, "error: photo.png is there already; --force overwrites it"),
-        (["synth", "photo.png", "-o", "x", "--preset", "snow"], 2, "error: --preset snow: expected one of rain100l"),
+        (
+            ["data", "check", ".", "--json", "photo.png"],
+            1,
+            "error: photo.png is there already; --force overwrites it",
+        ),
+        (
+            ["synth", "photo.png", "-o", "x", "--preset", "snow"],
+            2,
+            "error: --preset snow: expected one of rain100l",
+        ),
         (
             ["synth", "photo.png", "-o", "x", "--textures", "."],
             2,
-            "error: --textures: rain100l has no layers of textures; expected one of rain100l-textures",
+            (
+                "error: --textures: rain100l has no layers of textures; expected one of"
+                " rain100l-textures"
+            ),
         ),
         (
             ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "none"],
@@ -173,16 +250,38 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
             1,
             "error: empty: no pictures in it; expected grey streak textures",
         ),
-        (["photo.png", "--engine", "tensorrt"], 2, "error: --engine tensorrt: expected auto or one of torch, onnx, openvino"),
-        (["export", "petrichor-live", "--to", "tflite"], 2, "error: --to tflite: expected one of onnx, openvino"),
-        (["export", "petrichor-live", "-o", "w.xml"], 2, "error: -o w.xml: expected a name ending in .onnx"),
-        (["bench", "petrichor-live", "--size", "64"], 2, "error: --size 64: expected WIDTHxHEIGHT in pixels"),
-        (["bench", "nothing"], 1, "error: nothing, torch, float32, 1024x683: nothing: no such weights"),
+        (
+            ["photo.png", "--engine", "tensorrt"],
+            2,
+            "error: --engine tensorrt: expected auto or one of torch, onnx, openvino",
+        ),
+        (
+            ["export", "petrichor-live", "--to", "tflite"],
+            2,
+            "error: --to tflite: expected one of onnx, openvino",
+        ),
+        (
+            ["export", "petrichor-live", "-o", "w.xml"],
+            2,
+            "error: -o w.xml: expected a name ending in .onnx",
+        ),
+        (
+            ["bench", "petrichor-live", "--size", "64"],
+            2,
+            "error: --size 64: expected WIDTHxHEIGHT in pixels",
+        ),
+        (
+            ["bench", "nothing"],
+            1,
+            "error: nothing, torch, float32, 1024x683: nothing: no such weights",
+        ),
         (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
         (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
     ],
 )
-def test_errors_are_one_line_with_the_right_status(arguments: list[str], status: int, message: str, picture: Path) -> None:
+def test_errors_are_one_line_with_the_right_status(
+    arguments: list[str], status: int, message: str, picture: Path
+) -> None:
     (picture.parent / "empty").mkdir()
     result = derain(*arguments, cwd=picture.parent)
     text = " ".join(result.stderr.decode().replace("│", " ").split())
@@ -190,10 +289,15 @@ def test_errors_are_one_line_with_the_right_status(arguments: list[str], status:
     assert message in text
     assert "Traceback" not in text
     if "error: " in message:
-        assert len([line for line in result.stderr.decode().splitlines() if line.startswith("error")]) == 1
+        assert (
+            len([line for line in result.stderr.decode().splitlines() if line.startswith("error")])
+            == 1
+        )
 
 
-def test_a_killed_run_leaves_whole_files_and_goes_on(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_a_killed_run_leaves_whole_files_and_goes_on(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     (tmp_path / "in").mkdir()
     for k in range(30):
         write_image(tmp_path / f"in/{k}.png", photo[:64, :64])
@@ -222,13 +326,18 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(photo: NDArray[np.uint8], t
     assert {name: (tmp_path / "out" / name).read_bytes() for name in made} == made
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounts a small file system, which takes root")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="mounts a small file system, which takes root",
+)
 def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
     write_image(picture, np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8))
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
     ).returncode:
         pytest.skip("cannot mount here")
     try:
@@ -240,37 +349,85 @@ def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_synth_evaluate_train_and_run_what_was_trained(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_synth_evaluate_train_and_run_what_was_trained(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     for name, part in (("train", photo[:48, :48]), ("val", photo[70:118, 90:138])):
         (tmp_path / "clean" / name).mkdir(parents=True)
         write_image(tmp_path / "clean" / name / "1.png", part)
-    result = derain("synth", tmp_path / "clean/val", "-o", tmp_path / "pairs", "--preset", "rain100h", "--seed", "7")
+    result = derain(
+        "synth",
+        tmp_path / "clean/val",
+        "-o",
+        tmp_path / "pairs",
+        "--preset",
+        "rain100h",
+        "--seed",
+        "7",
+    )
     assert result.stdout.decode().split() == [str(tmp_path / "pairs/rainy/1.png")]
     first = (tmp_path / "pairs/rainy/1.png").read_bytes()
-    derain("synth", tmp_path / "clean/val", "-o", tmp_path / "again", "--preset", "rain100h", "--seed", "7")
+    derain(
+        "synth",
+        tmp_path / "clean/val",
+        "-o",
+        tmp_path / "again",
+        "--preset",
+        "rain100h",
+        "--seed",
+        "7",
+    )
     assert (tmp_path / "again/rainy/1.png").read_bytes() == first
     settings = ["steps=2", "batch=1", "crop=16", "validate_every=2", "validation_crop=32"]
     trained = derain(
-        "train", "nledn", "--data", tmp_path / "clean", "-o", tmp_path / "run", *[a for s in settings for a in ("--set", s)]
+        "train",
+        "nledn",
+        "--data",
+        tmp_path / "clean",
+        "-o",
+        tmp_path / "run",
+        *[a for s in settings for a in ("--set", s)],
     )
     assert trained.returncode == 0, trained.stderr.decode()
     best = trained.stdout.decode().strip()
     report = tmp_path / "scores.json"
     scored = derain(
-        "evaluate", best, "nledn", tmp_path / "pairs", "--json", report, "--save", tmp_path / "out", "--protocol", "rgb"
+        "evaluate",
+        best,
+        "nledn",
+        tmp_path / "pairs",
+        "--json",
+        report,
+        "--save",
+        tmp_path / "out",
+        "--protocol",
+        "rgb",
     )
     assert scored.returncode == 0, scored.stderr.decode()
-    assert scored.stdout.decode().splitlines()[0].startswith("| model | dataset | pictures | rgb | parameters | multiply-adds |")
+    assert (
+        scored.stdout.decode()
+        .splitlines()[0]
+        .startswith("| model | dataset | pictures | rgb | parameters | multiply-adds |")
+    )
     assert len(json.loads(report.read_text())) == 2
     assert (tmp_path / "out/nledn/pairs/1.png").exists()
     assert derain(tmp_path / "pairs/rainy/1.png", "-m", best).returncode == 0
 
 
-def test_train_a_trunk_branch_it_and_run_what_came_out(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_train_a_trunk_branch_it_and_run_what_came_out(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     for name, part in (("train", photo[:48, :48]), ("val", photo[70:118, 90:138])):
         (tmp_path / "clean" / name).mkdir(parents=True)
         write_image(tmp_path / "clean" / name / "1.png", part)
-    settings = ["steps=20", "batch=1", "crop=16", "validate_every=10", "validation_crop=32", "schedule=trunk"]
+    settings = [
+        "steps=20",
+        "batch=1",
+        "crop=16",
+        "validate_every=10",
+        "validation_crop=32",
+        "schedule=trunk",
+    ]
     train = ["train", "petrichor-live", "--data", tmp_path / "clean"]
     trunk = derain(*train, "-o", tmp_path / "trunk", *[a for s in settings for a in ("--set", s)])
     assert trunk.returncode == 0, trunk.stderr.decode()
@@ -290,28 +447,51 @@ def test_train_a_trunk_branch_it_and_run_what_came_out(photo: NDArray[np.uint8],
     assert derain("run", "rainy.png", "-m", best, "-o", "out.png", cwd=tmp_path).returncode == 0
     assert read_image(tmp_path / "out.png").shape == (40, 50, 3)
     for arguments, message in (
-        (["petrichor", "--branch", "trunk"], "--branch trunk: is a trunk of petrichor-live; expected one of petrichor"),
-        (["petrichor-live", "--branch", Path("runs/petrichor-live-branch")], "schedule=branch; expected schedule=trunk"),
-        (["petrichor-live", "--branch", "nowhere"], "nowhere: no such checkpoint; expected one that derain train wrote"),
+        (
+            ["petrichor", "--branch", "trunk"],
+            "--branch trunk: is a trunk of petrichor-live; expected one of petrichor",
+        ),
+        (
+            ["petrichor-live", "--branch", Path("runs/petrichor-live-branch")],
+            "schedule=branch; expected schedule=trunk",
+        ),
+        (
+            ["petrichor-live", "--branch", "nowhere"],
+            "nowhere: no such checkpoint; expected one that derain train wrote",
+        ),
     ):
-        refused = derain("train", *arguments, "--data", tmp_path / "clean", "-o", tmp_path / "other", cwd=tmp_path)
+        refused = derain(
+            "train",
+            *arguments,
+            "--data",
+            tmp_path / "clean",
+            "-o",
+            tmp_path / "other",
+            cwd=tmp_path,
+        )
         assert refused.returncode in (1, 2)
         assert message in " ".join(refused.stderr.decode().split())
         assert "Traceback" not in refused.stderr.decode()
 
 
-def test_synth_and_evaluate_overwrite_nothing_unasked(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_synth_and_evaluate_overwrite_nothing_unasked(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     (tmp_path / "set/clean").mkdir(parents=True)
     write_image(tmp_path / "set/clean/1.png", photo[:40, :40])
     original = (tmp_path / "set/clean/1.png").read_bytes()
     (tmp_path / "set/rainy").mkdir()
-    write_image(tmp_path / "set/rainy/1.png", photo[:40, :40])  # no input: that the clean twin is one must be seen all the same
+    write_image(
+        tmp_path / "set/rainy/1.png", photo[:40, :40]
+    )  # no input: that the clean twin is one must be seen all the same
     result = derain("synth", tmp_path / "set/clean", "-o", tmp_path / "set", "--force")
     assert result.returncode == 1
     assert "is an input; choose another output" in result.stderr.decode()
     assert (tmp_path / "set/clean/1.png").read_bytes() == original
     derain("synth", tmp_path / "set/clean", "-o", tmp_path / "pairs")
-    result = derain("evaluate", "nledn", tmp_path / "pairs", "--json", tmp_path / "pairs/rainy/1.png")
+    result = derain(
+        "evaluate", "nledn", tmp_path / "pairs", "--json", tmp_path / "pairs/rainy/1.png"
+    )
     assert "is there already; --force overwrites it" in result.stderr.decode()
     assert read_image(tmp_path / "pairs/rainy/1.png").shape == (40, 40, 3)
 
@@ -331,8 +511,13 @@ def test_data_check_says_what_is_wrong(photo: NDArray[np.uint8], tmp_path: Path)
     assert bad.returncode == 1
     (leak,) = json.loads(bad.stdout)["problems"]
     assert leak["kind"] == "leak"
-    assert leak["files"] == [str(tmp_path / "val/clean/clean.png"), str(tmp_path / "train/clean/mirrored.png")]
-    text = derain("data", "check", tmp_path / "val", "--against", tmp_path / "train").stdout.decode()
+    assert leak["files"] == [
+        str(tmp_path / "val/clean/clean.png"),
+        str(tmp_path / "train/clean/mirrored.png"),
+    ]
+    text = derain(
+        "data", "check", tmp_path / "val", "--against", tmp_path / "train"
+    ).stdout.decode()
     assert "UNSOUND: leak (1)" in text
     assert text.splitlines()[-1] == "not sound to train on"
 
@@ -342,7 +527,15 @@ def test_train_refuses_a_leak_unless_told(photo: NDArray[np.uint8], tmp_path: Pa
         (tmp_path / name).mkdir()
         write_image(tmp_path / name / f"{name}.png", part)
     settings = ["steps=2", "batch=1", "crop=16", "validate_every=2", "validation_crop=32"]
-    command = ["train", "nledn", "--data", tmp_path, "-o", tmp_path / "run", *[a for s in settings for a in ("--set", s)]]
+    command = [
+        "train",
+        "nledn",
+        "--data",
+        tmp_path,
+        "-o",
+        tmp_path / "run",
+        *[a for s in settings for a in ("--set", s)],
+    ]
     refused = derain(*command)
     assert refused.returncode == 1
     (line,) = [line for line in refused.stderr.decode().splitlines() if line.startswith("error")]
@@ -358,7 +551,9 @@ def test_train_refuses_a_leak_unless_told(photo: NDArray[np.uint8], tmp_path: Pa
     assert "--allow-leak" in resumed.stderr.decode()
 
 
-def test_evaluate_takes_lists_and_pictures_side_by_side(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_evaluate_takes_lists_and_pictures_side_by_side(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     (tmp_path / "clean").mkdir()
     write_image(tmp_path / "clean/1.png", photo[:40, :40])
     derain("synth", tmp_path / "clean", "-o", tmp_path / "pairs")
@@ -367,7 +562,9 @@ def test_evaluate_takes_lists_and_pictures_side_by_side(photo: NDArray[np.uint8]
     (tmp_path / "double").mkdir()
     write_image(tmp_path / "double/1.png", np.concatenate(both, axis=1))
     scores = [
-        json.loads(derain("evaluate", "crdnet", *arguments, "--json", "-", "--protocol", "rgb").stdout)[0]["mean"]
+        json.loads(
+            derain("evaluate", "crdnet", *arguments, "--json", "-", "--protocol", "rgb").stdout
+        )[0]["mean"]
         for arguments in (
             [tmp_path / "pairs"],
             [tmp_path / "pairs/list.txt"],
@@ -392,14 +589,21 @@ def test_synth_writes_the_parts_of_rain(photo: NDArray[np.uint8], tmp_path: Path
     out = tmp_path / "out"
     assert derain("synth", tmp_path / "clean", "-o", out, "--parts").returncode == 0
     for name in ("a/1.png", "b, c/1.png"):
-        rainy, clean, layer, mask = (read_image(out / part / name).astype(int) for part in ("rainy", "clean", "layer", "mask"))
+        rainy, clean, layer, mask = (
+            read_image(out / part / name).astype(int)
+            for part in ("rainy", "clean", "layer", "mask")
+        )
         assert np.abs(np.minimum(clean + layer, 255) - rainy).max() <= 1  # each is rounded
         assert set(np.unique(mask)) == {0, 255}
         assert ((layer > 8) == (mask > 0)).mean() > 0.99
     rows = list(csv.DictReader((out / "density.csv").read_text().splitlines()))
     assert [row["picture"] for row in rows] == ["a/1.png", "b, c/1.png"]
-    assert float(rows[0]["coverage"]) == pytest.approx((read_image(out / "mask/a/1.png") > 0).mean(), abs=1e-3)
-    again = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--force", "--preset", "rain100h")
+    assert float(rows[0]["coverage"]) == pytest.approx(
+        (read_image(out / "mask/a/1.png") > 0).mean(), abs=1e-3
+    )
+    again = derain(
+        "synth", tmp_path / "clean/a", "-o", out, "--parts", "--force", "--preset", "rain100h"
+    )
     assert again.returncode == 0
     assert len((out / "density.csv").read_text().splitlines()) == 4
     (out / "rainy/a/1.png").unlink()  # as an interruption leaves it
@@ -426,19 +630,41 @@ def test_synth_cuts_rain_from_textures(photo: NDArray[np.uint8], tmp_path: Path)
         (tmp_path / folder).mkdir()
         write_image(tmp_path / folder / "1.png", pixels)
     options = ["--preset", "rain100l-textures", "--seed", "3", "--parts"]
-    result = derain("synth", tmp_path / "clean", "-o", tmp_path / "cut", "--textures", tmp_path / "streaks", *options)
+    result = derain(
+        "synth",
+        tmp_path / "clean",
+        "-o",
+        tmp_path / "cut",
+        "--textures",
+        tmp_path / "streaks",
+        *options,
+    )
     assert result.returncode == 0, result.stderr.decode()
     assert "is drawn" not in result.stderr.decode()
-    # A texture of one grey is a layer of one grey, dimmed as Rain100L dims it: 90 * 219 / 255 is 77.
-    clean, rainy, layer = (read_image(tmp_path / "cut" / part / "1.png").astype(int) for part in ("clean", "rainy", "layer"))
+    # A texture of one grey is a layer of one grey, dimmed as Rain100L dims it: 90 * 219 / 255 is
+    # 77.
+    clean, rainy, layer = (
+        read_image(tmp_path / "cut" / part / "1.png").astype(int)
+        for part in ("clean", "rainy", "layer")
+    )
     assert np.abs(layer - 77).max() <= 1
     assert np.abs(rainy - clean - 77).max() <= 1
     drawn = derain("synth", tmp_path / "clean", "-o", tmp_path / "drawn", *options)
     assert drawn.returncode == 0
-    assert "rain100l-textures: all of its rain is drawn; with --textures DIR" in drawn.stderr.decode()
+    assert (
+        "rain100l-textures: all of its rain is drawn; with --textures DIR" in drawn.stderr.decode()
+    )
     assert np.ptp(read_image(tmp_path / "drawn/layer/1.png")) > 20
     (tmp_path / "streaks/2.png").write_bytes(b"once upon a time")
-    broken = derain("synth", tmp_path / "clean", "-o", tmp_path / "x", "--textures", tmp_path / "streaks", *options)
+    broken = derain(
+        "synth",
+        tmp_path / "clean",
+        "-o",
+        tmp_path / "x",
+        "--textures",
+        tmp_path / "streaks",
+        *options,
+    )
     assert broken.returncode == 1
     assert broken.stderr.decode().startswith("error: ")
     assert "2.png: not a picture that can be read" in broken.stderr.decode()
@@ -450,23 +676,38 @@ def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_pa
     checkpoint = reference_data / "published-weights/nledn/net_Rain100L.pth"
     result = derain("weights", "import", checkpoint, "-o", tmp_path / "w.safetensors")
     assert result.stdout.decode().strip() == str(tmp_path / "w.safetensors")
-    assert "published by the authors" in derain("weights", "show", tmp_path / "w.safetensors").stdout.decode()
+    assert (
+        "published by the authors"
+        in derain("weights", "show", tmp_path / "w.safetensors").stdout.decode()
+    )
     derain(picture, "-m", tmp_path / "w.safetensors", "-o", tmp_path / "a.png")
     derain(picture, "-m", checkpoint, "-o", tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_several_models_and_datasets_in_one_table_of_every_kind(golden: Path, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_several_models_and_datasets_in_one_table_of_every_kind(
+    golden: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     (tmp_path / "clean").mkdir()
     write_image(tmp_path / "clean/1.png", photo[:40, :40])
     for name in ("Rain100L", "other"):
         derain("synth", tmp_path / "clean", "-o", tmp_path / name)
-    inputs = ["nledn", golden / "remaen/ReMAEN.index", golden / "crdnet", tmp_path / "Rain100L", tmp_path / "other"]
-    result = derain("evaluate", *inputs, "--csv", "-", "--json", tmp_path / "s.json", "--protocol", "rgb")
+    inputs = [
+        "nledn",
+        golden / "remaen/ReMAEN.index",
+        golden / "crdnet",
+        tmp_path / "Rain100L",
+        tmp_path / "other",
+    ]
+    result = derain(
+        "evaluate", *inputs, "--csv", "-", "--json", tmp_path / "s.json", "--protocol", "rgb"
+    )
     assert result.returncode == 0, result.stderr.decode()
     rows = list(csv.DictReader(io.StringIO(result.stdout.decode())))
     models = ["nledn", "ReMAEN.index", "crdnet"]
-    assert [(row["model"], row["dataset"]) for row in rows] == [(m, d) for m in models for d in ("Rain100L", "other")]
+    assert [(row["model"], row["dataset"]) for row in rows] == [
+        (m, d) for m in models for d in ("Rain100L", "other")
+    ]
     assert [row["paper_psnr"] for row in rows] == ["36.57", "", "37.80", "", "", ""]
     assert len(json.loads((tmp_path / "s.json").read_text())) == 6
     wrong = derain("evaluate", *inputs, "--csv", "-", "--json", "-")
@@ -475,7 +716,9 @@ def test_several_models_and_datasets_in_one_table_of_every_kind(golden: Path, ph
     assert "s.json is there already; --force overwrites it" in again.stderr.decode()
 
 
-def test_photographs_are_scored_by_niqe(crops: list[NDArray[np.uint8]], photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_photographs_are_scored_by_niqe(
+    crops: list[NDArray[np.uint8]], photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     for folder in ("clean", "street photos"):
         (tmp_path / folder).mkdir()
     for k, crop in enumerate(crops):
@@ -483,7 +726,15 @@ def test_photographs_are_scored_by_niqe(crops: list[NDArray[np.uint8]], photo: N
     write_image(tmp_path / "street photos/a.png", np.concatenate([photo, photo])[:192, :96])
     (tmp_path / "street photos/b.jpg").write_bytes(b"once upon a time")
     command = ["evaluate", "crdnet", tmp_path / "street photos"]
-    result = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json", "--csv", tmp_path / "s.csv")
+    result = derain(
+        *command,
+        "--niqe",
+        tmp_path / "clean",
+        "--save-niqe",
+        tmp_path / "m.json",
+        "--csv",
+        tmp_path / "s.csv",
+    )
     assert result.returncode == 1
     errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
     assert len(errors) == 1
@@ -493,12 +744,17 @@ def test_photographs_are_scored_by_niqe(crops: list[NDArray[np.uint8]], photo: N
     assert lines[0].startswith("| model | dataset | pictures | niqe | parameters |")
     assert lines[3].startswith("| crdnet | street photos | 1 of 2 | ")
     assert "tile 1536, overlap 64, float32, cpu" in lines[5]
-    assert lines[6].startswith("street photos: photographs without clean twins, 2 pictures, sha256 ")
+    assert lines[6].startswith(
+        "street photos: photographs without clean twins, 2 pictures, sha256 "
+    )
     assert lines[7].startswith("NIQE, lower is better: fitted on 48 clean pictures, ")
     (tmp_path / "street photos/b.jpg").unlink()
     again = derain(*command, "--niqe", tmp_path / "m.json", "--csv", "-")
     assert again.returncode == 0, again.stderr.decode()
-    (row,), (first,) = (csv.DictReader(io.StringIO(text)) for text in (again.stdout.decode(), (tmp_path / "s.csv").read_text()))
+    (row,), (first,) = (
+        csv.DictReader(io.StringIO(text))
+        for text in (again.stdout.decode(), (tmp_path / "s.csv").read_text())
+    )
     assert float(row["niqe"]) == float(first["niqe"]) > 0
     assert row["niqe_model"] == first["niqe_model"]
     there = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json")
@@ -510,7 +766,9 @@ def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path
     (pairs / "rainy/1.png").write_bytes((pairs / "rainy/1.png").read_bytes()[:900])
     for path in (bad / "clean").iterdir():
         path.write_bytes(b"")
-    result = derain("evaluate", "crdnet", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json")
+    result = derain(
+        "evaluate", "crdnet", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json"
+    )
     assert result.returncode == 1
     errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
     assert len(errors) == 4
@@ -534,14 +792,20 @@ def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     wrong = derain("--density", picture, "-o", tmp_path / "c.png")
     assert wrong.returncode == 2
-    assert "--density: petrichor cannot tell; expected CRDNet's weights with a classifier" in wrong.stderr.decode()
+    assert (
+        "--density: petrichor cannot tell; expected CRDNet's weights with a classifier"
+        in wrong.stderr.decode()
+    )
     assert not (tmp_path / "c.png").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "network"), [("remaen/ReMAEN.index", "remaen"), ("remaen/ReMAEN", "remaen"), ("crdnet", "crdnet")]
+    ("name", "network"),
+    [("remaen/ReMAEN.index", "remaen"), ("remaen/ReMAEN", "remaen"), ("crdnet", "crdnet")],
 )
-def test_weights_import_what_is_more_than_a_file(name: str, network: str, golden: Path, picture: Path, tmp_path: Path) -> None:
+def test_weights_import_what_is_more_than_a_file(
+    name: str, network: str, golden: Path, picture: Path, tmp_path: Path
+) -> None:
     result = derain("weights", "import", golden / name, cwd=tmp_path)
     assert result.returncode == 0, result.stderr.decode()
     assert result.stdout.decode().strip() == f"{Path(name).stem}.safetensors"
@@ -552,19 +816,25 @@ def test_weights_import_what_is_more_than_a_file(name: str, network: str, golden
 
 
 @pytest.mark.parametrize(("to", "files"), [("onnx", ["w.onnx"]), ("openvino", ["w.bin", "w.xml"])])
-def test_exported_files_are_used_as_weights_are(to: str, files: list[str], picture: Path, pairs: Path, tmp_path: Path) -> None:
+def test_exported_files_are_used_as_weights_are(
+    to: str, files: list[str], picture: Path, pairs: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "exported" / files[-1]
     path.parent.mkdir()
     result = derain("export", "petrichor-live", "--to", to, "-o", path)
     assert result.returncode == 0, result.stderr.decode()
     assert result.stdout.decode() == f"{path}\n"
-    assert "from PyTorch in the mean; sizes are free, sides multiples of 8" in result.stderr.decode()
+    assert (
+        "from PyTorch in the mean; sizes are free, sides multiples of 8" in result.stderr.decode()
+    )
     assert sorted(found.name for found in path.parent.iterdir()) == files
     assert derain(picture, "-m", path, "-o", tmp_path / "a.png").returncode == 0
     usual = load("petrichor-live", device="cpu")(read_image(picture))
     assert np.abs(read_image(tmp_path / "a.png").astype(int) - usual).max() <= 1
     if to == "onnx":
-        scored = derain("evaluate", path, "petrichor-live", pairs, "--csv", "-", "--protocol", "rgb")
+        scored = derain(
+            "evaluate", path, "petrichor-live", pairs, "--csv", "-", "--protocol", "rgb"
+        )
         assert scored.returncode == 0, scored.stderr.decode()
         rows = csv.DictReader(io.StringIO(scored.stdout.decode()))
         assert [row["parameters"] for row in rows] == ["253356", "253356"]
@@ -580,11 +850,25 @@ def test_export_overwrites_nothing_unasked(there: str, tmp_path: Path) -> None:
 
 
 def test_bench_prints_a_table(tmp_path: Path) -> None:
-    command = ["bench", "petrichor-live", "--size", "64x48", "--rounds", "1", "--pictures", "1", "--device", "cpu"]
+    command = [
+        "bench",
+        "petrichor-live",
+        "--size",
+        "64x48",
+        "--rounds",
+        "1",
+        "--pictures",
+        "1",
+        "--device",
+        "cpu",
+    ]
     result = derain(*command, "--json", tmp_path / "b.json")
     assert result.returncode == 0, result.stderr.decode()
     head, _, row, _, ceiling = result.stdout.decode().splitlines()
-    assert head.startswith("| model | engine | number format | size | seconds | megapixels a second | peak memory, MB |")
+    assert head.startswith(
+        "| model | engine | number format | size | seconds | megapixels a second | peak memory,"
+        " MB |"
+    )
     assert row.startswith("| `petrichor-live` | torch | float32 | 64x48 | ")
     assert row.count("|") == head.count("|")
     assert ceiling.startswith("Ceiling: matrix product, ")
@@ -594,13 +878,23 @@ def test_bench_prints_a_table(tmp_path: Path) -> None:
 
 
 def test_weights_list_marks_the_one_that_run_takes() -> None:
-    marked = [line for line in derain("weights", "list").stdout.decode().splitlines() if line.endswith("(default)")]
+    marked = [
+        line
+        for line in derain("weights", "list").stdout.decode().splitlines()
+        if line.endswith("(default)")
+    ]
     assert [line.split()[0] for line in marked] == [load(device="cpu").name]
-    assert f"Default: {load(device='cpu').name}." in " ".join(derain("run", "--help").stdout.decode().split())
+    assert f"Default: {load(device='cpu').name}." in " ".join(
+        derain("run", "--help").stdout.decode().split()
+    )
 
 
-@pytest.mark.parametrize(("quality", "model"), [("fast", "petrichor-live"), ("balanced", "petrichor")])
-def test_a_quality_chooses_the_model(quality: str, model: str, picture: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("quality", "model"), [("fast", "petrichor-live"), ("balanced", "petrichor")]
+)
+def test_a_quality_chooses_the_model(
+    quality: str, model: str, picture: Path, tmp_path: Path
+) -> None:
     result = derain(picture, "--quality", quality, "-o", tmp_path / "a.png")
     assert result.returncode == 0, result.stderr.decode()
     assert result.stdout.decode() == f"{tmp_path / 'a.png'}\n"
@@ -611,10 +905,19 @@ def test_a_quality_chooses_the_model(quality: str, model: str, picture: Path, tm
 
 
 def test_a_quality_may_average_over_flips(
-    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(QUALITIES, "best", Quality("petrichor-live", flips=4))
-    run([str(picture)], quality="best", output=str(tmp_path / "a.png"), device="cpu", dtype="float32")
+    run(
+        [str(picture)],
+        quality="best",
+        output=str(tmp_path / "a.png"),
+        device="cpu",
+        dtype="float32",
+    )
     assert "quality best: petrichor-live, mean of 4 flips" in capsys.readouterr().err.splitlines()
     expected = load("petrichor-live", device="cpu", dtype="float32", flips=4)(read_image(picture))
     assert np.array_equal(read_image(tmp_path / "a.png"), expected)

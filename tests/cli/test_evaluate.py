@@ -1,4 +1,6 @@
-"""derain evaluate and derain data check on bad input: nothing is lost, nothing is written where it should not be."""
+"""derain evaluate and derain data check on bad input: nothing is lost, nothing is written where it
+should not be.
+"""
 
 import csv
 import json
@@ -55,10 +57,14 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("derain.data.check.check", fail)
 
 
-def test_results_that_would_have_one_name_get_their_own(small: Path, photo: NDArray[np.uint8]) -> None:
+def test_results_that_would_have_one_name_get_their_own(
+    small: Path, photo: NDArray[np.uint8]
+) -> None:
     for name, level in (("ev/rain 1", 10), ("ev/rain_1", 200)):
         make_pair(small.parent / name, np.full((16, 16, 3), level, np.uint8))
-    result = derain("evaluate", "crdnet", "ev/rain 1", "ev/rain_1", "--save", "out", "--protocol", "rgb")
+    result = derain(
+        "evaluate", "crdnet", "ev/rain 1", "ev/rain_1", "--save", "out", "--protocol", "rgb"
+    )
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in Path("out/crdnet").iterdir()) == ["rain_1", "rain_1-2"]
     dark, light = (read_image(f"out/crdnet/{name}/1.png").mean() for name in ("rain_1", "rain_1-2"))
@@ -67,7 +73,19 @@ def test_results_that_would_have_one_name_get_their_own(small: Path, photo: NDAr
 
 def test_a_dataset_spelt_in_two_ways_is_taken_once(small: Path) -> None:
     (small.parent / "link").symlink_to(small)
-    result = derain("evaluate", "crdnet", "small", "small/", "./small", "link", small, "--json", "-", "--protocol", "rgb")
+    result = derain(
+        "evaluate",
+        "crdnet",
+        "small",
+        "small/",
+        "./small",
+        "link",
+        small,
+        "--json",
+        "-",
+        "--protocol",
+        "rgb",
+    )
     assert [scores["dataset"] for scores in json.loads(result.stdout)] == ["small"]
 
 
@@ -88,7 +106,9 @@ def test_the_first_models_scores_are_not_lost(
     request.getfixturevalue("no_work")
     wrong = derain("evaluate", "crdnet", "crdnet.x", "small")
     assert (wrong.exit_code, len(errors(wrong))) == (1, 1)
-    assert errors(wrong)[0].startswith("error: crdnet.x: no such weights; expected one of petrichor")
+    assert errors(wrong)[0].startswith(
+        "error: crdnet.x: no such weights; expected one of petrichor"
+    )
 
 
 @pytest.mark.usefixtures("no_work", "small")
@@ -98,23 +118,53 @@ def test_the_first_models_scores_are_not_lost(
         (["--csv", "none/s.csv"], 1, "error: none/s.csv: no folder none; make it first"),
         (["--json", "none/s.json"], 1, "error: none/s.json: no folder none; make it first"),
         (["--json", "small", "--force"], 1, "error: small: a folder; expected a file to write"),
-        (["--csv", "/dev/null", "--force"], 1, "error: /dev/null: no plain file; expected a file to write"),
+        (
+            ["--csv", "/dev/null", "--force"],
+            1,
+            "error: /dev/null: no plain file; expected a file to write",
+        ),
         (["--report", "none/r.html"], 1, "error: none/r.html: no folder none; make it first"),
-        (["--report", "small/clean/1.png"], 1, "error: small/clean/1.png is there already; --force overwrites it"),
-        (["--niqe", "small/clean", "--save-niqe", "none/m"], 1, "error: none/m: no folder none; make it first"),
-        (["--save", "small/clean/1.png", "--force"], 1, "error: small/clean/1.png: a file; expected a folder"),
-        (["--save", "small/clean/1.png/out"], 1, "error: small/clean/1.png: a file; expected a folder"),
+        (
+            ["--report", "small/clean/1.png"],
+            1,
+            "error: small/clean/1.png is there already; --force overwrites it",
+        ),
+        (
+            ["--niqe", "small/clean", "--save-niqe", "none/m"],
+            1,
+            "error: none/m: no folder none; make it first",
+        ),
+        (
+            ["--save", "small/clean/1.png", "--force"],
+            1,
+            "error: small/clean/1.png: a file; expected a folder",
+        ),
+        (
+            ["--save", "small/clean/1.png/out"],
+            1,
+            "error: small/clean/1.png: a file; expected a folder",
+        ),
         (["--csv", "s" * 300], 1, "error: File name too long: sss"),
         (["s" * 300], 1, "error: File name too long: sss"),
-        (["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"], 2, "both to s: expected two places"),
+        (
+            ["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"],
+            2,
+            "both to s: expected two places",
+        ),
         (["--save", "s", "--json", "s"], 2, "both to s: expected two places"),
-        (["--niqe", "small/clean", "--save-niqe", "-"], 2, "only tables go to standard output; expected a file"),
+        (
+            ["--niqe", "small/clean", "--save-niqe", "-"],
+            2,
+            "only tables go to standard output; expected a file",
+        ),
         (["--report", "s", "--csv", "./s"], 2, "both to s: expected two places"),
         (["--report", "-"], 2, "only tables go to standard output; expected a file"),
         (["--save", "-"], 2, "only tables go to standard output; expected a folder"),
     ],
 )
-def test_places_to_write_are_looked_at_before_the_work(arguments: list[str], status: int, message: str) -> None:
+def test_places_to_write_are_looked_at_before_the_work(
+    arguments: list[str], status: int, message: str
+) -> None:
     result = derain("evaluate", "crdnet", "small", *arguments)
     assert result.exit_code == status
     assert message in " ".join(result.stderr.replace("│", " ").split())
@@ -123,11 +173,15 @@ def test_places_to_write_are_looked_at_before_the_work(arguments: list[str], sta
 
 
 @pytest.mark.usefixtures("no_work", "small")
-def test_a_report_without_what_it_needs_is_refused_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_without_what_it_needs_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     result = derain("evaluate", "crdnet", "small", "--report", "r.html")
     assert result.exit_code == 2
-    assert errors(result) == ['error: --report needs matplotlib and jinja2: pip install "derain[report]"']
+    assert errors(result) == [
+        'error: --report needs matplotlib and jinja2: pip install "derain[report]"'
+    ]
     assert not Path("r.html").exists()
 
 
@@ -135,7 +189,17 @@ def test_a_report_is_written_though_a_picture_failed(small: Path, photo: NDArray
     make_pair(small, photo[20:36, :16], "<b>2.png")
     (small / "rainy/3.png").write_bytes(b"no picture")
     write_image(small / "clean/3.png", photo[:16, :16])
-    command = ["evaluate", "crdnet", "small", "--protocol", "rgb", "--report", "r.html", "--json", "s.json"]
+    command = [
+        "evaluate",
+        "crdnet",
+        "small",
+        "--protocol",
+        "rgb",
+        "--report",
+        "r.html",
+        "--json",
+        "s.json",
+    ]
     result = derain(*command)
     assert (result.exit_code, len(errors(result))) == (1, 1)
     assert result.stdout.splitlines()[3].startswith("| crdnet | small | 2 of 3 |")
@@ -169,7 +233,9 @@ def test_data_check_looks_at_places_first(arguments: list[str], message: str) ->
 
 
 @pytest.mark.usefixtures("small")
-def test_a_report_that_cannot_be_written_is_printed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_cannot_be_written_is_printed_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def full(path: Path, _data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
@@ -177,24 +243,41 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(monkeypatch: py
     result = derain("data", "check", "small", "--json", "r.json")
     assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: r.json"])
     assert result.stdout.startswith("small: no dataset known here, 1 pair")
-    result = derain("evaluate", "crdnet", "small", "--csv", "s.csv", "--json", "-", "--protocol", "rgb")
+    result = derain(
+        "evaluate", "crdnet", "small", "--csv", "s.csv", "--json", "-", "--protocol", "rgb"
+    )
     assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: s.csv"])
     assert json.loads(result.stdout)[0]["dataset"] == "small"
 
 
 @pytest.mark.usefixtures("small")
 def test_tables_may_lie_among_the_results() -> None:
-    result = derain("evaluate", "crdnet", "small", "--save", "a/out", "--csv", "a/out/s.csv", "--protocol", "rgb")
+    result = derain(
+        "evaluate",
+        "crdnet",
+        "small",
+        "--save",
+        "a/out",
+        "--csv",
+        "a/out/s.csv",
+        "--protocol",
+        "rgb",
+    )
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in Path("a/out").iterdir()) == ["crdnet", "s.csv"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("command", ["data check small --json r.json", "evaluate crdnet small --json r.json --protocol rgb"])
+@pytest.mark.parametrize(
+    "command",
+    ["data check small --json r.json", "evaluate crdnet small --json r.json --protocol rgb"],
+)
 def test_standard_output_that_is_full_or_closed(command: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 (a device)
-        result = subprocess.run([*SHELL, *command.split()], stdout=full, stderr=subprocess.PIPE, check=False)
+        result = subprocess.run(
+            [*SHELL, *command.split()], stdout=full, stderr=subprocess.PIPE, check=False
+        )
     lines = [line for line in result.stderr.decode().splitlines() if "done" not in line]
     assert (result.returncode, lines) == (1, ["error: No space left on device: standard output"])
     assert json.loads(Path("r.json").read_text())
@@ -211,7 +294,19 @@ def test_names_that_are_no_text_or_break_tables(small: Path, photo: NDArray[np.u
         pytest.skip("names must be text here")
     make_pair(small.with_name(odd), photo[:16, :16], f"{odd}.png")
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
-    command = [*SHELL, "evaluate", "crdnet", odd, "--per-picture", "--csv", "s.csv", "--json", "s.json", "--protocol", "rgb"]
+    command = [
+        *SHELL,
+        "evaluate",
+        "crdnet",
+        odd,
+        "--per-picture",
+        "--csv",
+        "s.csv",
+        "--json",
+        "s.json",
+        "--protocol",
+        "rgb",
+    ]
     result = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert result.returncode == 0, result.stderr.decode()
     rows = [line for line in result.stdout.decode().splitlines() if line.startswith("|")]
@@ -226,7 +321,16 @@ def test_names_that_are_no_text_or_break_tables(small: Path, photo: NDArray[np.u
 
 @pytest.mark.usefixtures("small")
 def test_a_line_can_always_be_said() -> None:
-    Path("m.json").write_text('{"format": "derain NIQE model 1", "patch": 96, "sharpness": 0.75, "\\ud800x": 1}')
-    result = subprocess.run([*SHELL, "evaluate", "crdnet", "small", "--niqe", "m.json"], capture_output=True, check=False)
+    Path("m.json").write_text(
+        '{"format": "derain NIQE model 1", "patch": 96, "sharpness": 0.75, "\\ud800x": 1}'
+    )
+    result = subprocess.run(
+        [*SHELL, "evaluate", "crdnet", "small", "--niqe", "m.json"],
+        capture_output=True,
+        check=False,
+    )
     (line,) = result.stderr.decode().splitlines()
-    assert (result.returncode, line.startswith("error: m.json: a NIQE model with \\ud800x; expected mean")) == (1, True)
+    assert (
+        result.returncode,
+        line.startswith("error: m.json: a NIQE model with \\ud800x; expected mean"),
+    ) == (1, True)

@@ -20,7 +20,9 @@ def with_rain(photo: NDArray[np.uint8], preset: str) -> NDArray[np.uint8]:
 
 
 @given(down=st.integers(-9, 9), right=st.integers(-9, 9), heavy=st.booleans())
-def test_a_shift_is_found_to_the_pixel(down: int, right: int, heavy: bool, photo: NDArray[np.uint8]) -> None:
+def test_a_shift_is_found_to_the_pixel(
+    down: int, right: int, heavy: bool, photo: NDArray[np.uint8]
+) -> None:
     wet = with_rain(photo, "rain100h" if heavy else "rain100l")
     first, second = wet[10 - down : 110 - down, 10 - right : 150 - right], photo[10:110, 10:150]
     found = align(luma(first), luma(second))
@@ -32,7 +34,11 @@ def test_other_pictures_and_flat_ones(photo: NDArray[np.uint8]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, photo.shape, np.uint8)
     assert align(luma(noise), luma(photo)).verdict == "different"
     assert align(luma(np.full_like(photo, 90)), luma(photo)).verdict == "unknown"
-    assert align(luma(photo[::-1, ::-1]), luma(photo)).verdict in ("different", "unknown", "shifted")
+    assert align(luma(photo[::-1, ::-1]), luma(photo)).verdict in (
+        "different",
+        "unknown",
+        "shifted",
+    )
 
 
 def test_the_rainier_of_two(photo: NDArray[np.uint8]) -> None:
@@ -48,8 +54,12 @@ def test_sixteen_bits_are_looked_at_like_eight(photo: NDArray[np.uint8]) -> None
     assert np.array_equal(luma(photo.astype(np.uint16) * 257), luma(photo))
 
 
-@pytest.mark.parametrize("name", ["Rain100L-dev10", "Rain100H-dev10", "Rain12", "DDN-sample3", "SPA-data-sample2"])
-def test_real_twins_lie_on_each_other_and_no_other_pictures_do(name: str, reference_data: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["Rain100L-dev10", "Rain100H-dev10", "Rain12", "DDN-sample3", "SPA-data-sample2"]
+)
+def test_real_twins_lie_on_each_other_and_no_other_pictures_do(
+    name: str, reference_data: Path
+) -> None:
     pairs = [read_pair(pair) for pair in find_pairs(reference_data / "pairs" / name).pairs]
     for k, (rainy, clean) in enumerate(pairs):
         assert align(luma(rainy), luma(clean)).verdict == "aligned"
@@ -57,5 +67,7 @@ def test_real_twins_lie_on_each_other_and_no_other_pictures_do(name: str, refere
         moved = align(luma(rainy[2:, :-1]), luma(clean[:-2, 1:]))
         assert (moved.verdict, moved.down, moved.right) == ("shifted", -2, 1)
         other = pairs[k - 1][1]
-        if k and other.shape == rainy.shape and name != "SPA-data-sample2":  # whose two are parts of one scene
+        if (
+            k and other.shape == rainy.shape and name != "SPA-data-sample2"
+        ):  # whose two are parts of one scene
             assert align(luma(rainy), luma(other)).verdict == "different"

@@ -24,11 +24,22 @@ def traits(
     above: str = "",
 ) -> Traits:
     rest = [Known(0x5555AAAA5555AAAA, psnr)] * (pairs - len(known))
-    return Traits((name, part), pairs, clean or pairs, (size,) * pairs, (*known, *rest), whole=True, above=(above,))
+    return Traits(
+        (name, part),
+        pairs,
+        clean or pairs,
+        (size,) * pairs,
+        (*known, *rest),
+        whole=True,
+        above=(above,),
+    )
 
 
 def found(seen: Traits) -> set[tuple[str, str, int]]:
-    return {(match.benchmark.name, match.benchmark.part, match.benchmark.pairs) for match in recognise(seen, BENCHMARKS)}
+    return {
+        (match.benchmark.name, match.benchmark.part, match.benchmark.pairs)
+        for match in recognise(seen, BENCHMARKS)
+    }
 
 
 @pytest.mark.parametrize(
@@ -40,14 +51,23 @@ def found(seen: Traits) -> set[tuple[str, str, int]]:
         (traits("Rain100L", 90, 26.86), {("Rain100L", "test", 100), ("Rain100L", "train", 200)}),
         (traits("test", 90, 26.86, part="Rain100L"), {("Rain100L", "test", 100)}),
         (traits("Rain100H", 200, 13.0), {("Rain200H", "test", 200)}),
-        (traits("Rain100H", 1800, 13.0), {("Rain100H", "train", 1800), ("Rain200H", "train", 1800)}),
-        (traits("RainTrainH", 1800, 13.0, known=[Known(RAIN100H[0].fingerprint, 30.0)]), {("Rain100H", "train", 1800)}),
+        (
+            traits("Rain100H", 1800, 13.0),
+            {("Rain100H", "train", 1800), ("Rain200H", "train", 1800)},
+        ),
+        (
+            traits("RainTrainH", 1800, 13.0, known=[Known(RAIN100H[0].fingerprint, 30.0)]),
+            {("Rain100H", "train", 1800)},
+        ),
         (traits("Rain200H", 1800, 13.0), {("Rain200H", "train", 1800)}),
         (traits("data", 1254, 13.0), {("Rain100H", "train", 1254)}),
         (traits("data", 12_600, 22.0, size=(500, 375), clean=900), {("Rain1400", "train", 12_600)}),
         (traits("data", 1400, 22.0, size=(500, 375), clean=100), {("Rain1400", "test", 1400)}),
         (traits("data", 12_000, 21.0, size=(512, 512)), {("Rain1200", "train", 12_000)}),
-        (traits("Outdoor-Rain", 750, 14.0, size=(720, 480), clean=50), {("Outdoor-Rain", "test", 750)}),
+        (
+            traits("Outdoor-Rain", 750, 14.0, size=(720, 480), clean=50),
+            {("Outdoor-Rain", "test", 750)},
+        ),
         (traits("Rain800", 100, 22.0, size=(500, 400)), {("Rain800", "test", 100)}),
         (traits("data", 100, 22.0), set()),
         (traits("holiday", 1254, 30.0), set()),
@@ -62,7 +82,10 @@ def found(seen: Traits) -> set[tuple[str, str, int]]:
         (traits("spa", 12, 23.7, size=(512, 512), known=SPA), {("SPA-data", "test", 1000)}),
         (traits("didactic", 12, 22.0, size=(512, 512)), set()),
         (traits("DID", 12, 22.0, size=(512, 512)), set()),
-        (traits("DID-MDN", 12, 22.0, size=(512, 512)), {("Rain1200", "test", 1200), ("Rain1200", "train", 12_000)}),
+        (
+            traits("DID-MDN", 12, 22.0, size=(512, 512)),
+            {("Rain1200", "test", 1200), ("Rain1200", "train", 12_000)},
+        ),
         (traits("DID", 1200, 22.0, size=(512, 512)), {("Rain1200", "test", 1200)}),
         (traits("ddn-mine", 9, 22.0), set()),
         (traits("DDN", 1400, 22.0, size=(500, 375), clean=100), {("Rain1400", "test", 1400)}),
@@ -71,7 +94,10 @@ def found(seen: Traits) -> set[tuple[str, str, int]]:
         (traits("Test100", 100, 22.0), set()),
         (traits("real world", 12, 30.0, size=(256, 256)), set()),
         (traits("Rain100Lite", 10, 26.9), set()),
-        (traits("rain_data_test_Light", 10, 26.9), {("Rain100L", "test", 100), ("Rain100L", "train", 200)}),
+        (
+            traits("rain_data_test_Light", 10, 26.9),
+            {("Rain100L", "test", 100), ("Rain100L", "train", 200)},
+        ),
         (traits("mine", 10, 26.9, above="Rain100L-experiments"), set()),
         (traits("test", 10, 26.9, above="Rain100L"), {("Rain100L", "test", 100)}),
         (traits("test", 10, 22.0, above="Rain800"), set()),
@@ -84,10 +110,14 @@ def test_recognised(seen: Traits, rows: set[tuple[str, str, int]]) -> None:
 
 
 def test_content_outweighs_a_wrong_name() -> None:
-    assert found(traits("Rain100L", 10, 14.0, size=CROPPED, known=RAIN100H)) == {("Rain100H", "test", 100)}
+    assert found(traits("Rain100L", 10, 14.0, size=CROPPED, known=RAIN100H)) == {
+        ("Rain100H", "test", 100)
+    }
     one = Known(RAIN100L[0].fingerprint ^ 0b101, RAIN100L[0].psnr + 0.3)
     assert found(traits("holiday", 3, 26.0, known=[one])) == {("Rain100L", "test", 100)}
-    assert found(traits("holiday", 100, 26.0, known=[one])) == set()  # one of a hundred does not make a benchmark
+    assert (
+        found(traits("holiday", 100, 26.0, known=[one])) == set()
+    )  # one of a hundred does not make a benchmark
 
 
 def test_the_guide_counts_the_pictures_that_are_known() -> None:
@@ -123,4 +153,8 @@ def test_rows_can_be_told_apart() -> None:
     rows = [(row.name, row.part, row.pairs) for row in BENCHMARKS]
     assert len(set(rows)) == len(rows)
     assert all(row.source and row.names for row in BENCHMARKS)
-    assert all(alias.isalnum() and alias == alias.lower() for row in BENCHMARKS for alias in (*row.names, *row.also, *row.short))
+    assert all(
+        alias.isalnum() and alias == alias.lower()
+        for row in BENCHMARKS
+        for alias in (*row.names, *row.also, *row.short)
+    )

@@ -75,12 +75,15 @@ def test_codes_are_coordinates_in_an_orthonormal_basis() -> None:
 
 @given(st.integers(0, 10**6))
 def test_mirrored_codes_are_those_of_mirrored_histograms(seed: int) -> None:
-    """OpenCV's order: rows, columns, directions; mirrored along the feature's direction, rows and angles are reversed."""
+    """OpenCV's order: rows, columns, directions; mirrored along the feature's direction, rows and
+    angles are reversed.
+    """
     encode: Any = getattr(candidates, "_encode")  # noqa: B009
     histograms = np.random.default_rng(seed).integers(0, 256, (5, 4, 4, 8)).astype(np.float32)
     mirrored = histograms[:, ::-1][..., -np.arange(8) % 8]
     found, expected = (
-        codes.astype(int) for codes in (encode(mirrored.reshape(5, 128)), mirror(encode(histograms.reshape(5, 128))))
+        codes.astype(int)
+        for codes in (encode(mirrored.reshape(5, 128)), mirror(encode(histograms.reshape(5, 128))))
     )
     assert np.abs(found - expected).max() <= 1  # sums in another order round the other way
     assert (found == expected).mean() > 0.97
@@ -99,7 +102,10 @@ def test_votes_find_the_picture_upright_and_mirrored() -> None:
     looks = [look_at(blobs(seed)) for seed in range(20)]
     queries = [look_at(blobs(5)[:100, :120]), look_at(blobs(9)[40:, ::-1])]
     best = find_candidates(queries, looks, most=1, least=0)
-    assert [(each.picture, each.of, each.mirrored) for each in best] == [(0, 5, False), (1, 9, True)]
+    assert [(each.picture, each.of, each.mirrored) for each in best] == [
+        (0, 5, False),
+        (1, 9, True),
+    ]
 
 
 @pytest.fixture
@@ -108,7 +114,9 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_blocks_change_no_winner(small_blocks: None) -> None:
-    looks = [look_at(blobs(seed % 8)[seed:, seed:]) for seed in range(10)]  # 8 and 9 are crops of 0 and 1
+    looks = [
+        look_at(blobs(seed % 8)[seed:, seed:]) for seed in range(10)
+    ]  # 8 and 9 are crops of 0 and 1
     pairs = {(each.picture, each.of) for each in find_candidates(looks, looks, most=1, least=2)}
     assert {(8, 0), (9, 1)} <= pairs
     assert {(0, 8), (8, 0), (1, 9), (9, 1)} <= {
@@ -130,7 +138,10 @@ def test_wholes_are_paired_with_few_and_with_earlier_ones(small_blocks: None) ->
 def test_wholes_are_paired_with_the_way_they_are_turned(small_blocks: None) -> None:
     pictures = [blobs(seed, (128, 128)) for seed in range(8)]
     looks = [look_at(picture) for picture in pictures]
-    turned = [look_at(np.ascontiguousarray(np.dstack([ways(picture[..., 0])[k]] * 3))) for k, picture in enumerate(pictures)]
+    turned = [
+        look_at(np.ascontiguousarray(np.dstack([ways(picture[..., 0])[k]] * 3)))
+        for k, picture in enumerate(pictures)
+    ]
     assert sorted(alike_as_wholes(looks, turned, most=2, differ=6)) == [(k, k, k) for k in range(8)]
 
 

@@ -34,7 +34,9 @@ def scenes() -> list[Bytes]:
 def pairs(scenes: list[Bytes], tmp_path: Path) -> Path:
     """Four good pairs."""
     for k, scene in enumerate(scenes):
-        wet = rain.rain_on(scene, rain.PRESETS["rain100h" if k % 2 else "rain100l"], generator_for(k))
+        wet = rain.rain_on(
+            scene, rain.PRESETS["rain100h" if k % 2 else "rain100l"], generator_for(k)
+        )
         put(tmp_path / f"set/rainy/{k}.png", wet)
         put(tmp_path / f"set/clean/{k}.png", scene)
     return tmp_path / "set"
@@ -74,7 +76,10 @@ def test_a_shifted_twin(pairs: Path, scenes: list[Bytes]) -> None:
     report = check(pairs)
     assert not report.sound
     assert kinds(report) == ["misaligned"]
-    assert "1.png: the rainy picture lies -3 pixels down and 2 right of where its twin does" in report.problems[0].message
+    assert (
+        "1.png: the rainy picture lies -3 pixels down and 2 right of where its twin does"
+        in report.problems[0].message
+    )
 
 
 def test_twins_that_are_none(pairs: Path, scenes: list[Bytes]) -> None:
@@ -110,7 +115,9 @@ def test_missing_twins_are_all_named(pairs: Path) -> None:
     (pairs / "clean/2.png").unlink()
     report = check(pairs)
     assert kinds(report) == ["unpaired", "unpaired"]
-    assert [problem.paths for problem in report.problems] == [(pairs / f"rainy/{k}.png",) for k in (1, 2)]
+    assert [problem.paths for problem in report.problems] == [
+        (pairs / f"rainy/{k}.png",) for k in (1, 2)
+    ]
     (pairs / "rainy/1.png").unlink()
     (pairs / "rainy/2.png").unlink()
     (pairs / "rainy/3.png").unlink()
@@ -133,7 +140,10 @@ def test_odd_files_are_named_and_harm_nothing(pairs: Path) -> None:
     (pairs / "rainy/loop").symlink_to(pairs, target_is_directory=True)
     report = check(pairs)
     assert kinds(report) == ["ignored"]
-    assert "loop, readme.md" in report.problems[0].message or "readme.md, loop" in report.problems[0].message
+    assert (
+        "loop, readme.md" in report.problems[0].message
+        or "readme.md, loop" in report.problems[0].message
+    )
     assert report.sound
     (pairs / "rainy/self.png").symlink_to("self.png")
     broken = check(pairs)
@@ -145,7 +155,11 @@ def test_names_with_newlines_stay_on_one_line_and_whole_in_json(pairs: Path) -> 
     (pairs / "rainy/1.png").rename(pairs / "rainy/a\nb \udcff.png")
     report = check(pairs)
     assert "a\\nb \\udcff.png: no clean twin" in report.describe()
-    files = [problem["files"] for problem in json.loads(report.to_json())["problems"] if problem["kind"] == "unpaired"]
+    files = [
+        problem["files"]
+        for problem in json.loads(report.to_json())["problems"]
+        if problem["kind"] == "unpaired"
+    ]
     assert files == [[str(pairs / "rainy/a\nb \udcff.png")]]
 
 
@@ -175,10 +189,15 @@ def test_no_rain_and_the_same_rain_twice(pairs: Path) -> None:
     assert report.sound
 
 
-def test_many_rainy_pictures_of_one_clean_one_are_no_duplicates(scenes: list[Bytes], tmp_path: Path) -> None:
+def test_many_rainy_pictures_of_one_clean_one_are_no_duplicates(
+    scenes: list[Bytes], tmp_path: Path
+) -> None:
     put(tmp_path / "set/ground_truth/1.jpg", scenes[0])
     for k in range(4):
-        put(tmp_path / f"set/rainy_image/1_{k}.jpg", rain.rain_on(scenes[0], rain.PRESETS["rain100l"], generator_for(k)))
+        put(
+            tmp_path / f"set/rainy_image/1_{k}.jpg",
+            rain.rain_on(scenes[0], rain.PRESETS["rain100l"], generator_for(k)),
+        )
     assert check(tmp_path / "set").problems == ()
     (tmp_path / "set/ground_truth/1.jpg").write_bytes(b"")
     assert kinds(check(tmp_path / "set")) == ["unreadable"]  # once, not four times
@@ -193,7 +212,10 @@ def test_rainy_and_clean_exchanged(pairs: Path) -> None:
     exchange(pairs)
     report = check(pairs)
     assert kinds(report) == ["exchanged"]
-    assert "in 4 of 4 pairs the clean picture is the rainier one, so rainy and clean are exchanged" in report.problems[0].message
+    assert (
+        "in 4 of 4 pairs the clean picture is the rainier one, so rainy and clean are exchanged"
+        in report.problems[0].message
+    )
     assert len(report.problems[0].paths) == 8
     assert not report.sound
 
@@ -217,11 +239,15 @@ def test_the_wrong_half_and_the_wrong_column(pairs: Path, tmp_path: Path) -> Non
     (pairs / "rainy").rename(pairs / "a")
     (pairs / "clean").rename(pairs / "b")
     for first, second, found in (("a", "b", []), ("b", "a", ["exchanged"])):
-        (pairs / "list.txt").write_text("".join(f"{first}/{k}.png\t{second}/{k}.png\n" for k in range(4)))
+        (pairs / "list.txt").write_text(
+            "".join(f"{first}/{k}.png\t{second}/{k}.png\n" for k in range(4))
+        )
         assert kinds(check(pairs / "list.txt")) == found
 
 
-def test_halves_that_are_links_are_read_and_so_are_links_in_them(pairs: Path, tmp_path: Path) -> None:
+def test_halves_that_are_links_are_read_and_so_are_links_in_them(
+    pairs: Path, tmp_path: Path
+) -> None:
     for half in ("rainy", "clean"):
         (pairs / half).rename(tmp_path / f"far-{half}")
         (pairs / half).symlink_to(tmp_path / f"far-{half}", target_is_directory=True)
@@ -245,13 +271,17 @@ def test_a_list_to_compare_with_that_cannot_be_read_says_why(pairs: Path, tmp_pa
 @pytest.fixture
 def holiday(scenes: list[Bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     """The first scene belongs to a test set called Holiday."""
-    row = Benchmark("Holiday", "test", 12, ("holiday",), "nobody", known=(Known(fingerprint(scenes[0]), 0.0),))
+    row = Benchmark(
+        "Holiday", "test", 12, ("holiday",), "nobody", known=(Known(fingerprint(scenes[0]), 0.0),)
+    )
     monkeypatch.setattr("derain.data.check.BENCHMARKS", (row,))
 
 
 @pytest.mark.usefixtures("holiday")
 @pytest.mark.parametrize("part", ["", "clean"])
-def test_a_known_test_picture_is_a_fault_only_where_it_is_trained_on(part: str, pairs: Path, tmp_path: Path) -> None:
+def test_a_known_test_picture_is_a_fault_only_where_it_is_trained_on(
+    part: str, pairs: Path, tmp_path: Path
+) -> None:
     put(tmp_path / "train/1.png", np.random.default_rng(0).integers(0, 256, (90, 90, 3)))
     alone = check(pairs / part)
     assert kinds(alone) == ["known test picture"]
@@ -266,8 +296,15 @@ def test_a_known_test_picture_is_a_fault_only_where_it_is_trained_on(part: str, 
 
 
 @pytest.mark.parametrize("layout", ["folders", "halves", "clean"])
-def test_copies_in_training_data_of_any_layout(layout: str, pairs: Path, scenes: list[Bytes], tmp_path: Path) -> None:
-    changed = [jpeg(scenes[0], 60), scenes[1][:, ::-1], scenes[2][20:180, 30:200], resize(scenes[3], 0.7)]
+def test_copies_in_training_data_of_any_layout(
+    layout: str, pairs: Path, scenes: list[Bytes], tmp_path: Path
+) -> None:
+    changed = [
+        jpeg(scenes[0], 60),
+        scenes[1][:, ::-1],
+        scenes[2][20:180, 30:200],
+        resize(scenes[3], 0.7),
+    ]
     for k, scene in enumerate(changed):
         scene = np.ascontiguousarray(scene)
         wet = rain.rain_on(scene, rain.PRESETS["rain100l"], generator_for(90 + k))
@@ -275,15 +312,24 @@ def test_copies_in_training_data_of_any_layout(layout: str, pairs: Path, scenes:
             put(tmp_path / f"train/input/x{k}y.png", wet)
             put(tmp_path / f"train/target/x{k}y.png", scene)
         else:
-            put(tmp_path / f"train/{k}.png", np.concatenate([wet, scene], axis=1) if layout == "halves" else scene)
+            put(
+                tmp_path / f"train/{k}.png",
+                np.concatenate([wet, scene], axis=1) if layout == "halves" else scene,
+            )
     report = check(pairs, tmp_path / "train")
     assert kinds(report) == ["leak"] * 4
-    assert [problem.paths[0] for problem in report.problems] == [pairs / f"clean/{k}.png" for k in range(4)]
+    assert [problem.paths[0] for problem in report.problems] == [
+        pairs / f"clean/{k}.png" for k in range(4)
+    ]
     assert not report.sound
     train = check(tmp_path / "train")
     assert train.sound
     assert (train.identity is None) == (layout == "clean")
-    assert train.layout.startswith({"folders": "input/ and target/", "halves": "side by side, rainy on the left"}.get(layout, ""))
+    assert train.layout.startswith(
+        {"folders": "input/ and target/", "halves": "side by side, rainy on the left"}.get(
+            layout, ""
+        )
+    )
 
 
 def test_a_clean_folder_is_checked_too(pairs: Path, scenes: list[Bytes], tmp_path: Path) -> None:
@@ -307,9 +353,19 @@ def test_several_datasets_as_training_data_are_all_looked_at(pairs: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "name", ["Rain100L-dev10", "Rain100H-dev10", "Rain12", "DDN-sample3", "SPA-data-sample2", "DPENet-sample"]
+    "name",
+    [
+        "Rain100L-dev10",
+        "Rain100H-dev10",
+        "Rain12",
+        "DDN-sample3",
+        "SPA-data-sample2",
+        "DPENet-sample",
+    ],
 )
-def test_real_sets_are_sound_and_not_if_exchanged(name: str, reference_data: Path, tmp_path: Path) -> None:
+def test_real_sets_are_sound_and_not_if_exchanged(
+    name: str, reference_data: Path, tmp_path: Path
+) -> None:
     folder = reference_data / "pairs" / name
     assert check(folder).sound
     for k, pair in enumerate(find_pairs(folder).pairs):
@@ -324,16 +380,24 @@ def test_pairs_to_train_on_that_hold_test_pictures(reference_data: Path) -> None
     folder = reference_data / "pairs/Rain13K-train-sample40"
     report = check(folder)
     wrong = [problem for problem in report.problems if problem.unsound]
-    assert {problem.message for problem in wrong} == {f"{folder}/clean/{k}.jpg: a test picture of Rain12" for k in (4, 32)}
+    assert {problem.message for problem in wrong} == {
+        f"{folder}/clean/{k}.jpg: a test picture of Rain12" for k in (4, 32)
+    }
 
 
 def test_duplicated_backgrounds_of_rain100(reference_data: Path, tmp_path: Path) -> None:
-    """As 3 and 4, 5 and 14, … of Rain100 are: one background under two numbers and two kinds of rain."""
+    """As 3 and 4, 5 and 14, … of Rain100 are: one background under two numbers and two kinds of
+    rain.
+    """
     source = reference_data / "pairs"
     shutil.copytree(source / "Rain100L-dev10", tmp_path / "Rain100L")
     for number, twice in (("2", "7"), ("15", "97")):
-        shutil.copy(source / f"Rain100L-dev10/clean/{number}.png", tmp_path / f"Rain100L/clean/{twice}.png")
-        shutil.copy(source / f"Rain100H-dev10/rainy/{number}.png", tmp_path / f"Rain100L/rainy/{twice}.png")
+        shutil.copy(
+            source / f"Rain100L-dev10/clean/{number}.png", tmp_path / f"Rain100L/clean/{twice}.png"
+        )
+        shutil.copy(
+            source / f"Rain100H-dev10/rainy/{number}.png", tmp_path / f"Rain100L/rainy/{twice}.png"
+        )
     report = check(tmp_path / "Rain100L")
     found = {frozenset(path.stem for path in problem.paths) for problem in report.problems}
     assert set(kinds(report)) == {"duplicate"}
@@ -342,7 +406,9 @@ def test_duplicated_backgrounds_of_rain100(reference_data: Path, tmp_path: Path)
     assert (report.identity.benchmark, report.identity.pairs) == ("Rain100L", 12)
 
 
-def test_rain100_and_rain12_are_found_among_bsds_pictures_that_hold_them(reference_data: Path, tmp_path: Path) -> None:
+def test_rain100_and_rain12_are_found_among_bsds_pictures_that_hold_them(
+    reference_data: Path, tmp_path: Path
+) -> None:
     changes: list[Callable[[Bytes], Bytes]] = [
         lambda scene: jpeg(scene, 50),
         lambda scene: scene[:, ::-1],
@@ -358,24 +424,54 @@ def test_rain100_and_rain12_are_found_among_bsds_pictures_that_hold_them(referen
         for k, pair in enumerate(find_pairs(reference_data / "pairs" / name).pairs):
             scene = read_image(pair.clean)
             assert scene.dtype == np.uint8
-            put(train / f"bsds-{name[:6]}{pair.name}.jpg", changes[k % len(changes)](scene.astype(np.uint8)))
-    for name, prefix in (("Rain100L-dev10", "bsds-Rain10"), ("Rain100H-dev10", "bsds-Rain10"), ("Rain12", "bsds-Rain12")):
+            put(
+                train / f"bsds-{name[:6]}{pair.name}.jpg",
+                changes[k % len(changes)](scene.astype(np.uint8)),
+            )
+    for name, prefix in (
+        ("Rain100L-dev10", "bsds-Rain10"),
+        ("Rain100H-dev10", "bsds-Rain10"),
+        ("Rain12", "bsds-Rain12"),
+    ):
         report = check(reference_data / "pairs" / name, train)
         pairs = find_pairs(reference_data / "pairs" / name).pairs
-        leaks = {problem.paths[0]: problem.paths[1].stem for problem in report.problems if problem.kind == "leak"}
+        leaks = {
+            problem.paths[0]: problem.paths[1].stem
+            for problem in report.problems
+            if problem.kind == "leak"
+        }
         assert leaks == {pair.clean: f"{prefix}{pair.name}" for pair in pairs}
         assert not report.sound
 
 
-def test_no_false_alarm_among_clean_pictures_and_pairs(reference_data: Path, tmp_path: Path) -> None:
-    """Clean training pictures among themselves, and all pictures of the pairs and of the validation set against them."""
+def test_no_false_alarm_among_clean_pictures_and_pairs(
+    reference_data: Path, tmp_path: Path
+) -> None:
+    """Clean training pictures among themselves, and all pictures of the pairs and of the validation
+    set against them.
+    """
     assert check(reference_data / "clean/train").problems == ()
-    for name in ("Rain100H-dev10", "Rain12", "Rain13K-train-sample40", "DDN-sample3", "SPA-data-sample2"):
+    for name in (
+        "Rain100H-dev10",
+        "Rain12",
+        "Rain13K-train-sample40",
+        "DDN-sample3",
+        "SPA-data-sample2",
+    ):
         for pair in find_pairs(reference_data / "pairs" / name).pairs:
             (tmp_path / f"{name}-{pair.clean.name}").symlink_to(pair.clean)
     for path in (reference_data / "clean/val").iterdir():
         (tmp_path / path.name).symlink_to(path)
     report = check(tmp_path, reference_data / "clean/train")
     assert report.sound
-    known = {problem.paths[0].name.split("-")[0] for problem in report.problems if problem.kind == "known test picture"}
-    assert known == {"Rain100H", "Rain12", "Rain13K", "SPA"}  # two of Rain13K's training pictures are Rain12's
+    known = {
+        problem.paths[0].name.split("-")[0]
+        for problem in report.problems
+        if problem.kind == "known test picture"
+    }
+    assert known == {
+        "Rain100H",
+        "Rain12",
+        "Rain13K",
+        "SPA",
+    }  # two of Rain13K's training pictures are Rain12's

@@ -1,4 +1,6 @@
-"""Copies of pictures: what was done to them is undone and named; nothing else is taken for a copy."""
+"""Copies of pictures: what was done to them is undone and named; nothing else is taken for a
+copy.
+"""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,20 +12,33 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain.data import copies
-from derain.data.copies import CANDIDATES, CORRELATION, Copy, correlate, find_copies, find_duplicates, fingerprint, pixels_of
+from derain.data.copies import (
+    CANDIDATES,
+    CORRELATION,
+    Copy,
+    correlate,
+    find_copies,
+    find_duplicates,
+    fingerprint,
+    pixels_of,
+)
 from derain.images import Pixels, grey_of, read_image, write_image
 
 Rgb = NDArray[np.uint8]
 
 
 def leaves(seed: int, size: tuple[int, int] = (240, 320)) -> Rgb:
-    """Fallen leaves: patches of all sizes over each other, as edges in photographs lie (Lee, Mumford and Huang 2001)."""
+    """Fallen leaves: patches of all sizes over each other, as edges in photographs lie (Lee,
+    Mumford and Huang 2001).
+    """
     random = np.random.default_rng(seed)
     picture = np.zeros((*size, 3))
     for side in np.sort(5 + 60 * random.random(600) ** 3)[::-1]:
         top, left = (int(random.integers(-10, length)) for length in size)
         height, width = (max(3, int(side * random.uniform(0.5, 1.5))) for _ in "hw")
-        picture[max(0, top) : top + height, max(0, left) : left + width] = random.uniform(20, 235, 3)
+        picture[max(0, top) : top + height, max(0, left) : left + width] = random.uniform(
+            20, 235, 3
+        )
     return np.clip(picture + random.normal(0, 2, picture.shape), 0, 255).astype(np.uint8)
 
 
@@ -35,7 +50,9 @@ def write(path: Path, pixels: Rgb, quality: int | None = None) -> Path:
 
 def resized(pixels: Rgb, x: float, y: float | None = None) -> Rgb:
     size = round(pixels.shape[1] * x), round(pixels.shape[0] * (y or x))
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(
+        Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +86,22 @@ CHANGES: dict[str, tuple[Callable[[Rgb], Rgb], int | None, set[str]]] = {
     "smaller": (lambda p: resized(p, 0.4), None, {"resized"}),
     "larger": (lambda p: resized(p, 2), 40, {"resized"}),
     "of another shape": (lambda p: resized(p, 0.8, 1.1), None, {"resized"}),
-    "everything": (lambda p: resized(np.rot90(p[30:200, 50:290]), 0.6)[::-1], 50, {"cropped", "flipped", "turned", "resized"}),
+    "everything": (
+        lambda p: resized(np.rot90(p[30:200, 50:290]), 0.6)[::-1],
+        50,
+        {"cropped", "flipped", "turned", "resized"},
+    ),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_picture_is_found_and_the_change_named(change: str, library: list[Path], tmp_path: Path) -> None:
+def test_a_changed_picture_is_found_and_the_change_named(
+    change: str, library: list[Path], tmp_path: Path
+) -> None:
     function, quality, how = CHANGES[change]
-    path = write(tmp_path / ("query.png" if quality is None else "query.jpg"), function(leaves(7)), quality)
+    path = write(
+        tmp_path / ("query.png" if quality is None else "query.jpg"), function(leaves(7)), quality
+    )
     copy = only(find_copies([path], library))
     assert (copy.picture, copy.of, set(copy.how)) == (path, library[7], how)
     assert copy.correlation > 0.8
@@ -85,12 +110,18 @@ def test_a_changed_picture_is_found_and_the_change_named(change: str, library: l
 @pytest.mark.parametrize("change", ["a corner", "smaller", "transposed"])
 def test_the_copy_may_be_the_larger_one(change: str, tmp_path: Path) -> None:
     function, _, how = CHANGES[change]
-    part, whole = write(tmp_path / "part.png", function(leaves(3))), write(tmp_path / "whole.png", leaves(3))
+    part, whole = (
+        write(tmp_path / "part.png", function(leaves(3))),
+        write(tmp_path / "whole.png", leaves(3)),
+    )
     assert set(only(find_copies([whole], [part])).how) == how
 
 
 def test_two_crops_that_overlap_are_copies(tmp_path: Path) -> None:
-    left, right = write(tmp_path / "l.png", leaves(4)[:, :220]), write(tmp_path / "r.png", leaves(4)[:, 100:])
+    left, right = (
+        write(tmp_path / "l.png", leaves(4)[:, :220]),
+        write(tmp_path / "r.png", leaves(4)[:, 100:]),
+    )
     assert only(find_copies([left], [right])).how == ("cropped",)
 
 
@@ -98,7 +129,9 @@ def test_what_was_drawn_over_is_called_changed(library: list[Path], tmp_path: Pa
     rainy = leaves(7).astype(int)
     for column in range(0, 320, 6):
         rainy[:, column : column + 2] += 120
-    copy = only(find_copies([write(tmp_path / "rainy.png", rainy.clip(0, 255).astype(np.uint8))], library))
+    copy = only(
+        find_copies([write(tmp_path / "rainy.png", rainy.clip(0, 255).astype(np.uint8))], library)
+    )
     assert (copy.of, copy.how) == (library[7], ("changed",))
 
 
@@ -178,29 +211,55 @@ def test_many_links_to_one_file_are_read_once(library: list[Path], tmp_path: Pat
     assert {copy.how for copy in found.copies} == {("identical bytes",)}
 
 
-def test_files_that_cannot_be_read_are_named_and_the_others_searched(library: list[Path], tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_named_and_the_others_searched(
+    library: list[Path], tmp_path: Path
+) -> None:
     good = write(tmp_path / "good ü\n.png", leaves(7)[::-1])
     (tmp_path / "empty.png").touch()
     (tmp_path / "cut.png").write_bytes(library[0].read_bytes()[:2000])
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
     (tmp_path / "folder.png").mkdir()
-    bad = [tmp_path / name for name in ("empty.png", "cut.png", "text.jpg", "loop.png", "folder.png", "missing.png")]
+    bad = [
+        tmp_path / name
+        for name in ("empty.png", "cut.png", "text.jpg", "loop.png", "folder.png", "missing.png")
+    ]
     found = find_copies([*bad[:3], good, *bad[3:]], [*library, *bad])
     assert [copy.picture for copy in found.copies] == [good]
     assert list(found.unreadable) == bad
-    words = ("empty", "damaged or truncated", "not a picture", "symbolic links", "directory", "No such file")
-    assert all(word in reason for word, reason in zip(words, found.unreadable.values(), strict=True))
+    words = (
+        "empty",
+        "damaged or truncated",
+        "not a picture",
+        "symbolic links",
+        "directory",
+        "No such file",
+    )
+    assert all(
+        word in reason for word, reason in zip(words, found.unreadable.values(), strict=True)
+    )
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 2), (16, 16), (200, 200)])
-def test_pictures_without_detail_are_copies_only_if_pixels_are_the_same(size: tuple[int, int], tmp_path: Path) -> None:
-    shades = [write(tmp_path / f"{k}.bmp", np.full((*size, 3), shade, np.uint8)) for k, shade in enumerate((90, 120, 90))]
-    assert [(copy.picture, copy.of) for copy in find_duplicates(shades).copies] == [(shades[2], shades[0])]
+def test_pictures_without_detail_are_copies_only_if_pixels_are_the_same(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    shades = [
+        write(tmp_path / f"{k}.bmp", np.full((*size, 3), shade, np.uint8))
+        for k, shade in enumerate((90, 120, 90))
+    ]
+    assert [(copy.picture, copy.of) for copy in find_duplicates(shades).copies] == [
+        (shades[2], shades[0])
+    ]
 
 
 def test_nothing_to_look_for(library: list[Path]) -> None:
-    assert find_copies([], library).copies == find_copies(library, []).copies == find_duplicates([]).copies == ()
+    assert (
+        find_copies([], library).copies
+        == find_copies(library, []).copies
+        == find_duplicates([]).copies
+        == ()
+    )
 
 
 def test_correlation_of_detail() -> None:
@@ -221,33 +280,48 @@ def test_correlation_of_detail() -> None:
 
 def clean_halves(data: Path) -> list[Path]:
     """Clean pictures of the pairs, each once."""
-    folders = [folder for folder in sorted((data / "pairs").iterdir()) if folder.name != "Rain100H-dev10"]
+    folders = [
+        folder for folder in sorted((data / "pairs").iterdir()) if folder.name != "Rain100H-dev10"
+    ]
     return [path for folder in folders for path in sorted((folder / "clean").glob("*"))]
 
 
 def attack(path: Path, out: Path, random: np.random.Generator) -> tuple[Path, set[str]]:
-    """A copy cropped to half of each side or more, turned some way, at 0.5 to 2 of its size, of JPEG quality 40 to 90."""
+    """A copy cropped to half of each side or more, turned some way, at 0.5 to 2 of its size, of
+    JPEG quality 40 to 90.
+    """
     pixels = read_image(path).astype(np.uint8)
     height, width = (round(side * random.uniform(0.5, 0.95)) for side in pixels.shape[:2])
-    top, left = int(random.integers(pixels.shape[0] - height)), int(random.integers(pixels.shape[1] - width))
+    top, left = (
+        int(random.integers(pixels.shape[0] - height)),
+        int(random.integers(pixels.shape[1] - width)),
+    )
     turns, mirrored = int(random.integers(4)), bool(random.integers(2))
     part = np.rot90(pixels[top : top + height, left : left + width], turns)
     part = part[:, ::-1] if mirrored else part
     factor = float(random.choice([random.uniform(0.5, 0.9), random.uniform(1.1, 2)]))
-    how = {"cropped", "resized"} | ({"flipped"} if mirrored else set()) | ({"turned"} if turns else set())
+    how = (
+        {"cropped", "resized"}
+        | ({"flipped"} if mirrored else set())
+        | ({"turned"} if turns else set())
+    )
     if mirrored and turns == 2:
         how.discard("turned")  # upside down
     return write(out, resized(part, factor), int(random.integers(40, 91))), how
 
 
-def test_copies_of_real_pictures_are_found_among_hundreds(reference_data: Path, tmp_path: Path) -> None:
+def test_copies_of_real_pictures_are_found_among_hundreds(
+    reference_data: Path, tmp_path: Path
+) -> None:
     originals = sorted((reference_data / "pairs/Rain100L-dev10/clean").iterdir())
     originals += sorted((reference_data / "pairs/Rain12/clean").iterdir())
     random = np.random.default_rng(0)
     made = [attack(path, tmp_path / f"{k}.jpg", random) for k, path in enumerate(originals)]
     train = sorted((reference_data / "clean/train").iterdir())
     found = find_copies([path for path, _ in made], [*train, *originals])
-    assert [(copy.picture, copy.of) for copy in found.copies] == [(made[k][0], path) for k, path in enumerate(originals)]
+    assert [(copy.picture, copy.of) for copy in found.copies] == [
+        (made[k][0], path) for k, path in enumerate(originals)
+    ]
     assert [set(copy.how) - {"changed"} for copy in found.copies] == [how for _, how in made]
     assert min(copy.correlation for copy in found.copies) > 2 * CORRELATION
 
@@ -261,8 +335,14 @@ def test_light_rain_does_not_hide_a_picture(reference_data: Path) -> None:
 
 
 def test_no_false_alarm_among_real_pictures(reference_data: Path) -> None:
-    """What is found is so: Rain13K holds pictures of Rain12, and one clean picture twice; two SPA crops are of one scene."""
-    clean = [path for part in ("train", "val") for path in sorted((reference_data / "clean" / part).iterdir())]
+    """What is found is so: Rain13K holds pictures of Rain12, and one clean picture twice; two SPA
+    crops are of one scene.
+    """
+    clean = [
+        path
+        for part in ("train", "val")
+        for path in sorted((reference_data / "clean" / part).iterdir())
+    ]
     found = find_duplicates([*clean, *clean_halves(reference_data)])
     assert found.unreadable == {}
     assert [(_short(copy.picture), _short(copy.of), copy.how) for copy in found.copies] == [
@@ -280,7 +360,10 @@ def _short(path: Path) -> str:
 def test_fingerprints_of_real_pictures(reference_data: Path, tmp_path: Path) -> None:
     pictures = sorted((reference_data / "clean/val").iterdir())
     prints = [fingerprint(read_image(path)) for path in pictures]
-    poor = [write(tmp_path / f"{path.stem}.jpg", resized(read_image(path).astype(np.uint8), 0.5), 40) for path in pictures]
+    poor = [
+        write(tmp_path / f"{path.stem}.jpg", resized(read_image(path).astype(np.uint8), 0.5), 40)
+        for path in pictures
+    ]
     again = [fingerprint(read_image(path)) for path in poor]
     distances = np.array([[(a ^ b).bit_count() for b in again] for a in prints])
     assert np.diag(distances).max() <= 4

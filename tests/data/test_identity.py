@@ -19,12 +19,17 @@ SETS = [
     ("Rain13K-train-sample40", "Rain13K train, 40 of 13712 pairs"),
     ("DDN-sample3", "Rain1400 test or train, 3 of 14000 pairs"),
     ("SPA-data-sample2", "SPA-data test, 512x512, 2 of 1000 pairs"),
-    ("DPENet-sample", "Rain100H test or train, the old one, of 2017, 321x481 originals, 1 of 1900 pairs"),
+    (
+        "DPENet-sample",
+        "Rain100H test or train, the old one, of 2017, 321x481 originals, 1 of 1900 pairs",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "text"), SETS)
-def test_every_set_is_known_under_any_name(name: str, text: str, reference_data: Path, tmp_path: Path) -> None:
+def test_every_set_is_known_under_any_name(
+    name: str, text: str, reference_data: Path, tmp_path: Path
+) -> None:
     found = identify(find_pairs(reference_data / "pairs" / name))
     assert found.describe() == f"{text}, data {found.digest}"
     shutil.copytree(reference_data / "pairs" / name, tmp_path / "holiday")
@@ -51,9 +56,17 @@ def test_known_figures_are_those_of_the_data(reference_data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "told"),
-    [("Rain800", True), ("Rain800/mine", False), ("Rain800/a/b", False), ("mine", False), ("x/Rain800/inner", True)],
+    [
+        ("Rain800", True),
+        ("Rain800/mine", False),
+        ("Rain800/a/b", False),
+        ("mine", False),
+        ("x/Rain800/inner", True),
+    ],
 )
-def test_a_folder_above_does_not_name_it(folder: str, told: bool, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_a_folder_above_does_not_name_it(
+    folder: str, told: bool, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
     for half, light in (("rainy", 20), ("clean", 0)):
         (tmp_path / folder / half).mkdir(parents=True)
         write_image(tmp_path / folder / half / "1.png", photo // 2 + light)
@@ -67,13 +80,18 @@ def test_the_digest_is_of_the_files_alone(photo: NDArray[np.uint8], tmp_path: Pa
         for k in range(3):
             for half, light in ((rainy, 20), (clean, 0)):
                 (tmp_path / folder / half).mkdir(parents=True, exist_ok=True)
-                write_image(tmp_path / folder / half / f"{k if folder == 'a' else 9 - k}.png", photo[k:, k:] // 2 + light)
+                write_image(
+                    tmp_path / folder / half / f"{k if folder == 'a' else 9 - k}.png",
+                    photo[k:, k:] // 2 + light,
+                )
     a, b = (find_pairs(tmp_path / folder) for folder in "ab")
     assert identify(a).digest == identify(b).digest
     assert identify(a).benchmark is None
     assert identify(a).describe() == f"no dataset known here, 3 pairs, data {identify(a).digest}"
     assert identify(replace(a, pairs=a.pairs[:2])).digest != identify(a).digest
-    swapped = replace(a, pairs=tuple(replace(pair, rainy=pair.clean, clean=pair.rainy) for pair in a.pairs))
+    swapped = replace(
+        a, pairs=tuple(replace(pair, rainy=pair.clean, clean=pair.rainy) for pair in a.pairs)
+    )
     assert identify(swapped).digest != identify(a).digest
 
 

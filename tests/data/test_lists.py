@@ -101,15 +101,22 @@ def test_notes_beside_clean_pictures_are_no_list(tmp_path: Path) -> None:
 
 def test_a_wrong_line_is_shown(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("1.png 2.png\nhello\n")
-    with pytest.raises(ValueError, match="'hello' holds no two pictures; expected RAINY, a tab and CLEAN"):
+    with pytest.raises(
+        ValueError, match="'hello' holds no two pictures; expected RAINY, a tab and CLEAN"
+    ):
         data.find_pairs(tmp_path / "list.txt")
 
 
 def test_pairs_of_one_name_are_told_apart_without_leaving_the_folder(tmp_path: Path) -> None:
     put(tmp_path, "a/0.png", "b/0.png", "clean/0.png")
     (tmp_path / "deep/er").mkdir(parents=True)
-    (tmp_path / "deep/er/list.txt").write_text("../../a/0.png\t../../clean/0.png\n../../b/0.png\t../../clean/0.png\n")
-    assert [pair.name for pair in data.find_pairs(tmp_path / "deep/er/list.txt").pairs] == ["a/0", "b/0"]
+    (tmp_path / "deep/er/list.txt").write_text(
+        "../../a/0.png\t../../clean/0.png\n../../b/0.png\t../../clean/0.png\n"
+    )
+    assert [pair.name for pair in data.find_pairs(tmp_path / "deep/er/list.txt").pairs] == [
+        "a/0",
+        "b/0",
+    ]
 
 
 def test_an_empty_list_is_no_data(tmp_path: Path) -> None:

@@ -25,16 +25,25 @@ from derain.data.names import half_by_name, match
     ],
 )
 def test_twins(rainy: str, clean: list[str], twin: str) -> None:
-    pairs, problems = match({Path("r", f"{rainy}.png"): Path(f"{rainy}.png")}, {Path("c", n): Path(f"{n}.png") for n in clean})
+    pairs, problems = match(
+        {Path("r", f"{rainy}.png"): Path(f"{rainy}.png")},
+        {Path("c", n): Path(f"{n}.png") for n in clean},
+    )
     assert [pair.clean for pair in pairs] == [Path("c", twin)]
     assert {problem.kind for problem in problems} <= {"spare"}
     assert len(problems) == len(clean) - 1
 
 
 def twins(rainy: list[str], clean: list[str]) -> tuple[dict[str, str], list[str]]:
-    halves = [{Path(half, name): Path(name) for name in names} for half, names in (("r", rainy), ("c", clean))]
+    halves = [
+        {Path(half, name): Path(name) for name in names}
+        for half, names in (("r", rainy), ("c", clean))
+    ]
     pairs, problems = match(*halves)
-    found = {pair.rainy.relative_to("r").as_posix(): pair.clean.relative_to("c").as_posix() for pair in pairs}
+    found = {
+        pair.rainy.relative_to("r").as_posix(): pair.clean.relative_to("c").as_posix()
+        for pair in pairs
+    }
     return found, sorted(problem.kind for problem in problems)
 
 
@@ -42,7 +51,12 @@ def twins(rainy: list[str], clean: list[str]) -> tuple[dict[str, str], list[str]
     ("rainy", "clean", "found", "problems"),
     [
         (["img.png", "img_1.png"], ["img.png"], {"img.png": "img.png"}, ["unpaired"]),
-        (["rain-5.png", "rain-5x2.png"], ["norain-5.png"], {"rain-5.png": "norain-5.png"}, ["unpaired"]),
+        (
+            ["rain-5.png", "rain-5x2.png"],
+            ["norain-5.png"],
+            {"rain-5.png": "norain-5.png"},
+            ["unpaired"],
+        ),
         (["b_1.png", "b_2.png"], ["b.png"], {"b_1.png": "b.png", "b_2.png": "b.png"}, []),
         (["1.png", "01.png"], ["1.png", "01.png"], {"1.png": "1.png", "01.png": "01.png"}, []),
         (["1.png"], ["01.png", "1.jpg"], {"1.png": "1.jpg"}, ["spare"]),

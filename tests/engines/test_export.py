@@ -12,7 +12,9 @@ from derain.engines.export import to_onnx
 from derain.networks import DPENet
 from derain.weights import Card, WeightsError
 
-CARD = Card("dry — as “dust”", "dpenet", {"blocks": 1}, steps=7, scores={"a": "32.1"}, licence="MIT")
+CARD = Card(
+    "dry — as “dust”", "dpenet", {"blocks": 1}, steps=7, scores={"a": "32.1"}, licence="MIT"
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +50,12 @@ def test_graphs_leave_sizes_open(folder: Path) -> None:
 def onnx_of(properties: dict[str, str], path: Path) -> Path:
     """A graph that somebody else wrote: it gives what it takes."""
     ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy"]
-    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:]
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8
+    )
     onnx.helper.set_model_props(model, properties)
     onnx.save(model, path)
     return path
@@ -62,11 +68,19 @@ def onnx_of(properties: dict[str, str], path: Path) -> Path:
         ({"author": "me"}, "derain did not write it"),
         ({"derain": "once upon a time"}, "its header cannot be read"),
         ({"derain": "{}"}, "its header cannot be read: the header names no network"),
-        ({"derain": Card("x", "unet").to_json()}, "holds a 'unet' network; this version knows nledn"),
-        ({"derain": Card("x", "dpenet", {"depth": 3}).to_json()}, "its header is not that of the dpenet it says it holds"),
+        (
+            {"derain": Card("x", "unet").to_json()},
+            "holds a 'unet' network; this version knows nledn",
+        ),
+        (
+            {"derain": Card("x", "dpenet", {"depth": 3}).to_json()},
+            "its header is not that of the dpenet it says it holds",
+        ),
     ],
 )
-def test_files_of_others_are_refused(properties: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_files_of_others_are_refused(
+    properties: dict[str, str], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(WeightsError, match=message) as raised:
         Exported.read(onnx_of(properties, tmp_path / "w.onnx"))
     assert str(raised.value).startswith(str(tmp_path / "w.onnx"))
@@ -77,7 +91,10 @@ def test_files_of_others_are_refused(properties: dict[str, str], message: str, t
 @pytest.mark.parametrize("content", [b"", b"once upon a time", bytes(range(256)) * 8])
 def test_what_is_damaged_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsError, match=r"expected what derain export writes, but it is damaged or something else$"):
+    with pytest.raises(
+        WeightsError,
+        match=r"expected what derain export writes, but it is damaged or something else$",
+    ):
         Exported.read(tmp_path / name)
 
 
@@ -95,22 +112,35 @@ def test_what_is_not_there(name: str, tmp_path: Path) -> None:
         Exported.read(tmp_path / name)
 
 
-@pytest.mark.parametrize(("name", "module", "extra"), [("w.onnx", "onnxruntime", "onnx"), ("w.xml", "openvino", "openvino")])
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("w.onnx", "onnxruntime", "onnx"), ("w.xml", "openvino", "openvino")],
+)
 def test_a_runtime_that_is_missing_is_named(
     name: str, module: str, extra: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide(monkeypatch, module)
-    with pytest.raises(ImportError, match=rf"^{module} is not installed; expected .*: pip install 'derain\[{extra}\]'$"):
+    with pytest.raises(
+        ImportError,
+        match=rf"^{module} is not installed; expected .*: pip install 'derain\[{extra}\]'$",
+    ):
         Exported.read(folder / name)
 
 
-@pytest.mark.parametrize(("module", "target"), [("onnx", "onnx"), ("onnx", "openvino"), ("openvino", "openvino")])
+@pytest.mark.parametrize(
+    ("module", "target"), [("onnx", "onnx"), ("onnx", "openvino"), ("openvino", "openvino")]
+)
 def test_an_exporter_that_is_missing_is_named(
     module: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide(monkeypatch, module)
-    with pytest.raises(ImportError, match=rf"^{module} is not installed; expected .*: pip install 'derain\[{module}\]'$"):
-        export(DPENet(blocks=1), CARD, tmp_path / ("w.onnx" if target == "onnx" else "w.xml"), target)
+    with pytest.raises(
+        ImportError,
+        match=rf"^{module} is not installed; expected .*: pip install 'derain\[{module}\]'$",
+    ):
+        export(
+            DPENet(blocks=1), CARD, tmp_path / ("w.onnx" if target == "onnx" else "w.xml"), target
+        )
     assert list(tmp_path.iterdir()) == []
 
 

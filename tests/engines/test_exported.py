@@ -66,8 +66,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Netw
     return make
 
 
-@pytest.fixture(scope="module", params=[f"{case}, {engine}" for case in CASES for engine in ("onnx", "openvino")])
-def both(request: pytest.FixtureRequest, made: Callable[[str], tuple[Network, Path]]) -> tuple[Network, Engine]:
+@pytest.fixture(
+    scope="module",
+    params=[f"{case}, {engine}" for case in CASES for engine in ("onnx", "openvino")],
+)
+def both(
+    request: pytest.FixtureRequest, made: Callable[[str], tuple[Network, Path]]
+) -> tuple[Network, Engine]:
     """A network, and its file in a runtime."""
     case, _, engine = request.param.partition(", ")
     network, path = made(case)
@@ -79,7 +84,9 @@ def random(*shape: int) -> Tensor:
 
 
 def assert_same(found: Tensor, expected: Tensor, network: Network) -> None:
-    """To rounding. Where it pools, two of four values may be so close that rounding decides which goes where later."""
+    """To rounding. Where it pools, two of four values may be so close that rounding decides which
+    goes where later.
+    """
     far = ((found - expected).abs() > TOLERANCE).float().mean()
     assert found.shape == expected.shape
     assert far <= (0.02 if network.hyperparameters.get("pooling") else 0)
@@ -96,14 +103,18 @@ def test_it_equals_the_network(shape: tuple[int, ...], both: tuple[Network, Engi
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 1, 1), (2, 3, 5, 40)])
-def test_of_what_is_small_it_repeats_the_border(shape: tuple[int, ...], both: tuple[Network, Engine]) -> None:
+def test_of_what_is_small_it_repeats_the_border(
+    shape: tuple[int, ...], both: tuple[Network, Engine]
+) -> None:
     network, engine = both
     rainy = random(*shape)
     height, width = shape[2:]
     least = least_side(network)
     right, below = (max(least - side, -side % network.tiling.multiple) for side in (width, height))
     with torch.inference_mode():
-        expected = network(F.pad(rainy, (0, right, 0, below), mode="replicate"))[..., :height, :width]
+        expected = network(F.pad(rainy, (0, right, 0, below), mode="replicate"))[
+            ..., :height, :width
+        ]
     assert_same(engine(rainy), expected, network)
 
 
@@ -142,7 +153,8 @@ def test_flips_give_what_the_network_gives(
     engine: str, case: str, made: Callable[[str], tuple[Network, Path]], photo: NDArray[np.uint8]
 ) -> None:
     network, path = made(case)
-    image = as_floats(photo)[:101, :75]  # no multiple of a grid, and another size once transposed
+    # no multiple of a grid, and another size once transposed
+    image = as_floats(photo)[:101, :75]
     derainer = Derainer(Exported.read(path), tile=64, engine=engine, flips=8)
     usual = Derainer(network, tile=64, device="cpu", flips=8)
     assert len(derainer.tile_sizes(*image.shape[:2])) > 1
@@ -160,30 +172,59 @@ def test_a_network_is_exported_on_the_way(engine: str, small: Network) -> None:
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
 def test_parity_is_checked(kind: str, small: Network, files: dict[str, Path]) -> None:
     assert check_parity(small, files[kind]) < TOLERANCE
-    with pytest.raises(ValueError, match=r"w\.(onnx|xml): is .* of 1 from the network in PyTorch; expected at most 1e-04"):
+    with pytest.raises(
+        ValueError,
+        match=r"w\.(onnx|xml): is .* of 1 from the network in PyTorch; expected at most 1e-04",
+    ):
         check_parity(NETWORKS["dpenet"](blocks=1).eval(), files[kind])
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("openvino", {"engine": "onnx"}, r"--engine onnx: cannot read .*w\.xml; expected a \.onnx file, or --engine openvino"),
-        ("onnx", {"engine": "torch"}, "--engine torch: .* is an exported file; expected weights, or another engine"),
-        ("onnx", {"engine": "tensorrt"}, "--engine tensorrt: expected auto or one of torch, onnx, openvino"),
+        (
+            "openvino",
+            {"engine": "onnx"},
+            r"--engine onnx: cannot read .*w\.xml; expected a \.onnx file, or --engine openvino",
+        ),
+        (
+            "onnx",
+            {"engine": "torch"},
+            "--engine torch: .* is an exported file; expected weights, or another engine",
+        ),
+        (
+            "onnx",
+            {"engine": "tensorrt"},
+            "--engine tensorrt: expected auto or one of torch, onnx, openvino",
+        ),
         ("onnx", {"device": "tpu"}, "--device tpu: not available here"),
-        ("onnx", {"dtype": "bfloat16"}, "--dtype bfloat16: --engine onnx takes auto or one of: float32"),
-        ("openvino", {"dtype": "float16"}, "--dtype float16: --engine openvino takes auto or one of: float32, bfloat16"),
+        (
+            "onnx",
+            {"dtype": "bfloat16"},
+            "--dtype bfloat16: --engine onnx takes auto or one of: float32",
+        ),
+        (
+            "openvino",
+            {"dtype": "float16"},
+            "--dtype float16: --engine openvino takes auto or one of: float32, bfloat16",
+        ),
     ],
 )
-def test_what_does_not_go_together(kind: str, options: dict[str, str], message: str, files: dict[str, Path]) -> None:
+def test_what_does_not_go_together(
+    kind: str, options: dict[str, str], message: str, files: dict[str, Path]
+) -> None:
     with pytest.raises(ValueError, match=message):
         make_engine(Exported.read(files[kind]), **options)
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_they_run_on_the_processor(device: str, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_run_on_the_processor(
+    device: str, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("derain.engines.choose_device", torch.device)  # as if it were there
-    with pytest.raises(ValueError, match=f"--device {device}: --engine onnx runs on the CPU; expected auto or cpu"):
+    with pytest.raises(
+        ValueError, match=f"--device {device}: --engine onnx runs on the CPU; expected auto or cpu"
+    ):
         make_engine(Exported.read(files["onnx"]), device=device)
 
 
@@ -198,7 +239,9 @@ def test_openvino_takes_bfloat16_when_told(small: Network, files: dict[str, Path
 def test_it_cannot_sense_density(files: dict[str, Path]) -> None:
     engine = make_engine(Exported.read(files["onnx"]))
     assert not engine.senses_density
-    with pytest.raises(ValueError, match="--engine onnx: cannot tell how dense rain is; expected torch"):
+    with pytest.raises(
+        ValueError, match="--engine onnx: cannot tell how dense rain is; expected torch"
+    ):
         engine.density(random(1, 3, 8, 8))
 
 
@@ -210,7 +253,9 @@ def test_what_is_no_number_is_refused() -> None:
         make_engine(network, "onnx")(random(1, 3, 8, 8))
 
 
-def test_onnx_runtimes_lack_of_memory_is_one(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_runtimes_lack_of_memory_is_one(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
     class Full:

@@ -1,4 +1,6 @@
-"""What of the machine is ours: what is freed is kept, what is free is known, what ran out is recognised."""
+"""What of the machine is ours: what is freed is kept, what is free is known, what ran out is
+recognised.
+"""
 
 import ctypes
 import os
@@ -17,7 +19,10 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads w
 CHUNKS = """
 import ctypes, os
 class Mallinfo2(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks rest".split()] + [("more", ctypes.c_size_t * 8)]
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in "arena ordblks smblks hblks rest".split()),
+        ("more", ctypes.c_size_t * 8),
+    ]
 from derain.engines import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
@@ -30,19 +35,30 @@ print(libc.mallinfo2().hblks - before)
 
 
 @pytest.mark.skipif(
-    not hasattr(ctypes.CDLL(None) if sys.platform == "linux" else None, "mallinfo2"), reason="glibc 2.33 asked for"
+    not hasattr(ctypes.CDLL(None) if sys.platform == "linux" else None, "mallinfo2"),
+    reason="glibc 2.33 asked for",
 )
 @pytest.mark.parametrize(("environment", "mapped"), [({}, 0), ({"MALLOC_TOP_PAD_": "65536"}, 1)])
-def test_large_blocks_are_kept_unless_the_user_decided(environment: dict[str, str], mapped: int) -> None:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+def test_large_blocks_are_kept_unless_the_user_decided(
+    environment: dict[str, str], mapped: int
+) -> None:
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")
+    }
     result = subprocess.run(
-        [sys.executable, "-c", CHUNKS], env=inherited | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", CHUNKS],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert int(result.stdout) == mapped
 
 
 @LINUX
-def test_free_memory_is_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_free_memory_is_no_more_than_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
     free = free_memory(CPU)
     assert free is not None
@@ -51,7 +67,8 @@ def test_free_memory_is_no_more_than_there_is(monkeypatch: pytest.MonkeyPatch, t
 
 @LINUX
 @pytest.mark.parametrize(
-    ("limit", "used", "expected"), [("90000000", "30000000", 60_000_000), ("30000000", "90000000", 0), ("1", "0", 1)]
+    ("limit", "used", "expected"),
+    [("90000000", "30000000", 60_000_000), ("30000000", "90000000", 0), ("1", "0", 1)],
 )
 def test_a_container_has_what_its_limit_leaves(
     limit: str, used: str, expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -63,7 +80,9 @@ def test_a_container_has_what_its_limit_leaves(
 
 
 @LINUX
-def test_a_container_without_a_limit_has_what_the_machine_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_container_without_a_limit_has_what_the_machine_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("30000000\n")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
@@ -83,9 +102,19 @@ def test_what_the_system_does_not_say_is_unknown(monkeypatch: pytest.MonkeyPatch
     [
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
-        (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), True),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
+            ),
+            True,
+        ),
         (RuntimeError("MPS backend out of memory"), True),
-        (RuntimeError("Given groups=1, weight of size [4, 3, 3, 3], expected input to have 3 channels"), False),
+        (
+            RuntimeError(
+                "Given groups=1, weight of size [4, 3, 3, 3], expected input to have 3 channels"
+            ),
+            False,
+        ),
         (ValueError("out of memory"), False),
         (OSError("Cannot allocate memory"), False),
     ],
@@ -96,7 +125,8 @@ def test_running_out_of_memory_is_recognised(error: Exception, expected: bool) -
 
 @LINUX
 @pytest.mark.parametrize(
-    ("quota", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("6400000 100000", 8)]
+    ("quota", "expected"),
+    [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("6400000 100000", 8)],
 )
 def test_a_container_has_the_cores_of_its_quota(
     quota: str, expected: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

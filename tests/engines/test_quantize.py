@@ -69,23 +69,33 @@ def floats(model: bytes) -> set[str]:
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
-def test_a_file_is_int8_inside_and_says_how_much(network: Tiny, crops: quantize.Crops, to: Target, tmp_path: Path) -> None:
+def test_a_file_is_int8_inside_and_says_how_much(
+    network: Tiny, crops: quantize.Crops, to: Target, tmp_path: Path
+) -> None:
     path = tmp_path / ("tiny.onnx" if to == "onnx" else "tiny.xml")
     found = quantize.export_int8(network, CARD, path, to, crops)
     assert found.psnr >= quantize.TARGET
     assert 0.5 <= found.share < 1
-    assert quantize.check_likeness(network, path, crops.held_back) == pytest.approx(found.psnr, abs=0.3)
+    assert quantize.check_likeness(network, path, crops.held_back) == pytest.approx(
+        found.psnr, abs=0.3
+    )
     derainer = load(str(path))
     assert derainer(np.zeros((5, 7, 3), np.uint8)).shape == (5, 7, 3)
     assert engines.Exported.read(path).card.note == f"random; {found}"
     assert f"int8 for {found.share:.0%} of the multiply-adds" in str(found)
 
 
-def test_weights_have_seven_bits_and_a_scale_for_each_channel(model: bytes, crops: quantize.Crops) -> None:
+def test_weights_have_seven_bits_and_a_scale_for_each_channel(
+    model: bytes, crops: quantize.Crops
+) -> None:
     graph = quantize.Graph(model, quantize.STYLES["openvino"], crops.ranging)
     quantized = onnx.load_from_string(graph.quantized(graph.candidates)).graph
-    constants = {constant.name: onnx.numpy_helper.to_array(constant) for constant in quantized.initializer}
-    kernels = [values for values in constants.values() if values.dtype == np.int8 and values.ndim == 4]
+    constants = {
+        constant.name: onnx.numpy_helper.to_array(constant) for constant in quantized.initializer
+    }
+    kernels = [
+        values for values in constants.values() if values.dtype == np.int8 and values.ndim == 4
+    ]
     assert len(kernels) == len(graph.candidates)
     assert max(np.abs(kernel.astype(int)).max() for kernel in kernels) == 64
     scales = {values.size for name, values in constants.items() if name.endswith("weight_scale")}
@@ -93,7 +103,9 @@ def test_weights_have_seven_bits_and_a_scale_for_each_channel(model: bytes, crop
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
-def test_what_touches_the_picture_stays_float(model: bytes, crops: quantize.Crops, to: Target) -> None:
+def test_what_touches_the_picture_stays_float(
+    model: bytes, crops: quantize.Crops, to: Target
+) -> None:
     graph = quantize.Graph(model, quantize.STYLES[to], crops.ranging)
     quantized = graph.quantized(graph.candidates)
     assert floats(quantized) == {"/door/Conv", "/out/Conv"}
@@ -103,7 +115,9 @@ def test_what_touches_the_picture_stays_float(model: bytes, crops: quantize.Crop
     assert not any("DequantizeLinear" in name for name in skip.input)
 
 
-def test_multiply_adds_are_those_of_a_512_picture(network: Tiny, model: bytes, crops: quantize.Crops) -> None:
+def test_multiply_adds_are_those_of_a_512_picture(
+    network: Tiny, model: bytes, crops: quantize.Crops
+) -> None:
     from derain.evaluate.cost import multiply_adds
 
     graph = quantize.Graph(model, quantize.STYLES["openvino"], crops.ranging)
@@ -114,7 +128,9 @@ def test_what_is_sensitive_is_kept(network: Tiny, crops: quantize.Crops) -> None
     torch.manual_seed(1)
     sensitive = Tiny().eval()
     sensitive.load_state_dict(network.state_dict())
-    with torch.no_grad():  # one channel that dwarfs the others, taken back by what comes next: eight bits hold no more than it
+    # one channel that dwarfs the others, taken back by what comes next: eight bits hold no more
+    # than it
+    with torch.no_grad():
         sensitive.fine_up[0].first.bias[0] = 300.0  # pyright: ignore
         sensitive.fine_up[0].second.weight[:, 0] = 0.0  # pyright: ignore
     model = to_onnx(sensitive, CARD)
@@ -134,15 +150,24 @@ def test_what_is_sensitive_is_kept(network: Tiny, crops: quantize.Crops) -> None
 
 def test_a_target_out_of_reach_is_an_error_in_one_line(model: bytes, crops: quantize.Crops) -> None:
     with pytest.raises(
-        ValueError, match=r"^\d+\.\d dB with [5-9]\d% of the multiply-adds in int8; expected 150 dB with 50%; [^\n]*$"
+        ValueError,
+        match=(
+            r"^\d+\.\d dB with [5-9]\d% of the multiply-adds in int8; expected 150 dB with 50%;"
+            r" [^\n]*$"
+        ),
     ):
         quantize.quantize(model, crops, "onnx", target=150)
 
 
 @pytest.mark.usefixtures("known")
-def test_a_file_unlike_its_network_is_refused(network: Tiny, crops: quantize.Crops, tmp_path: Path) -> None:
+def test_a_file_unlike_its_network_is_refused(
+    network: Tiny, crops: quantize.Crops, tmp_path: Path
+) -> None:
     quantize.export_int8(network, CARD, tmp_path / "tiny.onnx", "onnx", crops)
-    with pytest.raises(ValueError, match=r"tiny\.onnx: is \d+\.\d dB from the network in PyTorch; expected at least 45 dB"):
+    with pytest.raises(
+        ValueError,
+        match=r"tiny\.onnx: is \d+\.\d dB from the network in PyTorch; expected at least 45 dB",
+    ):
         quantize.check_likeness(Tiny().eval(), tmp_path / "tiny.onnx", crops.held_back)
 
 

@@ -26,7 +26,10 @@ def test_what_it_costs(nothing: Derainer, pairs: Path) -> None:
 
 def test_every_flip_costs_what_the_network_costs(pairs: Path) -> None:
     network = cast("Network", OneConvolution())
-    once, often = (evaluate(Derainer(network, device="cpu", flips=flips), find_pairs(pairs)) for flips in (1, 4))
+    once, often = (
+        evaluate(Derainer(network, device="cpu", flips=flips), find_pairs(pairs))
+        for flips in (1, 4)
+    )
     assert often.cost.multiply_adds == 4 * 3 * 5 * 9 * 512**2
     assert once.cost.multiply_adds == 3 * 5 * 9 * 512**2
     assert "mean of 4 flips" in often.execution

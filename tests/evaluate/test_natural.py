@@ -38,7 +38,9 @@ def test_a_file_is_read(folder: Path, natural: NaturalModel) -> None:
 def test_what_makes_no_model_is_named(folder: Path, pairs: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nothing: no such folder of clean pictures"):
         natural_model(folder / "nothing")
-    with pytest.raises(NiqeError, match=r"0\.png: not JSON; expected a NIQE model; a folder of clean pictures"):
+    with pytest.raises(
+        NiqeError, match=r"0\.png: not JSON; expected a NIQE model; a folder of clean pictures"
+    ):
         natural_model(folder / "0.png")
     with pytest.raises(ValueError, match="set: holds rainy pictures too"):
         natural_model(pairs)

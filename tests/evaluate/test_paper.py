@@ -20,10 +20,14 @@ from derain.networks import NETWORKS
         ("DPENet", "Rain100L", None),
     ],
 )
-def test_papers_figures_are_found_by_the_datasets_name(network: str, dataset: str, psnr: str | None) -> None:
+def test_papers_figures_are_found_by_the_datasets_name(
+    network: str, dataset: str, psnr: str | None
+) -> None:
     found = paper_score(network, dataset)
     assert (found.psnr if found else None) == psnr
 
 
 def test_papers_figures_are_of_networks_that_are_here() -> None:
-    assert {entry.network for entry in PAPER_SCORES} <= {type(NETWORKS[name]()).__name__ for name in NETWORKS}
+    assert {entry.network for entry in PAPER_SCORES} <= {
+        type(NETWORKS[name]()).__name__ for name in NETWORKS
+    }

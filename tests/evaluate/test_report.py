@@ -1,4 +1,6 @@
-"""The report: one page that is whole, safe and the same each time; windows, colours, tables, the plot."""
+"""The report: one page that is whole, safe and the same each time; windows, colours, tables, the
+plot.
+"""
 
 import base64
 import os
@@ -47,7 +49,9 @@ LINKS = ("src", "href", "xlink:href", "srcset", "data", "action", "poster")
 
 @dataclass
 class Page(HTMLParser):
-    """A parsed page: elements with their attributes, texts with the element they are in; a tag closed wrongly is an error."""
+    """A parsed page: elements with their attributes, texts with the element they are in; a tag
+    closed wrongly is an error.
+    """
 
     html: str
     elements: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -87,7 +91,9 @@ def small_network(name: str) -> Derainer:
 
 
 def report(
-    models: Sequence[Derainer], datasets: Sequence[PairedFolder | Photographs], natural: NaturalModel | None = None
+    models: Sequence[Derainer],
+    datasets: Sequence[PairedFolder | Photographs],
+    natural: NaturalModel | None = None,
 ) -> tuple[list[Evaluation], Gallery]:
     """What is evaluated, models first, as the command does it."""
     gallery = Gallery(len(models))
@@ -106,11 +112,26 @@ def report(
 
 
 def made_up(
-    model: str, psnr: float, *, dataset: str = "set", network: str = "N", protocol: Protocol = "rgb", **cost: float
+    model: str,
+    psnr: float,
+    *,
+    dataset: str = "set",
+    network: str = "N",
+    protocol: Protocol = "rgb",
+    **cost: float,
 ) -> Evaluation:
     """An evaluation of one picture, whose input has 20 dB and 0.5."""
     picture = PictureScore("1", (Score(protocol, 20.0, 0.5),), (Score(protocol, psnr, psnr / 100),))
-    return Evaluation(model, network, dataset, "", "", "cpu", Cost(10, None, cost.get("seconds", 1.0), None), (picture,))
+    return Evaluation(
+        model,
+        network,
+        dataset,
+        "",
+        "",
+        "cpu",
+        Cost(10, None, cost.get("seconds", 1.0), None),
+        (picture,),
+    )
 
 
 @pytest.mark.usefixtures("seeded")
@@ -120,15 +141,26 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
     (tmp_path / "photos").mkdir()
     write_image(tmp_path / "photos/street.png", skimage.data.coffee()[:192, :192])
     other = shutil.copytree(pairs.rename(tmp_path / "Rain100L"), tmp_path / "else")
-    datasets = [find_pairs(tmp_path / "Rain100L"), find_pairs(other), find_photographs(tmp_path / "photos")]
+    datasets = [
+        find_pairs(tmp_path / "Rain100L"),
+        find_pairs(other),
+        find_photographs(tmp_path / "photos"),
+    ]
     evaluations, gallery = report([nothing, small_network("two")], datasets, natural)
     html = to_html(evaluations, gallery, DAY)
     page = Page(html)
-    table = "\n".join(line for line in to_markdown(evaluations).splitlines() if line.startswith("|"))
+    table = "\n".join(
+        line for line in to_markdown(evaluations).splitlines() if line.startswith("|")
+    )
     figures = set(re.findall(r"\d[\d,]*\.\d+|\d+,\d+", table))
     assert len(figures) > 20
     assert [figure for figure in figures if figure not in " ".join(page.words())] == []
-    links = [value for _, attributes in page.elements for name, value in attributes.items() if name in LINKS]
+    links = [
+        value
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name in LINKS
+    ]
     assert links
     assert [link for link in links if not link.startswith(("data:image/png;base64,", "#"))] == []
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.elements}
@@ -136,28 +168,47 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
     sections = [attributes["id"] for attributes in page.all("section")]
     assert sections == ["scores", "across", "time", "pictures", "lowest", "depends"]
     assert "NLEDN (as printed in its paper)" in page.words("th")
-    assert {evaluation.data for evaluation in evaluations} | {natural.describe(), nothing.describe()} <= set(page.words("dd"))
+    assert {evaluation.data for evaluation in evaluations} | {
+        natural.describe(),
+        nothing.describe(),
+    } <= set(page.words("dd"))
     assert "none: every picture was scored" in page.words("dd")
     assert DAY.isoformat() in page.words("time")
     pictures = page.all("img")
-    assert len(pictures) == 2 * 2 * 4 + 3  # rainy, two models and clean, of each pair; no clean photograph
-    assert {attributes["alt"] for attributes in pictures} >= {"derained by two: street of photos", "clean: 2 of else"}
+    assert (
+        len(pictures) == 2 * 2 * 4 + 3
+    )  # rainy, two models and clean, of each pair; no clean photograph
+    assert {attributes["alt"] for attributes in pictures} >= {
+        "derained by two: street of photos",
+        "clean: 2 of else",
+    }
     png = base64.b64decode(pictures[0]["src"].removeprefix("data:image/png;base64,"))
     assert read(png).pixels.shape == (40, 50, 3)
     assert html == to_html(evaluations, gallery, DAY)
-    assert html.replace("2026-01-02", "2026-01-03") == to_html(evaluations, gallery, date(2026, 1, 3))
+    assert html.replace("2026-01-02", "2026-01-03") == to_html(
+        evaluations, gallery, date(2026, 1, 3)
+    )
 
 
-def test_photographs_alone_have_neither_psnr_nor_plot(nothing: Derainer, tmp_path: Path, natural: NaturalModel) -> None:
+def test_photographs_alone_have_neither_psnr_nor_plot(
+    nothing: Derainer, tmp_path: Path, natural: NaturalModel
+) -> None:
     photo = skimage.data.coffee()[:192, :192]
     for name in ("a", "b"):
         write_image(tmp_path / f"{name}.png", photo)
     evaluations, gallery = report([nothing], [find_photographs(tmp_path)], natural)
     changes = gallery.exhibits[tmp_path.name].changes["nothing"]
-    assert {name: change.tolist() for name, change in changes.items()} == {"a": [0, 0, 0], "b": [0, 0, 0]}
+    assert {name: change.tolist() for name, change in changes.items()} == {
+        "a": [0, 0, 0],
+        "b": [0, 0, 0],
+    }
     changes["a"] = np.array([-3.0, -1.0, -0.5])  # darker by 1.5, red leans by 1.5
     page = Page(to_html(evaluations, gallery, DAY))
-    assert [attributes["id"] for attributes in page.all("section")] == ["scores", "pictures", "depends"]
+    assert [attributes["id"] for attributes in page.all("section")] == [
+        "scores",
+        "pictures",
+        "depends",
+    ]
     assert page.all("svg") == []
     assert "PSNR" not in " ".join(page.words("th"))
     words = page.words("td")
@@ -173,14 +224,21 @@ def test_names_are_text_whatever_they_hold(nothing: Derainer, pairs: Path) -> No
     hostile = os.fsdecode(b"<script>alert('1')</script>&\" $x^2$\n\xff-->")
     both = (pairs / "rainy/1.png", pairs / "clean/1.png")
     nothing.name = f"model{hostile}"
-    evaluations, gallery = report([nothing], [PairedFolder(f"set{hostile}", "list", (Pair(hostile, *both),))])
-    evaluations = [replace(evaluation, unscored=(hostile,), execution=hostile, data=hostile) for evaluation in evaluations]
+    evaluations, gallery = report(
+        [nothing], [PairedFolder(f"set{hostile}", "list", (Pair(hostile, *both),))]
+    )
+    evaluations = [
+        replace(evaluation, unscored=(hostile,), execution=hostile, data=hostile)
+        for evaluation in evaluations
+    ]
     html = to_html(evaluations, gallery, DAY)
     html.encode()
     page = Page(html)
     assert page.all("script") == []
     assert hostile.replace("\n", "\\n").replace("\udcff", "\\udcff") in page.words("dd")
-    assert any(attributes["alt"].startswith("derained by model<script>") for attributes in page.all("img"))
+    assert any(
+        attributes["alt"].startswith("derained by model<script>") for attributes in page.all("img")
+    )
 
 
 def test_the_window_is_where_rain_is_densest() -> None:
@@ -204,23 +262,31 @@ def test_the_window_is_the_same_for_all_models(pairs: Path) -> None:
         gallery = Gallery(2)
         for model, change in (("first", first), ("second", second)):
             output = (photo + rain - np.minimum(change, photo)).astype(np.float32) / 255
-            gallery.on_result(model, dataset)("1", (photo + rain).astype(np.float32) / 255, output, clean)
+            gallery.on_result(model, dataset)(
+                "1", (photo + rain).astype(np.float32) / 255, output, clean
+            )
             scene = gallery.exhibits[dataset.name].scenes["1"]
             assert scene.window == window
-            assert np.array_equal(read(scene.outputs[model]).pixels, window.of(photo + rain - np.minimum(change, photo)))
+            assert np.array_equal(
+                read(scene.outputs[model]).pixels,
+                window.of(photo + rain - np.minimum(change, photo)),
+            )
         assert [scene.name for scene in gallery.exhibits[dataset.name].shown] == ["1"]
         assert (scene.clean is None) == (clean is None)
 
 
 @pytest.mark.parametrize(
-    ("count", "at_most", "chosen"), [(10, 4, [0, 3, 6, 9]), (3, 4, [0, 1, 2]), (1, 4, [0]), (5, 1, [0]), (0, 4, [])]
+    ("count", "at_most", "chosen"),
+    [(10, 4, [0, 3, 6, 9]), (3, 4, [0, 1, 2]), (1, 4, [0]), (5, 1, [0]), (0, 4, [])],
 )
 def test_pictures_shown_are_evenly_spaced(count: int, at_most: int, chosen: list[int]) -> None:
     assert evenly([str(k) for k in range(count)], at_most) == tuple(map(str, chosen))
 
 
 def test_with_many_models_windows_are_smaller(photo: NDArray[np.uint8]) -> None:
-    dataset = PairedFolder("set", "list", tuple(Pair(str(k), Path(f"{k}.png"), Path("c.png")) for k in range(9)))
+    dataset = PairedFolder(
+        "set", "list", tuple(Pair(str(k), Path(f"{k}.png"), Path("c.png")) for k in range(9))
+    )
     sides: list[int] = []
     for models in (1, 6, 60):
         gallery = Gallery(models)
@@ -234,7 +300,11 @@ def test_with_many_models_windows_are_smaller(photo: NDArray[np.uint8]) -> None:
 
 
 def test_the_best_of_a_column_is_marked_even_if_it_is_the_input() -> None:
-    group = [made_up("a", 25.0, seconds=2), made_up("b", 30.0, seconds=3), made_up("c", 19.0, seconds=0.5)]
+    group = [
+        made_up("a", 25.0, seconds=2),
+        made_up("b", 30.0, seconds=3),
+        made_up("c", 19.0, seconds=0.5),
+    ]
     rows = score_table(group).rows
     assert [row.heading.text for row in rows] == ["rainy input", "a", "b", "c"]
     assert [row.cells[0].text for row in rows] == ["20.000", "25.000", "30.000", "19.000"]
@@ -254,46 +324,73 @@ def test_papers_figures_stand_under_their_own_protocol() -> None:
     assert "NLEDN, its paper" in psnr_plot(group, "y-pil")
     group = [made_up("mine", 30.0, dataset="Rain100L", network="NLEDN", protocol="rgb")]
     (paper,) = [row for row in score_table(group).rows if row.kind == "paper"]
-    assert [(cell.text, cell.note, cell.span) for cell in paper.cells] == [("36.57 / 0.9747", "y-pil", 2), ("", "", 4)]
+    assert [(cell.text, cell.note, cell.span) for cell in paper.cells] == [
+        ("36.57 / 0.9747", "y-pil", 2),
+        ("", "", 4),
+    ]
     assert "paper" not in psnr_plot(group, "rgb")
 
 
 def test_cells_are_tinted_by_gain() -> None:
     evaluations = [made_up("a", 30.0), made_up("b", 20.0), made_up("a", 15.0, dataset="other")]
     rows = cross_table(evaluations, "rgb").rows
-    assert [[cell.colour for cell in row.cells] for row in rows] == [["", ""], [tint(1), tint(-0.5)], [tint(0), ""]]
+    assert [[cell.colour for cell in row.cells] for row in rows] == [
+        ["", ""],
+        [tint(1), tint(-0.5)],
+        [tint(0), ""],
+    ]
     assert tint(0) == "rgb(255, 255, 255)"
     assert rows[2].cells[1].text == ""
-    assert [signed(value, 1) for value in (1.25, -0.04, 0.0, -2)] == ["+1.2", "0.0", "0.0", f"{MINUS}2.0"]
+    assert [signed(value, 1) for value in (1.25, -0.04, 0.0, -2)] == [
+        "+1.2",
+        "0.0",
+        "0.0",
+        f"{MINUS}2.0",
+    ]
 
 
 def test_the_plots_words_are_text_and_always_the_same() -> None:
-    group = [made_up("a", 30.0), made_up("of \u4e2d $x$ & more" * 3, 30.0, dataset="1 < 2", seconds=0)]
+    group = [
+        made_up("a", 30.0),
+        made_up("of \u4e2d $x$ & more" * 3, 30.0, dataset="1 < 2", seconds=0),
+    ]
     svg = psnr_plot(group, "rgb")
     words = Page(svg).words("text")
-    assert {"a", "rainy input", "set", "1 < 2", "seconds per megapixel", "PSNR, dB (rgb)"} <= set(words)
+    assert {"a", "rainy input", "set", "1 < 2", "seconds per megapixel", "PSNR, dB (rgb)"} <= set(
+        words
+    )
     assert any(re.fullmatch(r"of \u4e2d \$x\$ & .*….*& more", word) for word in words)
     assert svg == psnr_plot(group, "rgb")
 
 
 def test_labels_of_points_keep_clear_of_each_other() -> None:
-    svg = psnr_plot([made_up(f"model-{k}", 30.0 + k / 100, seconds=1 + k / 100) for k in range(6)], "rgb")
+    svg = psnr_plot(
+        [made_up(f"model-{k}", 30.0 + k / 100, seconds=1 + k / 100) for k in range(6)], "rgb"
+    )
     page = Page(svg)
     places = page.all("text")
     boxes = [
-        label_box(place, text) for place, text in zip(places, page.words("text"), strict=True) if text[:5] in ("model", "rainy")
+        label_box(place, text)
+        for place, text in zip(places, page.words("text"), strict=True)
+        if text[:5] in ("model", "rainy")
     ]
     assert len(boxes) == 7
     for k, (left, top, right, bottom) in enumerate(boxes):
         assert 0 < left < right < 4.7 * 72
-        others = [other for other in boxes[:k] if other[0] < right and left < other[2] and other[1] < bottom and top < other[3]]
+        others = [
+            other
+            for other in boxes[:k]
+            if other[0] < right and left < other[2] and other[1] < bottom and top < other[3]
+        ]
         assert others == []
 
 
 def label_box(place: dict[str, str], text: str) -> tuple[float, float, float, float]:
     """Left, top, right and bottom, about, of letters in 9 points."""
     width = 4.5 * len(text)
-    start = {"start": 0.0, "middle": 0.5, "end": 1.0}[place["style"].split("text-anchor: ")[1].split(";")[0]]
+    start = {"start": 0.0, "middle": 0.5, "end": 1.0}[
+        place["style"].split("text-anchor: ")[1].split(";")[0]
+    ]
     left, base = float(place["x"]) - start * width, float(place["y"])
     return left, base - 7, left + width, base
 

@@ -58,14 +58,21 @@ def test_pixels_are_handed_out_as_they_are_scored(nothing: Derainer, pairs: Path
     write_image(pairs / "rainy/2.png", np.zeros((30, 30, 3), np.uint8))
     seen: list[str] = []
 
-    def look(name: str, rainy: NDArray[np.floating], output: NDArray[np.floating], clean: NDArray[np.uint8] | None) -> None:
+    def look(
+        name: str,
+        rainy: NDArray[np.floating],
+        output: NDArray[np.floating],
+        clean: NDArray[np.uint8] | None,
+    ) -> None:
         seen.append(name)
         assert clean is not None
         assert np.array_equal(clean, read_image(pairs / "clean/1.png"))
         assert np.array_equal(metrics.quantise(rainy), read_image(pairs / "rainy/1.png"))
         assert np.allclose(rainy, output, atol=1e-6)
 
-    evaluate(nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None, on_result=look)
+    evaluate(
+        nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None, on_result=look
+    )
     assert seen == ["1"]
 
 
@@ -80,12 +87,16 @@ def test_nothing_to_score_is_an_error(nothing: Derainer, pairs: Path) -> None:
         evaluate(nothing, find_photographs(pairs / "clean"))
 
 
-def test_photographs_are_scored_by_niqe_alone(nothing: Derainer, tmp_path: Path, natural: NaturalModel) -> None:
+def test_photographs_are_scored_by_niqe_alone(
+    nothing: Derainer, tmp_path: Path, natural: NaturalModel
+) -> None:
     photo = skimage.data.chelsea()[:200, :300]
     (tmp_path / "in").mkdir()
     write_image(tmp_path / "in/a.png", photo)
     write_image(tmp_path / "in/b.png", photo.astype(np.uint16) * 257)
-    evaluation = evaluate(nothing, find_photographs(tmp_path / "in"), natural=natural, save_to=tmp_path / "out")
+    evaluation = evaluate(
+        nothing, find_photographs(tmp_path / "in"), natural=natural, save_to=tmp_path / "out"
+    )
     assert evaluation.protocols == []
     assert evaluation.paper is None
     expected = niqe.niqe(photo, natural)
@@ -101,14 +112,21 @@ def test_photographs_are_scored_by_niqe_alone(nothing: Derainer, tmp_path: Path,
 def test_a_photograph_without_niqe_is_not_scored_but_a_pair_is(
     nothing: Derainer, pairs: Path, tmp_path: Path, natural: NaturalModel
 ) -> None:
-    evaluation = evaluate(nothing, find_pairs(pairs), natural=natural, on_failure=lambda _path, _error: None)
+    evaluation = evaluate(
+        nothing, find_pairs(pairs), natural=natural, on_failure=lambda _path, _error: None
+    )
     assert [picture.niqe for picture in evaluation.pictures] == [None, None]
     assert evaluation.mean_niqe() is None
     with pytest.raises(ValueError, match=r"1\.png: 50x40 pixels; NIQE needs at least 96x96"):
         evaluate(nothing, find_pairs(pairs), natural=natural)
     named: list[Exception] = []
     with pytest.raises(ValueError, match="not one of 2"):
-        evaluate(nothing, find_photographs(pairs / "clean"), natural=natural, on_failure=lambda _, error: named.append(error))
+        evaluate(
+            nothing,
+            find_photographs(pairs / "clean"),
+            natural=natural,
+            on_failure=lambda _, error: named.append(error),
+        )
     assert [type(error) for error in named] == [NiqeError, NiqeError]
 
 

@@ -99,5 +99,8 @@ def test_engines_are_measured_beside_each_other() -> None:
 
 
 def test_a_case_that_fails_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^nothing, torch, float32, 64x64: nothing: no such weights; expected one of"):
+    with pytest.raises(
+        ValueError,
+        match=r"^nothing, torch, float32, 64x64: nothing: no such weights; expected one of",
+    ):
         bench([replace(LIVE, model="nothing")], 1, 1, Mock())

@@ -22,16 +22,26 @@ from derain.restore import Derainer
 
 def test_tables_and_pictures(nothing: Derainer, pairs: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    evaluation = evaluate(nothing, find_pairs(pairs), save_to=tmp_path / "out", on_picture=lambda k, n: seen.append((k, n)))
+    evaluation = evaluate(
+        nothing,
+        find_pairs(pairs),
+        save_to=tmp_path / "out",
+        on_picture=lambda k, n: seen.append((k, n)),
+    )
     assert seen == [(1, 2), (2, 2)]
     assert np.array_equal(read_image(tmp_path / "out/2.png"), read_image(pairs / "rainy/2.png"))
     rainy, output = evaluation.mean("rgb", "rainy"), evaluation.mean("rgb")
     assert output.psnr == pytest.approx(rainy.psnr)
-    by_hand = [metrics.psnr(read_image(pairs / f"rainy/{k}.png"), read_image(pairs / f"clean/{k}.png")) for k in (1, 2)]
+    by_hand = [
+        metrics.psnr(read_image(pairs / f"rainy/{k}.png"), read_image(pairs / f"clean/{k}.png"))
+        for k in (1, 2)
+    ]
     assert rainy.psnr == pytest.approx(np.mean(by_hand))
     table = to_markdown([evaluation], per_picture=True).splitlines()
-    assert table[0] == (
-        "| model | dataset | pictures | y-matlab | y-pil | rgb | parameters | multiply-adds | s/megapixel | peak memory |"
+    assert (
+        table[0]
+        == "| model | dataset | pictures | y-matlab | y-pil | rgb | parameters | multiply-adds |"
+        " s/megapixel | peak memory |"
     )
     assert [line.split(" | ")[:2] for line in table[2:6]] == [
         ["| rainy input", "set"],
@@ -40,30 +50,43 @@ def test_tables_and_pictures(nothing: Derainer, pairs: Path, tmp_path: Path) -> 
         ["| nothing", "set"],
     ]
     assert f"{rainy.psnr:.3f} / {rainy.ssim:.4f}" in table[2]
-    assert table[-2] == "PSNR in dB / SSIM. tile 512, overlap 64, float32, cpu. Multiply-adds of 512x512 pixels."
+    assert (
+        table[-2]
+        == "PSNR in dB / SSIM. tile 512, overlap 64, float32, cpu. Multiply-adds of 512x512 pixels."
+    )
     assert table[-1] == f"set: {evaluation.data}."
 
 
-def test_json_holds_every_score_and_is_valid_for_perfect_pictures(nothing: Derainer, pairs: Path) -> None:
+def test_json_holds_every_score_and_is_valid_for_perfect_pictures(
+    nothing: Derainer, pairs: Path
+) -> None:
     for path in (pairs / "clean").iterdir():
         (pairs / "rainy" / path.name).write_bytes(path.read_bytes())
 
     def no_constant(name: str) -> Any:
         raise AssertionError(f"{name} is no JSON")
 
-    content = json.loads(to_json([evaluate(nothing, find_pairs(pairs), ["rgb"])]), parse_constant=no_constant)
+    content = json.loads(
+        to_json([evaluate(nothing, find_pairs(pairs), ["rgb"])]), parse_constant=no_constant
+    )
     assert content[0]["dataset"] == "set"
     assert "2 pairs" in content[0]["data"]
     assert content[0]["execution"] == "tile 512, overlap 64, float32, cpu"
     assert content[0]["pictures"][0]["output"][0]["psnr"] is None
-    assert content[0]["mean"]["output"][0] == {"protocol": "rgb", "psnr": 100.0, "ssim": pytest.approx(1)}
+    assert content[0]["mean"]["output"][0] == {
+        "protocol": "rgb",
+        "psnr": 100.0,
+        "ssim": pytest.approx(1),
+    }
 
 
 def test_comparison_of_models_and_datasets(nothing: Derainer, pairs: Path, tmp_path: Path) -> None:
     folder = pairs.rename(tmp_path / "Rain100L")
     other = shutil.copytree(folder, tmp_path / "else")
     two = Derainer(NETWORKS["dpenet"](blocks=1), name="two", device="cpu")
-    evaluations = [evaluate(model, find_pairs(place)) for model in (nothing, two) for place in (folder, other)]
+    evaluations = [
+        evaluate(model, find_pairs(place)) for model in (nothing, two) for place in (folder, other)
+    ]
     rows = [line.split(" | ")[:2] for line in to_markdown(evaluations).splitlines()[2:-4]]
     assert rows == [
         ["| rainy input", "Rain100L"],
@@ -86,21 +109,32 @@ def test_comparison_of_models_and_datasets(nothing: Derainer, pairs: Path, tmp_p
     content = json.loads(to_json(evaluations))
     assert content[0]["paper"]["psnr"] == "36.57"
     assert content[1]["paper"] is None
-    assert content[2]["cost"]["parameters"] == sum(p.numel() for p in two.engine.network.parameters())
+    assert content[2]["cost"]["parameters"] == sum(
+        p.numel() for p in two.engine.network.parameters()
+    )
 
 
 def test_notes_say_whose_tiles_are_whose(nothing: Derainer, pairs: Path) -> None:
     small = Derainer(NETWORKS["dpenet"](blocks=1), name="small", device="cpu", tile=64)
-    line = to_markdown([evaluate(model, find_pairs(pairs)) for model in (nothing, small)]).splitlines()[-2]
-    assert "nothing: tile 512, overlap 64, float32, cpu; small: tile 64, overlap 16, float32, cpu" in line
+    line = to_markdown(
+        [evaluate(model, find_pairs(pairs)) for model in (nothing, small)]
+    ).splitlines()[-2]
+    assert (
+        "nothing: tile 512, overlap 64, float32, cpu; small: tile 64, overlap 16, float32, cpu"
+        in line
+    )
 
 
-def test_papers_figures_under_a_protocol_not_asked_for_name_it(nothing: Derainer, pairs: Path, tmp_path: Path) -> None:
+def test_papers_figures_under_a_protocol_not_asked_for_name_it(
+    nothing: Derainer, pairs: Path, tmp_path: Path
+) -> None:
     evaluation = evaluate(nothing, find_pairs(pairs.rename(tmp_path / "Rain100H")), ["rgb"])
     assert "| *30.38 / 0.8939 (y-pil)* |" in to_markdown([evaluation])
 
 
-def test_niqe_in_every_table(nothing: Derainer, pairs: Path, tmp_path: Path, natural: NaturalModel) -> None:
+def test_niqe_in_every_table(
+    nothing: Derainer, pairs: Path, tmp_path: Path, natural: NaturalModel
+) -> None:
     (tmp_path / "photos").mkdir()
     photo = skimage.data.coffee()[:192, :192]
     write_image(tmp_path / "photos/1.png", photo)
@@ -108,7 +142,13 @@ def test_niqe_in_every_table(nothing: Derainer, pairs: Path, tmp_path: Path, nat
         write_image(pairs / name / "2.png", photo)  # large enough for NIQE, as the first is not
     ignored: list[Path] = []
     evaluations = [
-        evaluate(nothing, dataset, ["rgb"], natural=natural, on_failure=lambda path, _: ignored.append(path))
+        evaluate(
+            nothing,
+            dataset,
+            ["rgb"],
+            natural=natural,
+            on_failure=lambda path, _: ignored.append(path),
+        )
         for dataset in (find_pairs(pairs), find_photographs(tmp_path / "photos"))
     ]
     assert ignored == [pairs / "rainy/1.png"]
@@ -140,7 +180,9 @@ def test_niqe_in_every_table(nothing: Derainer, pairs: Path, tmp_path: Path, nat
 
 def test_pictures_that_could_not_be_scored_show(nothing: Derainer, pairs: Path) -> None:
     (pairs / "rainy/1.png").write_bytes(b"no picture")
-    evaluation = evaluate(nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None)
+    evaluation = evaluate(
+        nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None
+    )
     rows = [line.split(" | ") for line in to_markdown([evaluation]).splitlines()[2:4]]
     assert [row[2] for row in rows] == ["1 of 2", "1 of 2"]
     (row,) = csv.DictReader(io.StringIO(to_csv([evaluation])))

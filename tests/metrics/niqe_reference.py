@@ -1,4 +1,5 @@
-"""NIQE written straight from the paper and its release, slowly: patch by patch, scipy's filters and gamma function.
+"""NIQE written straight from the paper and its release, slowly: patch by patch, scipy's filters and
+gamma function.
 
 Shares no code with the package. The reference for `test_niqe`.
 """
@@ -41,7 +42,12 @@ def compute_feature(structdis: Floats) -> list[float]:
     for shift in ((0, 1), (1, 0), (1, 1), (1, -1)):
         shifted = np.roll(np.roll(structdis, shift[0], axis=0), shift[1], axis=1)
         alpha, left, right = estimate_aggd((structdis * shifted).ravel())
-        features += [alpha, (right - left) * special.gamma(2 / alpha) / special.gamma(1 / alpha), left, right]
+        features += [
+            alpha,
+            (right - left) * special.gamma(2 / alpha) / special.gamma(1 / alpha),
+            left,
+            right,
+        ]
     return features
 
 
@@ -53,7 +59,9 @@ def cubic(x: Floats) -> Floats:
 
 
 def halving_matrix(length: int) -> Floats:
-    """What imresize(., 0.5) does to a side, as a matrix of (length / 2, length): kernel twice as wide, mirrored borders."""
+    """What imresize(., 0.5) does to a side, as a matrix of (length / 2, length): kernel twice as
+    wide, mirrored borders.
+    """
     matrix = np.zeros((length // 2, length))
     mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
     for out in range(1, length // 2 + 1):
@@ -73,18 +81,26 @@ def halve(image: Floats) -> Floats:
 def patches_of(plane: Floats, side: int) -> list[Floats]:
     """Row by row."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    return [plane[side * i : side * (i + 1), side * j : side * (j + 1)] for i in range(rows) for j in range(columns)]
+    return [
+        plane[side * i : side * (i + 1), side * j : side * (j + 1)]
+        for i in range(rows)
+        for j in range(columns)
+    ]
 
 
 def features_of(rgb: NDArray[np.uint8], *, rounding: bool = False) -> tuple[Floats, Floats]:
-    """(N, 36) features and (N,) sharpness; with ``rounding``, errors of arithmetic count as texture, as in the release."""
+    """(N, 36) features and (N,) sharpness; with ``rounding``, errors of arithmetic count as
+    texture, as in the release.
+    """
     grey: Any = np.rint(rgb @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103]))
     image: Floats = grey[: grey.shape[0] // 96 * 96, : grey.shape[1] // 96 * 96].astype(np.float64)
     sharpness: list[float] = []
     scales: list[list[list[float]]] = []
     for side in (96, 48):
         mu = ndimage.correlate(image, window(), mode="nearest")
-        sigma = np.sqrt(np.abs(ndimage.correlate(image * image, window(), mode="nearest") - mu * mu))
+        sigma = np.sqrt(
+            np.abs(ndimage.correlate(image * image, window(), mode="nearest") - mu * mu)
+        )
         structdis = (image - mu) / (sigma + 1)
         if not rounding:
             structdis = np.round(structdis, 9)
@@ -105,7 +121,9 @@ def fit(pictures: list[NDArray[np.uint8]]) -> tuple[Floats, Floats]:
     return stacked.mean(axis=0), np.cov(stacked.T)
 
 
-def distance(rgb: NDArray[np.uint8], mean: Floats, covariance: Floats, *, rounding: bool = False) -> float:
+def distance(
+    rgb: NDArray[np.uint8], mean: Floats, covariance: Floats, *, rounding: bool = False
+) -> float:
     """Equation 10."""
     features, _ = features_of(rgb, rounding=rounding)
     difference = mean - features.mean(axis=0)

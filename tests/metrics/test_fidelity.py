@@ -48,9 +48,14 @@ def test_ssim_is_scikit_images(photo: NDArray[np.uint8], amount: float) -> None:
 
 def test_protocol_y_matlab(photo: NDArray[np.uint8]) -> None:
     output = noisy(photo, 0.05)
-    a, b = (skimage.color.rgb2ycbcr(image)[..., 0] for image in (np.rint(output * 255).astype(np.uint8), photo))
+    a, b = (
+        skimage.color.rgb2ycbcr(image)[..., 0]
+        for image in (np.rint(output * 255).astype(np.uint8), photo)
+    )
     score = metrics.score(output, photo, "y-matlab")
-    assert score.psnr == pytest.approx(skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255), abs=1e-6)
+    assert score.psnr == pytest.approx(
+        skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255), abs=1e-6
+    )
     expected = reference_ssim(a, b, **GAUSSIAN)
     assert score.ssim == pytest.approx(expected, abs=1e-6)
 
@@ -58,9 +63,13 @@ def test_protocol_y_matlab(photo: NDArray[np.uint8]) -> None:
 def test_protocol_y_pil(photo: NDArray[np.uint8]) -> None:
     output = noisy(photo, 0.05)
     truncated = (output * np.float32(255)).astype(np.uint8)
-    a, b = (np.array(Image.fromarray(image).convert("YCbCr"))[..., 0] for image in (truncated, photo))
+    a, b = (
+        np.array(Image.fromarray(image).convert("YCbCr"))[..., 0] for image in (truncated, photo)
+    )
     score = metrics.score(output, photo, "y-pil")
-    assert score.psnr == pytest.approx(skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255), abs=1e-9)
+    assert score.psnr == pytest.approx(
+        skimage.metrics.peak_signal_noise_ratio(a, b, data_range=255), abs=1e-9
+    )
     assert score.ssim == pytest.approx(reference_ssim(a, b), abs=1e-9)
 
 
@@ -68,7 +77,9 @@ def test_protocol_rgb(photo: NDArray[np.uint8]) -> None:
     output = noisy(photo, 0.05)
     rounded = np.rint(output * 255).astype(np.uint8)
     score = metrics.score(output, photo, "rgb")
-    assert score.psnr == pytest.approx(skimage.metrics.peak_signal_noise_ratio(photo, rounded, data_range=255), abs=1e-9)
+    assert score.psnr == pytest.approx(
+        skimage.metrics.peak_signal_noise_ratio(photo, rounded, data_range=255), abs=1e-9
+    )
     expected = reference_ssim(photo, rounded, channel_axis=2, **GAUSSIAN)
     # scikit-image filters integer planes in place; ours are floats throughout.
     assert score.ssim == pytest.approx(expected, abs=1e-6)
@@ -77,7 +88,9 @@ def test_protocol_rgb(photo: NDArray[np.uint8]) -> None:
 def test_luma_pil_is_pillows_for_every_colour() -> None:
     values = np.arange(0, 256, 3, dtype=np.uint8)
     colours = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(1, -1, 3)
-    assert np.array_equal(metrics.luma_pil(colours), np.array(Image.fromarray(colours).convert("YCbCr"))[..., 0])
+    assert np.array_equal(
+        metrics.luma_pil(colours), np.array(Image.fromarray(colours).convert("YCbCr"))[..., 0]
+    )
 
 
 @pytest.mark.parametrize("protocol", metrics.PROTOCOLS)
@@ -90,13 +103,17 @@ def test_identical_pictures(photo: NDArray[np.uint8], protocol: metrics.Protocol
 
 def test_black_pictures() -> None:
     black = np.zeros((16, 16, 3), np.uint8)
-    assert metrics.score(as_floats(black), black, "y-matlab") == metrics.Score("y-matlab", math.inf, 1.0)
+    assert metrics.score(as_floats(black), black, "y-matlab") == metrics.Score(
+        "y-matlab", math.inf, 1.0
+    )
 
 
 @given(seed=st.integers(0, 1000), amount=st.floats(0.01, 0.5))
 def test_scores_are_symmetric_and_bounded(seed: int, amount: float) -> None:
     a = np.random.default_rng(seed).integers(0, 256, (13, 17), dtype=np.uint8)
-    b = metrics.quantise(np.clip(a / 255 + np.random.default_rng(seed + 1).normal(0, amount, a.shape), 0, 1))
+    b = metrics.quantise(
+        np.clip(a / 255 + np.random.default_rng(seed + 1).normal(0, amount, a.shape), 0, 1)
+    )
     assert metrics.psnr(a, b) == metrics.psnr(b, a)
     assert metrics.ssim(a, b) == pytest.approx(metrics.ssim(b, a))
     assert -1 <= metrics.ssim(a, b) <= 1
@@ -114,10 +131,15 @@ def test_errors_say_what_was_found(photo: NDArray[np.uint8]) -> None:
 def test_rainy_input_of_rain100l_scores_as_in_the_literature(reference_data: Path) -> None:
     folder = reference_data / "pairs/Rain100L-dev10"
     pairs = [
-        (np.array(Image.open(path)), np.array(Image.open(folder / "clean" / path.name))) for path in (folder / "rainy").iterdir()
+        (np.array(Image.open(path)), np.array(Image.open(folder / "clean" / path.name)))
+        for path in (folder / "rainy").iterdir()
     ]
     expected = {"y-matlab": (27.295, 0.8352), "y-pil": (25.971, 0.8117), "rgb": (25.988, 0.8237)}
     for protocol in metrics.PROTOCOLS:
         scores = [metrics.score(as_floats(rainy), clean, protocol) for rainy, clean in pairs]
-        assert np.mean([score.psnr for score in scores]) == pytest.approx(expected[protocol][0], abs=0.01)
-        assert np.mean([score.ssim for score in scores]) == pytest.approx(expected[protocol][1], abs=0.0005)
+        assert np.mean([score.psnr for score in scores]) == pytest.approx(
+            expected[protocol][0], abs=0.01
+        )
+        assert np.mean([score.ssim for score in scores]) == pytest.approx(
+            expected[protocol][1], abs=0.0005
+        )

@@ -1,4 +1,6 @@
-"""NIQE against a reference written from the paper, its fits against samples of known shape, its scores on spoilt pictures."""
+"""NIQE against a reference written from the paper, its fits against samples of known shape, its
+scores on spoilt pictures.
+"""
 
 import json
 from dataclasses import replace
@@ -27,14 +29,21 @@ Bytes = NDArray[np.uint8]
 @pytest.fixture(scope="session")
 def photographs() -> list[Bytes]:
     """Public-domain photographs, 512x512 and larger."""
-    return [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.rocket(), skimage.data.chelsea()]
+    return [
+        skimage.data.astronaut(),
+        skimage.data.coffee(),
+        skimage.data.rocket(),
+        skimage.data.chelsea(),
+    ]
 
 
 def test_features_are_the_references(photographs: list[Bytes]) -> None:
     for photo in photographs:
         features, sharpness = niqe.patch_features(photo)
         expected, sharp = reference.features_of(photo)
-        assert features.shape == expected.shape == (photo.shape[0] // 96 * (photo.shape[1] // 96), 36)
+        assert (
+            features.shape == expected.shape == (photo.shape[0] // 96 * (photo.shape[1] // 96), 36)
+        )
         assert np.allclose(sharpness, sharp, rtol=1e-10)
         assert np.allclose(features, expected, rtol=1e-7, atol=1e-9)
 
@@ -47,7 +56,9 @@ def test_model_and_score_are_the_references(photographs: list[Bytes], crops: lis
     assert np.allclose(natural.mean, mean, rtol=1e-8)
     assert np.allclose(natural.covariance, covariance, rtol=1e-6, atol=1e-12)
     for photo in photographs:
-        assert niqe.niqe(photo, natural) == pytest.approx(reference.distance(photo, mean, covariance), rel=1e-5)
+        assert niqe.niqe(photo, natural) == pytest.approx(
+            reference.distance(photo, mean, covariance), rel=1e-5
+        )
 
 
 def test_rounding_errors_taken_for_texture_as_in_the_release_change_little(
@@ -62,7 +73,9 @@ def test_halving_is_imresizes_and_that_of_torch_inside() -> None:
     plane = np.random.default_rng(0).uniform(0, 255, (96, 192))
     ours = niqe._halve(plane)  # pyright: ignore[reportPrivateUsage]
     assert np.allclose(ours, reference.halve(plane), atol=1e-10)
-    torchs = F.interpolate(torch.from_numpy(plane)[None, None], scale_factor=0.5, mode="bicubic", antialias=True)[0, 0].numpy()
+    torchs = F.interpolate(
+        torch.from_numpy(plane)[None, None], scale_factor=0.5, mode="bicubic", antialias=True
+    )[0, 0].numpy()
     assert np.allclose(ours[2:-2, 2:-2], torchs[2:-2, 2:-2], atol=1e-9)
 
 
@@ -72,11 +85,16 @@ def test_halving_is_imresizes_and_that_of_torch_inside() -> None:
     right=st.floats(0.1, 3),
     seed=st.integers(0, 100),
 )
-def test_aggd_parameters_are_found_again_in_samples(alpha: float, left: float, right: float, seed: int) -> None:
+def test_aggd_parameters_are_found_again_in_samples(
+    alpha: float, left: float, right: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    # |x| / beta to the power alpha is gamma distributed, and a side holds its share beta of the samples.
+    # |x| / beta to the power alpha is gamma distributed, and a side holds its share beta of the
+    # samples.
     sizes = rng.gamma(1 / alpha, 1, 400_000) ** (1 / alpha)
-    samples = np.where(rng.uniform(size=sizes.size) < left / (left + right), -left * sizes, right * sizes)
+    samples = np.where(
+        rng.uniform(size=sizes.size) < left / (left + right), -left * sizes, right * sizes
+    )
     found = niqe.fit_aggd(samples)
     assert found[0] == pytest.approx(alpha, rel=0.08)
     assert found[1:] == pytest.approx([left, right], rel=0.08)
@@ -87,7 +105,9 @@ def test_aggd_parameters_are_found_again_in_samples(alpha: float, left: float, r
 def test_a_fit_scales_and_mirrors(seed: int, scale: float) -> None:
     samples = np.random.default_rng(seed).normal(0.1, 1, (3, 500))
     alpha, left, right = niqe.fit_aggd(samples).T
-    assert np.allclose(niqe.fit_aggd(samples * scale).T, [alpha, left * scale, right * scale], rtol=0.01)
+    assert np.allclose(
+        niqe.fit_aggd(samples * scale).T, [alpha, left * scale, right * scale], rtol=0.01
+    )
     assert np.allclose(niqe.fit_aggd(-samples).T, [alpha, right, left], rtol=0.01)
 
 
@@ -97,15 +117,21 @@ def test_a_side_without_samples_has_no_fit() -> None:
     assert np.isfinite(fits[2]).all()
 
 
-def test_sixteen_bits_and_grey_score_as_eight_and_colour(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
+def test_sixteen_bits_and_grey_score_as_eight_and_colour(
+    photographs: list[Bytes], natural: niqe.NaturalModel
+) -> None:
     photo = photographs[0]
-    grey = np.rint(photo @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])).astype(np.uint8)
+    grey = np.rint(
+        photo @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])
+    ).astype(np.uint8)
     assert niqe.niqe(grey, natural) == pytest.approx(niqe.niqe(photo, natural), rel=1e-9)
     deep = grey.astype(np.uint16) * 257
     assert niqe.niqe(deep, natural) == pytest.approx(niqe.niqe(grey, natural), rel=1e-9)
 
 
-def test_pixels_beyond_the_last_patch_do_not_count(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
+def test_pixels_beyond_the_last_patch_do_not_count(
+    photographs: list[Bytes], natural: niqe.NaturalModel
+) -> None:
     photo = photographs[0]
     assert niqe.niqe(photo[:300, :400], natural) == niqe.niqe(photo[:288, :384], natural)
 
@@ -114,7 +140,9 @@ def test_flat_patches_are_left_out(photographs: list[Bytes], natural: niqe.Natur
     photo = photographs[1][:288, :384].copy()
     sky = np.full((192, 384, 3), 255, np.uint8)
     features, _ = niqe.patch_features(np.concatenate([sky, photo]))
-    assert np.isnan(features[:4]).any(axis=1).all(), "nothing but white, the window reaches no further"
+    assert np.isnan(features[:4]).any(axis=1).all(), (
+        "nothing but white, the window reaches no further"
+    )
     assert np.isfinite(features[8:]).all()
     assert np.isfinite(niqe.niqe(np.concatenate([sky, photo]), natural))
 
@@ -123,8 +151,15 @@ def test_a_model_comes_back_exactly_as_it_was_written(natural: niqe.NaturalModel
     again = niqe.from_json(niqe.to_json(natural))
     assert np.array_equal(again.mean, natural.mean)
     assert np.array_equal(again.covariance, natural.covariance)
-    assert (again.pictures, again.patches, again.digest) == (natural.pictures, natural.patches, natural.digest)
-    assert again.describe() == f"fitted on 48 clean pictures, {natural.patches} patches, sha256 {natural.digest[:12]}"
+    assert (again.pictures, again.patches, again.digest) == (
+        natural.pictures,
+        natural.patches,
+        natural.digest,
+    )
+    assert (
+        again.describe()
+        == f"fitted on 48 clean pictures, {natural.patches} patches, sha256 {natural.digest[:12]}"
+    )
 
 
 def test_the_digest_tells_pictures_apart(crops: list[Bytes], natural: niqe.NaturalModel) -> None:
@@ -143,7 +178,10 @@ def test_the_digest_tells_pictures_apart(crops: list[Bytes], natural: niqe.Natur
         ({"mean": [float("nan")] * 36}, "no finite numbers"),
         ({"mean": ["1"] * 36}, "mean of the NIQE model: expected numbers"),
         ({"covariance": [[0.0] * 36, [0.0]]}, "covariance of the NIQE model: expected numbers"),
-        ({"covariance": [[float(i * j) for i in range(36)] for j in range(1, 37)]}, "not symmetric"),
+        (
+            {"covariance": [[float(i * j) for i in range(36)] for j in range(1, 37)]},
+            "not symmetric",
+        ),
         ({"covariance": (-np.eye(36)).tolist()}, "negative eigenvalues"),
         ({"pictures": True}, "each of its type"),
         ({"pictures": 0}, "0 pictures"),
@@ -152,7 +190,9 @@ def test_the_digest_tells_pictures_apart(crops: list[Bytes], natural: niqe.Natur
         ({"more": 1}, "each of its type"),
     ],
 )
-def test_a_file_that_is_no_model_is_refused(change: dict[str, Any], message: str, natural: niqe.NaturalModel) -> None:
+def test_a_file_that_is_no_model_is_refused(
+    change: dict[str, Any], message: str, natural: niqe.NaturalModel
+) -> None:
     content = json.loads(niqe.to_json(natural)) | change
     with pytest.raises(niqe.NiqeError, match=message):
         niqe.from_json(json.dumps(content))
@@ -164,11 +204,15 @@ def test_a_file_of_something_else_is_refused(text: str | bytes) -> None:
         niqe.from_json(text)
 
 
-def test_pictures_that_have_no_score_are_refused(photographs: list[Bytes], natural: niqe.NaturalModel) -> None:
+def test_pictures_that_have_no_score_are_refused(
+    photographs: list[Bytes], natural: niqe.NaturalModel
+) -> None:
     photo = photographs[0]
     with pytest.raises(niqe.NiqeError, match="400x95 pixels; NIQE needs at least 96x96"):
         niqe.niqe(photo[:95, :400], natural)
-    with pytest.raises(niqe.NiqeError, match="1 patches of 96x96 with texture; NIQE needs at least 2"):
+    with pytest.raises(
+        niqe.NiqeError, match="1 patches of 96x96 with texture; NIQE needs at least 2"
+    ):
         niqe.niqe(photo[:191, :191], natural)
     for level in (0, 77, 255):
         with pytest.raises(niqe.NiqeError, match="0 patches of 96x96 with texture"):
@@ -180,7 +224,10 @@ def test_pictures_that_have_no_score_are_refused(photographs: list[Bytes], natur
 
 
 def test_pictures_that_make_no_model_are_refused(crops: list[Bytes]) -> None:
-    with pytest.raises(niqe.NiqeError, match="36 clean pictures with 36 sharp patches of 96x96; expected more than 36"):
+    with pytest.raises(
+        niqe.NiqeError,
+        match="36 clean pictures with 36 sharp patches of 96x96; expected more than 36",
+    ):
         niqe.fit(crops[:36])
     with pytest.raises(niqe.NiqeError, match="0 clean pictures with 0 sharp patches"):
         niqe.fit([])
@@ -195,11 +242,17 @@ def test_a_model_cannot_be_changed_into_nonsense(natural: niqe.NaturalModel) -> 
         replace(natural, covariance=-natural.covariance)
 
 
-@pytest.mark.parametrize(("variance", "mean"), [(1.0, 1e200), (1e308, 1e308), (1e-320, 1e160), (1.0, -1e308)])
-def test_absurd_numbers_give_no_score(variance: float, mean: float, natural: niqe.NaturalModel, photographs: list[Bytes]) -> None:
+@pytest.mark.parametrize(
+    ("variance", "mean"), [(1.0, 1e200), (1e308, 1e308), (1e-320, 1e160), (1.0, -1e308)]
+)
+def test_absurd_numbers_give_no_score(
+    variance: float, mean: float, natural: niqe.NaturalModel, photographs: list[Bytes]
+) -> None:
     covariance = np.eye(niqe.FEATURES) * variance
     model = replace(natural, mean=np.full(niqe.FEATURES, mean), covariance=covariance)
-    with pytest.raises(niqe.NiqeError, match="no finite number; expected a model fitted on clean pictures"):
+    with pytest.raises(
+        niqe.NiqeError, match="no finite number; expected a model fitted on clean pictures"
+    ):
         niqe.niqe(photographs[0], model)
 
 
@@ -216,14 +269,22 @@ def test_absurd_covariances_are_no_model(natural: niqe.NaturalModel) -> None:
 
 @pytest.fixture(scope="session")
 def fitted(reference_data: Path) -> niqe.NaturalModel:
-    """Fitted on every third of the photographs of BSDS500: others are compressed more, and no model of pristine ones."""
-    pristine = [path for path in find_images(reference_data / "clean/train")[0] if path.name.startswith("bsds")]
+    """Fitted on every third of the photographs of BSDS500: others are compressed more, and no model
+    of pristine ones.
+    """
+    pristine = [
+        path
+        for path in find_images(reference_data / "clean/train")[0]
+        if path.name.startswith("bsds")
+    ]
     return niqe.fit(read_image(path) for path in pristine[::3])
 
 
 @pytest.fixture(scope="session")
 def held_out(reference_data: Path) -> list[Bytes]:
-    return [read_image(path).astype(np.uint8) for path in find_images(reference_data / "clean/val")[0]]
+    return [
+        read_image(path).astype(np.uint8) for path in find_images(reference_data / "clean/val")[0]
+    ]
 
 
 def noisy(picture: Bytes, deviation: float) -> Bytes:
@@ -235,7 +296,9 @@ def blurred(picture: Bytes, deviation: float) -> Bytes:
     return np.asarray(ndimage.gaussian_filter(picture, (deviation, deviation, 0)), np.uint8)
 
 
-def test_what_spoils_a_picture_raises_its_score(held_out: list[Bytes], fitted: niqe.NaturalModel) -> None:
+def test_what_spoils_a_picture_raises_its_score(
+    held_out: list[Bytes], fitted: niqe.NaturalModel
+) -> None:
     clean = np.array([niqe.niqe(picture, fitted) for picture in held_out])
     assert 1 < clean.mean() < 4.5
     last: dict[str, float] = {}
@@ -248,16 +311,25 @@ def test_what_spoils_a_picture_raises_its_score(held_out: list[Bytes], fitted: n
 
 
 @pytest.mark.parametrize(("preset", "more", "share"), [("rain100l", 0.4, 0.75), ("rain100h", 3, 1)])
-def test_rain_raises_the_score(preset: str, more: float, share: float, held_out: list[Bytes], fitted: niqe.NaturalModel) -> None:
+def test_rain_raises_the_score(
+    preset: str, more: float, share: float, held_out: list[Bytes], fitted: niqe.NaturalModel
+) -> None:
     clean = np.array([niqe.niqe(picture, fitted) for picture in held_out])
-    rainy = [rain_on(picture, PRESETS[preset], generator_for(7, k)) for k, picture in enumerate(held_out)]
+    rainy = [
+        rain_on(picture, PRESETS[preset], generator_for(7, k)) for k, picture in enumerate(held_out)
+    ]
     scores = np.array([niqe.niqe(picture, fitted) for picture in rainy])
     assert scores.mean() > clean.mean() + more
     assert (scores > clean).mean() >= share
 
 
-def test_real_photographs_have_finite_scores(reference_data: Path, fitted: niqe.NaturalModel) -> None:
-    scores = [niqe.niqe(read_image(path), fitted) for path in find_images(reference_data / "real/photos")[0]]
+def test_real_photographs_have_finite_scores(
+    reference_data: Path, fitted: niqe.NaturalModel
+) -> None:
+    scores = [
+        niqe.niqe(read_image(path), fitted)
+        for path in find_images(reference_data / "real/photos")[0]
+    ]
     assert len(scores) >= 14
     assert np.isfinite(scores).all()
     assert 1 < np.mean(scores) < 15

@@ -1,4 +1,5 @@
-"""NLEDN as the released code computes it, in the plainest form: every region's whole affinity matrix, one region after the other.
+"""NLEDN as the released code computes it, in the plainest form: every region's whole affinity
+matrix, one region after the other.
 
 Works on an authors' state dict by the authors' names, and shares no code with the package.
 """

@@ -34,9 +34,15 @@ def test_gives_the_authors_published_result(authors: Derainer, reference_data: P
     assert int(np.abs(output.astype(int) - expected.astype(int)).max()) <= 1
 
 
-def test_published_checkpoint_gives_the_figures_to_reproduce(authors: Derainer, reference_data: Path) -> None:
+def test_published_checkpoint_gives_the_figures_to_reproduce(
+    authors: Derainer, reference_data: Path
+) -> None:
     evaluation = evaluate(authors, find_pairs(reference_data / "pairs/Rain100H-dev10"))
-    published_figures = {"y-matlab": (32.372, 0.9273), "y-pil": (30.996, 0.9129), "rgb": (30.911, 0.9164)}
+    published_figures = {
+        "y-matlab": (32.372, 0.9273),
+        "y-pil": (30.996, 0.9129),
+        "rgb": (30.911, 0.9164),
+    }
     for protocol in evaluation.protocols:
         score = evaluation.mean(protocol)
         assert score.psnr == pytest.approx(published_figures[protocol][0], abs=0.01)
@@ -44,8 +50,16 @@ def test_published_checkpoint_gives_the_figures_to_reproduce(authors: Derainer, 
 
 
 def test_the_light_variant_is_told_by_its_blocks(reference_data: Path, tmp_path: Path) -> None:
-    theirs = torch.load(reference_data / "published-weights/dpenet/Rain100H.pth", weights_only=True, map_location="cpu")
-    kept = {key: value for key, value in theirs.items() if not key.startswith(tuple(f"ddrb{k}." for k in range(6, 11)))}
+    theirs = torch.load(
+        reference_data / "published-weights/dpenet/Rain100H.pth",
+        weights_only=True,
+        map_location="cpu",
+    )
+    kept = {
+        key: value
+        for key, value in theirs.items()
+        if not key.startswith(tuple(f"ddrb{k}." for k in range(6, 11)))
+    }
     torch.save(kept, tmp_path / "light.pth")
     network, card = published.load(tmp_path / "light.pth")
     assert card.hyperparameters == {"blocks": 5}
@@ -54,12 +68,23 @@ def test_the_light_variant_is_told_by_its_blocks(reference_data: Path, tmp_path:
 
 def test_state_dict_keys_are_frozen() -> None:
     expected = ["r2net.0.weight"]
-    expected += [f"r2net.{k}.pairs.{pair}.{layer}.weight" for k in range(2, 12) for pair in range(3) for layer in (0, 2)]
+    expected += [
+        f"r2net.{k}.pairs.{pair}.{layer}.weight"
+        for k in range(2, 12)
+        for pair in range(3)
+        for layer in (0, 2)
+    ]
     expected += ["r2net.12.weight", "drnet.0.weight"]
     for k in range(2, 5):
         expected += [f"drnet.{k}.branches.{branch}.weight" for branch in range(3)]
         expected += [
-            f"drnet.{k}.{layer}" for layer in ("fusion.weight", "fusion.bias", "attention.0.weight", "attention.2.weight")
+            f"drnet.{k}.{layer}"
+            for layer in (
+                "fusion.weight",
+                "fusion.bias",
+                "attention.0.weight",
+                "attention.2.weight",
+            )
         ]
     expected.append("drnet.5.weight")
     assert list(DPENet().state_dict()) == expected
@@ -75,7 +100,9 @@ def test_both_estimates_are_supervised(seeded: None) -> None:
     similar = 1 - losses.ssim(first, clean), 1 - losses.ssim(second, clean)
     edges = losses.laplacian_edge_loss(first, clean), losses.laplacian_edge_loss(second, clean)
     assert terms["ssim"].item() == pytest.approx(sum(term.item() for term in similar), rel=1e-5)
-    assert terms["edge"].item() == pytest.approx(0.05 * sum(term.item() for term in edges), rel=1e-5)
+    assert terms["edge"].item() == pytest.approx(
+        0.05 * sum(term.item() for term in edges), rel=1e-5
+    )
 
 
 def test_no_activation_after_what_gives_a_picture(seeded: None) -> None:

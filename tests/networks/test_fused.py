@@ -19,10 +19,14 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
 }
-FUSES = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+FUSES = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN"
+)
 
 
-def plainly(conv: nn.Conv2d, *parts: Tensor, add: Tensor | None = None, activation: Activation = "none") -> Tensor:
+def plainly(
+    conv: nn.Conv2d, *parts: Tensor, add: Tensor | None = None, activation: Activation = "none"
+) -> Tensor:
     y = conv(torch.cat(parts, dim=1))
     return ACTIVATIONS[activation](y if add is None else y + add)
 
@@ -30,9 +34,13 @@ def plainly(conv: nn.Conv2d, *parts: Tensor, add: Tensor | None = None, activati
 def laid_out(x: Tensor, layout: str) -> Tensor:
     """The same numbers elsewhere in memory; ``part`` is some channels of a wider map."""
     if layout == "part":
-        wide = torch.cat([torch.full_like(x, torch.nan), x], dim=1).contiguous(memory_format=torch.channels_last)
+        wide = torch.cat([torch.full_like(x, torch.nan), x], dim=1).contiguous(
+            memory_format=torch.channels_last
+        )
         return wide[:, x.shape[1] :]
-    return x.contiguous(memory_format=torch.channels_last if layout == "channels_last" else torch.contiguous_format)
+    return x.contiguous(
+        memory_format=torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    )
 
 
 LAYOUTS = st.sampled_from(["rows", "channels_last", "part"])
@@ -64,7 +72,9 @@ def test_any_convolution_equals_ordinary_operations(
     added: bool,
 ) -> None:
     torch.manual_seed(0)
-    conv = nn.Conv2d(sum(channels), outputs, side, padding=dilation * (side // 2), dilation=dilation, bias=biased)
+    conv = nn.Conv2d(
+        sum(channels), outputs, side, padding=dilation * (side // 2), dilation=dilation, bias=biased
+    )
     plain_conv = nn.Conv2d(sum(channels), outputs, side, padding=side // 2, bias=biased)
     plain_conv.load_state_dict(conv.state_dict())
     parts = [laid_out(torch.randn(batch, count, *size), layouts[0]) for count in channels]
@@ -75,12 +85,20 @@ def test_any_convolution_equals_ordinary_operations(
         results = [
             convolve(conv, *parts, add=add, activation=activation),
             convolve(plain_conv, *parts, add=add, activation=activation, dilation=dilation),
-            convolve(Kernel(conv.weight, conv.bias), *parts, add=add, activation=activation, dilation=dilation),
+            convolve(
+                Kernel(conv.weight, conv.bias),
+                *parts,
+                add=add,
+                activation=activation,
+                dilation=dilation,
+            ),
         ]
     for result in results:
         assert torch.allclose(result, expected, atol=1e-5)
     after = [*parts, *([] if add is None else [add])]
-    assert all(torch.equal(x, was) for x, was in zip(after, before, strict=True)), "what came in is left as it is"
+    assert all(torch.equal(x, was) for x, was in zip(after, before, strict=True)), (
+        "what came in is left as it is"
+    )
 
 
 @FUSES
@@ -96,7 +114,9 @@ def test_any_convolution_equals_ordinary_operations(
         nn.Conv2d(6, 5, (1, 3), padding=(0, 1)),
     ],
 )
-def test_strides_and_groups_too(conv: nn.Conv2d, activation: Activation, channels_last: bool) -> None:
+def test_strides_and_groups_too(
+    conv: nn.Conv2d, activation: Activation, channels_last: bool
+) -> None:
     x = torch.randn(2, 6, 11, 14)
     with torch.inference_mode():
         add = torch.randn_like(conv(x))
@@ -104,21 +124,29 @@ def test_strides_and_groups_too(conv: nn.Conv2d, activation: Activation, channel
             x, add = (y.contiguous(memory_format=torch.channels_last) for y in (x, add))
         for map_ in (None, add):
             expected = plainly(conv, x, add=map_, activation=activation)
-            assert torch.allclose(convolve(conv, x, add=map_, activation=activation), expected, atol=1e-5)
+            assert torch.allclose(
+                convolve(conv, x, add=map_, activation=activation), expected, atol=1e-5
+            )
 
 
 @FUSES
 def test_in_inference_it_does_fuse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(F, "conv2d")
     with torch.inference_mode():
-        assert convolve(nn.Conv2d(3, 4, 3, padding=1), torch.rand(1, 3, 8, 9), activation="relu").shape == (1, 4, 8, 9)
+        assert convolve(
+            nn.Conv2d(3, 4, 3, padding=1), torch.rand(1, 3, 8, 9), activation="relu"
+        ).shape == (1, 4, 8, 9)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("added", [False, True])
 def test_bfloat16_is_close_to_float32(activation: Activation, added: bool, seeded: None) -> None:
     conv = nn.Conv2d(8, 6, 3, padding=1)
-    one, other, add = torch.randn(1, 3, 9, 11), torch.randn(1, 5, 9, 11), torch.randn(1, 6, 9, 11) if added else None
+    one, other, add = (
+        torch.randn(1, 3, 9, 11),
+        torch.randn(1, 5, 9, 11),
+        torch.randn(1, 6, 9, 11) if added else None,
+    )
     with torch.inference_mode():
         exact = convolve(conv, one, other, add=add, activation=activation)
         with torch.autocast("cpu", torch.bfloat16):
@@ -138,7 +166,9 @@ def test_float16_is_computed_by_ordinary_operations(seeded: None) -> None:
     assert torch.allclose(half.float(), exact, atol=0.01)
 
 
-def test_without_onednn_ordinary_operations_do(monkeypatch: pytest.MonkeyPatch, seeded: None) -> None:
+def test_without_onednn_ordinary_operations_do(
+    monkeypatch: pytest.MonkeyPatch, seeded: None
+) -> None:
     conv, parts = nn.Conv2d(5, 4, 3, padding=1), (torch.randn(1, 2, 7, 9), torch.randn(1, 3, 7, 9))
     with torch.inference_mode():
         usual = convolve(conv, *parts, activation="sigmoid")
@@ -152,7 +182,8 @@ def test_gradients_are_those_of_ordinary_operations(activation: Activation, seed
     leaves = [torch.randn(2, count, 6, 7, requires_grad=True) for count in (2, 3, 4)]
     gradients = [
         torch.autograd.grad(
-            function(conv, *leaves[:2], add=leaves[2], activation=activation).square().sum(), [*leaves, *conv.parameters()]
+            function(conv, *leaves[:2], add=leaves[2], activation=activation).square().sum(),
+            [*leaves, *conv.parameters()],
         )
         for function in (convolve, plainly)
     ]
@@ -165,7 +196,11 @@ def test_gradients_are_those_of_ordinary_operations(activation: Activation, seed
 def test_whatever_learns_gets_its_gradient(learns: str) -> None:
     conv = nn.Conv2d(5, 4, 3, padding=1).requires_grad_(False)
     assert conv.bias is not None
-    leaves = {"first": torch.randn(1, 2, 6, 7), "second": torch.randn(1, 3, 6, 7), "add": torch.randn(1, 4, 6, 7)}
+    leaves = {
+        "first": torch.randn(1, 2, 6, 7),
+        "second": torch.randn(1, 3, 6, 7),
+        "add": torch.randn(1, 4, 6, 7),
+    }
     (leaves | {"weight": conv.weight, "bias": conv.bias})[learns].requires_grad_()
     convolve(conv, leaves["first"], leaves["second"], add=leaves["add"]).sum().backward()
     gradient = (leaves | {"weight": conv.weight, "bias": conv.bias})[learns].grad

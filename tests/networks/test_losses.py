@@ -27,7 +27,9 @@ def single_pixel(value: float, size: int = 7) -> Tensor:
 def test_edges_of_one_bright_pixel() -> None:
     edges = losses.edges(single_pixel(0.5))[0, 0]
     assert float(edges[3, 3]) == pytest.approx(8 * 0.5 * 0.9999)  # the weights add up to 0.9999
-    assert float(edges.sum()) == pytest.approx(8 * 0.5 * 0.9999), "around it the Laplacian is negative, and cut off"
+    assert float(edges.sum()) == pytest.approx(8 * 0.5 * 0.9999), (
+        "around it the Laplacian is negative, and cut off"
+    )
 
 
 def test_edges_weigh_the_channels() -> None:
@@ -65,7 +67,12 @@ def test_laplacian_residual_agrees_with_scipy(photo: NDArray[np.uint8]) -> None:
 
 
 def test_laplacian_residual_of_a_flat_picture_vanishes_inside() -> None:
-    assert float(losses.laplacian_residual(torch.full((1, 3, 12, 12), 0.7))[..., 3:-3, 3:-3].abs().max()) < 1e-6
+    assert (
+        float(
+            losses.laplacian_residual(torch.full((1, 3, 12, 12), 0.7))[..., 3:-3, 3:-3].abs().max()
+        )
+        < 1e-6
+    )
 
 
 def test_charbonnier_by_hand() -> None:
@@ -74,14 +81,27 @@ def test_charbonnier_by_hand() -> None:
 
 
 def test_laplacian_edge_loss_of_equal_pictures_is_its_epsilon(photo: NDArray[np.uint8]) -> None:
-    assert float(losses.laplacian_edge_loss(as_batch(photo), as_batch(photo))) == pytest.approx(1e-3)
+    assert float(losses.laplacian_edge_loss(as_batch(photo), as_batch(photo))) == pytest.approx(
+        1e-3
+    )
 
 
 def test_ssim_agrees_with_scikit_image_where_the_window_fits(photo: NDArray[np.uint8]) -> None:
-    noisy = np.clip(photo + np.random.default_rng(1).normal(0, 20, photo.shape), 0, 255).astype(np.uint8)
-    pad = np.pad(photo, ((5, 5), (5, 5), (0, 0))), np.pad(noisy, ((5, 5), (5, 5), (0, 0)))  # zeros, as ours sees them
+    noisy = np.clip(photo + np.random.default_rng(1).normal(0, 20, photo.shape), 0, 255).astype(
+        np.uint8
+    )
+    pad = (
+        np.pad(photo, ((5, 5), (5, 5), (0, 0))),
+        np.pad(noisy, ((5, 5), (5, 5), (0, 0))),
+    )  # zeros, as ours sees them
     expected = skimage.metrics.structural_similarity(
-        pad[0] / 255, pad[1] / 255, data_range=1, channel_axis=2, gaussian_weights=True, use_sample_covariance=False, sigma=1.5
+        pad[0] / 255,
+        pad[1] / 255,
+        data_range=1,
+        channel_axis=2,
+        gaussian_weights=True,
+        use_sample_covariance=False,
+        sigma=1.5,
     )  # scikit-image crops what the window does not fit into: here, exactly the padding
     assert float(losses.ssim(as_batch(photo), as_batch(noisy))) == pytest.approx(expected, abs=1e-9)
 
@@ -97,12 +117,19 @@ def test_ssim_of_equal_pictures_is_one_and_it_has_gradients() -> None:
 def test_frequency_loss_by_hand() -> None:
     picture = torch.rand(2, 3, 6, 8)
     assert losses.frequency_loss(picture, picture).item() == 0
-    # A constant difference is one real number, 0.1 * sqrt(6 * 8), among 6 * 5 complex ones: half of the spectrum is kept.
-    assert losses.frequency_loss(picture + 0.1, picture).item() == pytest.approx(0.1 * 48**0.5 / 60, rel=1e-4)
+    # A constant difference is one real number, 0.1 * sqrt(6 * 8), among 6 * 5 complex ones: half of
+    # the spectrum is kept.
+    assert losses.frequency_loss(picture + 0.1, picture).item() == pytest.approx(
+        0.1 * 48**0.5 / 60, rel=1e-4
+    )
 
 
-@pytest.mark.parametrize("loss", [losses.edge_loss, losses.laplacian_edge_loss, losses.ssim, losses.frequency_loss])
-def test_losses_stay_exact_under_autocast(loss: Callable[[Tensor, Tensor], Tensor], photo: NDArray[np.uint8]) -> None:
+@pytest.mark.parametrize(
+    "loss", [losses.edge_loss, losses.laplacian_edge_loss, losses.ssim, losses.frequency_loss]
+)
+def test_losses_stay_exact_under_autocast(
+    loss: Callable[[Tensor, Tensor], Tensor], photo: NDArray[np.uint8]
+) -> None:
     a = as_batch(photo).float()
     b = (a + 0.01).clamp(0, 1)
     with torch.autocast("cpu", torch.bfloat16):
@@ -113,7 +140,8 @@ def test_losses_stay_exact_under_autocast(loss: Callable[[Tensor, Tensor], Tenso
 
 
 @pytest.mark.parametrize(
-    ("share", "labels"), [(0.0, [0, 0, 0]), (0.1, [0, 0, 1]), (0.3, [0, 1, 1]), (0.6, [1, 1, 1]), (1.0, [1, 1, 1])]
+    ("share", "labels"),
+    [(0.0, [0, 0, 0]), (0.1, [0, 0, 1]), (0.3, [0, 1, 1]), (0.6, [1, 1, 1]), (1.0, [1, 1, 1])],
 )
 def test_cumulative_labels(share: float, labels: list[float]) -> None:
     clean = torch.full((1, 3, 10, 10), 0.5)
@@ -129,7 +157,9 @@ def test_cumulative_labels_are_those_of_our_rain() -> None:
     seen: set[str] = set()
     for preset in ("rain100l", "rain100h"):
         for seed in range(12):
-            streaks = rain.sample(rain.PRESETS[preset], (96, 96), torch.Generator().manual_seed(seed))
+            streaks = rain.sample(
+                rain.PRESETS[preset], (96, 96), torch.Generator().manual_seed(seed)
+            )
             label = losses.cumulative_labels(rain.compose(clean, streaks)[None], clean[None])
             assert words[int(label.sum())] == streaks.density
             seen.add(streaks.density)
@@ -139,5 +169,9 @@ def test_cumulative_labels_are_those_of_our_rain() -> None:
 def test_density_loss_by_hand() -> None:
     sensed, labels = torch.tensor([[0.5, 1.0, 1.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     assert float(losses.cumulative_density_loss(sensed, labels)) == pytest.approx((0.25 + 1) / 3)
-    heavy, medium, light = torch.eye(3).flip(1).cumsum(0).flip(0)[:, None]  # (1, 1, 1), (0, 1, 1), (0, 0, 1)
-    assert losses.cumulative_density_loss(heavy, light) == 2 * losses.cumulative_density_loss(medium, light)
+    heavy, medium, light = (
+        torch.eye(3).flip(1).cumsum(0).flip(0)[:, None]
+    )  # (1, 1, 1), (0, 1, 1), (0, 0, 1)
+    assert losses.cumulative_density_loss(heavy, light) == 2 * losses.cumulative_density_loss(
+        medium, light
+    )

@@ -59,7 +59,9 @@ def test_a_network_looks_as_far_as_it_says(name: str, axis: int, seeded: None) -
     network = NETWORKS[name]().to(torch.double).eval()
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))  # some begin at zero, and hide what is behind them
+            parameter.add_(
+                0.01 * torch.randn_like(parameter)
+            )  # some begin at zero, and hide what is behind them
     tiling = network.tiling
     assert tiling.reach is not None
     middle = 2 * tiling.reach // tiling.multiple * tiling.multiple
@@ -68,7 +70,9 @@ def test_a_network_looks_as_far_as_it_says(name: str, axis: int, seeded: None) -
         shape = [1, 3, 8, 8]
         shape[axis] = 2 * middle
         rainy = (0.5 + 0.01 * torch.rand(shape, dtype=torch.double)).requires_grad_()
-        seen = torch.autograd.grad(network(rainy).select(axis, middle + phase).sum(), rainy)[0].abs()
+        seen = torch.autograd.grad(network(rainy).select(axis, middle + phase).sum(), rainy)[
+            0
+        ].abs()
         places = seen.transpose(0, axis).flatten(1).sum(1).nonzero() - (middle + phase)
         distances += [int(-places.min()), int(places.max())]
     assert max(distances) == tiling.reach
@@ -76,7 +80,9 @@ def test_a_network_looks_as_far_as_it_says(name: str, axis: int, seeded: None) -
 
 CHOICES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "nledn": st.one_of(
-        st.fixed_dictionaries({"dense": st.booleans(), "non_local": st.sampled_from(["softmax", "dot", "none"])}),
+        st.fixed_dictionaries(
+            {"dense": st.booleans(), "non_local": st.sampled_from(["softmax", "dot", "none"])}
+        ),
         st.fixed_dictionaries({"blocks": st.sampled_from([1, 6]), "pooling": st.just(False)}),
     ),
     "remaen": st.fixed_dictionaries({"recurrences": st.integers(1, 4)}),
@@ -102,20 +108,25 @@ def test_random_hyperparameters_survive_the_file(
 
 
 def test_every_network_ships_weights_of_its_name() -> None:
-    assert set(NETWORKS) - set(weights.CATALOGUE) == {"petrichor-wide"}, "which only a GPU can train"
+    assert set(NETWORKS) - set(weights.CATALOGUE) == {"petrichor-wide"}, (
+        "which only a GPU can train"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) & set(weights.CATALOGUE)))
 def test_shipped_weights_take_half_precision(name: str, photo: NDArray[np.uint8]) -> None:
     exact, half = (
-        Derainer(weights.find(name)[0], device="cpu", dtype=dtype)(as_floats(photo)) for dtype in ("float32", "bfloat16")
+        Derainer(weights.find(name)[0], device="cpu", dtype=dtype)(as_floats(photo))
+        for dtype in ("float32", "bfloat16")
     )
     assert not np.array_equal(exact, half)
     assert metrics.psnr(exact * 255, half * 255) > 40
 
 
 def learn_by_heart(network: Network, size: int) -> float:
-    """Trains two pictures until the loss is near zero or patience ends, and gives what it is then."""
+    """Trains two pictures until the loss is near zero or patience ends, and gives what it is
+    then.
+    """
     clean = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), size=size, mode="bilinear")
     rainy = clean.clone()
     rainy[..., ::7] += 0.4
@@ -143,8 +154,14 @@ def test_crdnets_classifier_learns_one_batch_too(seeded: None) -> None:
 
 
 def test_another_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
-    """CONTRIBUTING's worked example, word for word, in a copy of the package: it derains, trains and is evaluated."""
-    shutil.copytree(ROOT / "derain", tmp_path / "derain", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    """CONTRIBUTING's worked example, word for word, in a copy of the package: it derains, trains
+    and is evaluated.
+    """
+    shutil.copytree(
+        ROOT / "derain",
+        tmp_path / "derain",
+        ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"),
+    )
     text = (ROOT / "CONTRIBUTING.md").read_text()
     (tmp_path / "derain/networks/blur.py").write_text(text.split("```python\n")[1].split("```")[0])
     place = tmp_path / "derain/networks/__init__.py"
@@ -152,7 +169,9 @@ def test_another_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray
     imported = "from derain.networks.blur import Blur\n"
     place.write_text(
         place.read_text()
-        .replace("from derain.networks.network import", f"{imported}from derain.networks.network import")
+        .replace(
+            "from derain.networks.network import", f"{imported}from derain.networks.network import"
+        )
         .replace(
             "NETWORKS: dict[str, Callable[..., Network]] = {\n",
             f"NETWORKS: dict[str, Callable[..., Network]] = {{\n    {line},\n",
@@ -160,10 +179,15 @@ def test_another_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray
     )
     for folder, place in (("train", 0), ("val", 70)):
         (tmp_path / "pictures" / folder).mkdir(parents=True)
-        write_image(tmp_path / "pictures" / folder / "1.png", photo[place : place + 40, place : place + 50])
+        write_image(
+            tmp_path / "pictures" / folder / "1.png", photo[place : place + 40, place : place + 50]
+        )
     for folder, shift in (("rainy", 20), ("clean", 0)):
         (tmp_path / "pairs" / folder).mkdir(parents=True)
-        write_image(tmp_path / "pairs" / folder / "1.png", np.clip(photo[:40, :50].astype(int) + shift, 0, 255).astype(np.uint8))
+        write_image(
+            tmp_path / "pairs" / folder / "1.png",
+            np.clip(photo[:40, :50].astype(int) + shift, 0, 255).astype(np.uint8),
+        )
 
     def derain(*arguments: str) -> str:
         command = [sys.executable, "-c", "from derain.cli import main; main()", *arguments]

@@ -27,7 +27,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def wake(network: NLEDN) -> NLEDN:
-    """Gives the zero-initialised convolutions of the non-local blocks weights, so that what stands before them matters."""
+    """Gives the zero-initialised convolutions of the non-local blocks weights, so that what stands
+    before them matters.
+    """
     for name, parameter in network.named_parameters():
         if ".project." in name:
             nn.init.normal_(parameter, std=0.1)
@@ -42,7 +44,9 @@ def authors_weights() -> dict[str, Tensor]:
 
     def put(name: str, out: int, inputs: int, kernel: int) -> None:
         scale = 0.7 / (inputs * kernel**2) ** 0.5
-        theirs[f"{name}.weight"] = scale * torch.randn(out, inputs, kernel, kernel, generator=generator)
+        theirs[f"{name}.weight"] = scale * torch.randn(
+            out, inputs, kernel, kernel, generator=generator
+        )
         theirs[f"{name}.bias"] = 0.05 * torch.randn(out, generator=generator)
 
     put("conv1", 64, 3, 3)
@@ -60,7 +64,9 @@ def authors_weights() -> dict[str, Tensor]:
     put("fusion.0", 64, 192, 1)
     put("fusion.1", 64, 64, 3)
     put("final_conv.0", 3, 64, 3)
-    assert sum(value.numel() for value in theirs.values()) == sum(p.numel() for p in network.parameters())
+    assert sum(value.numel() for value in theirs.values()) == sum(
+        p.numel() for p in network.parameters()
+    )
     return theirs
 
 
@@ -75,37 +81,56 @@ def test_parameter_count() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("size", [(64, 64), (33, 50), (41, 17), (17, 9), (8, 8), (5, 23), (3, 3), (1, 40), (1, 1)])
-def test_agrees_with_the_reference(size: tuple[int, int], memory_format: torch.memory_format, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "size", [(64, 64), (33, 50), (41, 17), (17, 9), (8, 8), (5, 23), (3, 3), (1, 40), (1, 1)]
+)
+def test_agrees_with_the_reference(
+    size: tuple[int, int], memory_format: torch.memory_format, tmp_path: Path
+) -> None:
     theirs = authors_weights()
     torch.save(theirs, tmp_path / "net.pth")
     network, _ = published.load(tmp_path / "net.pth")
     rainy = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        ours = network.to(memory_format=memory_format)(rainy.contiguous(memory_format=memory_format))
+        ours = network.to(memory_format=memory_format)(
+            rainy.contiguous(memory_format=memory_format)
+        )
         expected = nledn_reference.forward(theirs, rainy)
     assert float((ours - expected).abs().max()) < 1e-5
     assert float((expected - rainy).abs().max()) > 1e-3, "weights too small to test anything"
 
 
 @pytest.mark.parametrize("size", [(321, 481), (480, 320), (101, 77), (19, 30), (7, 5)])
-def test_published_weights_agree_with_the_reference(size: tuple[int, int], reference_data: Path) -> None:
+def test_published_weights_agree_with_the_reference(
+    size: tuple[int, int], reference_data: Path
+) -> None:
     path = reference_data / "published-weights/nledn/net_Rain100L.pth"
     theirs = torch.load(path, weights_only=True)
     network, _ = published.load(path)
     rainy = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         difference = network(rainy) - nledn_reference.forward(theirs, rainy)
-    # Where two of the values that are pooled agree to rounding, either may be the maximum, and a pixel moves.
+    # Where two of the values that are pooled agree to rounding, either may be the maximum, and a
+    # pixel moves.
     assert float(difference.abs().max()) < 5e-3
     assert float(difference.abs().mean()) < 1e-5
 
 
 def test_state_dict_keys_are_frozen() -> None:
     keys = NLEDN().state_dict().keys()
-    parts = [f"{place}.{part}" for place in ("entrance.0", "entrance.1") for part in ("weight", "bias")]
+    parts = [
+        f"{place}.{part}" for place in ("entrance.0", "entrance.1") for part in ("weight", "bias")
+    ]
     for k in range(6):
-        layers = ["non_local.embed", "non_local.project", "layers.0", "layers.1", "layers.2", "layers.3", "fusion"]
+        layers = [
+            "non_local.embed",
+            "non_local.project",
+            "layers.0",
+            "layers.1",
+            "layers.2",
+            "layers.3",
+            "fusion",
+        ]
         parts += [f"blocks.{k}.{layer}.{part}" for layer in layers for part in ("weight", "bias")]
     behind = ("joints.0", "joints.1", "fusion.0", "fusion.1", "exit")
     parts += [f"{place}.{part}" for place in behind for part in ("weight", "bias")]
@@ -117,7 +142,11 @@ def test_gradients_flow_to_every_parameter(variant: str, seeded: None) -> None:
     network = wake(NLEDN(**VARIANTS[variant]))
     rainy, clean = torch.rand(1, 3, 20, 24), torch.rand(1, 3, 20, 24)
     torch.stack(list(network.loss(rainy, clean).values())).sum().backward()
-    without = [name for name, parameter in network.named_parameters() if parameter.grad is None or not bool(parameter.grad.any())]
+    without = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not bool(parameter.grad.any())
+    ]
     assert without == []
 
 
@@ -143,7 +172,9 @@ def test_dot_product_form_divides_by_the_number_of_keys(seeded: None) -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_never_holds_the_affinities_of_a_region(memory_format: torch.memory_format, seeded: None) -> None:
+def test_never_holds_the_affinities_of_a_region(
+    memory_format: torch.memory_format, seeded: None
+) -> None:
     network = NLEDN()
     network.to(memory_format=memory_format)  # pyright: ignore[reportCallIssue]
     rainy = torch.rand(1, 3, 33, 40).contiguous(memory_format=memory_format)
@@ -158,7 +189,11 @@ def test_a_fresh_non_local_block_does_nothing(seeded: None) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"blocks": 3}, "1 or 6 blocks"), ({"blocks": 1}, "pooling needs"), ({"non_local": "gaussian"}, "softmax")],
+    [
+        ({"blocks": 3}, "1 or 6 blocks"),
+        ({"blocks": 1}, "pooling needs"),
+        ({"non_local": "gaussian"}, "softmax"),
+    ],
 )
 def test_refuses_what_is_no_variant(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

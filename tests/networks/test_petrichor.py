@@ -49,7 +49,9 @@ def test_a_new_network_changes_nothing(size: type[Petrichor], seeded: None) -> N
 
 @pytest.mark.parametrize("phase", [0, 7])
 @pytest.mark.parametrize("size", PARAMETERS)
-def test_a_pixel_changes_what_is_within_reach_and_nothing_beyond(size: type[Petrichor], phase: int) -> None:
+def test_a_pixel_changes_what_is_within_reach_and_nothing_beyond(
+    size: type[Petrichor], phase: int
+) -> None:
     network, reach = awake(size).double(), size.tiling.reach
     assert reach is not None
     middle = (reach + 32) // 8 * 8
@@ -60,10 +62,14 @@ def test_a_pixel_changes_what_is_within_reach_and_nothing_beyond(size: type[Petr
     with torch.inference_mode():
         changed = (network.estimate(rainy) - network.estimate(other)).abs().amax((0, 1, 2))
     distances = (changed.nonzero().flatten() - middle - phase).abs()
-    assert reach - 16 <= int(distances.max()) <= reach  # the last few pixels change by less than rounding shows
+    assert (
+        reach - 16 <= int(distances.max()) <= reach
+    )  # the last few pixels change by less than rounding shows
 
 
-@pytest.mark.parametrize(("size", "upright"), [(Petrichor, False), (PetrichorLive, True), (PetrichorLive, False)])
+@pytest.mark.parametrize(
+    ("size", "upright"), [(Petrichor, False), (PetrichorLive, True), (PetrichorLive, False)]
+)
 def test_tiles_give_what_the_whole_picture_gives(size: type[Petrichor], upright: bool) -> None:
     network = awake(size)
     tile = 4 * size.tiling.overlap
@@ -74,7 +80,9 @@ def test_tiles_give_what_the_whole_picture_gives(size: type[Petrichor], upright:
     tiled = Derainer(network, tile=tile, device="cpu")(image, lambda _, count: done.append(count))
     assert done == [3, 3, 3]
     assert np.abs(tiled - whole).max() < 1e-5
-    careless = Derainer(network, tile=tile, overlap=16, device="cpu")(image)  # two tiles that share 24 pixels
+    careless = Derainer(network, tile=tile, overlap=16, device="cpu")(
+        image
+    )  # two tiles that share 24 pixels
     assert np.abs(careless - whole).max() > 1e-3
 
 
@@ -82,7 +90,9 @@ def test_tiles_give_what_the_whole_picture_gives(size: type[Petrichor], upright:
 def test_one_exported_graph_takes_every_size_of_its_grid(size: type[Petrichor]) -> None:
     network = awake(size)
     dynamic = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
-    graph = torch.export.export(network, (torch.rand(1, 3, 40, 56),), dynamic_shapes=(dynamic,)).module()
+    graph = torch.export.export(
+        network, (torch.rand(1, 3, 40, 56),), dynamic_shapes=(dynamic,)
+    ).module()
     for shape in ((40, 48), (16, 136), (64, 64)):
         rainy = torch.rand(1, 3, *shape)
         assert torch.allclose(graph(rainy), network(rainy), atol=1e-5)
@@ -102,7 +112,9 @@ def test_a_grown_network_computes_the_same(size: type[Petrichor]) -> None:
 
 def is_identity(block: nn.Module) -> bool:
     """Whether a block adds nothing."""
-    parameters = [block.second.weight, block.second.bias] if isinstance(block, ResidualBlock) else []
+    parameters = (
+        [block.second.weight, block.second.bias] if isinstance(block, ResidualBlock) else []
+    )
     if isinstance(block, GatedBlock):
         parameters = [block.scale]
     return not any(bool(parameter.any()) for parameter in parameters if parameter is not None)
@@ -113,25 +125,33 @@ def test_new_blocks_begin_as_identities_and_learn(size: type[Petrichor]) -> None
     large = grown(awake(Petrichor), size)
     blocks = [block for block in large.modules() if isinstance(block, GatedBlock | ResidualBlock)]
     new = [block for block in blocks if is_identity(block)]
-    fine, middle, coarse = (now - then for then, now in zip(Petrichor.blocks, size.blocks, strict=True))
+    fine, middle, coarse = (
+        now - then for then, now in zip(Petrichor.blocks, size.blocks, strict=True)
+    )
     assert len(new) == 2 * fine + 2 * middle + coarse
     rainy, clean = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
     torch.stack(list(large.loss(rainy, clean).values())).sum().backward()
     for block in new:
-        opened = block.scale if isinstance(block, GatedBlock) else block.get_parameter("second.weight")
+        opened = (
+            block.scale if isinstance(block, GatedBlock) else block.get_parameter("second.weight")
+        )
         assert opened.grad is not None
         assert bool(opened.grad.any())
     # Behind what is zero, gradients come with the second step.
     torch.optim.SGD(large.parameters(), lr=0.1).step()
     large.zero_grad()
     torch.stack(list(large.loss(rainy, clean).values())).sum().backward()
-    still = [name for name, p in large.named_parameters() if p.grad is None or not bool(p.grad.any())]
+    still = [
+        name for name, p in large.named_parameters() if p.grad is None or not bool(p.grad.any())
+    ]
     assert still == []
 
 
 def test_doubled_channels_learn_different_things() -> None:
     large = grown(awake(Petrichor), PetrichorWide)
-    torch.stack(list(large.loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)).values())).sum().backward()
+    torch.stack(
+        list(large.loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)).values())
+    ).sum().backward()
     for name in ("door.weight", "to_coarse.weight", "coarse.3.mix.weight"):
         gradient = large.get_parameter(name).grad
         assert gradient is not None
@@ -148,7 +168,13 @@ def test_growing_is_the_same_from_the_same_seed() -> None:
 
 
 def test_what_does_not_grow_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"widths \(32, 64, 160\) do not grow to \(16, 48, 96\); expected the same or twice"):
+    with pytest.raises(
+        ValueError,
+        match=r"widths \(32, 64, 160\) do not grow to \(16, 48, 96\); expected the same or twice",
+    ):
         grown(Petrichor(), PetrichorLive)
-    with pytest.raises(ValueError, match=r"blocks \(7, 6, 14\) do not grow to \(1, 3, 10\); expected at least as many"):
+    with pytest.raises(
+        ValueError,
+        match=r"blocks \(7, 6, 14\) do not grow to \(1, 3, 10\); expected at least as many",
+    ):
         grown(PetrichorDeep(), Petrichor)

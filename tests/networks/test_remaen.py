@@ -24,7 +24,10 @@ def test_reproduces_the_golden_output(name: str, golden: Path) -> None:
     network, card = find(str(golden / "remaen" / name))
     assert isinstance(network, ReMAEN)
     assert card.network == "remaen"
-    rainy = torch.from_numpy(read_image(golden / "remaen/input.png")).permute(2, 0, 1)[None].float() / 255
+    rainy = (
+        torch.from_numpy(read_image(golden / "remaen/input.png")).permute(2, 0, 1)[None].float()
+        / 255
+    )
     expected = torch.from_numpy(np.load(golden / "remaen/output.npy"))
     with torch.inference_mode():
         assert float((network.estimate(rainy)[0] - expected).abs().max()) < 1e-4
@@ -50,7 +53,9 @@ def test_state_dict_keys_are_frozen() -> None:
         expected += both(*(f"extract.{k}.{layer}" for layer in layers))
     gru = ("of_input", "of_state", "of_reset_state")
     expected += both(*(f"extract_grus.{k}.{layer}" for k in range(4) for layer in gru))
-    expected += both("extract_attention.squeeze", "extract_attention.excite", *(f"respond.{k}" for k in range(3)))
+    expected += both(
+        "extract_attention.squeeze", "extract_attention.excite", *(f"respond.{k}" for k in range(3))
+    )
     expected += both(*(f"respond_grus.{k}.{layer}" for k in range(3) for layer in gru))
     expected += both("respond_attention.squeeze", "respond_attention.excite")
     expected += both("residual.0", "residual.1.squeeze", "residual.1.excite", "residual.2")
@@ -95,7 +100,8 @@ def test_the_convolutions_of_a_block_are_shared_by_its_dilations(seeded: None) -
     block = MultiScaleBlock(3)
     assert sum(p.numel() for p in block.convs.parameters()) == (27 + 1) * 32 + (288 + 1) * 32
     far = torch.zeros(1, 3, 15, 15)
-    far[..., 7, 13] = 1  # six away from the middle: within reach of dilation 3 twice, of no other
+    # six away from the middle: within reach of dilation 3 twice, of no other
+    far[..., 7, 13] = 1
     near = block(far)[0, :, 7, 7]
     assert not torch.allclose(near, block(torch.zeros_like(far))[0, :, 7, 7], atol=1e-6)
 
@@ -103,8 +109,14 @@ def test_the_convolutions_of_a_block_are_shared_by_its_dilations(seeded: None) -
 def test_only_the_first_recurrences_hidden_weights_get_no_gradient(seeded: None) -> None:
     for recurrences in (1, 2):
         network = ReMAEN(recurrences=recurrences)
-        torch.stack(list(network.loss(torch.rand(1, 3, 12, 12), torch.rand(1, 3, 12, 12)).values())).sum().backward()
-        idle = {name.split(".")[2] for name, p in network.named_parameters() if p.grad is None or not bool(p.grad.any())}
+        torch.stack(
+            list(network.loss(torch.rand(1, 3, 12, 12), torch.rand(1, 3, 12, 12)).values())
+        ).sum().backward()
+        idle = {
+            name.split(".")[2]
+            for name, p in network.named_parameters()
+            if p.grad is None or not bool(p.grad.any())
+        }
         assert idle == ({"of_state", "of_reset_state"} if recurrences == 1 else set())
 
 

@@ -60,7 +60,9 @@ def test_each_picture_has_its_own_quality(photo: NDArray[np.uint8]) -> None:
 
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_flat_grey_stays(level: int) -> None:
-    assert np.abs(compress(np.full((40, 24, 3), level, np.uint8), 95.0).astype(int) - level).max() <= 1
+    assert (
+        np.abs(compress(np.full((40, 24, 3), level, np.uint8), 95.0).astype(int) - level).max() <= 1
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

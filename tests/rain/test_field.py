@@ -35,7 +35,9 @@ def filter_of(seed: int = 3, **ranges: object) -> Filter:
     return field.choose(changed, Draws(torch.Generator().manual_seed(seed)))
 
 
-def draw(size: tuple[int, int] = (200, 220), seed: int = 3, **ranges: object) -> NDArray[np.float32]:
+def draw(
+    size: tuple[int, int] = (200, 220), seed: int = 3, **ranges: object
+) -> NDArray[np.float32]:
     return field.draw([filter_of(seed, **ranges)], size, CPU)[0].numpy()
 
 
@@ -53,15 +55,20 @@ def test_lines_have_their_size_and_brightness() -> None:
 
 @pytest.mark.parametrize("degrees", [-40, -15, 0, 25, 44])
 def test_lines_follow_their_angle(degrees: float) -> None:
-    layer = draw((256, 256), angle=(degrees, degrees), length=(50, 50), softness=(1.2, 1.2)).astype(float)
+    layer = draw((256, 256), angle=(degrees, degrees), length=(50, 50), softness=(1.2, 1.2)).astype(
+        float
+    )
     down, right = np.gradient(layer)
-    tensor = np.array([[np.sum(right**2), np.sum(right * down)], [np.sum(right * down), np.sum(down**2)]])
+    tensor = np.array(
+        [[np.sum(right**2), np.sum(right * down)], [np.sum(right * down), np.sum(down**2)]]
+    )
     x, y = np.linalg.eigh(tensor)[1][:, 0]
     assert math.degrees(math.atan(x / y)) == pytest.approx(degrees, abs=1.5)
 
 
 def test_agrees_with_a_plain_convolution_of_its_specks() -> None:
-    # The same specks under a kernel written down pixel by pixel: upright lines two pixels wide and 24 long, box-filtered.
+    # The same specks under a kernel written down pixel by pixel: upright lines two pixels wide and
+    # 24 long, box-filtered.
     chosen = filter_of(overlap="sum")
     size = (160, 160)
     of = {name: torch.tensor([[[getattr(chosen, name)]]]) for name in vars(chosen)}
@@ -71,14 +78,21 @@ def test_agrees_with_a_plain_convolution_of_its_specks() -> None:
     box_down, box_right = np.zeros(27), np.zeros(5)
     box_down[1:26], box_down[[1, 25]] = 1, 0.5
     box_right[1:4], box_right[[1, 3]] = 1, 0.5
-    expected = 0.5 * convolve(specks, np.outer(box_down, box_right), mode="wrap")[: size[0], : size[1]]
+    expected = (
+        0.5 * convolve(specks, np.outer(box_down, box_right), mode="wrap")[: size[0], : size[1]]
+    )
     found = draw(size, overlap="sum")
     assert (specks > 0).sum() > 10
-    assert np.abs(expected - found).mean() < 0.004  # what is above Nyquist in a hard edge is missing from the transform
+    assert (
+        np.abs(expected - found).mean() < 0.004
+    )  # what is above Nyquist in a hard edge is missing from the transform
     assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99
 
 
-@pytest.mark.parametrize(("shape", "above", "below"), [("even", 1, 1), ("tapered", 0.5, 0.5), ("comet", math.exp(-15 / 20), 0)])
+@pytest.mark.parametrize(
+    ("shape", "above", "below"),
+    [("even", 1, 1), ("tapered", 0.5, 0.5), ("comet", math.exp(-15 / 20), 0)],
+)
 def test_shapes_along_a_line(shape: Shape, above: float, below: float) -> None:
     chosen = filter_of(shape=(shape,), length=(60, 60), softness=(0.5, 0.5))
     of = {name: torch.tensor([[[value]]]) for name, value in vars(chosen).items()}
@@ -95,14 +109,21 @@ def test_capped_lines_are_never_brighter_than_one() -> None:
     crowded: dict[str, Any] = {"coverage": (0.9, 0.9), "length": (60, 60)}
     assert draw(overlap="cap", **crowded).max() == pytest.approx(0.5, abs=1e-5)
     alone = draw(overlap="sum", length=(60, 60))
-    assert alone.max() > 0.9 * 0.5  # a single line is as bright as asked for, and brighter where two meet
+    assert (
+        alone.max() > 0.9 * 0.5
+    )  # a single line is as bright as asked for, and brighter where two meet
     assert draw(overlap="sum", length=(60, 60), coverage=(0.3, 0.3)).max() > 0.6
 
 
 @pytest.mark.parametrize("coverage", [0.08, 0.4, 0.8])
 def test_lines_cover_what_they_should(coverage: float) -> None:
     # Of capped lines the mean light is the share they cover.
-    covered = np.mean([draw((300, 300), seed=seed, coverage=(coverage, coverage)).mean() / 0.5 for seed in range(3)])
+    covered = np.mean(
+        [
+            draw((300, 300), seed=seed, coverage=(coverage, coverage)).mean() / 0.5
+            for seed in range(3)
+        ]
+    )
     assert covered == pytest.approx(coverage, rel=0.12)
 
 
@@ -113,8 +134,19 @@ def test_levels_thin_soft_lines() -> None:
 
 def test_clumping_makes_uneven() -> None:
     def unevenness(clumping: float) -> float:
-        means = [draw((256, 256), seed=k, clumping=(clumping, clumping), coverage=(0.2, 0.2), length=(8, 8)) for k in range(4)]
-        return float(np.mean([m.reshape(16, 16, 16, 16).mean((1, 3)).std() / m.mean() for m in means]))
+        means = [
+            draw(
+                (256, 256),
+                seed=k,
+                clumping=(clumping, clumping),
+                coverage=(0.2, 0.2),
+                length=(8, 8),
+            )
+            for k in range(4)
+        ]
+        return float(
+            np.mean([m.reshape(16, 16, 16, 16).mean((1, 3)).std() / m.mean() for m in means])
+        )
 
     assert unevenness(1.2) > 1.5 * unevenness(0)
 

@@ -39,7 +39,8 @@ def test_white_noise_is_uniform_and_white() -> None:
 
 
 def test_white_noise_is_what_it_always_was() -> None:
-    # Integers all the way: the same on every device and in every version, or seeds would change their rain.
+    # Integers all the way: the same on every device and in every version, or seeds would change
+    # their rain.
     found = (white_noise(torch.tensor([0, 123456789]), (2, 2)) * 2**24).long().flatten().tolist()
     assert found == REFERENCE
 

@@ -1,10 +1,13 @@
-"""Rain: the same from the same seed, in range, put on pictures as its preset says, like the benchmark it imitates."""
+"""Rain: the same from the same seed, in range, put on pictures as its preset says, like the
+benchmark it imitates.
+"""
 
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +32,8 @@ def test_half_of_the_pictures_under_clear_are_dry_and_the_others_nearly() -> Non
     assert max(float(drops.coverage) for drops in drawn) < 0.1
 
 
-# Ten thousandths of the mean light, and of that under a ramp, of seeds 0 to 2, as commit 7d88043 drew
-# them: what a seed gives stays.
+# Ten thousandths of the mean light, and of that under a ramp, of seeds 0 to 2, as commit 7d88043
+# drew them: what a seed gives stays.
 LIGHT = {
     "rain100l": ((158.8, 219.7), (269.4, 371.4), (49.9, 62.3)),
     "rain100h": ((2827.9, 4281.6), (1550.1, 2460.7), (2298.7, 3543.8)),
@@ -66,7 +69,9 @@ def test_same_seed_same_rain(name: str) -> None:
 def test_a_batch_is_its_pictures() -> None:
     names = sorted(rain.PRESETS)
     together = rain.sample_batch(
-        [rain.PRESETS[name] for name in names], (60, 70), [generator_for(2, k) for k in range(len(names))]
+        [rain.PRESETS[name] for name in names],
+        (60, 70),
+        [generator_for(2, k) for k in range(len(names))],
     )
     clean = torch.rand(len(names), 3, 60, 70, generator=generator_for(4))
     rainy = rain.compose(clean, together)
@@ -81,7 +86,9 @@ def test_a_veiled_picture_does_not_depend_on_its_batch() -> None:
     veiled = rain.RainPreset("veiled", "nothing", (bright,), veil=rain.Veil((1, 1), (0.5, 0.5)))
     presets = [veiled, rain.PRESETS["photograph"]]
     clean = torch.rand(2, 3, 50, 60, generator=generator_for(4))
-    together = rain.compose(clean, rain.sample_batch(presets, (50, 60), [generator_for(2, k) for k in range(2)]))
+    together = rain.compose(
+        clean, rain.sample_batch(presets, (50, 60), [generator_for(2, k) for k in range(2)])
+    )
     alone = rain.compose(clean[0], rain.sample(veiled, (50, 60), generator_for(2, 0)))
     assert torch.allclose(alone, together[0], atol=1e-4)
 
@@ -93,11 +100,18 @@ from derain import rain
 from derain.data import generator_for
 torch.set_num_threads({})
 names = sorted(rain.PRESETS)
-drops = rain.sample_batch([rain.PRESETS[name] for name in names], (64, 80), [generator_for(1, k) for k in range(len(names))])
+presets = [rain.PRESETS[name] for name in names]
+drops = rain.sample_batch(presets, (64, 80), [generator_for(1, k) for k in range(len(names))])
 print(drops.layer.double().sum((1, 2, 3)).tolist())
 """
     sums = [
-        np.array(json.loads(subprocess.run([sys.executable, "-c", script.format(n)], capture_output=True, check=True).stdout))
+        np.array(
+            json.loads(
+                subprocess.run(
+                    [sys.executable, "-c", script.format(n)], capture_output=True, check=True
+                ).stdout
+            )
+        )
         for n in (1, 2)
     ]
     assert np.allclose(sums[0], sums[1], rtol=1e-5)
@@ -107,9 +121,17 @@ print(drops.layer.double().sum((1, 2, 3)).tolist())
 @pytest.mark.parametrize("kind", [rain.Field, rain.Streaks])
 @pytest.mark.parametrize(
     ("name", "bounds"),
-    [("coverage", (0.5, 1)), ("length", (0, 10)), ("width", (0, 0)), ("brightness", (0.5, 0.2)), ("angle", (-120, 0))],
+    [
+        ("coverage", (0.5, 1)),
+        ("length", (0, 10)),
+        ("width", (0, 0)),
+        ("brightness", (0.5, 0.2)),
+        ("angle", (-120, 0)),
+    ],
 )
-def test_ranges_that_cannot_be_drawn_from_are_refused(kind: type, name: str, bounds: tuple[float, float]) -> None:
+def test_ranges_that_cannot_be_drawn_from_are_refused(
+    kind: type, name: str, bounds: tuple[float, float]
+) -> None:
     with pytest.raises(ValueError, match=rf"^{name}=\("):
         kind(**{name: bounds})
 
@@ -123,7 +145,10 @@ def test_same_seed_same_rain_on_a_gpu(name: str) -> None:
 
 
 @given(
-    seed=st.integers(0, 10_000), name=st.sampled_from(sorted(rain.PRESETS)), height=st.integers(1, 70), width=st.integers(1, 70)
+    seed=st.integers(0, 10_000),
+    name=st.sampled_from(sorted(rain.PRESETS)),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
 )
 def test_rain_is_in_range_at_every_size(seed: int, name: str, height: int, width: int) -> None:
     drops = draw(rain.PRESETS[name], (height, width), seed)
@@ -138,18 +163,30 @@ def test_rain_is_in_range_at_every_size(seed: int, name: str, height: int, width
         assert bool((rainy >= 0.7 - 1e-6).all())
 
 
-def flat_rain(light: float, composition: rain.Composition, level: float = 0.4, **settings: object) -> torch.Tensor:
+def flat_rain(
+    light: float, composition: rain.Composition, level: float = 0.4, **settings: Any
+) -> torch.Tensor:
     """A grey picture under a layer that is 0.4 where lines are."""
     line = rain.Field(
-        coverage=(0.5, 0.5), brightness=(level, level), fading=(0, 0), levels=(0, 0), shape=("even",), overlap="cap"
+        coverage=(0.5, 0.5),
+        brightness=(level, level),
+        fading=(0, 0),
+        levels=(0, 0),
+        shape=("even",),
+        overlap="cap",
     )
-    preset = rain.RainPreset("flat", "nothing", (line,), composition=composition, light=(1, 1), **settings)  # pyright: ignore[reportArgumentType]
+    preset = rain.RainPreset(
+        "flat", "nothing", (line,), composition=composition, light=(1, 1), **settings
+    )
     return rain.compose(torch.full((3, 64, 64), light), draw(preset, (64, 64)))
 
 
-@pytest.mark.parametrize(("composition", "brightest"), [("add", 0.9), ("screen", 0.7), ("alpha", 0.7)])
+@pytest.mark.parametrize(
+    ("composition", "brightest"), [("add", 0.9), ("screen", 0.7), ("alpha", 0.7)]
+)
 def test_compositions(composition: rain.Composition, brightest: float) -> None:
-    # The sum of 0.5 and 0.4; what both let through, 0.5 times 0.6, from 1; six tenths of 0.5 and four of white.
+    # The sum of 0.5 and 0.4; what both let through, 0.5 times 0.6, from 1; six tenths of 0.5 and
+    # four of white.
     assert float(flat_rain(0.5, composition)[1].max()) == pytest.approx(brightest, abs=0.01)
 
 
@@ -160,9 +197,12 @@ def test_sums_are_clipped_and_screens_are_not() -> None:
 
 def test_a_veil_grows_towards_the_top() -> None:
     foggy = rain.RainPreset("fog", "nothing", (NO_RAIN,), veil=rain.Veil((1, 1), (1, 1)))
-    rows = torch.stack([rain.compose(torch.zeros(3, 80, 60), draw(foggy, (80, 60), seed))[1].mean(1) for seed in range(8)]).mean(
-        0
-    )
+    rows = torch.stack(
+        [
+            rain.compose(torch.zeros(3, 80, 60), draw(foggy, (80, 60), seed))[1].mean(1)
+            for seed in range(8)
+        ]
+    ).mean(0)
     assert float(rows[:20].mean()) > float(rows[-20:].mean()) + 0.1
     assert draw(replace(foggy, veil_probability=0.0)).transmission is None
 
@@ -175,7 +215,9 @@ def test_camera_noise_is_of_its_strength_and_on_every_channel() -> None:
 
 
 def test_defocus_blurs_and_dims() -> None:
-    sharp = rain.RainPreset("sharp", "nothing", (replace(NO_RAIN, brightness=(0.5, 0.5), coverage=(0.1, 0.1)),))
+    sharp = rain.RainPreset(
+        "sharp", "nothing", (replace(NO_RAIN, brightness=(0.5, 0.5), coverage=(0.1, 0.1)),)
+    )
     blurred = replace(sharp, defocus=(2, 2))
     a, b = draw(sharp, (128, 128)).layer, draw(blurred, (128, 128)).layer
     assert float(b.max()) < 0.8 * float(a.max())
@@ -191,40 +233,69 @@ def test_together_means_one_direction() -> None:
 
 def spread_of_directions(preset: rain.RainPreset) -> float:
     """Ratio of the structure tensor's eigenvalues: 0 where all lines are parallel."""
-    bright = tuple(replace(layer, brightness=(0.5, 0.5), coverage=(0.2, 0.2)) for layer in preset.layers)
+    bright = tuple(
+        replace(layer, brightness=(0.5, 0.5), coverage=(0.2, 0.2)) for layer in preset.layers
+    )
     layer = draw(replace(preset, layers=bright), (200, 200)).layer[0].double()
     down, right = torch.gradient(layer)
     cross = float((down * right).sum())
-    values = torch.linalg.eigvalsh(torch.tensor([[float((down**2).sum()), cross], [cross, float((right**2).sum())]]))
+    values = torch.linalg.eigvalsh(
+        torch.tensor([[float((down**2).sum()), cross], [cross, float((right**2).sum())]])
+    )
     return float(values[0] / values[1])
 
 
 def lit_runs(layer: torch.Tensor) -> float:
     """Median height in pixels of what is lit."""
     columns = (layer[0] > 0.1).T.numpy()
-    return float(np.median([len(run) for row in columns for run in "".join("#" if p else " " for p in row).split()]))
+    return float(
+        np.median(
+            [len(run) for row in columns for run in "".join("#" if p else " " for p in row).split()]
+        )
+    )
 
 
 def test_a_scale_enlarges_streaks_and_keeps_how_many_and_bright() -> None:
-    upright = replace(NO_RAIN, angle=(0, 0), length=(16, 16), width=(2, 2), brightness=(0.5, 0.5), coverage=(0.1, 0.1))
+    upright = replace(
+        NO_RAIN,
+        angle=(0, 0),
+        length=(16, 16),
+        width=(2, 2),
+        brightness=(0.5, 0.5),
+        coverage=(0.1, 0.1),
+    )
     plain = rain.RainPreset("plain", "nothing", (upright,))
-    layers = {scale: draw(replace(plain, scale=(scale, scale)), (300, 300)).layer for scale in (1, 0.5, 2)}
+    layers = {
+        scale: draw(replace(plain, scale=(scale, scale)), (300, 300)).layer for scale in (1, 0.5, 2)
+    }
     assert [lit_runs(layers[scale]) for scale in (0.5, 1, 2)] == pytest.approx([8, 16, 32], abs=2)
     means = [float(layers[scale].mean()) for scale in (0.5, 1, 2)]
     assert means == pytest.approx([means[1]] * 3, rel=0.25)
 
 
 def test_a_scale_is_drawn_as_often_as_it_says() -> None:
-    upright = replace(NO_RAIN, angle=(0, 0), length=(12, 12), width=(2, 2), brightness=(0.5, 0.5), coverage=(0.15, 0.15))
+    upright = replace(
+        NO_RAIN,
+        angle=(0, 0),
+        length=(12, 12),
+        width=(2, 2),
+        brightness=(0.5, 0.5),
+        coverage=(0.15, 0.15),
+    )
     preset = rain.RainPreset("some", "nothing", (upright,), scale=(3, 3), scale_probability=0.3)
-    mixture = rain.RainPreset("all", "nothing", mixture=((1.0, preset),), scale=(0.25, 0.25), scale_probability=0.5)
+    mixture = rain.RainPreset(
+        "all", "nothing", mixture=((1.0, preset),), scale=(0.25, 0.25), scale_probability=0.5
+    )
     generators = [generator_for(seed) for seed in range(80)]
     layers = rain.sample_batch([preset] * 40 + [mixture] * 40, (96, 96), generators).layer
     enlarged = [lit_runs(layer) > 24 for layer in layers[:40]]
     assert 0.15 < np.mean(enlarged) < 0.45
     # Within a mixture both scales count: 12 pixels, 36, 3 and 9.
     runs = [lit_runs(layer) for layer in layers[40:]]
-    kinds = [sum(low <= run < high for run in runs) for low, high in ((0, 6), (6, 10.5), (10.5, 20), (20, 60))]
+    kinds = [
+        sum(low <= run < high for run in runs)
+        for low, high in ((0, 6), (6, 10.5), (10.5, 20), (20, 60))
+    ]
     assert sum(kinds) == 40
     assert [kind / 40 for kind in kinds] == pytest.approx([0.35, 0.15, 0.35, 0.15], abs=0.2)
 
@@ -256,14 +327,27 @@ def test_rain1400_has_fourteen_kinds() -> None:
 
 def test_densities_of_rain1200_are_in_order() -> None:
     shares = [
-        float(np.mean([float(draw(rain.PRESETS[f"rain1200-{word}"], (96, 96), seed).coverage) for seed in range(12)]))
+        float(
+            np.mean(
+                [
+                    float(draw(rain.PRESETS[f"rain1200-{word}"], (96, 96), seed).coverage)
+                    for seed in range(12)
+                ]
+            )
+        )
         for word in ("light", "medium", "heavy")
     ]
     assert shares == sorted(shares)
 
 
 NO_RAIN = rain.Field(
-    coverage=(0.3, 0.3), brightness=(0, 0), softness=(0, 0), fading=(0, 0), levels=(0, 0), shape=("even",), noise_probability=0
+    coverage=(0.3, 0.3),
+    brightness=(0, 0),
+    softness=(0, 0),
+    fading=(0, 0),
+    levels=(0, 0),
+    shape=("even",),
+    noise_probability=0,
 )
 
 
@@ -275,7 +359,9 @@ def test_rain_on_keeps_depth(photo: NDArray[np.uint8]) -> None:
     assert np.abs(deep / 257 - shallow).max() <= 0.51
 
 
-@pytest.mark.parametrize(("name", "expected", "tolerance"), [("rain100l", 26.9, 1.0), ("rain100h", 13.6, 1.5)])
+@pytest.mark.parametrize(
+    ("name", "expected", "tolerance"), [("rain100l", 26.9, 1.0), ("rain100h", 13.6, 1.5)]
+)
 def test_presets_spoil_pictures_as_much_as_the_benchmarks_do(
     name: str, expected: float, tolerance: float, reference_data: Path
 ) -> None:

@@ -35,8 +35,14 @@ def one_layer(**ranges: object) -> rain.RainPreset:
 def test_vertical_streaks_are_vertical_and_of_their_size() -> None:
     drops = draw(one_layer(coverage=(0.02, 0.02)), (200, 200))
     lit = drops.layer[0] > 0.25
-    runs_down = [len(run) for column in lit.T.tolist() for run in "".join("#" if p else " " for p in column).split()]
-    runs_across = [len(run) for row in lit.tolist() for run in "".join("#" if p else " " for p in row).split()]
+    runs_down = [
+        len(run)
+        for column in lit.T.tolist()
+        for run in "".join("#" if p else " " for p in column).split()
+    ]
+    runs_across = [
+        len(run) for row in lit.tolist() for run in "".join("#" if p else " " for p in row).split()
+    ]
     assert np.median(runs_down) == pytest.approx(20, abs=2)
     assert np.median(runs_across) == pytest.approx(2, abs=1)
     assert float(drops.layer.max()) == pytest.approx(0.5, abs=1e-5)
@@ -49,7 +55,10 @@ def test_streaks_follow_their_angle(degrees: float) -> None:
     down, right = torch.gradient(layer)
     # The direction along which brightness changes least: an eigenvector of the structure tensor.
     tensor = torch.stack(
-        [torch.stack([(right**2).sum(), (right * down).sum()]), torch.stack([(right * down).sum(), (down**2).sum()])]
+        [
+            torch.stack([(right**2).sum(), (right * down).sum()]),
+            torch.stack([(right * down).sum(), (down**2).sum()]),
+        ]
     )
     x, y = torch.linalg.eigh(tensor)[1][:, 0].tolist()
     found = math.degrees(math.atan(x / y)) if y else 90.0
@@ -57,7 +66,8 @@ def test_streaks_follow_their_angle(degrees: float) -> None:
 
 
 def test_hard_line_keeps_its_light_wherever_it_falls() -> None:
-    # Box-filtered by the pixel: a line of width 1 adds up to 1 across, whatever its place between two pixels.
+    # Box-filtered by the pixel: a line of width 1 adds up to 1 across, whatever its place between
+    # two pixels.
     d = torch.linspace(-3, 3, 601)[:, None] + torch.arange(-8, 9)[None]
     for softness in (None, torch.tensor(0.8)):
         profile = streaks._edge_profile(d, torch.tensor(1.0), softness)  # pyright: ignore[reportPrivateUsage]
@@ -66,11 +76,15 @@ def test_hard_line_keeps_its_light_wherever_it_falls() -> None:
 
 def test_overlapping_streaks_add_or_merge() -> None:
     crowded = {"coverage": (0.9, 0.9), "length": (60, 60)}
-    assert float(draw(one_layer(overlap="max", **crowded)).layer.max()) == pytest.approx(0.5, abs=1e-5)
+    assert float(draw(one_layer(overlap="max", **crowded)).layer.max()) == pytest.approx(
+        0.5, abs=1e-5
+    )
     assert float(draw(one_layer(overlap="sum", **crowded)).layer.max()) > 0.9
 
 
-@pytest.mark.parametrize(("coverage", "density"), [(0.08, "light"), (0.4, "medium"), (0.85, "heavy")])
+@pytest.mark.parametrize(
+    ("coverage", "density"), [(0.08, "light"), (0.4, "medium"), (0.85, "heavy")]
+)
 def test_coverage_and_density(coverage: float, density: str) -> None:
     drops = draw(one_layer(coverage=(coverage, coverage), width=(4, 4)), (300, 300))
     assert float(drops.coverage) == pytest.approx(coverage, rel=0.35)

@@ -1,4 +1,6 @@
-"""The script for minutes of a GPU, rehearsed on a CPU; and what it does otherwise than the trainer."""
+"""The script for minutes of a GPU, rehearsed on a CPU; and what it does otherwise than the
+trainer.
+"""
 
 import json
 import os
@@ -36,12 +38,32 @@ def data(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
 
 
 def run(verb: str, data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Rehearse; ``graph`` fails on a CPU at once, so that nothing is compiled, and the plain step is taken."""
+    """Rehearse; ``graph`` fails on a CPU at once, so that nothing is compiled, and the plain step
+    is taken.
+    """
     out, scratch = data.parent / "out", data.parent / "scratch"
     places = ("--data", str(data), "--out", str(out), "--scratch", str(scratch))
-    command = [sys.executable, str(SCRIPT), verb, "--rehearse", "--device", "cpu", "--modes", "graph", *places, *arguments]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        verb,
+        "--rehearse",
+        "--device",
+        "cpu",
+        "--modes",
+        "graph",
+        *places,
+        *arguments,
+    ]
     alone = {key: value for key, value in os.environ.items() if key != "DERAIN_LEASE_BEGAN"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env=alone | {"OMP_NUM_THREADS": "1"})
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env=alone | {"OMP_NUM_THREADS": "1"},
+    )
 
 
 def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
@@ -51,8 +73,13 @@ def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
     assert "petrichor-deep: ready, plain" in done.stdout
     out = data.parent / "out"
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert [row["name"] for row in rows] == sorted((row["name"] for row in rows), reverse=True)  # one size after the other
-    for name, origin in (("petrichor-live", "petrichor-live"), ("petrichor-deep", "petrichor-deep")):
+    assert [row["name"] for row in rows] == sorted(
+        (row["name"] for row in rows), reverse=True
+    )  # one size after the other
+    for name, origin in (
+        ("petrichor-live", "petrichor-live"),
+        ("petrichor-deep", "petrichor-deep"),
+    ):
         losses = [row["loss"] for row in rows if row["name"] == name]
         assert losses
         assert np.isfinite(losses).all()
@@ -63,11 +90,22 @@ def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
             assert (card.name, card.network) == (name, name)
             assert card.history[:-1] == before
             told = json.loads(card.history[-1].recipe)
-            assert (told["name"], told["schedule"], told["batch"], told["crop"]) == (name, schedule, 2, 64)
+            assert (told["name"], told["schedule"], told["batch"], told["crop"]) == (
+                name,
+                schedule,
+                2,
+                64,
+            )
             assert card.steps == sum(stage.steps for stage in card.history)
             assert str(data.parent) not in card.to_json()
-    shipped, trained = weights.find("petrichor-live")[0], weights.load(out / "petrichor-live.safetensors")[0]
-    moved = [float((trained.state_dict()[key] - value).abs().max()) for key, value in shipped.state_dict().items()]
+    shipped, trained = (
+        weights.find("petrichor-live")[0],
+        weights.load(out / "petrichor-live.safetensors")[0],
+    )
+    moved = [
+        float((trained.state_dict()[key] - value).abs().max())
+        for key, value in shipped.state_dict().items()
+    ]
     assert 0 < max(moved) < 0.5
 
 
@@ -77,7 +115,16 @@ def test_speed_prints_a_row_for_each_format(data: Path) -> None:
     rows = json.loads((data.parent / "out/speed.json").read_text())
     assert [row["dtype"] for row in rows] == ["float32", "bfloat16", "float16"]
     assert all(row["seconds"] > 0 for row in rows)
-    assert len([line for line in done.stdout.splitlines() if line.startswith("| `petrichor-live` | 481x321 |")]) == 3
+    assert (
+        len(
+            [
+                line
+                for line in done.stdout.splitlines()
+                if line.startswith("| `petrichor-live` | 481x321 |")
+            ]
+        )
+        == 3
+    )
 
 
 def test_without_pictures_nothing_waits_for_them(data: Path) -> None:
@@ -94,10 +141,15 @@ def test_without_pictures_nothing_waits_for_them(data: Path) -> None:
 def test_sizes_that_are_none_are_refused(data: Path) -> None:
     done = run("train", data, "--plan", "nledn=1")
     assert done.returncode == 2
-    assert "--plan nledn=1: expected a size and its share of the time, such as petrichor-deep=6" in done.stderr
+    assert (
+        "--plan nledn=1: expected a size and its share of the time, such as petrichor-deep=6"
+        in done.stderr
+    )
 
 
-def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(data: Path, tmp_path: Path) -> None:
+def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(
+    data: Path, tmp_path: Path
+) -> None:
     for rehearse in (True, False):
         place = lease.Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse)
         assert not place.prepared.exists()
@@ -117,14 +169,18 @@ def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(data: Path,
         (1.2, 5000, 0.0),
     ],
 )
-def test_the_rate_warms_up_stays_and_falls_as_one_minus_the_root(done: float, step: int, rate: float) -> None:
+def test_the_rate_warms_up_stays_and_falls_as_one_minus_the_root(
+    done: float, step: int, rate: float
+) -> None:
     assert STEP.rate(done, step) == pytest.approx(rate)
 
 
 def test_a_shifted_depthwise_convolution_is_one(seeded: None) -> None:
     plain = nn.Conv2d(6, 6, 3, padding=1, groups=6)
     shifted = lease.ShiftedDepthwise(plain)
-    assert [name for name, _ in shifted.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    assert [name for name, _ in shifted.named_parameters()] == [
+        name for name, _ in plain.named_parameters()
+    ]
     x = torch.rand(2, 6, 9, 11, requires_grad=True)
     expected, found = plain(x), shifted(x)
     assert torch.allclose(found, expected, atol=1e-6)
@@ -134,7 +190,9 @@ def test_a_shifted_depthwise_convolution_is_one(seeded: None) -> None:
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*gradients, strict=True))
 
 
-def test_a_network_with_shifted_convolutions_keeps_its_names_and_its_function(data: Path, tmp_path: Path, seeded: None) -> None:
+def test_a_network_with_shifted_convolutions_keeps_its_names_and_its_function(
+    data: Path, tmp_path: Path, seeded: None
+) -> None:
     place = lease.Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse=True)
     place.prepare()
     settings = place.settings("petrichor-live")

@@ -32,7 +32,11 @@ def test_a_pickle_bomb_does_not_go_off(zipped: bool, tmp_path: Path) -> None:
         torch.save({"conv1.weight": Bomb(trace)}, path)
     else:
         path.write_bytes(pickle.dumps(Bomb(trace)))
-    message = r"but it asks to run (posix|os)\.system; not loaded" if zipped else "or holds more than that; not loaded"
+    message = (
+        r"but it asks to run (posix|os)\.system; not loaded"
+        if zipped
+        else "or holds more than that; not loaded"
+    )
     with pytest.raises(WeightsError, match=message):
         weights.find(str(path))
     assert not trace.exists()
@@ -42,14 +46,21 @@ def test_a_pickle_bomb_does_not_go_off(zipped: bool, tmp_path: Path) -> None:
 def test_damaged_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"net\.pth: expected a PyTorch checkpoint of plain tensors") as caught:
+    with pytest.raises(
+        WeightsError, match=r"net\.pth: expected a PyTorch checkpoint of plain tensors"
+    ) as caught:
         published.load(path)
     assert "\n" not in str(caught.value)
 
 
 def test_another_network_is_described(tmp_path: Path) -> None:
-    torch.save({"backbone.0.weight": torch.zeros(2), "head.bias": torch.zeros(1)}, tmp_path / "net.pth")
-    with pytest.raises(WeightsError, match=r"found 2 tensors \(backbone.0.weight, head.bias, …\), expected .* nledn"):
+    torch.save(
+        {"backbone.0.weight": torch.zeros(2), "head.bias": torch.zeros(1)}, tmp_path / "net.pth"
+    )
+    with pytest.raises(
+        WeightsError,
+        match=r"found 2 tensors \(backbone.0.weight, head.bias, …\), expected .* nledn",
+    ):
         published.load(tmp_path / "net.pth")
 
 
@@ -68,10 +79,14 @@ def test_published_nledn_in_every_wrapping(reference_data: Path, tmp_path: Path)
     wrapped = OrderedDict((f"module.{key}", value) for key, value in plain.items())
     torch.save({"state_dict": wrapped}, tmp_path / "net.pth")
     again, _ = published.load(tmp_path / "net.pth")
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True)
+    )
 
 
-def test_incomplete_and_overfull_checkpoints_are_refused(reference_data: Path, tmp_path: Path) -> None:
+def test_incomplete_and_overfull_checkpoints_are_refused(
+    reference_data: Path, tmp_path: Path
+) -> None:
     plain = torch.load(reference_data / "published-weights/nledn/net_DDN.pth", weights_only=True)
     without = {key: value for key, value in plain.items() if key != "up_2.fusion.0.bias"}
     torch.save(without, tmp_path / "less.pth")
@@ -94,12 +109,26 @@ def test_imported_file_gives_the_same_network(reference_data: Path, tmp_path: Pa
 def crdnet_checkpoint(network: CRDNet, folder: Path, epoch: str, **names: str) -> None:
     """A network of ours as the authors' files, under their names."""
     ours = network.state_dict()
-    theirs: dict[str, dict[str, torch.Tensor]] = {"stage1": {}, "stage2": {}, "derain": {}, "classfy": {}}
+    theirs: dict[str, dict[str, torch.Tensor]] = {
+        "stage1": {},
+        "stage2": {},
+        "derain": {},
+        "classfy": {},
+    }
 
     def put(part: str, source: str, target: str, transposed: bool = False) -> None:
         for key in [key for key in ours if key.startswith(f"{source}.")]:
-            value = ours[key].flip(2, 3).transpose(0, 1) if transposed and ours[key].ndim == 4 else ours[key]
-            rest = key.removeprefix(source).replace("first", "conv1").replace("norm.", "bn.").replace("second", "conv2")
+            value = (
+                ours[key].flip(2, 3).transpose(0, 1)
+                if transposed and ours[key].ndim == 4
+                else ours[key]
+            )
+            rest = (
+                key.removeprefix(source)
+                .replace("first", "conv1")
+                .replace("norm.", "bn.")
+                .replace("second", "conv2")
+            )
             theirs[part][target + rest] = value
 
     for stream, label in enumerate((3, 7, 9)):
@@ -147,7 +176,9 @@ def test_the_last_epoch_all_parts_have_is_read(tmp_path: Path) -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
-@pytest.mark.parametrize(("earlier", "later"), [("net_9", "net_10"), ("99", "426"), ("crd_epoch_2", "crd_epoch_11")])
+@pytest.mark.parametrize(
+    ("earlier", "later"), [("net_9", "net_10"), ("99", "426"), ("crd_epoch_2", "crd_epoch_11")]
+)
 def test_epochs_are_ordered_by_their_numbers(earlier: str, later: str, tmp_path: Path) -> None:
     networks = {epoch: CRDNet().eval() for epoch in (earlier, later)}
     for epoch, network in networks.items():
@@ -181,11 +212,18 @@ def test_only_crdnets_own_folders_make_a_checkpoint(tmp_path: Path) -> None:
 def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
     crdnet_checkpoint(CRDNet(), tmp_path / "net", "3")
     (tmp_path / "net/derain/3.pth").rename(tmp_path / "net/derain/4.pth")
-    with pytest.raises(WeightsError, match="one epoch's name in each of its parts, found stage1: 3; stage2: 3; derain: 4"):
+    with pytest.raises(
+        WeightsError,
+        match="one epoch's name in each of its parts, found stage1: 3; stage2: 3; derain: 4",
+    ):
         published.load(tmp_path / "net")
     shutil.rmtree(tmp_path / "net/derain")
     with pytest.raises(
-        WeightsError, match=r"looks like the authors' crdnet, but is not complete \('refinement.high1.conv1.weight'\)"
+        WeightsError,
+        match=(
+            r"looks like the authors' crdnet, but is not complete"
+            r" \('refinement.high1.conv1.weight'\)"
+        ),
     ):
         published.load(tmp_path / "net")
     shutil.rmtree(tmp_path / "net/stage2")

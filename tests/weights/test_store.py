@@ -20,14 +20,23 @@ from derain.weights.catalogue import CATALOGUE, RETIRED, check
 
 @pytest.fixture
 def saved(tmp_path: Path, seeded: None) -> Path:
-    weights.save(NLEDN(), Card("mine", "nledn", recipe="r", scores={"set y-matlab": "30.1"}), tmp_path / "deep/w.safetensors")
+    weights.save(
+        NLEDN(),
+        Card("mine", "nledn", recipe="r", scores={"set y-matlab": "30.1"}),
+        tmp_path / "deep/w.safetensors",
+    )
     return tmp_path / "deep/w.safetensors"
 
 
 @given(
     arguments=st.sampled_from(
         [
-            {"dense": dense, "blocks": blocks, "pooling": pooling and blocks == 6, "non_local": non_local}
+            {
+                "dense": dense,
+                "blocks": blocks,
+                "pooling": pooling and blocks == 6,
+                "non_local": non_local,
+            }
             for dense in (True, False)
             for blocks in (1, 6)
             for pooling in (True, False)
@@ -35,7 +44,9 @@ def saved(tmp_path: Path, seeded: None) -> Path:
         ]
     )
 )
-def test_hyperparameters_survive_the_file(arguments: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_hyperparameters_survive_the_file(
+    arguments: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     network = NLEDN(**arguments).eval()
@@ -61,11 +72,15 @@ def test_float16_halves_the_file_and_comes_back_as_float32(saved: Path, seeded: 
 def test_what_float16_cannot_hold_stays_float32(tmp_path: Path, seeded: None) -> None:
     network = CRDNet()
     key = "background.second_up.0.norm.running_var"
-    network.load_state_dict({key: torch.full_like(network.state_dict()[key], 148_910.8)}, strict=False)
+    network.load_state_dict(
+        {key: torch.full_like(network.state_dict()[key], 148_910.8)}, strict=False
+    )
     weights.save(network, Card("mine", "crdnet"), tmp_path / "w.safetensors", torch.float16)
     again, _ = weights.load(tmp_path / "w.safetensors")
     assert torch.equal(again.state_dict()[key], network.state_dict()[key])
-    assert (tmp_path / "w.safetensors").stat().st_size < 0.6 * 4 * sum(p.numel() for p in network.parameters())
+    assert (tmp_path / "w.safetensors").stat().st_size < 0.6 * 4 * sum(
+        p.numel() for p in network.parameters()
+    )
 
 
 def test_card_survives_the_file(saved: Path) -> None:
@@ -74,15 +89,26 @@ def test_card_survives_the_file(saved: Path) -> None:
 
 
 def test_history_survives_the_file(tmp_path: Path) -> None:
-    curve = (Point(500, 0.1, {"rain100l": 30.0, "mean": 30.0}), Point(900, 0.2, {"rain100l": 31.0, "mean": 31.0}))
-    card = Card("mine", "nledn", history=(Stage(recipe="{}", steps=900, hours=0.2, curve=curve), Stage(steps=3)), failures="snow")
+    curve = (
+        Point(500, 0.1, {"rain100l": 30.0, "mean": 30.0}),
+        Point(900, 0.2, {"rain100l": 31.0, "mean": 31.0}),
+    )
+    card = Card(
+        "mine",
+        "nledn",
+        history=(Stage(recipe="{}", steps=900, hours=0.2, curve=curve), Stage(steps=3)),
+        failures="snow",
+    )
     weights.save(NLEDN(blocks=1, pooling=False, non_local="none"), card, tmp_path / "w.safetensors")
     found = weights.read_card(tmp_path / "w.safetensors")
     assert (found.history, found.stages, found.failures) == (card.history, card.history, "snow")
 
 
 def test_a_card_without_history_is_one_stage() -> None:
-    card = Card.from_json('{"name": "mine", "network": "nledn", "recipe": "{}", "steps": 9, "hours": 0.5, "machine": "a"}')
+    card = Card.from_json(
+        '{"name": "mine", "network": "nledn", "recipe": "{}", "steps": 9, "hours": 0.5, "machine":'
+        ' "a"}'
+    )
     assert card.stages == (Stage(recipe="{}", steps=9, hours=0.5, machine="a"),)
     assert Card("mine", "nledn").stages == ()
 
@@ -100,7 +126,9 @@ def test_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", RETIRED)
 @pytest.mark.parametrize("find", [weights.find, weights.find_card])
-def test_retired_weights_name_those_to_use_instead(find: Callable[[str], object], name: str) -> None:
+def test_retired_weights_name_those_to_use_instead(
+    find: Callable[[str], object], name: str
+) -> None:
     general = RETIRED[name]
     assert (name in CATALOGUE, general in CATALOGUE) == (False, True)
     assert weights.find_card(general).network == find_recipe(name).network
@@ -131,8 +159,14 @@ def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
 
 
 def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
-    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": Card("a", "unheard-of").to_json()})
-    with pytest.raises(WeightsError, match="holds a 'unheard-of' network; this version knows nledn"):
+    save_file(
+        {"a": torch.zeros(3)},
+        tmp_path / "w.safetensors",
+        {"derain": Card("a", "unheard-of").to_json()},
+    )
+    with pytest.raises(
+        WeightsError, match="holds a 'unheard-of' network; this version knows nledn"
+    ):
         weights.load(tmp_path / "w.safetensors")
 
 
@@ -165,7 +199,9 @@ def test_broken_header(header: str, tmp_path: Path) -> None:
 
 
 def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
-    save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": Card("a", "nledn").to_json()})
+    save_file(
+        {"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": Card("a", "nledn").to_json()}
+    )
     with pytest.raises(WeightsError, match="not those of the nledn it says it holds") as caught:
         weights.load(tmp_path / "w.safetensors")
     assert "\n" not in str(caught.value)

@@ -30,15 +30,24 @@ def block(pairs: list[tuple[bytes, bytes]]) -> bytes:
     """A table's block with shared prefixes, its one restart, its trailer."""
     content, before = b"", b""
     for key, value in pairs:
-        shared = next((k for k, (a, b) in enumerate(zip(key, before, strict=False)) if a != b), min(len(key), len(before)))
-        content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        shared = next(
+            (k for k, (a, b) in enumerate(zip(key, before, strict=False)) if a != b),
+            min(len(key), len(before)),
+        )
+        content += (
+            varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        )
         before = key
     content += struct.pack("<II", 0, 1)
     return content + b"\0" + struct.pack("<I", masked_crc32c(content + b"\0"))
 
 
-def entry(content: bytes, shape: tuple[int, ...], offset: int, size: int | None = None, dtype: int = 1) -> bytes:
-    dimensions = b"".join(b"\x12" + varint(len(size)) + size for size in (b"\x08" + varint(n) for n in shape))
+def entry(
+    content: bytes, shape: tuple[int, ...], offset: int, size: int | None = None, dtype: int = 1
+) -> bytes:
+    dimensions = b"".join(
+        b"\x12" + varint(len(size)) + size for size in (b"\x08" + varint(n) for n in shape)
+    )
     message = b"\x08" + varint(dtype) + b"\x12" + varint(len(dimensions)) + dimensions
     message += b"\x20" + varint(offset) + b"\x28" + varint(len(content) if size is None else size)
     return message + b"\x35" + struct.pack("<I", masked_crc32c(content))
@@ -53,12 +62,16 @@ def write(folder: Path, arrays: Arrays, name: str = "model") -> Path:
     return write_pairs(folder, pairs, data, name)
 
 
-def write_pairs(folder: Path, pairs: list[tuple[bytes, bytes]], data: bytes = b"", name: str = "model") -> Path:
+def write_pairs(
+    folder: Path, pairs: list[tuple[bytes, bytes]], data: bytes = b"", name: str = "model"
+) -> Path:
     """A bundle of whatever its index is to say, in blocks of three variables."""
     index, handles = b"", list[tuple[bytes, bytes]]()
     for k in range(0, len(pairs), 3):
         group = block(pairs[k : k + 3])
-        handles.append((pairs[min(k + 2, len(pairs) - 1)][0], varint(len(index)) + varint(len(group) - 5)))
+        handles.append(
+            (pairs[min(k + 2, len(pairs) - 1)][0], varint(len(index)) + varint(len(group) - 5))
+        )
         index += group
     meta = len(index), block([])
     index += meta[1]
@@ -78,7 +91,9 @@ def some_arrays() -> Arrays:
         "net/step": (),
         "other": (200,),
     }
-    return {name: np.asarray(numbers.normal(size=shape), np.float32) for name, shape in shapes.items()}
+    return {
+        name: np.asarray(numbers.normal(size=shape), np.float32) for name, shape in shapes.items()
+    }
 
 
 def test_crc_of_the_standard_check_string() -> None:
@@ -89,7 +104,9 @@ def test_crc_of_the_standard_check_string() -> None:
 def test_reads_what_was_written(tmp_path: Path) -> None:
     arrays = some_arrays()
     index = write(tmp_path, arrays)
-    assert {name: found.shape for name, found in read_index(index).items()} == {name: a.shape for name, a in arrays.items()}
+    assert {name: found.shape for name, found in read_index(index).items()} == {
+        name: a.shape for name, a in arrays.items()
+    }
     tensors = read(index, lambda _: True)
     assert all(np.array_equal(tensors[name].numpy(), array) for name, array in arrays.items())
     assert set(read(index, lambda name: name.startswith("net/"))) == set(arrays) - {"other"}
@@ -119,7 +136,9 @@ def empty(path: Path) -> None:
 def test_damage_is_found(part: str, harm: Callable[[Path], None], tmp_path: Path) -> None:
     index = write(tmp_path, some_arrays())
     harm(tmp_path / part)
-    with pytest.raises(WeightsError, match=r"model\.(index|data\S+): .*(damaged|checksum)") as caught:
+    with pytest.raises(
+        WeightsError, match=r"model\.(index|data\S+): .*(damaged|checksum)"
+    ) as caught:
         read(index, lambda _: True)
     assert "\n" not in str(caught.value)
 
@@ -175,19 +194,39 @@ def test_entries_that_ask_for_too_much(message: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        varint(9) + varint(1) + varint(0) + b"x" + struct.pack("<II", 0, 1),  # shares more than there is
-        varint(0) + varint(99) + varint(0) + b"x" + struct.pack("<II", 0, 1),  # a name longer than the block
-        varint(0) + varint(1) + varint(99) + b"x" + struct.pack("<II", 0, 1),  # a value longer than the block
+        varint(9)
+        + varint(1)
+        + varint(0)
+        + b"x"
+        + struct.pack("<II", 0, 1),  # shares more than there is
+        varint(0)
+        + varint(99)
+        + varint(0)
+        + b"x"
+        + struct.pack("<II", 0, 1),  # a name longer than the block
+        varint(0)
+        + varint(1)
+        + varint(99)
+        + b"x"
+        + struct.pack("<II", 0, 1),  # a value longer than the block
         struct.pack("<I", 2**31),  # more restarts than fit
-        varint(0) + varint(5000) + varint(0) + b"x" * 5000 + struct.pack("<II", 0, 1),  # a name no checkpoint has
+        varint(0)
+        + varint(5000)
+        + varint(0)
+        + b"x" * 5000
+        + struct.pack("<II", 0, 1),  # a name no checkpoint has
     ],
 )
 def test_blocks_that_lie(content: bytes, tmp_path: Path) -> None:
     bad = content + b"\0" + struct.pack("<I", masked_crc32c(content + b"\0"))
     root = block([(b"z", varint(0) + varint(len(content)))])
     footer = varint(0) + varint(0) + varint(len(bad)) + varint(len(root) - 5)
-    (tmp_path / "m.index").write_bytes(bad + root + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC))
-    with pytest.raises(WeightsError, match=r"m\.index: expected the index of a TensorFlow checkpoint"):
+    (tmp_path / "m.index").write_bytes(
+        bad + root + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC)
+    )
+    with pytest.raises(
+        WeightsError, match=r"m\.index: expected the index of a TensorFlow checkpoint"
+    ):
         read_index(tmp_path / "m.index")
 
 
@@ -195,7 +234,9 @@ def test_blocks_named_twice_are_refused(tmp_path: Path) -> None:
     inner = block([(b"a", b"")])
     root = block([(bytes([k]), varint(0) + varint(len(inner) - 5)) for k in range(90)])
     footer = varint(0) + varint(0) + varint(len(inner)) + varint(len(root) - 5)
-    (tmp_path / "m.index").write_bytes(inner + root + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC))
+    (tmp_path / "m.index").write_bytes(
+        inner + root + footer.ljust(40, b"\0") + struct.pack("<Q", MAGIC)
+    )
     with pytest.raises(WeightsError, match="its blocks overlap"):
         read_index(tmp_path / "m.index")
 
@@ -203,7 +244,9 @@ def test_blocks_named_twice_are_refused(tmp_path: Path) -> None:
 def test_a_missing_half_is_named(tmp_path: Path) -> None:
     index = write(tmp_path, some_arrays())
     (tmp_path / "model.data-00000-of-00001").unlink()
-    with pytest.raises(FileNotFoundError, match=r"model\.data-00000-of-00001: not there; .* and model\.index"):
+    with pytest.raises(
+        FileNotFoundError, match=r"model\.data-00000-of-00001: not there; .* and model\.index"
+    ):
         read(index, lambda _: True)
     index.unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.index: no such weights file"):
@@ -214,7 +257,11 @@ def test_a_missing_half_is_named(tmp_path: Path) -> None:
 
 def test_another_network_is_described(tmp_path: Path) -> None:
     with pytest.raises(
-        WeightsError, match=r"found 4 tensors \(net/conv/biases, .* expected an authors' checkpoint of nledn, remaen"
+        WeightsError,
+        match=(
+            r"found 4 tensors \(net/conv/biases, .* expected an authors' checkpoint of nledn,"
+            r" remaen"
+        ),
     ):
         find(str(write(tmp_path, some_arrays())))
 
@@ -223,16 +270,25 @@ def test_optimiser_slots_are_ignored(golden: Path, tmp_path: Path) -> None:
     plain = read(golden / "remaen/ReMAEN.index", lambda _: True)
     arrays: Arrays = {name: tensor.numpy() for name, tensor in plain.items()}
     arrays |= {f"{name}/Adam{k}": np.zeros(2, np.float32) for name in plain for k in ("", "_1")}
-    arrays |= {"beta1_power": np.ones((), np.float32), "derainNet/beta2_power": np.ones((), np.float32)}
+    arrays |= {
+        "beta1_power": np.ones((), np.float32),
+        "derainNet/beta2_power": np.ones((), np.float32),
+    }
     network, _ = find(str(write(tmp_path, arrays, "ReMAEN")))
     expected, _ = find(str(golden / "remaen/ReMAEN.index"))
     pairs = zip(network.parameters(), expected.parameters(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
-def test_the_published_index_lists_what_the_golden_one_does(reference_data: Path, golden: Path) -> None:
+def test_the_published_index_lists_what_the_golden_one_does(
+    reference_data: Path, golden: Path
+) -> None:
     published = read_index(reference_data / "published-weights/remaen/ReMAEN.index")
     ours = read_index(golden / "remaen/ReMAEN.index")
-    kept = {name: found.shape for name, found in published.items() if "Adam" not in name and "_power" not in name}
+    kept = {
+        name: found.shape
+        for name, found in published.items()
+        if "Adam" not in name and "_power" not in name
+    }
     assert kept == {name: found.shape for name, found in ours.items()}
     assert sum(int(np.prod(shape)) for shape in kept.values()) == 495_771

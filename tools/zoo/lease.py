@@ -1,4 +1,5 @@
-"""Fifteen minutes of a GPU: tests, the pace of each size, training, speed. One script, rehearsed on a CPU.
+"""Fifteen minutes of a GPU: tests, the pace of each size, training, speed. One script, rehearsed on
+a CPU.
 
 A GPU that is lent for minutes must not wait for anything. Rain is made on it for whole batches
 (`derain.data.ResidentBatches`), a step is compiled and recorded as a CUDA graph where that measures
@@ -135,7 +136,14 @@ class Stepper:
         Exception: Whatever a compiler or a graph comes up with; `ready` tries the next mode then.
     """
 
-    def __init__(self, network: Petrichor, batches: ResidentBatches, settings: Settings, device: torch.device, mode: str) -> None:
+    def __init__(
+        self,
+        network: Petrichor,
+        batches: ResidentBatches,
+        settings: Settings,
+        device: torch.device,
+        mode: str,
+    ) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
         self.settings = settings
         self._device = device
@@ -441,7 +449,9 @@ def train(place: Place, name: str, plan: dict[str, float], until: float, modes: 
     say(f"{name}: {step} steps in {took:.0f} s, {step / took:.1f} a second")
 
 
-def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took: float, file: str) -> None:
+def _save(
+    stepper: Stepper, name: str, card: Card, place: Place, step: int, took: float, file: str
+) -> None:
     """Write the running mean of the weights with its card."""
     settings = stepper.settings
     mean = SIZES[name]()
@@ -449,7 +459,12 @@ def _save(stepper: Stepper, name: str, card: Card, place: Place, step: int, took
     state = dict(zip(names, (value.cpu() for value in stepper.means), strict=True))
     mean.load_state_dict(state)
     schedule = "trunk" if file.endswith("-trunk") else "trunk and branch"
-    recipe = asdict(settings) | {"name": name, "network": name, "rain": ["mixed"], "schedule": schedule}
+    recipe = asdict(settings) | {
+        "name": name,
+        "network": name,
+        "rain": ["mixed"],
+        "schedule": schedule,
+    }
     number_format = "bfloat16" if place.device.type == "cuda" else "float32"
     stage = Stage(
         recipe=json.dumps(recipe),
@@ -504,7 +519,8 @@ def speed(place: Place, names: list[str]) -> None:
         size = f"{row['width']}x{row['height']}"
         rate = row["width"] * row["height"] / row["seconds"] / 1e6
         print(
-            f"| `{row['name']}` | {size} | {row['dtype']} | {1e3 * row['seconds']:.2f} | {rate:.0f} | {row['memory'] / 1e6:.0f} |"
+            f"| `{row['name']}` | {size} | {row['dtype']} | {1e3 * row['seconds']:.2f} | {rate:.0f}"
+            f" | {row['memory'] / 1e6:.0f} |"
         )
     (place.out / "speed.json").write_text(json.dumps(rows))
 
@@ -530,27 +546,42 @@ def _speed(network: Petrichor, picture: Tensor, dtype: torch.dtype) -> dict[str,
 
 def main() -> None:
     """Run one of the verbs, sizes in processes of their own."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("verb", choices=("test", "train", "speed"))
     parser.add_argument("--data", type=Path, default=Path(".carry"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scratch", type=Path, default=Path("runs/lease"))
-    parser.add_argument("--plan", nargs="+", default=["petrichor-deep=6", "petrichor=3", "petrichor-live=1"])
+    parser.add_argument(
+        "--plan", nargs="+", default=["petrichor-deep=6", "petrichor=3", "petrichor-live=1"]
+    )
     parser.add_argument("--until", type=float, default=530, help="seconds from the start")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--only", help="size that this process is for; none for all, each in its own")
+    parser.add_argument(
+        "--only", help="size that this process is for; none for all, each in its own"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    place = Place(arguments.data, arguments.out, arguments.scratch, torch.device(arguments.device), arguments.rehearse)
+    place = Place(
+        arguments.data,
+        arguments.out,
+        arguments.scratch,
+        torch.device(arguments.device),
+        arguments.rehearse,
+    )
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     plan: dict[str, float] = {}
     for item in arguments.plan:
         name, _, share = item.partition("=")
         if name not in SIZES or not share.replace(".", "", 1).isdecimal():
-            parser.error(f"--plan {item}: expected a size and its share of the time, such as petrichor-deep=6")
+            parser.error(
+                f"--plan {item}: expected a size and its share of the time, such as"
+                " petrichor-deep=6"
+            )
         plan[name] = float(share)
     if arguments.verb == "test":
         sys.exit(subprocess.call([sys.executable, "-m", "pytest", "-n", "0", "-k", "gpu", *TESTED]))
@@ -564,7 +595,9 @@ def main() -> None:
 
 
 def _each_in_its_own(place: Place, names: list[str]) -> None:
-    """Run this script once for each size, all at the same time, in the order they take the device."""
+    """Run this script once for each size, all at the same time, in the order they take the
+    device.
+    """
     for name in names:
         (place.scratch / f"{name}.done").unlink(missing_ok=True)
     running: list[subprocess.Popen[bytes]] = []

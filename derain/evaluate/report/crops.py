@@ -27,15 +27,23 @@ class Window:
 
 
 def busiest_window(one: Bytes, other: Bytes, side: int) -> Window:
-    """The window, of at most side x side, in which two pictures (H, W, 3) differ most in sum; the first of equals, row by row.
+    """The window, of at most side x side, in which two pictures (H, W, 3) differ most in sum; the
+    first of equals, row by row.
 
     In whole numbers, so that it is the same window everywhere.
     """
     difference = np.maximum(one, other) - np.minimum(one, other)
-    table = np.zeros((one.shape[0] + 1, one.shape[1] + 1), np.int64)  # sums of all that is above and to the left
+    table = np.zeros(
+        (one.shape[0] + 1, one.shape[1] + 1), np.int64
+    )  # sums of all that is above and to the left
     table[1:, 1:] = difference.sum(axis=2, dtype=np.int64).cumsum(axis=0).cumsum(axis=1)
     height, width = min(side, one.shape[0]), min(side, one.shape[1])
-    sums = table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]
+    sums = (
+        table[height:, width:]
+        - table[:-height, width:]
+        - table[height:, :-width]
+        + table[:-height, :-width]
+    )
     top, left = np.unravel_index(int(sums.argmax()), sums.shape)
     return Window(int(top), int(left), height, width)
 

@@ -1,4 +1,5 @@
-"""What a report shows of pictures, gathered while they are derained: a window of a few, and how mean colours changed.
+"""What a report shows of pictures, gathered while they are derained: a window of a few, and how
+mean colours changed.
 
 Nothing whole is kept, so that memory is bounded by the number of windows.
 """
@@ -24,12 +25,16 @@ PHOTOGRAPHS = 16
 PAIR_SIDE, PHOTOGRAPH_SIDE = 192, 256
 """Largest side of a window, in pixels."""
 PAIR_PIXELS, PHOTOGRAPH_PIXELS = 1_000_000, 2_000_000
-"""Of all windows of a dataset together: what a page can carry, at three bytes a pixel. With many models windows are smaller."""
+"""Of all windows of a dataset together: what a page can carry, at three bytes a pixel. With many
+models windows are smaller.
+"""
 
 
 @dataclass
 class Scene:
-    """A window of one picture, as PNG files: the rainy one, what each model made of it, the clean one if there is any."""
+    """A window of one picture, as PNG files: the rainy one, what each model made of it, the clean
+    one if there is any.
+    """
 
     name: str
     window: Window
@@ -46,7 +51,8 @@ class Exhibits:
         chosen: Names of the pictures to show.
         side: Of their windows, at most, in pixels.
         scenes: By name, those that could be scored.
-        changes: Of mean colour, by model and picture: red, green and blue in levels of 255. Only of photographs.
+        changes: Of mean colour, by model and picture: red, green and blue in levels of 255. Only of
+            photographs.
     """
 
     chosen: tuple[str, ...]
@@ -62,7 +68,9 @@ class Exhibits:
     def add(self, model: str, name: str, rainy: Bytes, output: Bytes, clean: Bytes | None) -> None:
         """A picture as a model derained it: (H, W, 3)."""
         if clean is None:
-            self.changes.setdefault(model, {})[name] = output.mean(axis=(0, 1)) - rainy.mean(axis=(0, 1))
+            self.changes.setdefault(model, {})[name] = output.mean(axis=(0, 1)) - rainy.mean(
+                axis=(0, 1)
+            )
         if name not in self.chosen:
             return
         if name not in self.scenes:
@@ -72,9 +80,13 @@ class Exhibits:
 
 
 def _scene(name: str, rainy: Bytes, output: Bytes, clean: Bytes | None, side: int) -> Scene:
-    """The window where rain is densest, or where the output, of the first model, differs most from a photograph."""
+    """The window where rain is densest, or where the output, of the first model, differs most from
+    a photograph.
+    """
     window = busiest_window(rainy, output if clean is None else clean, side)
-    return Scene(name, window, to_png(window.of(rainy)), None if clean is None else to_png(window.of(clean)))
+    return Scene(
+        name, window, to_png(window.of(rainy)), None if clean is None else to_png(window.of(clean))
+    )
 
 
 class Gallery:
@@ -89,10 +101,17 @@ class Gallery:
         self.exhibits: dict[str, Exhibits] = {}
 
     def on_result(self, model: str, dataset: PairedFolder | Photographs) -> OnResult:
-        """What `evaluate` is to call after each picture of a dataset, for the model of that name."""
+        """What `evaluate` is to call after each picture of a dataset, for the model of that
+        name.
+        """
         exhibits = self.exhibits.setdefault(dataset.name, _exhibits(dataset, self._models))
 
-        def keep(name: str, rainy: NDArray[np.floating], output: NDArray[np.floating], clean: Bytes | None) -> None:
+        def keep(
+            name: str,
+            rainy: NDArray[np.floating],
+            output: NDArray[np.floating],
+            clean: Bytes | None,
+        ) -> None:
             exhibits.add(model, name, quantise(rainy), quantise(output), clean)
 
         return keep
@@ -112,6 +131,8 @@ def _side(most: int, pixels: int, windows: int) -> int:
 
 
 def evenly(names: Sequence[str], at_most: int) -> tuple[str, ...]:
-    """Names at equal distances, the first and the last among them unless there is but one to choose."""
+    """Names at equal distances, the first and the last among them unless there is but one to
+    choose.
+    """
     count = min(at_most, len(names))
     return tuple(names[k * (len(names) - 1) // max(count - 1, 1)] for k in range(count))

@@ -36,14 +36,17 @@ if TYPE_CHECKING:
 
 MEANINGS: dict[Protocol, str] = {
     "y-matlab": (
-        "compares the luma (ITU-R BT.601, limited range, as MATLAB's rgb2ycbcr) of outputs rounded to 8 bits; SSIM with an 11x11 "
-        "Gaussian window. Most papers since JORDER and PReNet."
+        "compares the luma (ITU-R BT.601, limited range, as MATLAB's rgb2ycbcr) of outputs rounded"
+        " to 8 bits; SSIM with an 11x11 Gaussian window. Most papers since JORDER and PReNet."
     ),
     "y-pil": (
-        "compares the full-range luma in 8 bits (as PIL's YCbCr) of outputs truncated to 8 bits; SSIM with a 7x7 uniform window. "
-        "NLEDN's own test code."
+        "compares the full-range luma in 8 bits (as PIL's YCbCr) of outputs truncated to 8 bits;"
+        " SSIM with a 7x7 uniform window. NLEDN's own test code."
     ),
-    "rgb": "compares all three channels of outputs rounded to 8 bits; SSIM as y-matlab, averaged over the channels. ReMAEN.",
+    "rgb": (
+        "compares all three channels of outputs rounded to 8 bits; SSIM as y-matlab, averaged over"
+        " the channels. ReMAEN."
+    ),
 }
 
 ON_SCREEN, ON_PAPER = 8, 5
@@ -52,7 +55,9 @@ ON_SCREEN, ON_PAPER = 8, 5
 
 @dataclass(frozen=True)
 class _Shot:
-    """A window as one model, or nobody, left it: an address that holds it (None if there is none), and lines below."""
+    """A window as one model, or nobody, left it: an address that holds it (None if there is none),
+    and lines below.
+    """
 
     title: str
     source: str | None
@@ -69,7 +74,9 @@ class _Strip:
     shots: tuple[_Shot, ...]
 
     def across(self, most: int) -> int:
-        """How many stand side by side where so many may: as many in each row, or one less in the last."""
+        """How many stand side by side where so many may: as many in each row, or one less in the
+        last.
+        """
         rows = -(-len(self.shots) // most)
         return -(-len(self.shots) // rows)
 
@@ -87,7 +94,8 @@ class _Section:
 
 
 def check_report() -> None:
-    """Before the work, looks for what a report is made with, without loading it, which would count as memory of the models.
+    """Before the work, looks for what a report is made with, without loading it, which would count
+    as memory of the models.
 
     Raises:
         ImportError: If it is not installed; says how to.
@@ -117,11 +125,15 @@ def to_html(evaluations: Sequence[Evaluation], gallery: Gallery, made: date) -> 
         lstrip_blocks=True,
         finalize=_on_one_line,
     )
-    return environment.get_template("page.html").render(**_context(evaluations, gallery), made=made.isoformat())
+    return environment.get_template("page.html").render(
+        **_context(evaluations, gallery), made=made.isoformat()
+    )
 
 
 def _on_one_line(value: object) -> object:
-    """Names may hold line ends, or bytes that are no text: they are shown as escapes, here for every value of the page."""
+    """Names may hold line ends, or bytes that are no text: they are shown as escapes, here for
+    every value of the page.
+    """
     return shown(value) if type(value) is str else value  # a subclass is markup
 
 
@@ -144,10 +156,16 @@ def _context(evaluations: Sequence[Evaluation], gallery: Gallery) -> dict[str, A
         "on_paper": ON_PAPER,
         "macs_side": MACS_SIDE,
         "moved": f"{MOVED:g}",
-        "identities": list(dict.fromkeys((evaluation.dataset, evaluation.data) for evaluation in evaluations)),
-        "naturals": list(dict.fromkeys(evaluation.natural for evaluation in evaluations if evaluation.natural)),
+        "identities": list(
+            dict.fromkeys((evaluation.dataset, evaluation.data) for evaluation in evaluations)
+        ),
+        "naturals": list(
+            dict.fromkeys(evaluation.natural for evaluation in evaluations if evaluation.natural)
+        ),
         "unscored": [
-            (evaluation.model, evaluation.dataset, evaluation.unscored) for evaluation in evaluations if evaluation.unscored
+            (evaluation.model, evaluation.dataset, evaluation.unscored)
+            for evaluation in evaluations
+            if evaluation.unscored
         ],
     }
 
@@ -181,7 +199,10 @@ def describe_machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(errors="replace").splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+        model = next(
+            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+            model,
+        )
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     threads = f"{os.cpu_count()} cores, PyTorch on {torch.get_num_threads()}"
     return f"derain {__version__}, torch {torch.__version__}, {model}, {threads}{gpu}"
@@ -198,31 +219,54 @@ def _sections(evaluations: Sequence[Evaluation], gallery: Gallery) -> Iterator[_
             pictures=count_of(group[0]),
             scores=score_table(group),
             strips=tuple(_strips(exhibits, group, protocol)),
-            colours=None if protocol else colour_table(exhibits, [evaluation.model for evaluation in group]),
+            colours=(
+                None
+                if protocol
+                else colour_table(exhibits, [evaluation.model for evaluation in group])
+            ),
             lowest=lowest_table(group, protocol) if protocol else None,
         )
 
 
-def _strips(exhibits: Exhibits, group: Sequence[Evaluation], protocol: Protocol | None) -> Iterator[_Strip]:
+def _strips(
+    exhibits: Exhibits, group: Sequence[Evaluation], protocol: Protocol | None
+) -> Iterator[_Strip]:
     """Of pictures that a model scored; one that was interrupted may have left others."""
     for scene in exhibits.shown:
-        first = next((evaluation for evaluation in group if scene.name in _by_name(evaluation)), None)
+        first = next(
+            (evaluation for evaluation in group if scene.name in _by_name(evaluation)), None
+        )
         if first is not None:
             yield _strip(scene, first, group, protocol, exhibits)
 
 
-def _strip(scene: Scene, first: Evaluation, group: Sequence[Evaluation], protocol: Protocol | None, exhibits: Exhibits) -> _Strip:
-    """Rainy, every model, clean; the first model that scored the picture knows the input's figures."""
+def _strip(
+    scene: Scene,
+    first: Evaluation,
+    group: Sequence[Evaluation],
+    protocol: Protocol | None,
+    exhibits: Exhibits,
+) -> _Strip:
+    """Rainy, every model, clean; the first model that scored the picture knows the input's
+    figures.
+    """
     window = scene.window
     place = f"{window.width}x{window.height} pixels at ({window.left}, {window.top})"
     about = f"{scene.name} of {first.dataset}"
-    rainy = _Shot("rainy input", data_uri(scene.rainy), f"rainy: {about}", _lines(first, scene.name, protocol, "rainy"))
+    rainy = _Shot(
+        "rainy input",
+        data_uri(scene.rainy),
+        f"rainy: {about}",
+        _lines(first, scene.name, protocol, "rainy"),
+    )
     models = [_shot(scene, evaluation, protocol, exhibits, about) for evaluation in group]
     clean = [_Shot("clean", data_uri(scene.clean), f"clean: {about}")] if scene.clean else []
     return _Strip(scene.name, place, (rainy, *models, *clean))
 
 
-def _shot(scene: Scene, evaluation: Evaluation, protocol: Protocol | None, exhibits: Exhibits, about: str) -> _Shot:
+def _shot(
+    scene: Scene, evaluation: Evaluation, protocol: Protocol | None, exhibits: Exhibits, about: str
+) -> _Shot:
     """What a model made of it."""
     model = evaluation.model
     if model not in scene.outputs or scene.name not in _by_name(evaluation):
@@ -230,11 +274,19 @@ def _shot(scene: Scene, evaluation: Evaluation, protocol: Protocol | None, exhib
     lines = _lines(evaluation, scene.name, protocol, "output")
     change = exhibits.changes.get(model, {}).get(scene.name)
     if change is not None:
-        lines = (*lines, " ".join(f"{channel} {signed(float(level), 1)}" for channel, level in zip("RGB", change, strict=True)))
+        lines = (
+            *lines,
+            " ".join(
+                f"{channel} {signed(float(level), 1)}"
+                for channel, level in zip("RGB", change, strict=True)
+            ),
+        )
     return _Shot(model, data_uri(scene.outputs[model]), f"derained by {model}: {about}", lines)
 
 
-def _lines(evaluation: Evaluation, name: str, protocol: Protocol | None, of: Side) -> tuple[str, ...]:
+def _lines(
+    evaluation: Evaluation, name: str, protocol: Protocol | None, of: Side
+) -> tuple[str, ...]:
     """PSNR of the whole picture, or NIQE where there is no clean twin."""
     picture = _by_name(evaluation)[name]
     if protocol:

@@ -1,4 +1,6 @@
-"""PSNR against time, as SVG: one panel a dataset, one point a model. The only file that knows matplotlib."""
+"""PSNR against time, as SVG: one panel a dataset, one point a model. The only file that knows
+matplotlib.
+"""
 
 import io
 import warnings
@@ -20,7 +22,9 @@ from derain.evaluate.scores import Evaluation
 from derain.metrics import Protocol
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of Okabe and Ito, which colour-blind people tell apart; shapes differ too, where there are more models than colours."""
+"""Of Okabe and Ito, which colour-blind people tell apart; shapes differ too, where there are more
+models than colours.
+"""
 MARKERS = "os^vD"
 INK, GREY = "#222222", "#767676"
 
@@ -56,7 +60,9 @@ def psnr_plot(evaluations: Sequence[Evaluation], protocol: Protocol) -> str:
     across = min(2, len(datasets))
     down = -(-len(datasets) // across)
     with rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # of names: who reads the page may have a font for them
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # of names: who reads the page may have a font for them
         figure = Figure((PANEL[0] * across, PANEL[1] * down), dpi=72)
         figure.set_layout_engine("constrained", hspace=0.08, wspace=0.05)
         canvas = FigureCanvasAgg(figure)
@@ -68,7 +74,10 @@ def psnr_plot(evaluations: Sequence[Evaluation], protocol: Protocol) -> str:
 
 def _looks(models: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each."""
-    return {model: (COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)]) for k, model in enumerate(models)}
+    return {
+        model: (COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)])
+        for k, model in enumerate(models)
+    }
 
 
 def _to_svg(figure: Figure) -> str:
@@ -91,12 +100,16 @@ class _Panel:
 
     def draw(self, group: Sequence[Evaluation]) -> None:
         """The points first, for labels keep clear of all of them."""
-        points = [(self._seconds(evaluation), evaluation.mean(self.protocol).psnr) for evaluation in group]
+        points = [
+            (self._seconds(evaluation), evaluation.mean(self.protocol).psnr) for evaluation in group
+        ]
         papers = _papers(group, self.protocol)
         rainy = group[0].mean(self.protocol, "rainy").psnr
         for evaluation, point in zip(group, points, strict=True):
             self._mark(evaluation.model, point, filled=True)
-        printed = {paper: (self._seconds(evaluation), float(psnr)) for paper, evaluation, psnr in papers}
+        printed = {
+            paper: (self._seconds(evaluation), float(psnr)) for paper, evaluation, psnr in papers
+        }
         for (_, evaluation, _), point in zip(papers, printed.values(), strict=True):
             self._mark(evaluation.model, point, filled=False)
         self._frame(group[0].dataset, [*points, *printed.values()], rainy)
@@ -113,7 +126,15 @@ class _Panel:
     def _mark(self, model: str, point: tuple[float, float], *, filled: bool) -> None:
         colour, marker = self.looks[model]
         face = colour if filled else "white"
-        line = Line2D([point[0]], [point[1]], linestyle="", marker=marker, markersize=7, color=colour, markerfacecolor=face)
+        line = Line2D(
+            [point[0]],
+            [point[1]],
+            linestyle="",
+            marker=marker,
+            markersize=7,
+            color=colour,
+            markerfacecolor=face,
+        )
         self.axes.add_line(line)
 
     def _frame(self, dataset: str, points: Sequence[tuple[float, float]], rainy: float) -> None:
@@ -145,7 +166,9 @@ class _Panel:
         """At either end of its line, above or below."""
         left, right = self.axes.get_xlim()
         candidates = [
-            self._text("rainy input", (x, rainy), (dx, dy), GREY) for x, dx in ((left, 4), (right, -4)) for dy in (3, -3)
+            self._text("rainy input", (x, rainy), (dx, dy), GREY)
+            for x, dx in ((left, 4), (right, -4))
+            for dy in (3, -3)
         ]
         self._keep_best(candidates)
 
@@ -154,7 +177,9 @@ class _Panel:
         steps = [(dx * reach, dy * reach) for reach in REACHES for dx, dy in STEPS]
         self._keep_best([self._text(text, point, step, colour) for step in steps])
 
-    def _text(self, text: str, point: tuple[float, float], step: tuple[float, float], colour: str) -> Annotation:
+    def _text(
+        self, text: str, point: tuple[float, float], step: tuple[float, float], colour: str
+    ) -> Annotation:
         dx, dy = step
         label = self.axes.annotate(
             _short(text),
@@ -182,7 +207,9 @@ class _Panel:
     def _harm(self, box: Bbox) -> float:
         """Area in which a label overlaps with others, or leaves the panel, which is worse."""
         inside = _shared(box, self.axes.bbox)
-        return sum(_shared(box, other) for other in self.taken) + 10 * (box.width * box.height - inside)
+        return sum(_shared(box, other) for other in self.taken) + 10 * (
+            box.width * box.height - inside
+        )
 
 
 def _plain(value: float, _position: object) -> str:
@@ -193,8 +220,15 @@ def _plain(value: float, _position: object) -> str:
 def _papers(group: Sequence[Evaluation], protocol: Protocol) -> list[tuple[str, Evaluation, str]]:
     """What papers print under this protocol: a label, the first model of that network, PSNR."""
     first = {evaluation.network: evaluation for evaluation in reversed(group)}
-    found = [(f"{network}, its paper", evaluation, evaluation.paper) for network, evaluation in first.items()]
-    return [(label, evaluation, paper.psnr) for label, evaluation, paper in found if paper and paper.protocol == protocol]
+    found = [
+        (f"{network}, its paper", evaluation, evaluation.paper)
+        for network, evaluation in first.items()
+    ]
+    return [
+        (label, evaluation, paper.psnr)
+        for label, evaluation, paper in found
+        if paper and paper.protocol == protocol
+    ]
 
 
 def _shared(one: Bbox, other: Bbox) -> float:

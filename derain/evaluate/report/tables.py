@@ -72,17 +72,29 @@ class _Measure:
 
 
 def score_table(group: Sequence[Evaluation]) -> Table:
-    """All models on one dataset: the means with the gain over the input, what they cost, what papers print."""
+    """All models on one dataset: the means with the gain over the input, what they cost, what
+    papers print.
+    """
     columns = columns_of(group)
     measures = [measure for column in columns for measure in _measures(column)]
-    models = [Row("model", _heading(evaluation), _cells(evaluation, measures)) for evaluation in group]
+    models = [
+        Row("model", _heading(evaluation), _cells(evaluation, measures)) for evaluation in group
+    ]
     before = [measure.value(group[0], "rainy") for measure in measures]
-    cells = [Cell(_fixed(value, measure.places)) for value, measure in zip(before, measures, strict=True)]
+    cells = [
+        Cell(_fixed(value, measure.places)) for value, measure in zip(before, measures, strict=True)
+    ]
     rows = [Row("input", Cell("rainy input"), (*cells, *[Cell()] * len(COSTS))), *models]
     bests = [*[measure.best for measure in measures], *[min] * len(COSTS)]
     papers = {evaluation.network: evaluation.paper for evaluation in group}
-    rows = [*_mark_best(rows, bests), *[_paper_row(paper, columns) for paper in papers.values() if paper]]
-    groups = [("NIQE", ("lower is better",)) if column == "niqe" else (column, ("PSNR", "SSIM")) for column in columns]
+    rows = [
+        *_mark_best(rows, bests),
+        *[_paper_row(paper, columns) for paper in papers.values() if paper],
+    ]
+    groups = [
+        ("NIQE", ("lower is better",)) if column == "niqe" else (column, ("PSNR", "SSIM"))
+        for column in columns
+    ]
     return Table((*groups, ("what it costs", COSTS)), tuple(rows))
 
 
@@ -97,7 +109,14 @@ def _measures(column: Column) -> list[_Measure]:
 
 def _heading(evaluation: Evaluation) -> Cell:
     """The model, and below it its network, and how many pictures it is about if not all."""
-    return Cell(evaluation.model, f"{evaluation.network}, {count_of(evaluation)}" if evaluation.unscored else evaluation.network)
+    return Cell(
+        evaluation.model,
+        (
+            f"{evaluation.network}, {count_of(evaluation)}"
+            if evaluation.unscored
+            else evaluation.network
+        ),
+    )
 
 
 def _cells(evaluation: Evaluation, measures: Sequence[_Measure]) -> tuple[Cell, ...]:
@@ -114,7 +133,9 @@ def _gain(measure: _Measure, evaluation: Evaluation) -> Cell:
 
 
 def _mark_best(rows: Sequence[Row], bests: Sequence[Callable[[list[float]], float]]) -> list[Row]:
-    """The rows with the best figure of each column marked, by what is printed of it, unless all are equal."""
+    """The rows with the best figure of each column marked, by what is printed of it, unless all are
+    equal.
+    """
     columns = zip(*[row.cells for row in rows], strict=True)
     marked = [_mark(cells, best) for cells, best in zip(columns, bests, strict=True)]
     return [replace(row, cells=tuple(column[k] for column in marked)) for k, row in enumerate(rows)]
@@ -124,7 +145,9 @@ def _mark(cells: Sequence[Cell], best: Callable[[list[float]], float]) -> list[C
     figures = [_figure(cell) for cell in cells if cell.text]
     if len(set(figures)) < 2:
         return list(cells)
-    return [replace(cell, best=bool(cell.text) and _figure(cell) == best(figures)) for cell in cells]
+    return [
+        replace(cell, best=bool(cell.text) and _figure(cell) == best(figures)) for cell in cells
+    ]
 
 
 def _figure(cell: Cell) -> float:
@@ -137,7 +160,11 @@ def _paper_row(paper: PaperScore, columns: Sequence[Column]) -> Row:
     cells = [cell for column in columns for cell in _paper_cells(paper, column)]
     if paper.protocol not in columns:
         cells[:2] = [Cell(f"{paper.psnr} / {paper.ssim}", paper.protocol, span=2)]
-    return Row("paper", Cell(f"{paper.network} {PAPER_MARK}", f"{paper.dataset}, whole"), (*cells, Cell(span=len(COSTS))))
+    return Row(
+        "paper",
+        Cell(f"{paper.network} {PAPER_MARK}", f"{paper.dataset}, whole"),
+        (*cells, Cell(span=len(COSTS))),
+    )
 
 
 def _paper_cells(paper: PaperScore, column: Column) -> list[Cell]:
@@ -147,17 +174,35 @@ def _paper_cells(paper: PaperScore, column: Column) -> list[Cell]:
 
 
 def cross_table(evaluations: Sequence[Evaluation], protocol: Protocol) -> Table:
-    """PSNR of every model on every dataset, with the gain over the input, by which cells are coloured."""
+    """PSNR of every model on every dataset, with the gain over the input, by which cells are
+    coloured.
+    """
     datasets = list(dict.fromkeys(evaluation.dataset for evaluation in evaluations))
     by_place = {(evaluation.model, evaluation.dataset): evaluation for evaluation in evaluations}
     most = max(abs(_psnr_gain(evaluation, protocol)) for evaluation in evaluations)
     rows = [
-        Row("model", Cell(model), tuple(_cross_cell(by_place.get((model, dataset)), protocol, most) for dataset in datasets))
+        Row(
+            "model",
+            Cell(model),
+            tuple(
+                _cross_cell(by_place.get((model, dataset)), protocol, most) for dataset in datasets
+            ),
+        )
         for model in dict.fromkeys(evaluation.model for evaluation in evaluations)
     ]
-    firsts = [next(evaluation for evaluation in evaluations if evaluation.dataset == dataset) for dataset in datasets]
-    rainy = Row("input", Cell("rainy input"), tuple(Cell(_fixed(first.mean(protocol, "rainy").psnr, 3)) for first in firsts))
-    return Table(((f"PSNR, dB, {protocol}", tuple(datasets)),), tuple(_mark_best([rainy, *rows], [max] * len(datasets))))
+    firsts = [
+        next(evaluation for evaluation in evaluations if evaluation.dataset == dataset)
+        for dataset in datasets
+    ]
+    rainy = Row(
+        "input",
+        Cell("rainy input"),
+        tuple(Cell(_fixed(first.mean(protocol, "rainy").psnr, 3)) for first in firsts),
+    )
+    return Table(
+        ((f"PSNR, dB, {protocol}", tuple(datasets)),),
+        tuple(_mark_best([rainy, *rows], [max] * len(datasets))),
+    )
 
 
 def _psnr_gain(evaluation: Evaluation, protocol: Protocol) -> float:
@@ -168,11 +213,17 @@ def _cross_cell(evaluation: Evaluation | None, protocol: Protocol, most: float) 
     if evaluation is None:
         return Cell()
     gain = _psnr_gain(evaluation, protocol)
-    return Cell(_fixed(evaluation.mean(protocol).psnr, 3), signed(gain, 3), colour=tint(gain / most if most else 0))
+    return Cell(
+        _fixed(evaluation.mean(protocol).psnr, 3),
+        signed(gain, 3),
+        colour=tint(gain / most if most else 0),
+    )
 
 
 def tint(share: float) -> str:
-    """A light colour for a gain, or a loss, of a share in [-1, 1] of the largest; white for none."""
+    """A light colour for a gain, or a loss, of a share in [-1, 1] of the largest; white for
+    none.
+    """
     amount = STRONGEST * abs(share)
     channels = [round(255 + amount * (level - 255)) for level in (GAIN if share > 0 else LOSS)]
     return f"rgb({channels[0]}, {channels[1]}, {channels[2]})"
@@ -180,12 +231,16 @@ def tint(share: float) -> str:
 
 def lowest_table(group: Sequence[Evaluation], protocol: Protocol) -> Table:
     """The pictures of one dataset with the lowest PSNR, by model."""
-    rows = [Row("model", Cell(evaluation.model), _lowest(evaluation, protocol)) for evaluation in group]
+    rows = [
+        Row("model", Cell(evaluation.model), _lowest(evaluation, protocol)) for evaluation in group
+    ]
     return Table(((f"lowest PSNR, dB, {protocol}", ("lowest", "second", "third")),), tuple(rows))
 
 
 def _lowest(evaluation: Evaluation, protocol: Protocol) -> tuple[Cell, ...]:
-    pictures = sorted(evaluation.pictures, key=lambda picture: picture_psnr(picture, protocol))[:LOWEST]
+    pictures = sorted(evaluation.pictures, key=lambda picture: picture_psnr(picture, protocol))[
+        :LOWEST
+    ]
     cells = [Cell(picture.name, decibels(picture_psnr(picture, protocol))) for picture in pictures]
     return (*cells, *[Cell()] * (LOWEST - len(cells)))
 
@@ -197,14 +252,21 @@ def picture_psnr(picture: PictureScore, protocol: Protocol, of: Side = "output")
 
 
 def colour_table(exhibits: Exhibits, models: Sequence[str]) -> Table | None:
-    """How models changed the mean colour of photographs: brightness, and the lean of one channel from the others.
+    """How models changed the mean colour of photographs: brightness, and the lean of one channel
+    from the others.
 
     None if nothing is known of it.
     """
-    changes = {model: np.stack(list(exhibits.changes[model].values())) for model in models if model in exhibits.changes}
+    changes = {
+        model: np.stack(list(exhibits.changes[model].values()))
+        for model in models
+        if model in exhibits.changes
+    }
     if not changes:
         return None
-    rows = [Row("model", Cell(model), _colour_cells(of_model)) for model, of_model in changes.items()]
+    rows = [
+        Row("model", Cell(model), _colour_cells(of_model)) for model, of_model in changes.items()
+    ]
     headings = ("brightness", ("mean", "largest")), ("lean of a channel", ("mean", "largest"))
     return Table((*headings, ("pictures that moved", (f"by more than {MOVED:g}",))), tuple(rows))
 
@@ -222,7 +284,11 @@ def _colour_cells(changes: NDArray[np.float64]) -> tuple[Cell, ...]:
 
 def signed(value: float, places: int) -> str:
     """With its sign, but for what is printed as zero."""
-    return f"{round(value, places):+.{places}f}".replace("-", "\N{MINUS SIGN}") if round(value, places) else _fixed(0, places)
+    return (
+        f"{round(value, places):+.{places}f}".replace("-", "\N{MINUS SIGN}")
+        if round(value, places)
+        else _fixed(0, places)
+    )
 
 
 def decibels(psnr: float) -> str:
