@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from derain import weights
 from derain.data import RainyBatches, clean_pictures
-from derain.engines import keep_freed_memory
+from derain.machine import keep_freed_memory
 from derain.networks import NETWORKS
 from derain.networks.petrichor import GatedBlock, ResidualBlock
 from derain.rain import PRESETS

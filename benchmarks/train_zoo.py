@@ -34,7 +34,7 @@ from zoo_cards import FORWARD_AND_BACKWARD, recipe_of
 
 from derain import train, weights
 from derain.data import Batch, BatchSource
-from derain.images import write_file
+from derain.files import write_file
 from derain.networks import NETWORKS
 from derain.recipes import ZOO, Entry, Recipe
 from derain.train.leaks import SEAL

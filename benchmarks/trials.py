@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain import weights
-from derain.engines import keep_freed_memory
+from derain.machine import keep_freed_memory
 from derain.networks import Petrichor, PetrichorLive, losses
 from derain.networks.petrichor import FREQUENCY_WEIGHT
 

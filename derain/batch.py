@@ -11,20 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from derain.errors import UsageError, reason
+from derain.files import write_file
 from derain.images import (
     SUFFIXES,
     Format,
     Picture,
+    before_and_after,
     check_alpha,
     encode,
     find_images,
     format_of,
     read,
-    side_by_side,
     suffixes_of,
-    write_file,
 )
-from derain.restore import Derainer, Progress, RainDensity
+from derain.progress import Progress, silent
+from derain.restore import Derainer, RainDensity
 
 STREAM = Path("-")
 """Standard input or output."""
@@ -105,8 +107,10 @@ def plan(
     ]
     if output is not None and _names_a_file(output):
         if len(sources) > 1 or any(Path(name).is_dir() for name in inputs):
-            raise ValueError(
-                f"-o {output}: one file for {len(sources)} pictures; expected a folder"
+            raise UsageError(
+                f"one file for {len(sources)} pictures; expected a folder",
+                option="output",
+                value=output,
             )
         return [Job(source, Path(output), format_of(output)) for source, _ in sources], failures
     jobs: list[Job] = []
@@ -114,7 +118,11 @@ def plan(
     for source, root in sources:
         target = _target(source, root, output, options)
         if target == STREAM and len(sources) > 1:
-            raise ValueError(f"-o -: one stream for {len(sources)} pictures; expected a folder")
+            raise UsageError(
+                f"one stream for {len(sources)} pictures; expected a folder",
+                option="output",
+                value=output,
+            )
         names = [target, compare_path(target)] if options.compare else [target]
         rival = next((taken[name] for name in names if name in taken), None)
         if rival is not None:
@@ -231,7 +239,7 @@ def run(
     jobs: Sequence[Job],
     derainer: Derainer,
     options: Options,
-    on_start: Callable[[Job], Progress | None] = lambda _: None,
+    on_start: Callable[[Job], Progress] = lambda _: silent,
 ) -> Iterator[Result]:
     """Does the jobs in order; yields what became of each. What is there already is left alone.
 
@@ -331,7 +339,7 @@ class _Work:
             wait([self.writing, other.reading], return_when=FIRST_COMPLETED)
         return not self.writing or self.writing.done()
 
-    def begin(self, on_start: Callable[[Job], Progress | None]) -> Progress | None:
+    def begin(self, on_start: Callable[[Job], Progress]) -> Progress:
         """Its turn has come: looks, again, whether it is to be left alone, and reads it if that was
         not done ahead.
         """
@@ -340,12 +348,12 @@ class _Work:
         with self._stage():
             there = self._left_alone()
             self.result = there or self.result
-            on_tile = None if there else on_start(self.job)
+            on_tile = silent if there else on_start(self.job)
             if not self.result and not self.rainy:
                 self._load()
             return on_tile
 
-    def derain(self, derainer: Derainer, on_tile: Progress | None) -> None:
+    def derain(self, derainer: Derainer, on_tile: Progress) -> None:
         if self.result or not self.rainy:
             return
         with self._stage():
@@ -448,7 +456,7 @@ def _write(job: Job, rainy: Picture | None, clean: Picture, format: Format) -> N
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if rainy:
-        write_file(compare_path(job.target), encode(side_by_side(rainy, clean), format))
+        write_file(compare_path(job.target), encode(before_and_after(rainy, clean), format))
 
 
 def _format(job: Job, picture: Picture, options: Options) -> Format:
@@ -460,19 +468,3 @@ def _format(job: Job, picture: Picture, options: Options) -> Format:
         return format_of(job.target)
     # The name is the input's own: so is the format, even where a PNG is called .jpg.
     return picture.metadata.format
-
-
-def reason(error: BaseException) -> str:
-    """An exception in one line for the user."""
-    if isinstance(error, OSError) and error.strerror:
-        place = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{place}"
-    if isinstance(error, OSError):
-        return str(error)
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "memory" in text.lower()
-    ):
-        return f"{text[:200] or 'out of memory'}; a smaller --tile needs less memory"
-    expected = isinstance(error, ValueError | FloatingPointError | ImportError)
-    return text if expected and text else f"{type(error).__name__}: {text[:200]}"

@@ -1,10 +1,8 @@
 """A Derainer: an image to an image, of any size, with memory bounded by the tile."""
 
-import itertools
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,20 +10,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain import weights
+from derain import tiles, weights
+from derain.density import RainDensity
 from derain.engines import (
     Exported,
     choose_device,
     free_memory,
     has_bfloat16,
     is_exported,
-    is_out_of_memory,
     make_engine,
 )
-from derain.networks import Network, Tiling
-
-Floats = NDArray[np.float32]
-Progress = Callable[[int, int], None]
+from derain.errors import UsageError, is_out_of_memory
+from derain.images import to_floats, to_levels
+from derain.networks import Network
+from derain.progress import Progress, silent
+from derain.tiles import Float32s, Grid
 
 MIN_DENSITY_TILE = 128
 """Rain density is not sensed in smaller parts than this, however small the tiles."""
@@ -64,100 +63,6 @@ _ORDER = [
     Flip(axes, transposed) for transposed in (False, True) for axes in ((), (3,), (2,), (2, 3))
 ]
 """All eight, so that the first two, four or eight are what `Derainer` promises."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One tile along one axis: what it sees, and what of it is used.
-
-    Attributes:
-        start: First pixel the network sees.
-        stop: One past the last.
-        fade_in: Pixels ``[begin, end)`` over which it takes over from the tile before; empty for
-            the first.
-        fade_out: Likewise to the tile after; empty for the last.
-    """
-
-    start: int
-    stop: int
-    fade_in: tuple[int, int]
-    fade_out: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class RainDensity:
-    """How dense a picture's rain is, as a network senses it: cumulative, each from 0 (no) to 1
-    (yes) or a little beyond.
-
-    Attributes:
-        light: Whether there is rain at all.
-        medium: Whether it is at least medium.
-        heavy: Whether it is heavy.
-    """
-
-    light: float
-    medium: float
-    heavy: float
-
-    @property
-    def word(self) -> Literal["none", "light", "medium", "heavy"]:
-        """The heaviest step on which it, and every lighter one, is likelier than not."""
-        if self.light < 0.5:
-            return "none"
-        if self.medium < 0.5:
-            return "light"
-        return "medium" if self.heavy < 0.5 else "heavy"
-
-
-def cuts(
-    length: int, tile: int, overlap: int, *, fade: int | None = None, multiple: int = 1
-) -> list[Cut]:
-    """Cuts ``length`` pixels into equal tiles that overlap by at least ``overlap``, evenly spread.
-
-    Between two tiles the result fades from one to the other over the middle of what they share by
-    right, by default the middle half; what is before and after, where a tile's border shows in what
-    the network makes of it, is seen but not used::
-
-        tile 1 sees    [--------------------------------]
-                used   [===========================>        > fades out
-        tile 2 sees                       [--------------------------------]
-                used                          >=============================]
-                                          |   |     |   |
-                                           1/4  1/2  1/4
-
-    Args:
-        fade: Pixels over which tiles are blended; 0 where both give the same.
-        multiple: Tiles begin at multiples of it; the last is longer by less than that.
-
-    Returns:
-        The tiles in order; one that spans everything if ``length < tile + multiple``.
-    """
-    if length < tile + multiple:
-        return [Cut(0, length, (0, 0), (length, length))]
-    fade = overlap // 2 if fade is None else fade
-    count = 1 - (tile - length) // (tile - overlap - multiple + 1)
-    starts = [round(k * (length - tile) / (count - 1)) // multiple * multiple for k in range(count)]
-    stops = [*(start + tile for start in starts[:-1]), length]
-    joints = [(after + stop - fade) // 2 for after, stop in zip(starts[1:], stops, strict=False)]
-    zones = [(0, 0), *((joint, joint + fade) for joint in joints), (length, length)]
-    return [
-        Cut(start, stop, zones[k], zones[k + 1])
-        for k, (start, stop) in enumerate(zip(starts, stops, strict=True))
-    ]
-
-
-def weights_of(cut: Cut) -> Floats:
-    """Share of a tile in each pixel it sees; over all tiles they add up to one: (stop - start,)."""
-    place = np.arange(cut.start, cut.stop, dtype=np.float32) + 0.5
-    share = np.ones(len(place), np.float32)
-    for (begin, end), rising in ((cut.fade_in, True), (cut.fade_out, False)):
-        ramp = (
-            np.clip((place - begin) / (end - begin), 0, 1)
-            if end > begin
-            else (place > begin).astype(np.float32)
-        )
-        share *= ramp if rising else 1 - ramp
-    return share
 
 
 class Derainer:
@@ -202,20 +107,26 @@ class Derainer:
         flips: int = 1,
     ) -> None:
         if flips not in FLIPS:
-            raise ValueError(f"flips={flips}: expected one of {', '.join(map(str, FLIPS))}")
+            raise UsageError(
+                f"expected one of {', '.join(map(str, FLIPS))}", option="flips", value=flips
+            )
         self.flips = flips
         self.name = name or type(network).__name__
         of_network = network.tiling
-        tile = _affordable(of_network, choose_device(device)) if tile is None else tile
+        if tile is None:
+            tile = of_network.affordable(free_memory(choose_device(device)))
         overlap = min(of_network.overlap, tile // 4) if overlap is None else overlap
-        if tile < 0 or 0 < tile < least_tile(of_network):
-            raise ValueError(
-                f"--tile {tile}: expected at least {least_tile(of_network)} pixels, or 0 for whole"
-                " pictures"
+        if tile < 0 or 0 < tile < of_network.least_tile:
+            raise UsageError(
+                f"expected at least {of_network.least_tile} pixels, or 0 for whole pictures",
+                option="tile",
+                value=tile,
             )
         if overlap < 0 or overlap > tile // 4:
-            raise ValueError(
-                f"--overlap {overlap}: expected 0 to a quarter of the tile, here {tile // 4}"
+            raise UsageError(
+                f"expected 0 to a quarter of the tile, here {tile // 4}",
+                option="overlap",
+                value=overlap,
             )
         self.tiling = replace(of_network, tile=tile, overlap=overlap)
         self.engine = make_engine(network, engine, device, dtype)
@@ -230,13 +141,13 @@ class Derainer:
         """Least number of pixels that tiles share."""
         return self.tiling.overlap
 
-    def __call__(self, image: NDArray[Any], on_tile: Progress | None = None) -> NDArray[Any]:
+    def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
         """Derains one image.
 
         Args:
             image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept as it
                 is; uint8, uint16, or floats in [0, 1].
-            on_tile: Called after each tile with the number done and the number of all.
+            progress: Gets a report of "tiles" after each.
 
         Returns:
             An array of the same shape and type, within the type's range.
@@ -247,29 +158,29 @@ class Derainer:
         rgb = as_rgb(image)
         while True:
             try:
-                return _as_given(self._derained(rgb, on_tile), image)
+                return _as_given(self._derained(rgb, progress), image)
             except (MemoryError, RuntimeError) as error:
                 if not (is_out_of_memory(error) and self._halve_tile(rgb)):
                     raise
 
-    def _derained(self, rgb: NDArray[Any], on_tile: Progress | None) -> NDArray[Any]:
-        scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
+    def _derained(self, rgb: NDArray[Any], progress: Progress) -> NDArray[Any]:
+        """(H, W, 3) -> (H, W, 3) of the same type."""
+        grid = self.grid(*rgb.shape[:2])
+        pixels = grid.rows[0].length * grid.columns[0].length
+        at_once = self.engine.tiles_at_once(pixels * self.tiling.memory)
         clean = np.empty_like(rgb)
-        for begin, rows in self._strips(rgb, scale, on_tile):
-            np.clip(rows, 0, 1, out=rows)
-            if scale != 1.0:
-                np.rint(np.multiply(rows, scale, out=rows), out=rows)
-            clean[begin : begin + len(rows)] = rows
+        for begin, rows in tiles.blended(rgb, grid, self._run, progress, at_once):
+            clean[begin : begin + len(rows)] = to_levels(rows, rgb.dtype)
         return clean
 
     def _halve_tile(self, rgb: NDArray[Any]) -> bool:
-        """Smaller tiles from now on, where there is room for that; never where whole pictures were
-        asked for.
+        """Use smaller tiles from now on; return whether that is possible.
+
+        It is not where whole pictures were asked for.
         """
-        tile = (
-            min(self._side(*rgb.shape[:2]), self.tile) // 2
-        )  # a long picture that is not cut is longer than its tile
-        if self.tile == 0 or tile < least_tile(self.tiling):
+        # A long picture that is not cut is longer than its tile.
+        tile = min(self.tiling.side(*rgb.shape[:2]), self.tile) // 2
+        if self.tile == 0 or tile < self.tiling.least_tile:
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
         return True
@@ -284,11 +195,14 @@ class Derainer:
             ValueError: If the network cannot tell, or as for calling the Derainer.
         """
         rgb = as_rgb(image)
-        scale = 1.0 if rgb.dtype.kind == "f" else float(np.iinfo(rgb.dtype).max)
-        side = max(self._side(*rgb.shape[:2]), MIN_DENSITY_TILE)
-        places = itertools.product(*(cuts(length, side, 0) for length in rgb.shape[:2]))
-        tiles = (rgb[row.start : row.stop, column.start : column.stop] for row, column in places)
-        sensed = torch.cat([self.engine.density(_as_batch(tile, scale)) for tile in tiles])
+        height, width = rgb.shape[:2]
+        side = max(self.tiling.side(height, width), MIN_DENSITY_TILE)
+        parts = (
+            rgb[row.start : row.stop, column.start : column.stop]
+            for row in tiles.spans(height, side, 0)
+            for column in tiles.spans(width, side, 0)
+        )
+        sensed = torch.cat([self.engine.density(_as_batch([part])) for part in parts])
         heavy, medium, light = sensed.mean(dim=0).tolist()
         return RainDensity(light, medium, heavy)
 
@@ -298,93 +212,14 @@ class Derainer:
         flips = f", mean of {self.flips} flips" if self.flips > 1 else ""
         return f"{tile}{flips}, {self.engine.name}"
 
-    def cut(self, height: int, width: int) -> tuple[list[Cut], list[Cut]]:
-        """Rows and columns of tiles that a picture of a size is cut into."""
-        side = self._side(height, width)
-        return self._cuts(height, side), self._cuts(width, side)
+    def grid(self, height: int, width: int) -> Grid:
+        """Return the tiles that a picture of a size is cut into."""
+        return tiles.grid(height, width, self.tiling)
 
-    def tile_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """(height, width) of every tile of a picture of a size."""
-        down, across = self.cut(height, width)
-        return [
-            (row.stop - row.start, column.stop - column.start) for row in down for column in across
-        ]
-
-    def _side(self, height: int, width: int) -> int:
-        """Of the tiles a picture is cut into; one tile if it need not be cut."""
-        return max(height, width) if self.tile == 0 or height * width <= self.tile**2 else self.tile
-
-    def _strips(
-        self, rgb: NDArray[Any], scale: float, on_tile: Progress | None
-    ) -> Iterator[tuple[int, Floats]]:
-        """Finished rows from top to bottom, as (first row, (rows, W, 3)); no more than a row of
-        tiles is held at a time.
-        """
-        height, width = rgb.shape[:2]
-        down, across = self.cut(height, width)
-        done, total = 0, len(across) * len(down)
-        if total == 1:  # nothing to blend
-            yield 0, self._run([rgb], scale)[0]
-            if on_tile:
-                on_tile(1, 1)
-            return
-        carried: Floats = np.zeros((0, width, 3), np.float32)
-        for row in down:
-            strip: Floats = np.zeros((row.stop - row.start, width, 3), np.float32)
-            for column, clean in self._row(rgb[row.start : row.stop], across, scale):
-                strip[:, column.start : column.stop] += clean * weights_of(column)[:, None]
-                done += 1
-                if on_tile:
-                    on_tile(done, total)
-            strip *= weights_of(row)[:, None, None]
-            begin, end = row.fade_in[0], row.fade_out[0]
-            strip[begin - row.start : begin - row.start + len(carried)] += carried
-            yield begin, strip[begin - row.start : end - row.start]
-            carried = strip[end - row.start : row.fade_out[1] - row.start]
-
-    def _row(
-        self, band: NDArray[Any], across: list[Cut], scale: float
-    ) -> Iterator[tuple[Cut, Floats]]:
-        """The tiles of one row, derained; several of one size at a time where the device likes
-        that.
-        """
-        at_once = self.engine.tiles_at_once(
-            len(band) * (across[0].stop - across[0].start) * self.tiling.memory
-        )
-        for _, equal in itertools.groupby(across, lambda cut: cut.stop - cut.start):
-            columns = list(equal)
-            for k in range(0, len(columns), at_once):
-                some = columns[k : k + at_once]
-                yield from zip(
-                    some,
-                    self._run([band[:, cut.start : cut.stop] for cut in some], scale),
-                    strict=True,
-                )
-
-    def _cuts(self, length: int, side: int) -> list[Cut]:
-        """Tiles along one axis, as few as do, and no larger than these need to be: so a pixel costs
-        the same in all pictures.
-
-        Where they see all a result depends on, they are blended over what is left, else over half.
-        """
-        overlap, reach, multiple = self.overlap, self.tiling.reach, self.tiling.multiple
-        fade = overlap - 2 * reach if reach is not None and self.tiling.exact else overlap // 2
-        count = len(cuts(length, side, overlap, fade=fade, multiple=multiple))
-        if count == 1:
-            return cuts(length, side, overlap, fade=fade, multiple=multiple)
-        least = -(-(length + (count - 1) * (overlap + multiple - 1)) // count)
-        return cuts(
-            length,
-            min(side, -(-least // multiple) * multiple),
-            overlap,
-            fade=fade,
-            multiple=multiple,
-        )
-
-    def _run(self, tiles: list[NDArray[Any]], scale: float) -> list[Floats]:
+    def _run(self, pictures: list[NDArray[Any]]) -> list[Float32s]:
         """Tiles of one size through the network: each (h, w, 3) of any type -> (h, w, 3) floats."""
-        batch = torch.cat([_as_batch(tile, scale) for tile in tiles])
-        return list(self._mean_of_flips(batch).permute(0, 2, 3, 1).contiguous().numpy())
+        clean = self._mean_of_flips(_as_batch(pictures))  # (N, 3, h, w)
+        return list(clean.permute(0, 2, 3, 1).contiguous().numpy())
 
     def _mean_of_flips(self, rainy: Tensor) -> Tensor:
         """What the engine makes of a batch (N, 3, H, W), averaged over its flips, one after the
@@ -404,30 +239,10 @@ class Derainer:
         return (total / self.flips)[..., :height, :width]
 
 
-def least_tile(tiling: Tiling) -> int:
-    """Smallest side of a tile that is worth it, in pixels."""
-    return max(16, 4 * tiling.multiple)
-
-
-def _affordable(tiling: Tiling, device: torch.device) -> int:
-    """The network's own tile, or a smaller one where that would take more than half of what memory
-    is free.
-    """
-    free, tile = free_memory(device), tiling.tile
-    while (
-        free is not None and tile**2 * tiling.memory > free // 2 and tile // 2 >= least_tile(tiling)
-    ):
-        tile //= 2
-    return tile
-
-
-def _as_batch(tile: NDArray[Any], scale: float) -> Tensor:
-    """(h, w, 3) of any type -> (1, 3, h, w) floats in [0, 1]."""
-    return (
-        torch.from_numpy(np.divide(tile, np.float32(scale), dtype=np.float32))
-        .permute(2, 0, 1)
-        .unsqueeze(0)
-    )
+def _as_batch(pictures: list[NDArray[Any]]) -> Tensor:
+    """Pictures of one size, each (h, w, 3) of any type -> (N, 3, h, w) floats in [0, 1]."""
+    floats = [torch.from_numpy(to_floats(picture)) for picture in pictures]
+    return torch.cat([picture.permute(2, 0, 1).unsqueeze(0) for picture in floats])
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
@@ -537,8 +352,9 @@ def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
         return weights.Quality(weights.DEFAULT if name_or_path is None else name_or_path)
     chosen = weights.find_quality(quality)
     if name_or_path is not None:
-        raise ValueError(
-            f"--quality {quality}: chooses the model, but {name_or_path} was named too; leave one"
-            " of them out"
+        raise UsageError(
+            f"chooses the model, but {name_or_path} was named too; leave one of them out",
+            option="quality",
+            value=quality,
         )
     return chosen

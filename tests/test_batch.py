@@ -18,7 +18,8 @@ from PIL import Image
 
 from derain import batch
 from derain.batch import Job, Options, Result
-from derain.images import Picture, read, read_image, write_file, write_image
+from derain.files import write_file
+from derain.images import Picture, read, read_image, write_image
 from derain.restore import RainDensity
 
 

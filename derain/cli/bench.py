@@ -14,6 +14,7 @@ from derain.cli.console import (
     progress_bar,
     say,
 )
+from derain.errors import UsageError
 
 if TYPE_CHECKING:
     from derain.evaluate.speed import Case, Timing
@@ -55,7 +56,7 @@ def bench(
 
     from derain.evaluate.speed import Case
     from derain.evaluate.speed import bench as measure
-    from derain.images import write_file
+    from derain.files import write_file
 
     with one_line_errors(), progress_bar() as bar:
         if json_to:
@@ -84,7 +85,9 @@ def bench(
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise ValueError(f"--size {text}: expected WIDTHxHEIGHT in pixels, such as 1920x1080")
+        raise UsageError(
+            "expected WIDTHxHEIGHT in pixels, such as 1920x1080", option="size", value=text
+        )
     return int(width), int(height)
 
 

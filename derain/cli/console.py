@@ -4,6 +4,7 @@ elsewhere.
 
 import os
 import sys
+import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from derain.errors import DerainError, UsageError, reason
+from derain.files import printable
 
 STDOUT = Path("-")
 """A place to write that is none: the standard output."""
@@ -126,15 +130,40 @@ def _check_writable(folder: Path) -> None:
         raise PermissionError(f"{folder}: may not be written into")
 
 
+_SHORT_FLAGS = {"output": "-o"}
+"""Flags whose name is not that of the Python argument."""
+
+
+def flag_of(option: str) -> str:
+    """Return the flag that stands for a Python argument: ``--some-name`` for ``some_name``."""
+    return _SHORT_FLAGS.get(option, f"--{option.replace('_', '-')}")
+
+
+def line_of(error: BaseException) -> str:
+    """Return an error as one line, with the flag where the library names a Python argument."""
+    if isinstance(error, UsageError):
+        return printable(error.named(flag_of(error.option), " "))
+    return printable(reason(error))
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print where an error came from if the environment asks for it: ``DERAIN_TRACEBACK=1``."""
+    if os.environ.get("DERAIN_TRACEBACK", "0") != "0":
+        say("".join(traceback.format_exception(error)).rstrip())
+
+
 @contextmanager
 def one_line_errors() -> Generator[None]:
-    """What the library raises about its input ends the command with one line.
+    """End the command with one line for what the library raises about its input.
 
-    The status is 2, wrong usage, where the line speaks of a flag, else 1.
+    The exit status is 2 for wrong usage, else 1.
     """
     try:
         yield
+    except typer.Exit:  # a RuntimeError, but no error
+        raise
     except (
+        DerainError,
         OSError,
         ValueError,
         FloatingPointError,
@@ -142,14 +171,9 @@ def one_line_errors() -> Generator[None]:
         MemoryError,
         RuntimeError,
     ) as error:
-        if isinstance(error, typer.Exit):  # a RuntimeError, but no error
-            raise
-        from derain.batch import reason
-        from derain.data.pairs import shown
-
-        text = shown(reason(error))
-        say(f"error: {text}")
-        raise typer.Exit(2 if text.startswith("-") else 1) from None
+        show_traceback(error)
+        say(f"error: {line_of(error)}")
+        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
 
 
 def progress_bar() -> Progress:

@@ -44,7 +44,7 @@ def check(
     """
     from derain.data.check import check as check_data
     from derain.data.folders import layout_named
-    from derain.images import write_file
+    from derain.files import write_file
 
     with one_line_errors():
         _check_places(against, json, force=force)

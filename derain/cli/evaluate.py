@@ -249,7 +249,7 @@ def _datasets(
 def _natural(place: Path, save: Path | None, bar: "Progress") -> "NaturalModel":
     """The model of clean pictures that NIQE compares with, written to a file if asked for."""
     from derain.evaluate import natural_model
-    from derain.images import write_file
+    from derain.files import write_file
     from derain.metrics.niqe import to_json
 
     task = bar.add_task(f"NIQE of {place}", total=None)
@@ -286,11 +286,11 @@ class _Run:
         Args:
             save: Folder for the results, which get one each dataset.
         """
-        from derain.data.pairs import shown
         from derain.evaluate import evaluate
+        from derain.files import printable
 
         for dataset, data, folder in zip(self.datasets, self._data, self._folders, strict=True):
-            title = shown(f"{derainer.name} on {dataset.name}")
+            title = printable(f"{derainer.name} on {dataset.name}")
             task = self.bar.add_task(title, total=None)
             try:
                 evaluation = evaluate(
@@ -320,11 +320,11 @@ class _Run:
             yield evaluation
 
     def _name(self, path: Path, error: Exception) -> None:
-        from derain.batch import reason
-        from derain.data.pairs import shown
+        from derain.errors import reason
+        from derain.files import printable
 
         self.failed = True
-        text, place = shown(reason(error)), shown(path)
+        text, place = printable(reason(error)), printable(path)
         say(f"error: {text if place in text else f'{place}: {text}'}")
 
 
@@ -376,7 +376,7 @@ def _print_markdown(evaluations: "list[Evaluation]", *, per_picture: bool) -> No
 
 
 def _write(path: Path | None, table: str) -> None:
-    from derain.images import write_file
+    from derain.files import write_file
 
     if path == STDOUT:
         result(table.rstrip("\n"))

@@ -41,14 +41,17 @@ def export(
 
     from derain import engines, weights
     from derain.engines import quantize
+    from derain.errors import UsageError
 
     with one_line_errors():
         if to not in SUFFIX_OF:
-            raise ValueError(f"--to {to}: expected one of {', '.join(SUFFIX_OF)}")
+            raise UsageError(f"expected one of {', '.join(SUFFIX_OF)}", option="to", value=to)
         network, card = weights.find(model)
         target = output or Path(card.name + SUFFIX_OF[to])
         if target.suffix != SUFFIX_OF[to]:
-            raise ValueError(f"-o {target}: expected a name ending in {SUFFIX_OF[to]}")
+            raise UsageError(
+                f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=target
+            )
         for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
             check_file(path, force=force)
         kind = cast("engines.Target", to)

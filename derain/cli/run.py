@@ -85,8 +85,10 @@ def run(
     import torch
 
     from derain import batch
+    from derain.errors import UsageError
     from derain.images import Format
-    from derain.restore import Progress, load
+    from derain.progress import Progress
+    from derain.restore import load
 
     with one_line_errors():
         options = batch.Options(
@@ -106,9 +108,10 @@ def run(
             engine=engine,
         )
         if density and not derainer.engine.senses_density:
-            raise ValueError(
-                f"--density: {derainer.name} cannot tell; expected CRDNet's weights with a"
-                " classifier, such as -m crdnet"
+            raise UsageError(
+                f"{derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as"
+                " -m crdnet",
+                option="density",
             )
 
     if quality is not None:
@@ -128,7 +131,7 @@ def run(
 
         def start(job: batch.Job) -> Progress:
             bar.reset(tiles, description=job.source.name, total=None)
-            return lambda done, total: bar.update(tiles, completed=done, total=total)
+            return lambda _, done, total: bar.update(tiles, completed=done, total=total)
 
         for number, result in enumerate(batch.run(jobs, derainer, options, start), 1):
             bar.advance(files)

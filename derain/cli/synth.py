@@ -41,19 +41,20 @@ def synth(
     For a folder, OUTPUT gets rainy/NAME.png and clean/NAME.png, as derain train and derain evaluate
     read them.
     """
-    from derain.batch import reason
     from derain.data import clean_pictures
-    from derain.data.pairs import shown
+    from derain.errors import UsageError, reason
+    from derain.files import printable
     from derain.images import ImageError
     from derain.rain import PRESETS, load_textures
 
     with one_line_errors():
         if preset not in PRESETS:
-            raise ValueError(f"--preset {preset}: expected one of {', '.join(PRESETS)}")
+            raise UsageError(f"expected one of {', '.join(PRESETS)}", option="preset", value=preset)
         if textures and not PRESETS[preset].has_textures:
             with_them = ", ".join(name for name, known in PRESETS.items() if known.has_textures)
-            raise ValueError(
-                f"--textures: {preset} has no layers of textures; expected one of {with_them}"
+            raise UsageError(
+                f"{preset} has no layers of textures; expected one of {with_them}",
+                option="textures",
             )
         bank = load_textures(textures) if textures else None
         if bank is None and PRESETS[preset].has_textures:
@@ -65,7 +66,7 @@ def synth(
         sources = [clean] if single else clean_pictures(clean)
         targets = list(_targets(sources, None if single else clean, output, parts=parts))
         if parts and targets[0].clean is None:
-            raise ValueError(f"--parts: -o {output} is one picture; expected a folder")
+            raise UsageError(f"-o {output} is one picture; expected a folder", option="parts")
     made = _Made(preset, seed, force, {path.resolve() for path in sources}, bank)
     failed = False
     with progress_bar() as bar:
@@ -76,7 +77,7 @@ def synth(
                 try:
                     made.add(target, k)
                 except (ImageError, OSError) as error:
-                    say(f"error: {shown(target.source)}: {reason(error)}")
+                    say(f"error: {printable(target.source)}: {reason(error)}")
                     failed = True
         finally:
             if made.densities:
@@ -123,7 +124,8 @@ class _Made:
             ImageError: If it cannot be read, or what is there is another picture, or an input.
             OSError: If files cannot be written.
         """
-        from derain.images import ImageError, write_file
+        from derain.files import write_file
+        from derain.images import ImageError
 
         if target.rainy in self.taken:
             raise ImageError(f"another picture became {target.rainy}; give them names of their own")
@@ -185,7 +187,7 @@ def _add_densities(table: Path, rows: list[tuple[str, ...]]) -> bool:
     import csv
     import io
 
-    from derain.images import write_file
+    from derain.files import write_file
 
     try:
         text = table.read_text(encoding="utf-8", errors="surrogateescape") if table.exists() else ""

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import DEVICE_HELP, LAYOUT_HELP, one_line_errors, progress_bar, say
+from derain.errors import UsageError
 
 MANY = 200
 """Pictures that take some seconds to look at."""
@@ -77,8 +78,10 @@ def train(
         elif branch:
             chosen = branch_recipe(branch, _overrides(settings or []))
         if chosen.name != recipe:
-            raise ValueError(
-                f"--branch {branch}: is a trunk of {chosen.name}; expected one of {recipe}"
+            raise UsageError(
+                f"is a trunk of {chosen.name}; expected one of {recipe}",
+                option="branch",
+                value=branch,
             )
         chosen_layout = layout_named(layout)
         train_folder, validation_folder = _folders(data, validation)
@@ -136,7 +139,7 @@ def _overrides(settings: list[str]) -> dict[str, str]:
     pairs = [setting.partition("=") for setting in settings]
     wrong = [setting for setting, (_, sign, _) in zip(settings, pairs, strict=True) if not sign]
     if wrong:
-        raise ValueError(f"--set {wrong[0]}: expected KEY=VALUE, such as lr=3e-4")
+        raise UsageError("expected KEY=VALUE, such as lr=3e-4", option="set", value=wrong[0])
     return {key: value for key, _, value in pairs}
 
 
@@ -152,8 +155,9 @@ def _folders(data: Path, validation: Path | None) -> tuple[Path, Path]:
             f"{validation}: no pictures to validate on; name a folder with --val"
         )
     if validation.resolve().is_relative_to(train_folder.resolve()):
-        raise ValueError(
-            f"--val {validation}: lies inside the training pictures in {train_folder}; move these"
-            f" to {data / 'train'}"
+        raise UsageError(
+            f"lies inside the training pictures in {train_folder}; move these to {data / 'train'}",
+            option="val",
+            value=validation,
         )
     return train_folder, validation

@@ -68,12 +68,15 @@ def import_weights(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
+    from derain.errors import UsageError
     from derain.weights import published, save
 
     with one_line_errors():
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
         if target.suffix != ".safetensors":
-            raise ValueError(f"-o {target}: expected a name ending in .safetensors")
+            raise UsageError(
+                "expected a name ending in .safetensors", option="output", value=target
+            )
         if target.exists() and not force:
             raise FileExistsError(f"{target} is there already; --force overwrites it")
         network, card = published.load(checkpoint, bgr=bgr)

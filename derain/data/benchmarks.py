@@ -21,7 +21,7 @@ from derain.data.known import (
     SPA,
     Known,
 )
-from derain.data.pairs import shown
+from derain.files import printable
 
 Size = tuple[int, int]
 """Long and short side of a picture in pixels."""
@@ -170,15 +170,15 @@ def _compare(traits: Traits, row: Benchmark, own: str, above: str) -> Match | No
             f"the mean input PSNR is its {row.psnr} dB",
             complete and traits.whole and _is_exactly(traits, row),
         ),
-        (4, f"{shown(own)} is its name", _goes_by(own, row, complete)),
+        (4, f"{printable(own)} is its name", _goes_by(own, row, complete)),
         (
             4,
-            f"it lies in {shown(above)}",
+            f"it lies in {printable(above)}",
             _goes_by(above, row, complete) and (by_content or complete or as_a_part),
         ),
         (
             4,
-            f"{shown(short)} is its short name",
+            f"{printable(short)} is its short name",
             bool(short) and (by_content or (complete and _is_told_by_looking(row))),
         ),
         (

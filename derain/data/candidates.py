@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.images import Grey, Pixels, find_features, grey_of, resize_grey
+from derain.data.vision import Grey, find_features, grey_of, resize_grey
+from derain.images import Pixels
 
 Codes = NDArray[np.int8]
 Signs = NDArray[np.int8]

@@ -14,7 +14,8 @@ from derain.data.benchmarks import BENCHMARKS, is_alike
 from derain.data.copies import Copy, Search, find_copies, find_duplicates, fingerprint, pixels_of
 from derain.data.folders import Layout, NoPairsError, clean_pictures, survey
 from derain.data.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
-from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem, halves, listed, shown
+from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem, halves
+from derain.files import listed, printable
 from derain.images import SUFFIXES, ImageError, Pixels, read_image
 
 OnProgress = Callable[[str, int, int], None]
@@ -80,7 +81,7 @@ class Report:
 
     def describe(self) -> str:
         """Everything, for people; of what is only worth knowing the first `AT_MOST` of a kind."""
-        name = shown(self.folder.resolve().name)
+        name = printable(self.folder.resolve().name)
         what = (
             self.identity.describe()
             if self.identity
@@ -95,7 +96,7 @@ class Report:
         if self.psnr is not None:
             lines.append(f"  input      {self.psnr:.3f} dB PSNR, y-matlab")
         if self.against:
-            lines.append(f"  against    {shown(self.against)}")
+            lines.append(f"  against    {printable(self.against)}")
         for kind, problems in _by_kind(self.problems).items():
             lines += _paragraph(kind, problems)
         lines.append("sound to train on" if self.sound else "not sound to train on")
@@ -182,7 +183,7 @@ def check(
     if not dataset.pairs:
         problems = (
             *problems,
-            Problem("no pictures", f"{shown(folder)}: not one pair of twins", (folder,)),
+            Problem("no pictures", f"{printable(folder)}: not one pair of twins", (folder,)),
         )
     problems = (
         *problems,
@@ -272,7 +273,11 @@ def _look(dataset: PairedFolder, on_progress: OnProgress) -> tuple[list[Look], l
 def _wrong_with(look: Look) -> Iterator[Problem]:
     pair, laid = look.pair, look.alignment
     both = (pair.rainy, pair.clean)
-    twins = shown(pair.rainy) if pair.rainy_half else f"{shown(pair.rainy)} and {shown(pair.clean)}"
+    twins = (
+        printable(pair.rainy)
+        if pair.rainy_half
+        else f"{printable(pair.rainy)} and {printable(pair.clean)}"
+    )
     if np.isinf(look.psnr):
         yield Problem("no rain", f"{twins}: the rainy picture is the clean one", both)
     if laid.verdict == "shifted":
@@ -295,7 +300,7 @@ def _exchanged(folder: Path, looks: Sequence[Look]) -> Iterator[Problem]:
             if turned[0].pair.rainy_half
             else "their folders or columns exchanged back"
         )
-        message = f"{shown(folder)}: {count}, so rainy and clean are exchanged; expected {hint}"
+        message = f"{printable(folder)}: {count}, so rainy and clean are exchanged; expected {hint}"
         yield Problem("exchanged", message, _files_of([look.pair for look in turned]))
 
 
@@ -326,11 +331,11 @@ def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
             elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
                 yield Problem(
                     "unreadable",
-                    f"{shown(path)}: a link that leads nowhere, or no file at all",
+                    f"{printable(path)}: a link that leads nowhere, or no file at all",
                     (path,),
                 )
     if others:
-        names = listed([shown(path.name) for path in others])
+        names = listed([printable(path.name) for path in others])
         yield Problem(
             "ignored", f"no pictures by their names, or links to folders: {names}", tuple(others)
         )
@@ -353,7 +358,7 @@ def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterat
         if first != pair.rainy:
             yield Problem(
                 "duplicate",
-                f"{shown(pair.rainy)} is {shown(first)} once more, rain and all",
+                f"{printable(pair.rainy)} is {printable(first)} once more, rain and all",
                 (pair.rainy, first),
             )
 
@@ -372,7 +377,7 @@ def _known_test_pictures(
         ]
         if rows:
             names = " and ".join(dict.fromkeys(row.name for row in rows))
-            message = f"{shown(path)}: a test picture of {names}"
+            message = f"{printable(path)}: a test picture of {names}"
             yield Problem("known test picture", message, (path,), harmless=against is not None)
 
 
@@ -427,17 +432,19 @@ def _clean_of_pairs(pairs: Sequence[Pair]) -> _Clean:
 
 def _told(copy: Copy) -> str:
     how = ", ".join(copy.how) or "the same but for its pixels"
-    return f"{shown(copy.picture)} shows what {shown(copy.of)} shows ({how})"
+    return f"{printable(copy.picture)} shows what {printable(copy.of)} shows ({how})"
 
 
 def _unread(search: Search) -> Iterator[Problem]:
     for path, reason in search.unreadable.items():
-        yield Problem("unreadable", f"{shown(path)}: {shown(reason)}", (path,))
+        yield Problem("unreadable", f"{printable(path)}: {printable(reason)}", (path,))
 
 
 def _unreadable(path: Path, error: ImageError | OSError) -> Problem:
     reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
-    return Problem("unreadable", f"{shown(path)}: {shown(reason or type(error).__name__)}", (path,))
+    return Problem(
+        "unreadable", f"{printable(path)}: {printable(reason or type(error).__name__)}", (path,)
+    )
 
 
 def _without_twice(problems: Sequence[Problem]) -> tuple[Problem, ...]:

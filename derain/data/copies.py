@@ -39,18 +39,9 @@ from derain.data.candidates import (
     match,
     mirror,
 )
-from derain.data.pairs import file_digest
-from derain.images import (
-    Grey,
-    Matrix,
-    Pixels,
-    blur,
-    fit_affine,
-    grey_of,
-    read,
-    resize_grey,
-    warp_grey,
-)
+from derain.data.pairs import digest_or_error
+from derain.data.vision import Grey, Matrix, blur, fit_affine, grey_of, resize_grey, warp_grey
+from derain.images import Pixels, read
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
 
@@ -222,7 +213,7 @@ def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _
     looks: dict[str, Look] = {}
     different = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, digest in zip(different, pool.map(file_digest, different), strict=True):
+        for path, digest in zip(different, pool.map(digest_or_error, different), strict=True):
             if isinstance(digest, Exception):
                 unreadable[path] = _reason(digest)
             else:

@@ -11,8 +11,10 @@ from typing import Literal, get_args
 from derain.data.halves import rainy_half, side_by_side
 from derain.data.lists import is_list, is_sure_list, read_list
 from derain.data.names import half_by_name, match
-from derain.data.pairs import Half, Pair, PairedFolder, Problem, listed, shown
-from derain.images import SUFFIXES, find_images, natural_key
+from derain.data.pairs import Half, Pair, PairedFolder, Problem
+from derain.errors import UsageError
+from derain.files import listed, natural_key, printable
+from derain.images import SUFFIXES, find_images
 
 Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list"]
 """How a paired dataset lies on disk.
@@ -89,7 +91,7 @@ def layout_named(name: str | None) -> Layout | None:
         if layout == name:
             return layout
     if name is not None:
-        raise ValueError(f"--layout {name}: expected one of {', '.join(LAYOUTS)}")
+        raise UsageError(f"expected one of {', '.join(LAYOUTS)}", option="layout", value=name)
     return None
 
 
@@ -120,8 +122,8 @@ def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
         raise ValueError(wrong[0].message + more)
     if not found.pairs:
         raise ValueError(
-            f"{shown(folder)}: {found.layout}, but not one pair; expected rainy pictures with clean"
-            " twins"
+            f"{printable(folder)}: {found.layout}, but not one pair; expected rainy pictures with"
+            " clean twins"
         )
     return found
 
@@ -174,7 +176,7 @@ def _look_for_folders(folder: Path, _layout: Layout | None) -> _Found | None:
             clean_pictures(rainy_root), rainy_root, clean_pictures(clean_root), clean_root
         )
         return _Found(
-            f"{shown(rainy_root.name)}/ and {shown(clean_root.name)}/, {_ratio(pairs)}",
+            f"{printable(rainy_root.name)}/ and {printable(clean_root.name)}/, {_ratio(pairs)}",
             pairs,
             problems,
         )
@@ -184,7 +186,7 @@ def _look_for_folders(folder: Path, _layout: Layout | None) -> _Found | None:
     if len(pairs) * 2 <= len(rainy_files):
         return None
     return _Found(
-        f"{shown(rainy_root.name)}/ among the clean pictures, {_ratio(pairs)}", pairs, problems
+        f"{printable(rainy_root.name)}/ among the clean pictures, {_ratio(pairs)}", pairs, problems
     )
 
 
@@ -203,7 +205,7 @@ def _look_for_flat(folder: Path, layout: Layout | None) -> _Found | None:
     pairs, problems = _match(rainy_files, folder, clean_files, folder)
     rest = [path for path, side in sides.items() if side is None]
     problems += [
-        Problem("ignored", f"{shown(path)}: neither rainy nor clean by its name", (path,))
+        Problem("ignored", f"{printable(path)}: neither rainy nor clean by its name", (path,))
         for path in rest
     ]
     return (
@@ -224,7 +226,7 @@ def _look_for_list(folder: Path, layout: Layout | None) -> _Found | None:
     if len(lists) != 1:
         return None
     pairs, problems = read_list(lists[0])
-    return _Found(f"listed in {shown(lists[0].name)}, {_ratio(pairs)}", pairs, problems)
+    return _Found(f"listed in {printable(lists[0].name)}, {_ratio(pairs)}", pairs, problems)
 
 
 def _look_for_halves(folder: Path, layout: Layout | None) -> _Found | None:
@@ -292,9 +294,9 @@ def _dataset_in(folder: Path) -> Path | None:
         return inner[0]
     paired = [child.name for child in inner if _is_paired(_subfolders(child))]
     if paired:
-        names = listed([shown(name) for name in paired])
+        names = listed([printable(name) for name in paired])
         raise ValueError(
-            f"{shown(folder)}: holds paired datasets beside other pictures ({names}); name the"
+            f"{printable(folder)}: holds paired datasets beside other pictures ({names}); name the"
             " folder of one"
         )
     return None
@@ -307,7 +309,9 @@ def _is_paired(subfolders: Mapping[str, Path]) -> bool:
 
 
 def _example(pairs: Sequence[Pair]) -> str:
-    return f"{shown(pairs[0].rainy.name)} beside {shown(pairs[0].clean.name)}" if pairs else ""
+    return (
+        f"{printable(pairs[0].rainy.name)} beside {printable(pairs[0].clean.name)}" if pairs else ""
+    )
 
 
 def _ratio(pairs: Sequence[Pair]) -> str:

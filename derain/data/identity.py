@@ -16,10 +16,10 @@ from derain.data.pairs import (
     PairedFolder,
     Problem,
     SizesDifferError,
-    file_digest,
+    digest_or_error,
     read_pair,
-    shown,
 )
+from derain.files import printable
 
 DIGEST = 12
 """Hexadecimal digits; two sets of files have the same by chance once in 10^14."""
@@ -204,7 +204,7 @@ def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:
     """What kept a pair from being read."""
     if isinstance(error, OSError):
         return _unopened(Path(error.filename or pair.rainy), error)
-    text = shown(str(error))
+    text = printable(str(error))
     if isinstance(error, SizesDifferError):
         return Problem("sizes differ", text, (pair.rainy, pair.clean))
     culprit = next(
@@ -218,7 +218,7 @@ def file_digests(pairs: Sequence[Pair]) -> tuple[dict[Path, str], list[Problem]]
     """SHA-256 of every file's bytes, and what cannot be read."""
     paths = list(dict.fromkeys(path for pair in pairs for path in (pair.rainy, pair.clean)))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = dict(zip(paths, pool.map(file_digest, paths), strict=True))
+        results = dict(zip(paths, pool.map(digest_or_error, paths), strict=True))
     problems = [
         _unopened(path, result) for path, result in results.items() if isinstance(result, OSError)
     ]
@@ -233,5 +233,5 @@ def digest_of(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> str:
 
 def _unopened(path: Path, error: OSError) -> Problem:
     return Problem(
-        "unreadable", f"{shown(path)}: {error.strerror or type(error).__name__}", (path,)
+        "unreadable", f"{printable(path)}: {error.strerror or type(error).__name__}", (path,)
     )

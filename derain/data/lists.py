@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from derain.data.names import half_by_name
-from derain.data.pairs import Pair, Problem, shown
+from derain.data.pairs import Pair, Problem
+from derain.files import printable
 from derain.images import SUFFIXES
 
 LONGEST = 8192
@@ -73,8 +74,8 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
         missing = [place for place in (rainy, clean) if not _is_file(place)]
         if missing:
             message = (
-                f"{shown(missing[0])}: is in {shown(path.name)}, but there is no such file; get it,"
-                " or strike out its line"
+                f"{printable(missing[0])}: is in {printable(path.name)}, but there is no such file;"
+                " get it, or strike out its line"
             )
             problems.append(Problem("unpaired", message, tuple(missing)))
         else:

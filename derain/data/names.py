@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from derain.data.pairs import Pair, Problem, shown
+from derain.data.pairs import Pair, Problem
+from derain.files import printable
 
 CLEAN_WORDS = r"no[-_ ]?rain|clean|target|gt|ground[-_ ]?truth"
 RAINY_WORDS = r"rainy?|input"
@@ -46,12 +47,14 @@ def match(
         if path in found:
             pairs.append(Pair(inside.with_suffix("").as_posix(), path, found[path]))
         else:
-            message = f"{shown(path)}: no clean twin of this name; add one, or take this one away"
+            message = (
+                f"{printable(path)}: no clean twin of this name; add one, or take this one away"
+            )
             problems.append(Problem("unpaired", message, (path,)))
     used = {pair.clean for pair in pairs}
     for path in clean_files.keys() - used if pairs else ():
         problems.append(
-            Problem("spare", f"{shown(path)}: a clean picture without a rainy twin", (path,))
+            Problem("spare", f"{printable(path)}: a clean picture without a rainy twin", (path,))
         )
     return pairs, sorted(problems, key=lambda problem: problem.message)
 
@@ -81,9 +84,8 @@ def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Pro
     for path, inside in clean_files.items():
         other = twins.setdefault(twin_key(inside), path)
         if other is not path:
-            message = (
-                f"{shown(path)} and {shown(other)}: two clean pictures of one name; expected one"
-            )
+            both = f"{printable(path)} and {printable(other)}"
+            message = f"{both}: two clean pictures of one name; expected one"
             problems.append(Problem("ambiguous", message, (path, other)))
     return twins, problems
 

@@ -1,14 +1,13 @@
 """What a paired dataset is made of, and how a pair is read."""
 
-import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from torch import Tensor
 
+from derain.files import file_digest, printable
 from derain.images import Pixels, read_image
 
 Half = Literal["left", "right"]
@@ -98,9 +97,8 @@ def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple
     rainy, clean = read(pair.rainy), read(pair.clean)
     if rainy.shape != clean.shape:
         sizes = " and ".join(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (rainy, clean))
-        raise SizesDifferError(
-            f"{shown(pair.rainy)} and {shown(pair.clean)} are {sizes}: expected twins of one size"
-        )
+        both = f"{printable(pair.rainy)} and {printable(pair.clean)}"
+        raise SizesDifferError(f"{both} are {sizes}: expected twins of one size")
     return rainy, clean
 
 
@@ -113,32 +111,15 @@ def halves(pixels: Picture, path: Path) -> tuple[Picture, Picture]:
     width = pixels.shape[1]
     if width % 2:
         raise ValueError(
-            f"{shown(path)}: {width} pixels wide; expected an even number, two pictures side by"
+            f"{printable(path)}: {width} pixels wide; expected an even number, two pictures side by"
             " side"
         )
     return pixels[:, : width // 2], pixels[:, width // 2 :]
 
 
-def shown(path: Path | str) -> str:
-    """A path on one line: a newline or another control character in a name becomes an escape."""
-    return "".join(
-        letter if letter.isprintable() else ascii(letter)[1:-1] for letter in os.fspath(path)
-    )
-
-
-def listed(names: Sequence[str], at_most: int = 5) -> str:
-    """A few of many, and how many more there are."""
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(names[:at_most]) + more
-
-
-def file_digest(path: Path) -> str | OSError:
-    """SHA-256 of a file's bytes, in hexadecimal, or what kept it from being read."""
-    whole = hashlib.sha256()
+def digest_or_error(path: Path) -> str | OSError:
+    """Return the SHA-256 of a file's bytes, or what kept it from being read."""
     try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                whole.update(block)
+        return file_digest(path)
     except OSError as error:
         return error
-    return whole.hexdigest()

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from derain.engines.export import Target, export
 from derain.engines.exported import SUFFIXES, Exported, OnnxEngine, OpenvinoEngine, check_parity
-from derain.engines.machine import free_memory, is_out_of_memory, keep_freed_memory
 from derain.engines.pytorch import (
     TorchEngine,
     choose_device,
     choose_dtype,
     choose_training_dtype,
+    free_memory,
     has_bfloat16,
 )
+from derain.errors import UsageError
 from derain.networks import Network
 
 EngineName = Literal["torch", "onnx", "openvino"]
@@ -78,19 +79,22 @@ def make_engine(
     if engine == "auto":
         engine = SUFFIXES[network.path.suffix.lower()] if isinstance(network, Exported) else "torch"
     if engine not in get_args(EngineName):
-        raise ValueError(
-            f"--engine {engine}: expected auto or one of {', '.join(get_args(EngineName))}"
+        raise UsageError(
+            f"expected auto or one of {', '.join(get_args(EngineName))}",
+            option="engine",
+            value=engine,
         )
     if engine == "torch":
         if isinstance(network, Exported):
-            raise ValueError(
-                f"--engine torch: {network.path} is an exported file; expected weights, or another"
-                " engine"
+            raise UsageError(
+                f"{network.path} is an exported file; expected weights, or another engine",
+                option="engine",
+                value=engine,
             )
         return TorchEngine(network, device, dtype)
     if choose_device("cpu" if device == "auto" else device).type != "cpu":
-        raise ValueError(
-            f"--device {device}: --engine {engine} runs on the CPU; expected auto or cpu"
+        raise UsageError(
+            f"{engine} runs on the CPU; expected auto or cpu", option="device", value=device
         )
     kind = OnnxEngine if engine == "onnx" else OpenvinoEngine
     return kind(network, dtype)
@@ -117,7 +121,5 @@ __all__ = [
     "free_memory",
     "has_bfloat16",
     "is_exported",
-    "is_out_of_memory",
-    "keep_freed_memory",
     "make_engine",
 ]

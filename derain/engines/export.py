@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from derain.images import write_file
+from derain.files import write_file
 from derain.networks import Network
 from derain.weights import Card
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from derain.engines.export import HEADER, TOLERANCE, least_side, require, to_onnx
+from derain.errors import UsageError
 from derain.networks import NETWORKS, Network, Tiling
 from derain.weights import Card, WeightsError
 
@@ -166,9 +167,10 @@ class ExportedEngine(ABC):
 
     def __init__(self, network: Network | Exported, dtype: str = "auto") -> None:
         if dtype not in ("auto", *self.dtypes):
-            raise ValueError(
-                f"--dtype {dtype}: --engine {self.runtime} takes auto or one of:"
-                f" {', '.join(self.dtypes)}"
+            raise UsageError(
+                f"{self.runtime} takes auto or one of: {', '.join(self.dtypes)}",
+                option="dtype",
+                value=dtype,
             )
         self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "auto" else dtype)
         self.network = network.twin() if isinstance(network, Exported) else network
@@ -224,7 +226,9 @@ class ExportedEngine(ABC):
 
     def density(self, rainy: Tensor) -> Tensor:  # noqa: ARG002 (as other engines)
         """Not in what is exported."""
-        raise ValueError(f"--engine {self.runtime}: cannot tell how dense rain is; expected torch")
+        raise UsageError(
+            "cannot tell how dense rain is; expected torch", option="engine", value=self.runtime
+        )
 
 
 class OnnxEngine(ExportedEngine):
@@ -234,8 +238,10 @@ class OnnxEngine(ExportedEngine):
 
     def _open(self, model: Path | bytes) -> None:
         if isinstance(model, Path) and model.suffix.lower() != ".onnx":
-            raise ValueError(
-                f"--engine onnx: cannot read {model}; expected a .onnx file, or --engine openvino"
+            raise UsageError(
+                f"cannot read {model}; expected a .onnx file, or openvino",
+                option="engine",
+                value="onnx",
             )
         self._session = session(
             require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model)

@@ -2,12 +2,12 @@
 
 import functools
 import os
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from derain.engines.machine import available_cores, free_memory, keep_freed_memory
+from derain import machine
+from derain.errors import UsageError
 from derain.networks import Network, SensesDensity
 
 MOST_AT_ONCE = 8
@@ -31,11 +31,10 @@ class TorchEngine:
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype)
         if self.device.type == "cpu":
-            keep_freed_memory()
-            if (
-                "OMP_NUM_THREADS" not in os.environ
-            ):  # PyTorch starts one for every core of the machine, whatever a container may use
-                torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
+            machine.keep_freed_memory()
+            # PyTorch starts a thread for every core of the machine, whatever a container may use.
+            if "OMP_NUM_THREADS" not in os.environ:
+                torch.set_num_threads(min(torch.get_num_threads(), machine.available_cores()))
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # tiles come in few sizes
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
@@ -114,8 +113,14 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
-    flags = Path("/proc/cpuinfo")
-    return flags.exists() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text().split()))
+    return machine.cpu_has_bfloat16()
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Return how many bytes may still be asked for on a device; None where nobody can say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return machine.free_memory() if device.type == "cpu" else None
 
 
 def choose_device(name: str) -> torch.device:
@@ -137,7 +142,9 @@ def choose_device(name: str) -> torch.device:
         number and not (number.isdecimal() and int(number) < count)
     ):
         there = ", ".join(kind for kind, is_there in available.items() if is_there)
-        raise ValueError(f"--device {name}: not available here; expected auto or one of: {there}")
+        raise UsageError(
+            f"not available here; expected auto or one of: {there}", option="device", value=name
+        )
     return torch.device(name)
 
 
@@ -151,7 +158,9 @@ def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
     if name not in ("float32", "bfloat16"):
-        raise ValueError(f"--dtype {name}: expected auto, float32 or bfloat16 to train in")
+        raise UsageError(
+            "expected auto, float32 or bfloat16 to train in", option="dtype", value=name
+        )
     return choose_dtype(name)
 
 
@@ -168,5 +177,5 @@ def choose_dtype(name: str) -> torch.dtype:
         "float16": torch.float16,
     }
     if name not in known:
-        raise ValueError(f"--dtype {name}: expected one of {', '.join(known)}")
+        raise UsageError(f"expected one of {', '.join(known)}", option="dtype", value=name)
     return known[name]

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 from derain.data import PairedFolder, identify
-from derain.data.pairs import file_digest
+from derain.data.pairs import digest_or_error
 from derain.evaluate.photographs import Photographs
 
 
@@ -29,6 +29,6 @@ def _digest(paths: list[Path]) -> str:
     """SHA-256 over each file's own."""
     whole = hashlib.sha256()
     for path in paths:
-        digest = file_digest(path)
+        digest = digest_or_error(path)
         whole.update(b"" if isinstance(digest, OSError) else bytes.fromhex(digest))
     return whole.hexdigest()

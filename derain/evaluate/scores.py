@@ -18,7 +18,8 @@ from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs
 from derain.evaluate.results import distinct, result_file
-from derain.images import Picture, Pixels, encode, read_image, write_file
+from derain.files import write_file
+from derain.images import Picture, Pixels, encode, read_image
 from derain.metrics import NaturalModel, NiqeError, Protocol, Score, niqe
 from derain.restore import Derainer
 

@@ -187,7 +187,7 @@ def operations(derainer: Derainer, width: int, height: int) -> int | None:
     """Floating-point operations on a picture, those of all tiles and flips; two for a
     multiply-add.
     """
-    sizes = derainer.tile_sizes(height, width)
+    sizes = derainer.grid(height, width).sizes
     counts = {size: multiply_adds(derainer.engine.network, size) for size in set(sizes)}
     if None in counts.values():
         return None

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from derain.data.pairs import shown
 from derain.evaluate.cost import MACS_SIDE, Cost
 from derain.evaluate.paper import PaperScore
 from derain.evaluate.scores import Evaluation, Side
+from derain.files import printable
 from derain.metrics import Protocol, Score
 
 Column = Literal[Protocol, "niqe"]
@@ -81,7 +81,7 @@ def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
         " pixels."
     )
     yield from dict.fromkeys(
-        shown(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations
+        printable(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations
     )
     yield from dict.fromkeys(
         f"NIQE, lower is better: {evaluation.natural}."
@@ -179,7 +179,7 @@ def _paper_row(paper: PaperScore, columns: Sequence[Column]) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     """One line of as many cells, whatever the names in them hold."""
-    return "| " + " | ".join(shown(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _cell(score: Score) -> str:

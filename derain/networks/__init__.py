@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from derain.networks.crdnet import CRDNet
 from derain.networks.dpenet import DPENet
-from derain.networks.network import Hyperparameters, Network, SensesDensity, Tiling
+from derain.networks.network import Hyperparameters, Network, SensesDensity
 from derain.networks.nledn import NLEDN
 from derain.networks.petrichor import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
 from derain.networks.remaen import ReMAEN
+from derain.tiles import Tiling
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "nledn": NLEDN,

@@ -35,7 +35,8 @@ from torch.nn import functional as F
 
 from derain.networks.fused import Kernel, convolve, is_traced
 from derain.networks.losses import cumulative_density_loss, cumulative_labels, grey, ssim
-from derain.networks.network import Hyperparameters, Tiling
+from derain.networks.network import Hyperparameters
+from derain.tiles import Tiling
 
 EXTRACTOR_WIDTHS = (3, 4, 8, 16)
 DILATIONS = (1, 2, 3)

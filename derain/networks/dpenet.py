@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from derain.networks.fused import convolve
 from derain.networks.losses import laplacian_edge_loss, ssim
-from derain.networks.network import Hyperparameters, Tiling
+from derain.networks.network import Hyperparameters
+from derain.tiles import Tiling
 
 CHANNELS = 32
 DILATIONS = (1, 2, 5)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from derain.density import STEPS, THRESHOLD
+
 WINDOW = 11
 SIGMA = 1.5
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -19,15 +21,6 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 MATLAB_GREY = (0.2989, 0.5870, 0.1140)
 """The same as MATLAB's rgb2gray rounds it, which ReMAEN's authors use."""
-
-RAIN_THRESHOLD = 8 / 255
-"""A pixel counts as rain where the rainy picture is brighter than the clean one by more than this.
-"""
-
-DENSITY_STEPS = (0.0, 0.25, 0.55)
-"""Share of a picture under rain from which on it is light, medium, heavy: as `derain.rain` names
-its own.
-"""
 
 
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
@@ -152,14 +145,14 @@ def cumulative_labels(rainy: Tensor, clean: Tensor) -> Tensor:
     """CRDNet's labels, told from the pair itself: light (0, 0, 1), medium (0, 1, 1), heavy (1, 1,
     1).
 
-    Rain covers the pixels where any channel grew by more than `RAIN_THRESHOLD`; no rain at all is
-    (0, 0, 0).
+    Rain covers the pixels where any channel grew by more than `derain.density.THRESHOLD`; no rain
+    at all is (0, 0, 0).
 
     Returns:
         (N, 3), heaviest first.
     """
-    covered = ((rainy - clean).amax(dim=1) > RAIN_THRESHOLD).float().mean(dim=(1, 2))
-    light, medium, heavy = DENSITY_STEPS
+    covered = ((rainy - clean).amax(dim=1) > THRESHOLD).float().mean(dim=(1, 2))
+    light, medium, heavy = STEPS
     return torch.stack([covered >= heavy, covered >= medium, covered > light], dim=1).float()
 
 

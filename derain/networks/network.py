@@ -5,47 +5,14 @@ holds every entry of `derain.networks.NETWORKS` against this page.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from derain.tiles import Tiling
+
 Hyperparameters = Mapping[str, bool | int | float | str]
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """What cutting a picture into tiles does to a network: facts on the class, read by
-    `derain.Derainer`.
-
-    Attributes:
-        tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not
-            cut.
-        overlap: How many pixels neighbouring tiles share by default; over the middle of these they
-            are blended.
-        reach: How many pixels away a result may still depend on what is given. None if something in
-            the network follows the size of the picture (regions, global pooling), or it looks
-            further than tiles could share.
-        multiple: Pixels of the coarsest grid the network computes on: tiles begin on it, and
-            exported networks take sides that are multiples of it; 1 where there is none.
-        memory: Bytes that a pixel of a tile takes at the peak, in float32 on a CPU (`derain
-            bench`); decides how large tiles may be where memory is short, and how many a GPU gets
-            at once.
-    """
-
-    tile: int
-    overlap: int
-    reach: int | None = None
-    multiple: int = 1
-    memory: int = 4000
-
-    @property
-    def exact(self) -> bool:
-        """Whether a tiled result equals the whole one to rounding; if not, the tile is part of a
-        score's description.
-        """
-        return self.reach is not None and self.overlap >= 2 * self.reach
 
 
 class Network(Protocol):

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.networks.fused import convolve, is_traced
-from derain.networks.network import Hyperparameters, Tiling
+from derain.networks.network import Hyperparameters
+from derain.tiles import Tiling
 
 Affinity = Literal["softmax", "dot"]
 

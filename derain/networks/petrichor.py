@@ -35,7 +35,8 @@ from torch.nn import functional as F
 
 from derain.networks.fused import Kernel, convolve
 from derain.networks.losses import frequency_loss
-from derain.networks.network import Hyperparameters, Tiling
+from derain.networks.network import Hyperparameters
+from derain.tiles import Tiling
 
 FOLD = 2
 MULTIPLE = 8

@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from derain.networks.fused import SLOPE, Kernel, convolve
 from derain.networks.losses import edge_loss
-from derain.networks.network import Hyperparameters, Tiling
+from derain.networks.network import Hyperparameters
+from derain.tiles import Tiling
 
 CHANNELS = 32
 SQUEEZED = 8

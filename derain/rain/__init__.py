@@ -4,7 +4,6 @@ from derain.rain.compression import Compression
 from derain.rain.field import Field
 from derain.rain.presets import PRESETS, Composition, Layer, RainPreset, Veil
 from derain.rain.scene import (
-    MASK_THRESHOLD,
     Density,
     Rain,
     compose,
@@ -18,7 +17,6 @@ from derain.rain.table import RainTable
 from derain.rain.textures import Texture, TextureBank, bank_of, load_textures
 
 __all__ = [
-    "MASK_THRESHOLD",
     "PRESETS",
     "Composition",
     "Compression",

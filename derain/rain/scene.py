@@ -3,22 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from derain.density import THRESHOLD, Density, density_of
 from derain.rain import field, streaks, textures
 from derain.rain.numbers import Draws, Range, normal_noise, white_noise
 from derain.rain.presets import Layer, RainPreset, Veil
 from derain.rain.textures import Texture, TextureBank
-
-Density = Literal["light", "medium", "heavy"]
-
-MASK_THRESHOLD = 8 / 255
-"""A pixel counts as rain where the layer adds more than this."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,8 @@ class Rain:
 
     @property
     def mask(self) -> Tensor:
-        """Where the layer adds more than `MASK_THRESHOLD`, (1, H, W) of bool."""
-        return self.layer > MASK_THRESHOLD
+        """Where the layer adds more than `derain.density.THRESHOLD`, (1, H, W) of bool."""
+        return self.layer > THRESHOLD
 
     @property
     def coverage(self) -> Tensor:
@@ -54,9 +50,8 @@ class Rain:
 
     @property
     def density(self) -> Density:
-        """The coverage of a single picture in a word: under 25% is light, under 55% medium."""
-        coverage = float(self.coverage)
-        return "light" if coverage < 0.25 else "medium" if coverage < 0.55 else "heavy"
+        """The coverage of a single picture in a word."""
+        return density_of(float(self.coverage))
 
 
 def sample(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from derain.data import Augment
+from derain.errors import UsageError
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
@@ -179,7 +180,9 @@ def _parse(recipe: Recipe, key: str, text: str) -> object:
         if f.name not in ("name", "source", "hyperparameters", "network", "lr_of")
     ]
     if key not in known:
-        raise ValueError(f"--set {key}: no such setting; expected one of {', '.join(known)}")
+        raise UsageError(
+            f"no such setting; expected one of {', '.join(known)}", option="set", value=key
+        )
     try:
         if key in ("crop", "validation_crop"):
             return None if text == "none" else int(text)
@@ -194,6 +197,6 @@ def _parse(recipe: Recipe, key: str, text: str) -> object:
             return {"true": True, "false": False}[text.lower()]
         return type(getattr(recipe, key))(text)
     except (ValueError, KeyError):
-        raise ValueError(
-            f"--set {key}={text}: expected a value like {getattr(recipe, key)}"
+        raise UsageError(
+            f"expected a value like {getattr(recipe, key)}", option="set", value=f"{key}={text}"
         ) from None

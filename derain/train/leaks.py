@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from derain.data import clean_pictures
 from derain.data.check import OnProgress, find_leaks
-from derain.data.pairs import listed
-from derain.images import write_file
+from derain.files import listed, write_file
 from derain.train.sources import pairs_of
 from derain.train.state import Run
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from derain import weights
 from derain.data import Batch, BatchSource
 from derain.data.check import OnProgress, no_progress
-from derain.engines import keep_freed_memory
+from derain.machine import keep_freed_memory
 from derain.networks import Network
 from derain.recipes import Recipe
 from derain.train.leaks import checked

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from derain import weights
 from derain.data import Layout
-from derain.images import write_file
+from derain.files import write_file
 from derain.networks import NETWORKS, Network, Petrichor, grown
 from derain.recipes import Recipe, override
 

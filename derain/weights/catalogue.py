@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from derain.errors import UsageError
 from derain.networks import Network
 from derain.weights import published, store
 from derain.weights.card import Card
@@ -134,7 +135,7 @@ def find_quality(name: str) -> Quality:
         ValueError: If there is none of the name.
     """
     if name not in QUALITIES:
-        raise ValueError(f"--quality {name}: expected one of {', '.join(QUALITIES)}")
+        raise UsageError(f"expected one of {', '.join(QUALITIES)}", option="quality", value=name)
     return QUALITIES[name]
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from derain.images import write_file
+from derain.files import write_file
 from derain.networks import NETWORKS, Network
 from derain.weights.card import Card
 

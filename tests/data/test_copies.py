@@ -22,7 +22,8 @@ from derain.data.copies import (
     fingerprint,
     pixels_of,
 )
-from derain.images import Pixels, grey_of, read_image, write_image
+from derain.data.vision import grey_of
+from derain.images import Pixels, read_image, write_image
 
 Rgb = NDArray[np.uint8]
 

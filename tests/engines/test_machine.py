@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from derain.engines import free_memory, is_out_of_memory, machine
+from derain.engines import free_memory, machine
+from derain.errors import is_out_of_memory
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")
@@ -23,7 +24,7 @@ class Mallinfo2(ctypes.Structure):
         *((name, ctypes.c_size_t) for name in "arena ordblks smblks hblks rest".split()),
         ("more", ctypes.c_size_t * 8),
     ]
-from derain.engines import keep_freed_memory
+from derain.machine import keep_freed_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.mallinfo2.restype = Mallinfo2

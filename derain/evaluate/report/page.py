@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 
 from derain import __version__
-from derain.data.pairs import shown
 from derain.evaluate.cost import MACS_SIDE
 from derain.evaluate.report.crops import data_uri
 from derain.evaluate.report.gallery import Exhibits, Gallery, Scene
@@ -29,6 +28,7 @@ from derain.evaluate.report.tables import (
 )
 from derain.evaluate.scores import Evaluation, PictureScore, Side
 from derain.evaluate.tables import count_of, executions
+from derain.files import printable
 from derain.metrics import Protocol
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _on_one_line(value: object) -> object:
     """Names may hold line ends, or bytes that are no text: they are shown as escapes, here for
     every value of the page.
     """
-    return shown(value) if type(value) is str else value  # a subclass is markup
+    return printable(value) if type(value) is str else value  # a subclass is markup
 
 
 def _context(evaluations: Sequence[Evaluation], gallery: Gallery) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from derain.data.pairs import shown
 from derain.evaluate.scores import Evaluation
+from derain.files import printable
 from derain.metrics import Protocol
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -240,5 +240,5 @@ def _shared(one: Bbox, other: Bbox) -> float:
 
 def _short(text: str) -> str:
     """On one line, without its middle where it is long."""
-    text, half = shown(text), LONGEST // 2
+    text, half = printable(text), LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half + 1 :]}"

@@ -1,0 +1,60 @@
+"""Errors that users see, and how they are worded: what was found, what was expected, what to do.
+
+A library error names the Python argument (``tile=3: expected at least 16 pixels``). The command
+line adds the dashes and chooses the exit status by the type of the error.
+"""
+
+
+class DerainError(Exception):
+    """An error that derain raises on purpose, with a message for the user in one line."""
+
+
+class UsageError(DerainError, ValueError):
+    """An argument has a value that cannot be meant.
+
+    Args:
+        problem: What was expected, or what is wrong with the value.
+        option: Name of the Python argument.
+        value: What was given; None to name the argument alone.
+
+    >>> str(UsageError("expected at least 16 pixels", option="tile", value=3))
+    'tile=3: expected at least 16 pixels'
+    """
+
+    def __init__(self, problem: str, *, option: str, value: object = None) -> None:
+        self.problem, self.option, self.value = problem, option, value
+        super().__init__(self.named(option, "="))
+
+    def named(self, option: str, sign: str) -> str:
+        """Return the message with another spelling of the argument, such as ``--tile`` and " "."""
+        return f"{option}{'' if self.value is None else f'{sign}{self.value}'}: {self.problem}"
+
+
+def reason(error: BaseException) -> str:
+    """Return an exception as one line for the user.
+
+    The path of an `OSError` is part of the line. Exceptions that derain does not expect are shown
+    with their class, so that a bug report says what happened.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{place}"
+    if isinstance(error, OSError):
+        return str(error)
+    text = " ".join(str(error).split())
+    if is_out_of_memory(error):
+        return f"{text[:200] or 'out of memory'}; a smaller tile needs less memory"
+    expected = isinstance(error, DerainError | ValueError | FloatingPointError | ImportError)
+    return text if expected and text else f"{type(error).__name__}: {text[:200]}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory could not be allocated.
+
+    PyTorch, ONNX Runtime and OpenVINO raise a `RuntimeError` for that, of no common class, so its
+    text decides.
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
+    )

@@ -1,0 +1,126 @@
+"""This machine: cores, memory, number formats, and a description for tables and reports."""
+
+import contextlib
+import ctypes
+import functools
+import gc
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Options of glibc's mallopt, from its malloc.h."""
+NEVER = -1
+
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container finds what it may use (cgroup v2)."""
+
+
+# Cores and number formats
+
+
+def available_cores() -> int:
+    """Return how many processor cores this process may use.
+
+    These are the cores it is bound to, and no more than a container's quota.
+    """
+    bound = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    # Outside a container there is no such file; without a quota it says "max".
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = (int(part) for part in (CGROUP / "cpu.max").read_text().split())
+        return max(1, min(bound, -(-quota // period)))
+    return bound
+
+
+def cpu_has_bfloat16() -> bool:
+    """Return whether the processor has instructions for bfloat16; False where nobody can say."""
+    return bool({"avx512_bf16", "amx_bf16"} & set(_cpuinfo().split()))
+
+
+def _cpuinfo() -> str:
+    """Return what Linux says about the processor; empty elsewhere."""
+    place = Path("/proc/cpuinfo")
+    return place.read_text(errors="replace") if place.exists() else ""
+
+
+# Memory
+
+
+def free_memory() -> int | None:
+    """Return how many bytes this process may still ask for without harm to others.
+
+    On Linux that is what is available, and no more than a container may use; None elsewhere.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    known = [int(found[1]) * 1024] if found else []
+    # Outside a container there are no such files; without a limit the first says "max".
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = (
+            int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current")
+        )
+        known.append(max(limit - used, 0))
+    return min(known, default=None)
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what the main thread frees for its next use, for the whole process.
+
+    Every layer of every tile asks for blocks of the same sizes again. By default large ones go back
+    to the system each time and are mapped and cleared anew page by page, which costs as much as the
+    arithmetic (`benchmarks/kept_memory.py`). The price is that a process keeps the most it ever
+    held. Nothing happens where there is no glibc, or where the environment has a ``MALLOC_``
+    variable of glibc's: then the user has decided.
+    """
+    decided = any(name.startswith("MALLOC_") for name in os.environ)
+    if decided or not sys.platform.startswith("linux"):
+        return
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option:  # musl has none
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, NEVER)):
+            set_option(option, value)
+
+
+class PeakMemory:
+    """The most memory that this process holds from here on (Linux)."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # glibc: give back what earlier work left
+        self._known = True
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
+        except OSError:
+            self._known = False
+
+    def read(self) -> int | None:
+        """Return the peak in bytes; None where the system does not say."""
+        if not self._known:
+            return None
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        return int(found[1]) * 1024 if found else None
+
+
+# Description
+
+
+def processor() -> str:
+    """Return the model name of the processor, or its architecture where nothing better is known."""
+    found = re.search(r"^model name\s*:\s*(.*)$", _cpuinfo(), re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package without importing it; empty if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
