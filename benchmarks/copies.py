@@ -19,9 +19,9 @@ from machine import describe_machine
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain.data.check import find_leaks
-from derain.data.copies import find_copies
-from derain.data.folders import clean_pictures
+from derain.data.audit.check import find_leaks
+from derain.data.copies.search import find_copies
+from derain.data.layouts.folders import clean_pictures
 from derain.images import read_image
 
 Rgb = NDArray[np.uint8]

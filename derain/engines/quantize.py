@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from derain import rain
 from derain.data import clean_pictures
-from derain.data.batches import RainyBatches
+from derain.train.batches import RainyBatches
 from derain.engines.export import HEADER, Target, require, to_onnx, write_exported
 from derain.engines.exported import (
     SUFFIXES,

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from derain.data import clean_pictures
-from derain.data.check import OnProgress, find_leaks
+from derain.data.audit.check import OnProgress, find_leaks
 from derain.files import listed, write_file
 from derain.train.sources import pairs_of
 from derain.train.state import Run

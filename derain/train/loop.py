@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from derain import weights
 from derain.data import Batch, BatchSource
-from derain.data.check import OnProgress, no_progress
+from derain.data.audit.check import OnProgress, no_progress
 from derain.machine import keep_freed_memory
 from derain.networks import Network
 from derain.recipes import Recipe

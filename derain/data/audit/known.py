@@ -1,0 +1,110 @@
+"""Pairs that are known to be in datasets, by numbers: those of the pictures we develop with, no
+picture among them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Known:
+    """A pair of a dataset.
+
+    Attributes:
+        fingerprint: Of the clean picture, as `derain.data.copies.fingerprint`.
+        psnr: Of the rainy one in dB, y-matlab.
+    """
+
+    fingerprint: int
+    psnr: float
+
+
+RAIN100L = (
+    Known(0x7B6F649C9BE3E4B8, 29.01),
+    Known(0x1E1E2661E0F16333, 20.81),
+    Known(0x7F24B39ACD3332CD, 32.91),
+    Known(0x40A2D3AC6FB8DF29, 21.70),
+    Known(0x7F3F7F619498BB9A, 28.79),
+    Known(0x61023F1CF83DC267, 27.96),
+    Known(0x67539CE39CEB845B, 22.18),
+    Known(0x161E69FD8616B269, 34.53),
+    Known(0x39794C36649A6672, 27.68),
+    Known(0x2CC9C33065E1491B, 27.39),
+)
+RAIN100H = (
+    Known(0x7B6F649C9BE3E4B8, 14.87),
+    Known(0x1E1E2661E0F16333, 15.29),
+    Known(0x7F24B39ACD3332CD, 11.14),
+    Known(0x40A2D3AC6FB8DF29, 20.14),
+    Known(0x7F3F7F619498BB9A, 17.34),
+    Known(0x61023F1CF83DC267, 9.78),
+    Known(0x67539CE39CEB845B, 14.30),
+    Known(0x161E69FD8616B269, 15.07),
+    Known(0x39794C36649A6672, 13.53),
+    Known(0x2CC9C33065E1491B, 8.81),
+)
+RAIN12 = (
+    Known(0x3D3DE2E48924C4E3, 28.48),
+    Known(0x661D194A6EB5D3DA, 30.50),
+    Known(0x4747B0999F30E738, 25.48),
+    Known(0x0B7D421A21823CC1, 36.62),
+    Known(0x3386809C36326B69, 28.76),
+    Known(0x63939EE4DA13872F, 34.12),
+    Known(0x6B4DB2B6C54B9634, 35.68),
+    Known(0x1A2917E847946B91, 27.54),
+    Known(0x746C2760CDB1A60A, 30.65),
+    Known(0x6669C3C46397561C, 28.37),
+    Known(0x6736AC19B329EDB2, 27.33),
+    Known(0x78F15B0BC5708444, 28.11),
+)
+RAIN100H_SAMPLE = (Known(0x784ED7B1A86C5CD3, 8.39),)
+RAIN1400 = (
+    Known(0x2F6DD0CD7F65A9C0, 26.90),
+    Known(0x5A2BA5EF8C2E278A, 21.20),
+    Known(0x223DD1047FE6A166, 21.61),
+)
+SPA = (
+    Known(0x00070F1F3FBEB830, 23.73),
+    Known(0x0C1C3C1C3830393B, 21.50),
+)
+RAIN13K = (
+    Known(0x696C9293ED6E8280, 23.40),
+    Known(0x05197B668CBEA265, 26.01),
+    Known(0x00577A02E7E9CDC3, 27.19),
+    Known(0x746E2760CDB1A60A, 25.30),
+    Known(0x6AD2873E403586A2, 24.31),
+    Known(0x00402D3F3A16D51B, 18.81),
+    Known(0x301047BCC8339825, 25.85),
+    Known(0x5830A55DB9C36EB7, 24.48),
+    Known(0x4B5934A2CB55B8FB, 22.70),
+    Known(0x198FB4D1D195C797, 27.44),
+    Known(0x6AD2873E403586A2, 24.31),
+    Known(0x393DE0C981E1A585, 24.92),
+    Known(0x16E9F948028C169D, 25.78),
+    Known(0x0847C632516C6641, 25.25),
+    Known(0x240EB36658B3A1EB, 25.78),
+    Known(0x594C2E33C662E159, 24.78),
+    Known(0x204D316649375C02, 23.64),
+    Known(0x476BDCDC7580AC23, 17.54),
+    Known(0x28A4975A831A59E2, 25.38),
+    Known(0x6D6C26D72E598A65, 11.21),
+    Known(0x7F28805F68B7C750, 26.26),
+    Known(0x24247BBB36F48F7A, 25.29),
+    Known(0x483FF1229CE5BA45, 23.84),
+    Known(0x7CE08D3962CE39B1, 15.21),
+    Known(0x3FC5C09F3F661A4B, 23.58),
+    Known(0x454932322DC50BC4, 22.62),
+    Known(0x13631CE5647AE231, 18.04),
+    Known(0x6CD9829105F0183E, 24.81),
+    Known(0x7A7A663488AC9CA5, 24.35),
+    Known(0x33262C806114CEA8, 23.59),
+    Known(0x6A7B0180A9BE3E0D, 25.56),
+    Known(0x1A2917E847946B91, 18.80),
+    Known(0x4E0E25C1F15103D9, 17.26),
+    Known(0x6F9497EAA463F04B, 13.98),
+    Known(0x2221250B2DCDF8CC, 23.93),
+    Known(0x400B3F3CB075D322, 23.04),
+    Known(0x4C4C11B3660FD1B0, 18.13),
+    Known(0x662A3BA0F1DC1E1A, 25.55),
+    Known(0x37372948D2B7BD2F, 16.18),
+    Known(0x1909A476E6326F31, 24.16),
+)

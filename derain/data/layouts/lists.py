@@ -1,0 +1,151 @@
+"""Datasets whose pairs are listed in a text file, as SPA-data's ``real_test_1000.txt``."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from derain.data.layouts.names import half_by_name
+from derain.data.pairs import Pair, Problem
+from derain.files import printable
+from derain.images import SUFFIXES
+
+LONGEST = 8192
+"""Characters of a line: two paths are no longer."""
+LOOKED_AT = 100
+"""Lines that tell whether a text file is a list."""
+ABOVE = 3
+"""How many folders above the list its paths may be relative to: SPA's begin at the folder that was
+unpacked.
+"""
+
+
+def is_list(path: Path) -> bool:
+    """It is a text file whose first line names two pictures, there or not."""
+    return any(_two_pictures(parts) for line in _first_lines(path, 1) for parts in _splits(line))
+
+
+def is_sure_list(path: Path) -> bool:
+    """It is a list, and most of its first lines name pictures that are there."""
+    lines = _first_lines(path, LOOKED_AT) if is_list(path) else []
+    return sum(_are_there(line, path) for line in lines) * 2 > len(lines)
+
+
+def _first_lines(path: Path, count: int) -> list[str]:
+    """Some lines of a text file; none of a file with longer ones than lists have, or of another
+    one.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = list(islice(_lines(iter(partial(file.readline, LONGEST + 1), "")), count))
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [] if any(len(line) > LONGEST for line in lines) else lines
+
+
+def _are_there(line: str, path: Path) -> bool:
+    try:
+        return all(_is_file(place) for place in _two(line, path))
+    except ValueError:
+        return False
+
+
+def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
+    """The pairs of a list: two paths a line, rainy and clean, with a tab, a comma or blanks between
+    them.
+
+    Paths are absolute, or relative to the list's folder or one above it, with or without a slash in
+    front. Names with blanks are told by what is there; a tab between the two leaves no doubt. Empty
+    lines and those that begin with # are passed over.
+
+    Raises:
+        ValueError: If a line holds no two paths, or this is no text.
+        OSError: If the list cannot be read.
+    """
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    lines = list(_lines(iter(text.split("\n"))))
+    found = [_two(line, path) for line in lines]
+    if sum(_is_turned(*both) for both in found) * 2 > len(found):
+        found = [(clean, rainy) for rainy, clean in found]
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    for rainy, clean in found:
+        missing = [place for place in (rainy, clean) if not _is_file(place)]
+        if missing:
+            message = (
+                f"{printable(missing[0])}: is in {printable(path.name)}, but there is no such file;"
+                " get it, or strike out its line"
+            )
+            problems.append(Problem("unpaired", message, tuple(missing)))
+        else:
+            pairs.append(Pair(rainy.with_suffix("").name, rainy, clean))
+    return _with_own_names(pairs), problems
+
+
+def _lines(lines: Iterator[str]) -> Iterator[str]:
+    stripped = (line.strip("\r\n\ufeff") for line in lines)
+    return (line for line in stripped if line.strip() and not line.startswith("#"))
+
+
+def _splits(line: str) -> Iterator[tuple[str, str]]:
+    """Every way to see two paths in a line, the surest first."""
+    for separator in ("\t", ",", " "):
+        k = line.find(separator)
+        while k >= 0:
+            first, second = line[:k].strip(" ,\t"), line[k + 1 :].strip(" ,\t")
+            if first and second:
+                yield first, second
+            k = line.find(separator, k + 1)
+
+
+def _two_pictures(parts: tuple[str, str]) -> bool:
+    return all(os.path.splitext(part)[1].lower() in SUFFIXES for part in parts)  # noqa: PTH122 (faster)
+
+
+def _two(line: str, path: Path) -> tuple[Path, Path]:
+    splits = (
+        [parts for parts in _splits(line) if _two_pictures(parts)] if len(line) <= LONGEST else []
+    )
+    if not splits:
+        raise ValueError(
+            f"{path}: the line {line[:80]!r} holds no two pictures; expected RAINY, a tab and CLEAN"
+        )
+    for first, second in splits:
+        places = _place(first, path.parent), _place(second, path.parent)
+        if all(places):
+            return places[0] or Path(), places[1] or Path()
+    return path.parent / splits[0][0].lstrip("/"), path.parent / splits[0][1].lstrip("/")
+
+
+def _place(name: str, folder: Path) -> Path | None:
+    """The file of this name; None if there is none."""
+    roots = [folder, *list(folder.absolute().parents)[: ABOVE - 1]]
+    candidates = [Path(name)] if Path(name).is_absolute() else []
+    candidates += [root / name.lstrip("/") for root in roots]
+    return next((place for place in candidates if _is_file(place)), None)
+
+
+def _is_file(place: Path) -> bool:
+    return os.path.isfile(place)  # noqa: PTH113 (false, not an error, of a name that is too long)
+
+
+def _is_turned(first: Path, second: Path) -> bool:
+    """The clean picture comes first, by its name or its folder's."""
+    return all(
+        half in (half_by_name(path.name), half_by_name(path.parent.name))
+        for path, half in ((first, "clean"), (second, "rainy"))
+    )
+
+
+def _with_own_names(pairs: list[Pair]) -> list[Pair]:
+    """Pairs whose file names occur twice are named by their folder too."""
+    names = [pair.name for pair in pairs]
+    if len(set(names)) == len(names):
+        return pairs
+    whole = [Path(os.path.abspath(pair.rainy)) for pair in pairs]  # noqa: PTH100 (without following links)
+    shared = os.path.commonpath([path.parent for path in whole])
+    return [
+        Pair(path.relative_to(shared).with_suffix("").as_posix(), pair.rainy, pair.clean)
+        for path, pair in zip(whole, pairs, strict=True)
+    ]

@@ -1,0 +1,130 @@
+"""Which rainy file belongs to which clean one, told by their names."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from derain.data.pairs import Pair, Problem
+from derain.files import printable
+
+CLEAN_WORDS = r"no[-_ ]?rain|clean|target|gt|ground[-_ ]?truth"
+RAINY_WORDS = r"rainy?|input"
+_ANY_WORD = rf"(?:{CLEAN_WORDS}|{RAINY_WORDS})"
+_STREAKS = re.compile(r"(_s\d+_a\d+|_\d+|x\d+)$")
+"""Endings of the many rainy pictures of one clean one: Outdoor-Rain's ``_s80_a04``, Rain1400's
+``_14``, Rain100H's ``x2``.
+"""
+
+
+def match(
+    rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
+) -> tuple[list[Pair], list[Problem]]:
+    """Pairs by what names have in common, and what has no twin.
+
+    The same names come first, then names that differ in a word or in leading zeros, and last those
+    with an ending of the many rainy pictures of one clean one; this one must be left over: beside
+    ``img``, ``img_1`` is another scene.
+
+    Args:
+        rainy_files: Files by their path inside their half of the dataset; ``clean_files`` likewise.
+    """
+    found = _of_one_name(rainy_files, clean_files)
+    taken = set(found.values())
+    twins, problems = _by_key(
+        {path: inside for path, inside in clean_files.items() if path not in taken}
+    )
+    one_place = all(inside.parent == Path() for inside in clean_files.values())
+    for keys_of in (_keys, _keys_of_many):
+        free = {key: twin for key, twin in twins.items() if twin not in taken}
+        for path, inside in rainy_files.items():
+            twin = next((free[key] for key in keys_of(inside, one_place) if key in free), None)
+            if twin:
+                found.setdefault(path, twin)
+        taken = set(found.values())
+    pairs: list[Pair] = []
+    for path, inside in rainy_files.items():
+        if path in found:
+            pairs.append(Pair(inside.with_suffix("").as_posix(), path, found[path]))
+        else:
+            message = (
+                f"{printable(path)}: no clean twin of this name; add one, or take this one away"
+            )
+            problems.append(Problem("unpaired", message, (path,)))
+    used = {pair.clean for pair in pairs}
+    for path in clean_files.keys() - used if pairs else ():
+        problems.append(
+            Problem("spare", f"{printable(path)}: a clean picture without a rainy twin", (path,))
+        )
+    return pairs, sorted(problems, key=lambda problem: problem.message)
+
+
+def _of_one_name(
+    rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
+) -> dict[Path, Path]:
+    """The clean file for each rainy one that has the same name but for its suffix, or the same but
+    for its folder, if one has.
+    """
+    names: dict[Path, list[Path]] = {}
+    for path, inside in clean_files.items():
+        names.setdefault(inside.with_suffix(""), []).append(path)
+    only = {name: files[0] for name, files in names.items() if len(files) == 1}
+    one_place = all(name.parent == Path() for name in names)
+    twins = {
+        path: only.get(inside.with_suffix(""))
+        or (only.get(Path(inside.stem)) if one_place else None)
+        for path, inside in rainy_files.items()
+    }
+    return {path: twin for path, twin in twins.items() if twin}
+
+
+def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Problem]]:
+    twins: dict[str, Path] = {}
+    problems: list[Problem] = []
+    for path, inside in clean_files.items():
+        other = twins.setdefault(twin_key(inside), path)
+        if other is not path:
+            both = f"{printable(path)} and {printable(other)}"
+            message = f"{both}: two clean pictures of one name; expected one"
+            problems.append(Problem("ambiguous", message, (path, other)))
+    return twins, problems
+
+
+def _keys(inside: Path, one_place: bool) -> list[str]:
+    """What a rainy picture's clean twin may be filed under, the likeliest first.
+
+    Where the clean pictures lie in one place, the rainy ones may be in folders by kind of rain:
+    ``X2/norain-001x2.png``.
+    """
+    places = [inside, Path(inside.name)] if one_place and inside.parent != Path() else [inside]
+    return [twin_key(place) for place in places]
+
+
+def _keys_of_many(inside: Path, one_place: bool) -> list[str]:
+    """As `_keys`, for one of many rainy pictures."""
+    return [_STREAKS.sub("", key) for key in _keys(inside, one_place)]
+
+
+def twin_key(inside: Path) -> str:
+    """What a rainy name and its clean twin's have in common: ``rain-007``, ``norain-007`` and
+    ``007gt`` give ``7``.
+    """
+    key = re.sub(rf"^{_ANY_WORD}([-_ ]|(?=\d)|$)", "", inside.stem.lower())
+    key = re.sub(rf"([-_ ]|(?<=\d)){_ANY_WORD}$", "", key)
+    numbered = re.sub(r"^0+(?=\d)", "", key)
+    return (inside.parent / (numbered or "0")).as_posix().lower()
+
+
+def half_by_name(name: str) -> Literal["rainy", "clean"] | None:
+    """The half of a dataset that a file says it belongs to: ``norain-7.png``, ``7_rain.png``,
+    ``input.png``.
+    """
+    stem = Path(name).stem.lower()
+    if re.search(_at_an_end(CLEAN_WORDS), stem):
+        return "clean"
+    return "rainy" if re.search(_at_an_end(RAINY_WORDS), stem) else None
+
+
+def _at_an_end(words: str) -> str:
+    """A pattern for a word at either end of a name."""
+    return rf"^({words})([-_ ]|\d|$)|([-_ ]|\d)({words})$"
