@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from derain.errors import DerainError, UsageError, reason
+from derain.errors import DerainError, ExistsError, UsageError, reason
 from derain.files import printable
 
 STDOUT = Path("-")
@@ -140,9 +140,11 @@ def flag_of(option: str) -> str:
 
 
 def line_of(error: BaseException) -> str:
-    """Return an error as one line, with the flag where the library names a Python argument."""
+    """Return an error as one line, with flags where the library names Python arguments."""
     if isinstance(error, UsageError):
         return printable(error.named(flag_of(error.option), " "))
+    if isinstance(error, ExistsError):
+        return printable(error.named("--force"))
     return printable(reason(error))
 
 

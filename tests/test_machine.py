@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from derain.engines import free_memory, machine
+from derain import machine
+from derain.engines import free_memory
 from derain.errors import is_out_of_memory
 
 CPU = torch.device("cpu")
