@@ -1,14 +1,12 @@
 """What a paired dataset is made of, and how a pair is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
-
-from torch import Tensor
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from derain.files import file_digest, printable
-from derain.images import Pixels, read_image
+from derain.images import read_image
 
 Half = Literal["left", "right"]
 Unsound = Literal[
@@ -77,10 +75,23 @@ class PairedFolder:
     pairs: tuple[Pair, ...]
 
 
-Picture = TypeVar("Picture", Pixels, Tensor)
+class Sliceable(Protocol):
+    """An array or tensor of (H, W, 3)."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Sizes of its dimensions."""
+        ...
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Return a part of it."""
+        ...
 
 
-def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple[Picture, Picture]:
+Array = TypeVar("Array", bound=Sliceable)
+
+
+def read_pair(pair: Pair, read: Callable[[Path], Array] = read_image) -> tuple[Array, Array]:
     """The rainy and the clean picture, each (H, W, 3) and of one size.
 
     Args:
@@ -102,7 +113,7 @@ def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple
     return rainy, clean
 
 
-def halves(pixels: Picture, path: Path) -> tuple[Picture, Picture]:
+def halves(pixels: Array, path: Path) -> tuple[Array, Array]:
     """(H, 2W, 3) -> two of (H, W, 3), left and right.
 
     Raises:

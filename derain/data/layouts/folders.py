@@ -12,6 +12,7 @@ from derain.data.layouts.halves import rainy_half, side_by_side
 from derain.data.layouts.lists import is_list, is_sure_list, read_list
 from derain.data.layouts.names import half_by_name, match
 from derain.data.pairs import Half, Pair, PairedFolder, Problem
+from derain.data.photographs import clean_pictures
 from derain.errors import UsageError
 from derain.files import listed, natural_key, printable
 from derain.images import SUFFIXES, find_images
@@ -62,23 +63,6 @@ class _Found:
     layout: str
     pairs: list[Pair]
     problems: list[Problem]
-
-
-def clean_pictures(folder: Path) -> list[Path]:
-    """Picture files anywhere under a folder, img2 before img10.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        OSError: If a folder cannot be looked into.
-    """
-    found, unreadable = find_images(folder)
-    if unreadable:
-        raise unreadable[0]
-    if not found:
-        raise FileNotFoundError(
-            f"{folder}: no pictures here; expected some in {' '.join(SUFFIXES)}"
-        )
-    return found
 
 
 def layout_named(name: str | None) -> Layout | None:

@@ -126,7 +126,7 @@ def test_the_guide_counts_the_pictures_that_are_known() -> None:
         for known in row.known:
             if not any(is_alike(known.fingerprint, other) for other in different):
                 different.append(known.fingerprint)
-    guide = (Path(__file__).parents[2] / "docs/guides/data.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[3] / "docs/guides/data.md").read_text(encoding="utf-8")
     assert f"fingerprints of {len(different)} clean pictures" in guide
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-from derain.data import candidates
+from derain.data.copies import candidates
 from derain.data.copies.candidates import (
     alike_as_wholes,
     find_candidates,

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain.data import copies
+from derain.data.copies import search
 from derain.data.copies.search import (
     CANDIDATES,
     CORRELATION,
@@ -63,7 +63,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [write(folder / f"{seed}.png", leaves(seed)) for seed in range(8)]
 
 
-def only(found: copies.Search) -> Copy:
+def only(found: search.Search) -> Copy:
     assert found.unreadable == {}
     assert len(found.copies) == 1, found.copies
     return found.copies[0]
@@ -148,7 +148,7 @@ def test_sixteen_bits_are_found_among_eight(library: list[Path], tmp_path: Path)
 
 
 def test_different_pictures_are_no_copies(library: list[Path]) -> None:
-    assert find_duplicates(library) == copies.Search((), {})
+    assert find_duplicates(library) == search.Search((), {})
     assert find_copies(library[:4], library[4:]).copies == ()
 
 
@@ -368,4 +368,4 @@ def test_fingerprints_of_real_pictures(reference_data: Path, tmp_path: Path) -> 
     again = [fingerprint(read_image(path)) for path in poor]
     distances = np.array([[(a ^ b).bit_count() for b in again] for a in prints])
     assert np.diag(distances).max() <= 4
-    assert distances[~np.eye(len(prints), dtype=bool)].min() > copies.SIGNS
+    assert distances[~np.eye(len(prints), dtype=bool)].min() > search.SIGNS

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from derain import data, rain
-from derain.data import folders
+from derain.data.layouts import folders
 from derain.images import write_image
 
 
