@@ -60,10 +60,18 @@ def found(seen: Traits) -> set[tuple[str, str, int]]:
             {("Rain100H", "train", 1800)},
         ),
         (traits("Rain200H", 1800, 13.0), {("Rain200H", "train", 1800)}),
-        (traits("data", 1254, 13.0), {("Rain100H", "train", 1254)}),
-        (traits("data", 12_600, 22.0, size=(500, 375), clean=900), {("Rain1400", "train", 12_600)}),
-        (traits("data", 1400, 22.0, size=(500, 375), clean=100), {("Rain1400", "test", 1400)}),
-        (traits("data", 12_000, 21.0, size=(512, 512)), {("Rain1200", "train", 12_000)}),
+        # A count without pictures that are known, their mean or a name proves nothing.
+        (traits("data", 1254, 13.0), set()),
+        (traits("data", 12_600, 22.0, size=(500, 375), clean=900), set()),
+        (traits("data", 1400, 22.0, size=(500, 375), clean=100), set()),
+        (traits("data", 12_000, 21.0, size=(512, 512)), set()),
+        (traits("Rain100H", 1254, 13.0), {("Rain100H", "train", 1254)}),
+        (
+            traits("Rain1400", 12_600, 22.0, size=(500, 375), clean=900),
+            {("Rain1400", "train", 12_600)},
+        ),
+        (traits("Rain1400", 1400, 22.0, size=(500, 375), clean=100), {("Rain1400", "test", 1400)}),
+        (traits("Rain1200", 12_000, 21.0, size=(512, 512)), {("Rain1200", "train", 12_000)}),
         (
             traits("Outdoor-Rain", 750, 14.0, size=(720, 480), clean=50),
             {("Outdoor-Rain", "test", 750)},
@@ -156,5 +164,5 @@ def test_rows_can_be_told_apart() -> None:
     assert all(
         alias.isalnum() and alias == alias.lower()
         for row in BENCHMARKS
-        for alias in (*row.names, *row.also, *row.short)
+        for alias in (*row.names, *row.also)
     )

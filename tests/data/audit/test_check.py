@@ -17,7 +17,7 @@ from derain.data import find_pairs
 from derain.data.audit.benchmarks import Benchmark
 from derain.data.audit.check import Report, check
 from derain.data.audit.known import Known
-from derain.data.copies.search import fingerprint
+from derain.data.copies import fingerprint
 from derain.images import read_image, write_image
 from derain.rain.crops import generator_for
 
