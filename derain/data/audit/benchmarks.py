@@ -63,7 +63,9 @@ class Benchmark:
         psnr: Mean of the rainy input in dB, y-matlab; of the whole set if `exact`, else about.
         exact: `psnr` was measured on the whole set.
         known: Some of its pairs.
-        also: Names that others have too; they count only if the set is complete.
+        also: Names that folders of the complete set have as well.
+        short: Names that folders of anything may have; they count for a complete set, or beside
+            known pairs.
         holds: Fingerprints of clean pictures of a test set that are in it under other rain.
     """
 
@@ -79,6 +81,7 @@ class Benchmark:
     exact: bool = False
     known: tuple[Known, ...] = ()
     also: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
     holds: tuple[int, ...] = ()
 
 
@@ -120,14 +123,14 @@ class Match:
         evidence: Why, in words: proofs first, then what agrees with them.
         proof: ``pairs`` if known pairs of it are there, ``mean`` if the mean PSNR of a complete set
             is exactly its own, ``name`` if only the name of a folder says so.
-        special: What it has that other datasets of this proof may lack: as many pairs, pictures of
-            the test set, a folder named after its part.
+        rank: What decides between datasets of the same proof: how many known pairs prove it, then
+            whether it has as many pairs, holds pictures of the test set, is named after its part.
     """
 
     benchmark: Benchmark
     evidence: tuple[str, ...]
     proof: Literal["pairs", "mean", "name"]
-    special: tuple[bool, bool, bool]
+    rank: tuple[int, bool, bool, bool]
 
 
 def recognise(traits: Traits, table: Sequence[Benchmark]) -> list[Match]:
@@ -146,8 +149,8 @@ def recognise(traits: Traits, table: Sequence[Benchmark]) -> list[Match]:
     for proof in ("pairs", "mean", "name"):
         proven = [match for match in matches if match.proof == proof]
         if proven:
-            best = max(match.special for match in proven)
-            return [match for match in proven if match.special == best]
+            best = max(match.rank for match in proven)
+            return [match for match in proven if match.rank == best]
     return []
 
 
@@ -180,7 +183,9 @@ def _compare(traits: Traits, row: Benchmark, own: str, above: str) -> Match | No
     is_part = any(name.lower().startswith(row.part) for name in traits.names)
     is_inside = by_pairs or complete or (is_part and bool(row.forms or row.psnr))
     by_above = is_inside and _goes_by(above, row, complete=complete)
-    if not (by_pairs or by_mean or by_own or by_above):
+    short = next((name for name in traits.names if _is_called(name, row.short)), "")
+    by_short = bool(short) and (by_pairs or complete)
+    if not (by_pairs or by_mean or by_own or by_above or by_short):
         return None
     holds = any(is_alike(pair.fingerprint, one) for pair in traits.known for one in row.holds)
     part = any(each.lower().startswith(row.part) for each in (*traits.names, *traits.above))
@@ -189,6 +194,7 @@ def _compare(traits: Traits, row: Benchmark, own: str, above: str) -> Match | No
         (f"the mean input PSNR is its {row.psnr} dB", by_mean),
         (f"{printable(own)} is its name", by_own),
         (f"it lies in {printable(above)}", by_above),
+        (f"{printable(short)} is its short name", by_short),
         ("pictures of the test set are in it", holds),
         (f"it has {row.pairs} pairs", complete),
         (f"it is for {row.part}ing", part),
@@ -197,7 +203,7 @@ def _compare(traits: Traits, row: Benchmark, own: str, above: str) -> Match | No
         row,
         evidence=tuple(text for text, true in reasons if true),
         proof="pairs" if by_pairs else "mean" if by_mean else "name",
-        special=(complete, holds, part),
+        rank=(common if by_pairs else 0, complete, holds, part),
     )
 
 
@@ -395,10 +401,10 @@ BENCHMARKS = (
         ("rain1200", "didmdn", "test1200"),
         _DID,
         forms=_SQUARE,
-        also=("did",),
+        short=("did",),
     ),
     Benchmark(
-        "Rain1200", "train", 12000, ("rain1200", "didmdn"), _DID, forms=_SQUARE, also=("did",)
+        "Rain1200", "train", 12000, ("rain1200", "didmdn"), _DID, forms=_SQUARE, short=("did",)
     ),
     Benchmark(
         "Rain1200",
@@ -409,8 +415,8 @@ BENCHMARKS = (
         "one density of three",
         forms=_SQUARE,
     ),
-    Benchmark("Rain1400", "test", 1400, _CALLED_1400, _DDN, clean=100, also=("ddn",)),
-    Benchmark("Rain1400", "train", 12600, _CALLED_1400, _DDN, clean=900, also=("ddn",)),
+    Benchmark("Rain1400", "test", 1400, _CALLED_1400, _DDN, clean=100, short=("ddn",)),
+    Benchmark("Rain1400", "train", 12600, _CALLED_1400, _DDN, clean=900, short=("ddn",)),
     Benchmark(
         "Rain1400",
         "test or train",
@@ -419,7 +425,7 @@ BENCHMARKS = (
         _DDN,
         clean=1000,
         known=RAIN1400,
-        also=("ddn",),
+        short=("ddn",),
     ),
     Benchmark("Rain1400", "test", 2800, _CALLED_1400, _MSPFN, "the 2800 of MSPFN"),
     Benchmark(
@@ -430,10 +436,10 @@ BENCHMARKS = (
         _SPA,
         forms=_SQUARE,
         known=SPA,
-        also=("spa",),
+        short=("spa",),
     ),
     Benchmark(
-        "SPA-data", "train", 638_492, ("spadata",), _SPA, forms=_PATCHES, also=("spa", "realworld")
+        "SPA-data", "train", 638_492, ("spadata",), _SPA, forms=_PATCHES, short=("spa", "realworld")
     ),
     Benchmark(
         "Outdoor-Rain",
@@ -443,7 +449,7 @@ BENCHMARKS = (
         _HEAVY,
         "Test1",
         clean=50,
-        also=("test1",),
+        short=("test1",),
     ),
     Benchmark("Outdoor-Rain", "train", 9000, ("outdoorrain", "cvpr19raintrain"), _HEAVY, clean=600),
     Benchmark("Rain13K", "train", 13_712, ("rain13k",), _MSPFN, known=RAIN13K),

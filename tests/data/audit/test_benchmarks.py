@@ -128,6 +128,12 @@ def test_content_outweighs_a_wrong_name() -> None:
     )  # one of a hundred does not make a benchmark
 
 
+def test_most_known_pairs_decide_not_the_name() -> None:
+    for name in ("Rain100L", "Rain100H", "holiday"):
+        mixed = traits(name, 12, 25.0, size=CROPPED, known=[*RAIN100L, *RAIN100H[:2]])
+        assert found(mixed) == {("Rain100L", "test", 100)}
+
+
 def test_the_guide_counts_the_pictures_that_are_known() -> None:
     different: list[int] = []
     for row in BENCHMARKS:
@@ -164,5 +170,5 @@ def test_rows_can_be_told_apart() -> None:
     assert all(
         alias.isalnum() and alias == alias.lower()
         for row in BENCHMARKS
-        for alias in (*row.names, *row.also)
+        for alias in (*row.names, *row.also, *row.short)
     )

@@ -197,7 +197,11 @@ def test_many_links_to_one_file_are_read_once(library: list[Path], tmp_path: Pat
     for k, link in enumerate(links):
         link.symlink_to(library[k % 2])
     calls: list[tuple[str, int, int]] = []
-    found = find_duplicates(links, lambda *report: calls.append(report))
+
+    def progress(stage: str, done: int, total: int) -> None:
+        calls.append((stage, done, total))
+
+    found = find_duplicates(links, progress)
     assert calls == [("duplicates", 1, 2), ("duplicates", 2, 2)]
     assert [copy.picture for copy in found.copies] == links[2:]
     assert {copy.how for copy in found.copies} == {("identical bytes",)}
