@@ -27,7 +27,7 @@ from derain.data.layouts import Layout, NoPairsError, survey
 from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem
 from derain.data.photographs import clean_pictures
 from derain.files import listed, printable
-from derain.images import SUFFIXES, Pixels
+from derain.images import SUFFIXES
 from derain.progress import Progress, silent
 
 AT_MOST = 20
@@ -278,14 +278,10 @@ def _measure(
     dataset: PairedFolder, album: Album, progress: Progress
 ) -> tuple[list[MeasuredPair], list[Problem]]:
     """Measure every pair that can be read, and say what is wrong with pairs."""
-
-    def fingerprint_of(path: Path, pixels: Pixels) -> int:
-        # Duplicates and leaks are searched by the same pixels: they are described here.
-        return album.content(path, pixels).fingerprint
-
     measured: list[MeasuredPair] = []
     problems: list[Problem] = []
-    for found in measure_all(dataset.pairs, album, fingerprint_of, progress):
+    # Clean pictures are described while they are decoded: duplicates and leaks need it.
+    for found in measure_all(dataset.pairs, album, progress, describe=True):
         if isinstance(found, Problem):
             problems.append(found)
         else:

@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,6 @@ from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, rea
 from derain.files import printable
 from derain.images import ImageError, Pixels
 from derain.progress import Progress, silent
-
-FingerprintOf = Callable[[Path, Pixels], int]
-"""Gives the fingerprint of a clean picture from its file and its pixels (H, W, 3)."""
 
 DIGEST = 12
 """Hexadecimal digits; two sets of files have the same by chance once in 10^14."""
@@ -171,18 +169,16 @@ def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]
 
 
 def measure_all(
-    pairs: Sequence[Pair],
-    album: Album,
-    fingerprint_of: FingerprintOf = lambda _, pixels: fingerprint(pixels),
-    progress: Progress = silent,
+    pairs: Sequence[Pair], album: Album, progress: Progress = silent, *, describe: bool = False
 ) -> list[MeasuredPair | Problem]:
     """Measure every pair, in their order; links to the same files are measured once.
 
     Args:
         pairs: Pairs to read; the album decodes each of their files once.
         album: Reads the files.
-        fingerprint_of: How to get a fingerprint; a caller may have other uses for the pixels.
         progress: Receives the stage "pairs".
+        describe: Let the album also keep the `Content` of every clean picture that can be decoded,
+            even if its pair is unsound.
     """
     keys = [(album.key(pair.rainy), album.key(pair.clean), pair.rainy_half) for pair in pairs]
     times = Counter(keys)
@@ -193,7 +189,7 @@ def measure_all(
     order = sorted(times, key=lambda key: place[key[1]])
     album.expect(Counter(album.key(path) for key in order for path in _files_of(firsts[key])))
     measured: dict[object, MeasuredPair | Problem] = {}
-    measure = partial(_measure, album=album, fingerprint_of=fingerprint_of)
+    measure = partial(_measure, album=album, describe=describe)
     done = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(measure, [firsts[key] for key in order])
@@ -213,9 +209,13 @@ def _for_pair(found: MeasuredPair | Problem, pair: Pair) -> MeasuredPair | Probl
     return found if isinstance(found, Problem) else replace(found, pair=pair)
 
 
-def _measure(pair: Pair, album: Album, fingerprint_of: FingerprintOf) -> MeasuredPair | Problem:
+def _measure(pair: Pair, album: Album, *, describe: bool) -> MeasuredPair | Problem:
     # Both files are read even if the first cannot be: the album expects it.
     found = {path: _read(path, album) for path in _files_of(pair)}
+    whole = found[pair.clean]
+    if describe and not isinstance(whole, Exception):
+        with suppress(ValueError):  # it has no middle to cut at, as reading the pair finds too
+            album.content(pair.clean, whole)
 
     def read(path: Path) -> Pixels:
         pixels = found[path]
@@ -234,7 +234,7 @@ def _measure(pair: Pair, album: Album, fingerprint_of: FingerprintOf) -> Measure
         width=clean.shape[1],
         height=clean.shape[0],
         psnr=metrics.psnr(a, b),
-        fingerprint=fingerprint_of(pair.clean, clean),
+        fingerprint=album.content(pair.clean).fingerprint if describe else fingerprint(clean),
         alignment=laid,
         rainier=rainier(a, b) if laid.verdict == "aligned" else 0,
     )

@@ -58,12 +58,14 @@ class _File:
     Attributes:
         digest: SHA-256 of its bytes; empty before it is opened.
         error: Why it cannot be opened or decoded.
+        uncut: Why it cannot be cut into halves; empty if it can, or was not.
         pixels: The decoded picture, while it waits for a later use.
-        uses: How many reads are still to come.
+        uses: How many announced reads are still to come.
     """
 
     digest: str = ""
     error: OSError | ImageError | None = None
+    uncut: str = ""
     pixels: Pixels | None = None
     uses: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -116,7 +118,7 @@ class Album:
         """Return the pixels (H, W, 3) of a file, both halves if there are two.
 
         Args:
-            again: The same file will be read once more, if nothing else was announced.
+            again: The file will be asked for once more, even if that was not announced.
 
         Raises:
             ImageError: If it is not a picture that can be decoded; does not name the file.
@@ -125,10 +127,11 @@ class Album:
         file = self._file(self.key(path))
         with file.lock:
             pixels = self._decode(file, path, None)
-            self._count_down(file)
-            file.uses = max(file.uses, int(again))
-            if file.uses:
+            file.uses = max(file.uses - 1, 0)
+            if file.uses or again:
                 self._keep(file, pixels)
+            else:
+                self._drop(file)
             return pixels
 
     def digest(self, path: Path) -> str:
@@ -147,11 +150,12 @@ class Album:
         """Return what is kept of a picture, or of its clean half.
 
         Args:
-            pixels: The picture or its half (H, W, 3), if the caller has just read it.
+            path: The file.
+            pixels: All pixels of the file (H, W, 3), if the caller has just read them.
 
         Raises:
             ImageError: If it is not a picture that can be decoded; does not name the file.
-            ValueError: If it cannot be cut into halves.
+            ValueError: If it cannot be cut into halves; names the file.
             OSError: If it cannot be opened.
         """
         file, half = self._file(self.key(path)), self._halves.get(path)
@@ -160,10 +164,12 @@ class Album:
             key = file.digest, half
             # Files of equal bytes show the same: the second one need not be decoded.
             if key not in self._contents:
-                if pixels is None:
-                    pixels = self._clean(self._decode(file, path, data), path, half)
-                    self._count_down(file)
-                self._contents[key] = self._describe(pixels)
+                if half and file.uncut:
+                    raise ValueError(file.uncut)
+                whole = self._decode(file, path, data) if pixels is None else pixels
+                self._contents[key] = self._describe(self._clean(file, path, whole))
+            if not file.uses:
+                self._drop(file)
             return self._contents[key]
 
     def greys(self, content: Content, path: Path) -> Greys:
@@ -178,7 +184,7 @@ class Album:
         """
         full = self._greys.get(content.digest)
         if full is None:
-            full = grey_of(self._clean(read(path).pixels, path, self._halves.get(path)))
+            full = grey_of(self._clean(_File(), path, read(path).pixels))
         return Greys(full, average_down(full, PIXELS))
 
     def _file(self, key: FileKey) -> _File:
@@ -213,11 +219,16 @@ class Album:
             file.error = error
             raise
 
-    def _clean(self, pixels: Pixels, path: Path, rainy: Half | None) -> Pixels:
+    def _clean(self, file: _File, path: Path, pixels: Pixels) -> Pixels:
         """Return the clean half of a picture, or all of it if it has no rainy half."""
+        rainy = self._halves.get(path)
         if rainy is None:
             return pixels
-        left, right = halves(pixels, path)
+        try:
+            left, right = halves(pixels, path)
+        except ValueError as error:
+            file.uncut = str(error)
+            raise
         return right if rainy == "left" else left
 
     def _describe(self, pixels: Pixels) -> Content:
@@ -240,11 +251,10 @@ class Album:
                 file.pixels = pixels
                 self._room -= pixels.nbytes
 
-    def _count_down(self, file: _File) -> None:
-        """Note that a file was read, and forget its pixels after the last announced read."""
-        file.uses = max(file.uses - 1, 0)
+    def _drop(self, file: _File) -> None:
+        """Forget the pixels of a file, if they were kept."""
         with self._lock:
-            if file.pixels is not None and not file.uses:
+            if file.pixels is not None:
                 self._room += file.pixels.nbytes
                 file.pixels = None
 
