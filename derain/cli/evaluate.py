@@ -420,7 +420,7 @@ def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
         OSError: If a name cannot be one.
     """
     from derain.weights import CATALOGUE
-    from derain.weights.published import is_checkpoint
+    from derain.weights.authors import is_checkpoint
 
     folders: dict[Path, Path] = {}
     models: dict[str, str] = {}

@@ -69,7 +69,7 @@ def import_weights(
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
     from derain.errors import UsageError
-    from derain.weights import published, save
+    from derain.weights import authors, save
 
     with one_line_errors():
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
@@ -79,7 +79,7 @@ def import_weights(
             )
         if target.exists() and not force:
             raise FileExistsError(f"{target} is there already; --force overwrites it")
-        network, card = published.load(checkpoint, bgr=bgr)
+        network, card = authors.load(checkpoint, bgr=bgr)
         save(network, card, target)
     say(f"{checkpoint}: the authors' {card.network}, {card.note}")
     typer.echo(str(target))

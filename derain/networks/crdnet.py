@@ -11,7 +11,7 @@ written from what they describe and from what their released code computes:
   and trained: both are registered under the names of the first. So a block is convolution,
   normalisation, ReLU, convolution.
 - Their transposed convolutions of stride 1 are convolutions with the kernel turned round, and are
-  convolutions here; the reader of their files (`derain.weights.published`) turns the kernels.
+  convolutions here; the reader of their files (`derain.weights.authors`) turns the kernels.
 - Pictures whose sides are no multiples of 32 are padded inside by repeating their last row and
   column.
 - The three streams of the extractor go through the blocks they share as one batch. Nothing changes

@@ -7,7 +7,7 @@ paper and from what the checkpoints compute. It departs from the released code i
 which changes a result:
 
 - The checkpoints learned ``clean = rainy - R``; the paper's Eq. 3 is ``clean = rainy + R``, which
-  is what stands here. tanh is odd, so the reader of the authors' files (`derain.weights.published`)
+  is what stands here. tanh is odd, so the reader of the authors' files (`derain.weights.authors`)
   turns the sign of the last convolution.
 - theta, phi and g are one 1x1 convolution, and attention is `scaled_dot_product_attention`: the
   affinity matrix of a region is never held as a whole. Regions of equal size run as one batch.

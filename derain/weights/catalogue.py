@@ -10,7 +10,7 @@ from pathlib import Path
 
 from derain.errors import UsageError
 from derain.networks import Network
-from derain.weights import published, store
+from derain.weights import authors, store
 from derain.weights.card import Card
 from derain.weights.store import WeightsError
 
@@ -141,7 +141,7 @@ def find_quality(name: str) -> Quality:
 
 def find(name_or_path: str) -> tuple[Network, Card]:
     """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or
-    what `published.load` reads.
+    what `authors.load` reads.
 
     Raises:
         FileNotFoundError: If it is neither a name of the catalogue nor a file.
@@ -152,8 +152,8 @@ def find(name_or_path: str) -> tuple[Network, Card]:
         check(entry)
         return store.load(entry.path)
     path = Path(name_or_path)
-    if published.is_checkpoint(path):
-        return published.load(path)
+    if authors.is_checkpoint(path):
+        return authors.load(path)
     if not path.exists():
         if name_or_path in RETIRED:
             raise FileNotFoundError(
@@ -166,7 +166,7 @@ def find(name_or_path: str) -> tuple[Network, Card]:
         )
     if path.suffix == ".safetensors":
         return store.load(path)
-    return published.load(path)
+    return authors.load(path)
 
 
 def find_card(name_or_path: str) -> Card:

@@ -17,7 +17,7 @@ from derain.networks import NETWORKS, Hyperparameters, Network
 from derain.networks.crdnet import CLASSIFIER_WIDTHS
 from derain.networks.dpenet import DILATIONS, ERPABS
 from derain.networks.nledn import DENSE_LAYERS
-from derain.weights import tensorflow_bundle
+from derain.weights.authors import tensorflow_bundle
 from derain.weights.card import Card
 from derain.weights.store import WeightsError, check_is_file
 
