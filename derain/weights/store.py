@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from derain.errors import DerainError
 from derain.files import write_file
 from derain.networks import NETWORKS, Network
 from derain.weights.card import Card
@@ -17,10 +18,8 @@ from derain.weights.card import Card
 HEADER = "derain"
 
 
-class WeightsError(ValueError):
-    """A file is not what it was taken for; says what was expected, what was found and what to
-    do.
-    """
+class WeightsError(DerainError, ValueError):
+    """A weights file cannot be used; says what was found, what was expected, and what to do."""
 
 
 def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.float32) -> None:

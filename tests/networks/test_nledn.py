@@ -14,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from derain.networks import NLEDN
 from derain.networks.nledn import region_runs
 from derain.weights import authors
+from derain.weights.authors.nledn import BLOCKS
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "Ra": {"dense": False, "blocks": 1, "pooling": False, "non_local": "none"},
@@ -51,7 +52,7 @@ def authors_weights() -> dict[str, Tensor]:
 
     put("conv1", 64, 3, 3)
     put("conv2", 64, 64, 3)
-    for stage in authors.NLEDN_BLOCKS:
+    for stage in BLOCKS:
         inside = "non_local" if stage == "down_3" else "region_non_local.non_local_block"
         for layer in ("g.0", "phi.0", "theta"):
             put(f"{stage}.{inside}.{layer}", 32, 64, 1)
