@@ -18,10 +18,9 @@ def list_weights() -> None:
     from derain.weights import CATALOGUE, DEFAULT
 
     width = max(map(len, CATALOGUE))
-    for entry in CATALOGUE.values():
-        typer.echo(
-            f"{entry.name:<{width}}  {entry.summary}{' (default)' if entry.name == DEFAULT else ''}"
-        )
+    for row in CATALOGUE.values():
+        default = " (default)" if row.name == DEFAULT else ""
+        typer.echo(f"{row.name:<{width}}  {row.summary}{default}")
 
 
 @app.command()

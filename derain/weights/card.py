@@ -111,12 +111,6 @@ class Card:
             raise ValueError("hyperparameters or scores are no table")
         return cls(**_known(cls, values, history=_stages(values.get("history", []))))
 
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Its history; of weights whose card has none, one stage of what else it says."""
-        whole = Stage(self.recipe, self.data, self.steps, self.hours, self.machine, self.commit)
-        return self.history or ((whole,) if self.steps else ())
-
 
 def stages_from_json(text: str) -> tuple[Stage, ...]:
     """The stages of a JSON list of them.
