@@ -7,7 +7,7 @@ picture looks, without a twin.
 from derain.metrics.fidelity import (
     PROTOCOLS,
     Bytes,
-    Floats,
+    Float64s,
     Protocol,
     Score,
     luma_matlab,
@@ -22,7 +22,7 @@ from derain.metrics.niqe import NaturalModel, NiqeError
 __all__ = [
     "PROTOCOLS",
     "Bytes",
-    "Floats",
+    "Float64s",
     "NaturalModel",
     "NiqeError",
     "Protocol",

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 Protocol = Literal["y-matlab", "y-pil", "rgb"]
 PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil", "rgb")
 
-Floats = NDArray[np.float64]
+Float64s = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 
@@ -79,7 +79,7 @@ def quantise(output: NDArray[np.floating], *, truncate: bool = False) -> Bytes:
     return (levels if truncate else np.rint(levels)).astype(np.uint8)
 
 
-def luma_matlab(rgb: Bytes) -> Floats:
+def luma_matlab(rgb: Bytes) -> Float64s:
     """(…, 3) uint8 -> (…) luma in [16, 235], not rounded: ITU-R BT.601 as MATLAB's rgb2ycbcr."""
     return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
 
@@ -96,9 +96,13 @@ def luma_pil(rgb: Bytes) -> Bytes:
     return np.minimum(total >> 6, 255).astype(np.uint8)
 
 
-def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
-    """Peak signal-to-noise ratio in dB of two arrays on the scale 0 … 255; infinite if they are
-    equal.
+def psnr(a: NDArray[np.generic], b: NDArray[np.generic], *, peak: float = 255.0) -> float:
+    """Return the peak signal-to-noise ratio of two arrays in dB; infinite if they are equal.
+
+    Args:
+        a: Values from 0 to ``peak``, of any shape.
+        b: The same.
+        peak: Largest value of the scale: 255 for levels of 8 bits, 1 for floats in [0, 1].
 
     Raises:
         ValueError: If shapes differ.
@@ -106,7 +110,7 @@ def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     if a.shape != b.shape:
         raise ValueError(f"shapes {a.shape} and {b.shape} differ: expected the same")
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
 def ssim(
@@ -144,12 +148,12 @@ def ssim(
     return float(similarity.mean())
 
 
-def _gaussian_weights() -> Floats:
+def _gaussian_weights() -> Float64s:
     weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     return weights / weights.sum()
 
 
-def _filter(plane: Floats, weights: Floats) -> Floats:
+def _filter(plane: Float64s, weights: Float64s) -> Float64s:
     """Separable window, only where it fits: (H, W) -> (H - n + 1, W - n + 1)."""
     windows = np.lib.stride_tricks.sliding_window_view
     return windows(windows(plane, len(weights), axis=0) @ weights, len(weights), axis=1) @ weights

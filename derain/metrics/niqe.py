@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.metrics.fidelity import Floats
+from derain.metrics.fidelity import Float64s
 
 PATCH = 96
 """Side of a patch at the first scale, in pixels."""
@@ -78,8 +78,8 @@ class NaturalModel:
         NiqeError: If shapes or values cannot be those of such a model.
     """
 
-    mean: Floats
-    covariance: Floats
+    mean: Float64s
+    covariance: Float64s
     pictures: int
     patches: int
     digest: str
@@ -110,7 +110,7 @@ class NaturalModel:
         )
 
 
-def _is_covariance(matrix: Floats) -> bool:
+def _is_covariance(matrix: Float64s) -> bool:
     """Symmetric, and without eigenvalues under zero."""
     with np.errstate(
         over="ignore", invalid="ignore"
@@ -134,7 +134,7 @@ def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
             than there are features.
     """
     digest = hashlib.sha256()
-    kept: list[Floats] = []
+    kept: list[Float64s] = []
     for count, picture in enumerate(pictures, start=1):
         try:
             kept.append(_sharp_patches(picture))
@@ -180,7 +180,7 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
     return math.sqrt(max(0.0, squared))  # rounding may leave it a little under zero
 
 
-def _squared_distance(apart: Floats, pooled: Floats) -> float:
+def _squared_distance(apart: Float64s, pooled: Float64s) -> float:
     """(36,) and (36, 36) -> Eq. 10 before the root; NaN where the covariance has no inverse that
     can be computed.
     """
@@ -222,7 +222,7 @@ def from_json(text: str | bytes) -> NaturalModel:
     return NaturalModel(mean, covariance, **values)
 
 
-def _as_array(key: str, values: list[Any]) -> Floats:
+def _as_array(key: str, values: list[Any]) -> Float64s:
     try:
         array = np.array(values)
     except ValueError:  # rows of several lengths
@@ -232,7 +232,7 @@ def _as_array(key: str, values: list[Any]) -> Floats:
     return array.astype(np.float64)
 
 
-def patch_features(pixels: NDArray[np.generic]) -> tuple[Floats, Floats]:
+def patch_features(pixels: NDArray[np.generic]) -> tuple[Float64s, Float64s]:
     """The 36 numbers of every patch, and how sharp it is.
 
     Args:
@@ -272,7 +272,7 @@ def patch_features(pixels: NDArray[np.generic]) -> tuple[Floats, Floats]:
     return np.concatenate(rows_of_patches), sharpness
 
 
-def fit_aggd(samples: Floats) -> Floats:
+def fit_aggd(samples: Float64s) -> Float64s:
     """Fits an asymmetric generalised Gaussian by moment matching (Lasmar et al., ICIP 2009; Eq. 7
     of the paper).
 
@@ -301,24 +301,24 @@ def fit_aggd(samples: Floats) -> Floats:
 
 
 @functools.cache
-def _aggd_table() -> tuple[Floats, Floats, Floats]:
+def _aggd_table() -> tuple[Float64s, Float64s, Float64s]:
     """Shapes alpha; what (mean |x|)² / mean x² is for each, which rises with it; and beta for a
     standard deviation of 1.
     """
-    shapes: Floats = 0.2 + 0.001 * np.arange(9801, dtype=np.float64)
+    shapes: Float64s = 0.2 + 0.001 * np.arange(9801, dtype=np.float64)
     one, two, three = (
         np.array([math.lgamma(k / shape) for shape in shapes], np.float64) for k in (1, 2, 3)
     )
     return shapes, np.exp(2 * two - one - three), np.exp((one - three) / 2)
 
 
-def _nearest(rising: Floats, values: Floats) -> NDArray[np.intp]:
+def _nearest(rising: Float64s, values: Float64s) -> NDArray[np.intp]:
     """Index of the entry closest to each value, the first of two that are."""
     after = np.clip(np.searchsorted(rising, values), 1, len(rising) - 1)
     return after - (values - rising[after - 1] <= rising[after] - values)
 
 
-def _scale_features(patches: Floats) -> Floats:
+def _scale_features(patches: Float64s) -> Float64s:
     """(N, h, w) normalised coefficients -> (N, 18)."""
     count = len(patches)
     alpha, left, right = np.moveaxis(fit_aggd(patches.reshape(count, -1)), -1, 0)
@@ -330,14 +330,14 @@ def _scale_features(patches: Floats) -> Floats:
     return np.stack(features, axis=1)
 
 
-def _gamma_ratio(alpha: Floats) -> Floats:
+def _gamma_ratio(alpha: Float64s) -> Float64s:
     """gamma(2 / alpha) / gamma(1 / alpha)."""
     return np.array(
         [math.exp(math.lgamma(2 / a) - math.lgamma(1 / a)) if a == a else a for a in alpha]
     )
 
 
-def _grey(pixels: NDArray[np.generic]) -> Floats:
+def _grey(pixels: NDArray[np.generic]) -> Float64s:
     """Grey levels 0 … 255 as MATLAB's ``rgb2gray`` gives them: rounded to the steps of the
     picture's type.
     """
@@ -354,7 +354,7 @@ def _grey(pixels: NDArray[np.generic]) -> Floats:
     return levels if pixels.dtype == np.uint8 else levels / 257
 
 
-def _normalise(plane: Floats) -> tuple[Floats, Floats]:
+def _normalise(plane: Float64s) -> tuple[Float64s, Float64s]:
     """Coefficients (I - mu) / (sigma + 1) and local deviations sigma, both (H, W)."""
     mean = _blur(plane)
     deviation = np.sqrt(np.abs(_blur(plane * plane) - mean * mean))
@@ -363,12 +363,12 @@ def _normalise(plane: Floats) -> tuple[Floats, Floats]:
     return apart / (deviation + 1), deviation
 
 
-def _blur(plane: Floats) -> Floats:
+def _blur(plane: Float64s) -> Float64s:
     """The Gaussian window, borders repeated: (H, W) -> (H, W)."""
     return _taps(_taps(np.pad(plane, 3, mode="edge"), _WINDOW, 0), _WINDOW, 1)
 
 
-def _halve(plane: Floats) -> Floats:
+def _halve(plane: Float64s) -> Float64s:
     """Half the size by a bicubic kernel stretched to twice its width, borders mirrored, as MATLAB's
     ``imresize``.
     """
@@ -386,7 +386,7 @@ def _halve(plane: Floats) -> Floats:
     return _taps(_taps(np.pad(plane, 3, mode="symmetric"), weights, 0, step=2), weights, 1, step=2)
 
 
-def _taps(plane: Floats, weights: Floats, axis: int, step: int = 1) -> Floats:
+def _taps(plane: Float64s, weights: Float64s, axis: int, step: int = 1) -> Float64s:
     """A window of n weights at every step-th place where it fits along an axis of L pixels, which
     becomes (L - n) // step + 1.
     """
@@ -398,13 +398,13 @@ def _taps(plane: Floats, weights: Floats, axis: int, step: int = 1) -> Floats:
     return total
 
 
-def _patches(plane: Floats, side: int) -> Floats:
+def _patches(plane: Float64s, side: int) -> Float64s:
     """(H, W) -> (N, side, side), row by row; sides are multiples."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     return plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
 
 
-def _sharp_patches(picture: NDArray[np.generic]) -> Floats:
+def _sharp_patches(picture: NDArray[np.generic]) -> Float64s:
     """Features of a clean picture's sharp patches: (N, 36)."""
     features, sharpness = patch_features(picture)
     usable = np.isfinite(features).all(axis=1)
@@ -413,6 +413,6 @@ def _sharp_patches(picture: NDArray[np.generic]) -> Floats:
     return features[usable & (sharpness > SHARP * sharpness.max())]
 
 
-def _gaussian(features: Floats) -> tuple[Floats, Floats]:
+def _gaussian(features: Float64s) -> tuple[Float64s, Float64s]:
     """Mean and sample covariance over patches: (N, 36) -> (36,), (36, 36)."""
     return features.mean(axis=0), np.cov(features, rowvar=False)

@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from derain.networks.fused import Kernel, convolve, is_traced
 from derain.networks.losses import cumulative_density_loss, cumulative_labels, grey, ssim
 from derain.networks.network import Hyperparameters
+from derain.networks.padding import pad_to
 from derain.tiles import Tiling
 
 EXTRACTOR_WIDTHS = (3, 4, 8, 16)
@@ -353,9 +354,3 @@ class CRDNet(nn.Module):
                 self.classifier(_repeated(rain)), cumulative_labels(rainy, clean)
             )
         return terms
-
-
-def pad_to(picture: Tensor, multiple: int) -> Tensor:
-    """Repeats the last row and column until both sides are multiples."""
-    height, width = picture.shape[2:]
-    return F.pad(picture, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from derain.networks.fused import Kernel, convolve
 from derain.networks.losses import frequency_loss
 from derain.networks.network import Hyperparameters
+from derain.networks.padding import pad_to
 from derain.tiles import Tiling
 
 FOLD = 2
@@ -139,8 +140,7 @@ class Petrichor(nn.Module):
     def estimate(self, rainy: Tensor) -> Tensor:
         """What becomes of a rainy (N, 3, H, W), not clamped."""
         height, width = rainy.shape[2:]
-        right, below = (-side % MULTIPLE for side in (width, height))
-        padded = F.pad(rainy, (0, right, 0, below), mode="replicate")
+        padded = pad_to(rainy, MULTIPLE)
         folded = F.pixel_unshuffle(padded, FOLD).contiguous(memory_format=torch.channels_last)
         fine = self.fine_down(self.door(folded))
         middle = self.middle_down(self.to_middle(fine))

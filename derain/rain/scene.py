@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from derain.density import THRESHOLD, Density, density_of
+from derain.images import to_floats, to_levels
 from derain.rain import field, streaks, textures
 from derain.rain.numbers import Draws, Range, normal_noise, white_noise
 from derain.rain.presets import Layer, RainPreset, Veil
@@ -139,9 +139,8 @@ def rain_on(pixels: NDArray[Any], preset: RainPreset, generator: torch.Generator
 
 def compose_pixels(pixels: NDArray[Any], rain: Rain) -> NDArray[Any]:
     """`compose` for an image: (H, W, 3) of uint8 or uint16 -> the same, rounded."""
-    top = np.iinfo(pixels.dtype).max
-    clean = torch.from_numpy(pixels.astype(np.float32) / np.float32(top)).permute(2, 0, 1)
-    return np.rint(compose(clean, rain).permute(1, 2, 0).numpy() * top).astype(pixels.dtype)
+    clean = torch.from_numpy(to_floats(pixels)).permute(2, 0, 1)  # (3, H, W)
+    return to_levels(compose(clean, rain).permute(1, 2, 0).numpy(), pixels.dtype)
 
 
 def _pick(preset: RainPreset, draws: Draws) -> tuple[RainPreset, float]:
