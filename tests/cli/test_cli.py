@@ -248,6 +248,16 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
             "error: --set lr: expected KEY=VALUE",
         ),
         (
+            ["train", "nledn", "--data", ".", "--set", "lr=abc"],
+            2,
+            "error: --set lr=abc: expected a value like 0.001",
+        ),
+        (
+            ["train", "nledn", "--data", ".", "--set", "batch=0"],
+            2,
+            "error: --set batch=0: expected a whole number of at least 1",
+        ),
+        (
             ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
             2,
             "error: --layout heap: expected one of folders, flat",
