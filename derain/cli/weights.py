@@ -1,6 +1,4 @@
-"""derain weights: what the package holds, what a file says of itself, authors' checkpoints made
-ours.
-"""
+"""The verb ``derain weights``: list, show, and import authors' checkpoints."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""What a picture scores. Nothing else in derain decides what "PSNR", "SSIM" or "NIQE" means.
+"""Metrics: nothing else in derain decides what "PSNR", "SSIM" or "NIQE" means.
 
-`fidelity`: PSNR and SSIM against a clean twin, and the named protocols. `niqe`: how natural a
-picture looks, without a twin.
+`fidelity` has PSNR and SSIM against the ground truth, and the named protocols. `niqe` says how
+natural a picture looks, without ground truth.
 """
 
 from derain.metrics.fidelity import (

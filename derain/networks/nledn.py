@@ -10,7 +10,8 @@ which changes a result:
   is what stands here. tanh is odd, so the reader of the authors' files (`derain.weights.authors`)
   turns the sign of the last convolution.
 - theta, phi and g are one 1x1 convolution, and attention is `scaled_dot_product_attention`: the
-  affinity matrix of a region is never held as a whole. Regions of equal size run as one batch.
+  affinity matrix of a region is never held as a whole. Regions of equal size run as one batch. For
+  export and compilers, `derain.networks.nledn_traced` computes the same at any size.
 - Pictures so small that the released code fails on them (a side under 8 pixels, a region one pixel
   high) work: a side of one pixel is not pooled.
 - ``forward`` clamps to [0, 1]; the loss is taken before clamping, where gradients still flow.
@@ -177,7 +178,7 @@ def unpool(x: Tensor, indices: Tensor, size: torch.Size) -> Tensor:
 
 
 class NLEDN(nn.Module):
-    """The network, and by its arguments the ablations of the paper's Table 2.
+    """NLEDN, and by its arguments the ablations of the paper's Table 2.
 
     ========  ======  =======  ========  ===========
     variant   dense   blocks   pooling   non_local
@@ -243,7 +244,7 @@ class NLEDN(nn.Module):
         self.exit = nn.Conv2d(CHANNELS, 3, 3, padding=1)
 
     def rain_map(self, rainy: Tensor) -> Tensor:
-        """R of Eq. 3, in (-1, 1): what is added to the rainy picture."""
+        """Return R of Eq. 3, in (-1, 1), which is added to the rainy picture: (N, 3, H, W)."""
         f0: Tensor = self.entrance[0](rainy)
         f1: Tensor = self.entrance[1](f0)
         first, last = self._encode_decode(f1) if self.pooling else self._in_a_row(f1)
@@ -258,7 +259,7 @@ class NLEDN(nn.Module):
         return first, last
 
     def _encode_decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The first block's map before pooling, and the decoder's at full resolution."""
+        """Return the first block's map before pooling, and the decoder's at full resolution."""
         e1: Tensor = self.blocks[0](x)
         p1, i1 = pool(e1)
         e2: Tensor = self.blocks[1](p1)
@@ -272,9 +273,9 @@ class NLEDN(nn.Module):
         return e1, unpool(d1, i1, e1.shape)
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range (Eq. 3)."""
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same (Eq. 3)."""
         return (rainy + self.rain_map(rainy)).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Mean absolute error (Eq. 9), before clamping."""
+        """Return the mean absolute error (Eq. 9), before clamping."""
         return {"mae": F.l1_loss(rainy + self.rain_map(rainy), clean)}
