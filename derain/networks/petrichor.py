@@ -128,14 +128,10 @@ class Petrichor(nn.Module):
             _stage(GatedBlock, middle, self.blocks[1]) for _ in range(2)
         )
         self.coarse = _stage(GatedBlock, coarse, self.blocks[2])
-        self.to_middle, self.to_coarse = (
-            nn.Conv2d(fine, middle, 2, 2),
-            nn.Conv2d(middle, coarse, 2, 2),
-        )
-        self.from_coarse, self.from_middle = (
-            nn.Conv2d(coarse, 4 * middle, 1),
-            nn.Conv2d(middle, 4 * fine, 1),
-        )
+        self.to_middle = nn.Conv2d(fine, middle, 2, 2)
+        self.to_coarse = nn.Conv2d(middle, coarse, 2, 2)
+        self.from_coarse = nn.Conv2d(coarse, 4 * middle, 1)
+        self.from_middle = nn.Conv2d(middle, 4 * fine, 1)
         self.out = nn.Conv2d(fine, 3 * FOLD**2, 3, padding=1)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
@@ -144,6 +140,7 @@ class Petrichor(nn.Module):
         """Return the derained (N, 3, H, W), not clamped."""
         height, width = rainy.shape[2:]
         padded = pad_to(rainy, MULTIPLE)
+        # (N, 12, H / 2, W / 2), then a quarter and an eighth of the side.
         folded = F.pixel_unshuffle(padded, FOLD).contiguous(memory_format=torch.channels_last)
         fine = self.fine_down(self.door(folded))
         middle = self.middle_down(self.to_middle(fine))

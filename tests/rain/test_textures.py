@@ -23,10 +23,10 @@ from derain.data import generator_for
 from derain.images import ImageError, write_image
 from derain.rain import textures
 from derain.rain.numbers import Draws
-from derain.rain.textures import Cut
+from derain.rain.textures import Window
 
 CPU = torch.device("cpu")
-PLAIN = Cut(0.0, 0.25, 0.5, 1.0, 219 / 255, 0.0, sheared=False, portrait=False, mirrored=False)
+PLAIN = Window(0.0, 0.25, 0.5, 1.0, 219 / 255, 0.0, sheared=False, portrait=False, mirrored=False)
 
 
 def streaky(
