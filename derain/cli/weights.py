@@ -12,7 +12,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", ri
 
 @app.command("list")
 def list_weights() -> None:
-    """The weights inside the package."""
+    """List the weights inside the package."""
     from derain.weights import CATALOGUE, DEFAULT
 
     width = max(map(len, CATALOGUE))
@@ -27,7 +27,7 @@ def show(
         str, typer.Argument(help="Shipped weights, or a file of ours or the authors'.")
     ],
 ) -> None:
-    """What weights say of themselves: network, recipe, data, scores, licence."""
+    """Show what weights say of themselves: network, recipe, data, scores, licence."""
     from dataclasses import asdict
 
     from derain.weights import find_card
@@ -65,7 +65,7 @@ def import_weights(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
-    from derain.errors import UsageError
+    from derain.errors import ExistsError, UsageError
     from derain.weights import authors, save
 
     with one_line_errors():
@@ -75,7 +75,7 @@ def import_weights(
                 "expected a name ending in .safetensors", option="output", value=target
             )
         if target.exists() and not force:
-            raise FileExistsError(f"{target} is there already; --force overwrites it")
+            raise ExistsError(f"{target} already exists")
         network, card = authors.load(checkpoint, bgr=bgr)
         save(network, card, target)
     say(f"{checkpoint}: the authors' {card.network}, {card.note}")

@@ -28,9 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def wake(network: NLEDN) -> NLEDN:
-    """Gives the zero-initialised convolutions of the non-local blocks weights, so that what stands
-    before them matters.
-    """
+    """Give zero-initialised convolutions weights, so that what stands before them matters."""
     for name, parameter in network.named_parameters():
         if ".project." in name:
             nn.init.normal_(parameter, std=0.1)
