@@ -17,7 +17,7 @@ from machine import describe_machine
 from rain_gap import Pair, real_pairs
 
 from derain import metrics
-from derain.evaluate.speed import psnr_between
+from derain.bench.timing import psnr_between
 from derain.restore import Derainer, load
 
 

@@ -24,9 +24,9 @@ from plain import plain_twin
 from torch import Tensor, nn
 
 from derain import weights
+from derain.bench.timing import Case, Ceiling, bench, in_turns, picture
 from derain.engines import has_bfloat16
 from derain.evaluate.cost import PeakMemory
-from derain.evaluate.speed import Case, Ceiling, bench, in_turns, picture
 
 CPU = torch.device("cpu")
 

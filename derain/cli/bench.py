@@ -17,7 +17,7 @@ from derain.cli.console import (
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
-    from derain.evaluate.speed import Case, Timing
+    from derain.bench.timing import Case, Timing
 
 
 def bench(
@@ -54,8 +54,8 @@ def bench(
     """
     from dataclasses import asdict
 
-    from derain.evaluate.speed import Case
-    from derain.evaluate.speed import bench as measure
+    from derain.bench.timing import Case
+    from derain.bench.timing import bench as measure
     from derain.files import write_file
 
     with one_line_errors(), progress_bar() as bar:

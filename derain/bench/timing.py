@@ -114,7 +114,7 @@ def bench(
 
 def _in_own_process(case: Case, pictures: int, result: Path) -> dict[str, Any]:
     task = json.dumps({"case": asdict(case), "pictures": pictures, "result": str(result)})
-    command = [sys.executable, "-m", "derain.evaluate.speed", task]
+    command = [sys.executable, "-m", "derain.bench.timing", task]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from derain.evaluate import multiply_adds, speed
-from derain.evaluate.speed import Case, Timing, bench, operations, picture, psnr_between
+from derain.bench import timing as speed
+from derain.bench.timing import Case, Timing, bench, operations, picture, psnr_between
+from derain.evaluate import multiply_adds
 from derain.networks import Network, Tiling
 from derain.restore import Derainer, load
 
