@@ -19,7 +19,7 @@ import torch
 from machine import describe_machine
 
 from derain import engines, weights
-from derain.bench.timing import picture
+from derain.bench import picture
 from derain.data import find_pairs, read_pair
 from derain.engines import Exported, quantize
 from derain.engines.quantize import psnr

@@ -53,7 +53,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise AssertionError("work before all was checked")
 
-    monkeypatch.setattr(evaluate, "evaluate", fail)
+    monkeypatch.setattr(evaluate, "compare", fail)
     monkeypatch.setattr("derain.data.check.check", fail)
 
 
@@ -100,7 +100,7 @@ def test_the_first_models_scores_are_not_lost(
     monkeypatch.setattr("derain.restore.load", load_first)
     result = derain("evaluate", "crdnet", "nledn", "small", "--json", "s.json", "--protocol", "rgb")
     assert result.exit_code == 1
-    assert errors(result) == ["error: out of memory; a smaller --tile needs less memory"]
+    assert errors(result) == ["error: out of memory; a smaller tile needs less memory"]
     assert "| crdnet | small | 1 |" in result.stdout
     assert [scores["model"] for scores in json.loads(Path("s.json").read_text())] == ["crdnet"]
     request.getfixturevalue("no_work")
@@ -180,7 +180,7 @@ def test_a_report_without_what_it_needs_is_refused_before_the_work(
     result = derain("evaluate", "crdnet", "small", "--report", "r.html")
     assert result.exit_code == 2
     assert errors(result) == [
-        'error: --report needs matplotlib and jinja2: pip install "derain[report]"'
+        'error: --report: a report needs matplotlib and jinja2: pip install "derain[report]"'
     ]
     assert not Path("r.html").exists()
 
@@ -239,7 +239,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(
     def full(path: Path, _data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("derain.images.write_file", full)
+    monkeypatch.setattr("derain.files.write_file", full)
     result = derain("data", "check", "small", "--json", "r.json")
     assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: r.json"])
     assert result.stdout.startswith("small: no dataset known here, 1 pair")
