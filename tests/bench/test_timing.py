@@ -13,13 +13,16 @@ LIVE = Case("petrichor-live", device="cpu", width=64, height=64)
 
 
 def test_engines_are_measured_beside_each_other() -> None:
-    done: list[tuple[str, int, int]] = []
+    seen: list[tuple[str, int, int]] = []
     cases = [LIVE, replace(LIVE, engine="onnx")]
     plain, onnx = time_cases(
-        cases, rounds=1, pictures=1, progress=lambda *report: done.append(report)
+        cases,
+        rounds=1,
+        pictures=1,
+        progress=lambda stage, done, total: seen.append((stage, done, total)),
     )
     assert [plain.case, onnx.case] == cases
-    assert done == [("cases", 1, 2), ("cases", 2, 2)]
+    assert seen == [("cases", 1, 2), ("cases", 2, 2)]
     assert plain.seconds > 0
     assert plain.operations is not None
     assert plain.ceiling > 0

@@ -334,3 +334,13 @@ def test_a_line_can_always_be_said() -> None:
         result.returncode,
         line.startswith("error: m.json: a NIQE model with \\ud800x; expected mean"),
     ) == (1, True)
+
+
+def test_no_picture_of_a_dataset_is_overwritten_by_a_table(small: Path) -> None:
+    before = (small / "rainy/1.png").read_bytes()
+    result = derain("evaluate", "crdnet", "small", "--json", "small/rainy/1.png")
+    assert (result.exit_code, errors(result)) == (
+        1,
+        ["error: small/rainy/1.png is there already; --force overwrites it"],
+    )
+    assert (small / "rainy/1.png").read_bytes() == before

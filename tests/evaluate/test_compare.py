@@ -54,7 +54,7 @@ def test_every_model_is_scored_on_every_dataset_in_order(
         return identity(dataset)
 
     monkeypatch.setattr("derain.evaluate.scores.identity", identify)
-    monkeypatch.setattr(f"{compare.__module__}.identity", identify, raising=False)
+    # The package's attribute `compare` is the function, not the module.
     monkeypatch.setitem(compare.__globals__, "identity", identify)
     models = [Model("one", "first"), Model("two", "second 2")]
     gallery = Gallery(2)
@@ -66,14 +66,14 @@ def test_every_model_is_scored_on_every_dataset_in_order(
             Scoring(["rgb"], save_to=tmp_path / "out"),
             load,
             gallery=gallery,
-            progress=lambda *report: seen.append(report),
+            progress=lambda stage, done, total: seen.append((stage, done, total)),
         )
     )
-    told = [
+    named = [
         (one.model, one.dataset) if isinstance(one, Evaluation) else one.path.name
         for one in outcomes
     ]
-    assert told == [
+    assert named == [
         ("first", "set"),
         "2.png",
         ("first", "other"),
@@ -86,13 +86,14 @@ def test_every_model_is_scored_on_every_dataset_in_order(
     assert loaded == {"one": 1, "two": 1}
     assert identified == {"set": 1, "other": 1, "empty": 1}
     assert seen[:3] == [("first on set", done, 2) for done in range(3)]
-    assert sorted(
-        path.relative_to(tmp_path / "out").as_posix() for path in tmp_path.glob("out/*/*")
-    ) == [
-        "first/other",
-        "first/set",
-        "second_2/other",
-        "second_2/set",
+    results = [path.relative_to(tmp_path / "out") for path in tmp_path.glob("out/*/*/*.png")]
+    assert sorted(path.as_posix() for path in results) == [
+        "first/other/1.png",
+        "first/set/1.png",
+        "first/set/2.png",
+        "second_2/other/1.png",
+        "second_2/set/1.png",
+        "second_2/set/2.png",
     ]
     assert set(gallery.exhibits["set"].by_name["1"].outputs) == {"first", "second 2"}
 

@@ -47,7 +47,10 @@ def test_one_bad_pair_leaves_the_others(nothing: Derainer, pairs: Path) -> None:
     write_image(pairs / "rainy/2.png", np.zeros((30, 30, 3), np.uint8))
     seen: list[tuple[str, int, int]] = []
     failure, evaluation = evaluate_each(
-        nothing, find_pairs(pairs), Scoring(), progress=lambda *report: seen.append(report)
+        nothing,
+        find_pairs(pairs),
+        Scoring(),
+        progress=lambda stage, done, total: seen.append((stage, done, total)),
     )
     assert isinstance(failure, Failure)
     assert isinstance(evaluation, Evaluation)
