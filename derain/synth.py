@@ -140,6 +140,7 @@ def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
                 f"the output {output} is one picture; expected a folder", option="parts"
             )
         return SynthPlan((SynthJob(clean, output.name, output),))
+    # Folders inside the folder are kept, so that pictures of one name do not collide.
     sources = [clean] if single else clean_pictures(clean)
     names = [
         Path(f"{clean.stem}.png") if single else source.relative_to(clean).with_suffix(".png")

@@ -56,6 +56,7 @@ def bench(
     from derain.files import write_file
 
     with one_line_errors(), progress_bar() as bar:
+        # A file that cannot be written is refused before minutes of measuring.
         if json_to:
             check_file(json_to, force=force)
         cases = [

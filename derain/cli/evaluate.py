@@ -108,6 +108,7 @@ def evaluate(
     outcomes = _Outcomes()
     try:
         with one_line_errors(), progress_bar() as bar:
+            # What can be refused is refused first: names, places, weights, packages, folders.
             sources, folders = _sort(inputs)
             _check_writing(places, force=force)
             models = find_models(sources)

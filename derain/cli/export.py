@@ -55,8 +55,10 @@ def export(
             raise UsageError(
                 f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=target
             )
+        # Everything that can be refused is refused before the work, which takes minutes for int8.
         for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
             check_file(path, force=force)
+        # What is written is executed and compared with PyTorch before it is called done.
         kind = cast("engines.Target", to)
         if int8 is None:
             engines.export(network, card, target, kind)

@@ -2,7 +2,7 @@
 
 `compare` scores models on datasets, `scores` one on one, `cost` measures what a network asks of the
 machine, `paper` holds what its authors printed. `photographs` and `natural` are for pictures
-without clean twins. `identity` says what a dataset is, `results` names what is made of pictures.
+without ground truth. `identity` says what a dataset is, `results` names what is made of pictures.
 `tables` writes Markdown, CSV and JSON, `report` an HTML page with a plot and pictures.
 """
 

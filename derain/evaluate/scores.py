@@ -196,7 +196,7 @@ def evaluate(
         progress: As in `evaluate_each`.
 
     Raises:
-        ValueError: If the twins of a pair differ in size or have 16 bits a channel, there are no
+        ValueError: If the pictures of a pair differ in size or have 16 bits a channel, there are no
             pictures or nothing to score them by, or a picture cannot be scored.
         OSError: If pictures cannot be read or written.
     """
@@ -231,15 +231,9 @@ def evaluate_each(
         data: What the dataset is, in words; None finds out, which reads all of it.
         progress: Gets a report of "MODEL on DATASET" before the first picture and after each.
     """
-    paired = isinstance(dataset, PairedFolder)
-    pictures = distinct(dataset.pairs) if paired else distinct(dataset.photographs)
-    protocols = scoring.protocols if paired else ()
-    if not pictures or not (protocols or scoring.natural):
-        yield _failed(
-            dataset.name,
-            f"{len(pictures)} pictures and {len(protocols)} protocols; expected some of both, or"
-            " NIQE",
-        )
+    pictures = _pictures(dataset)
+    if problem := _nothing_to_score(dataset, len(pictures), scoring):
+        yield _failed(dataset.name, problem)
         return
     # Multiply-adds are counted before memory is watched, and so is all else that is not deraining.
     counted = multiply_adds(derainer.engine.network)
@@ -274,6 +268,23 @@ def evaluate_each(
         unscored=tuple(unscored),
         natural=scoring.natural.describe() if scoring.natural else "",
     )
+
+
+def _pictures(dataset: PairedFolder | Photographs) -> Sequence[Pair | Photograph]:
+    """Return the pictures of a dataset, each under a name of its own."""
+    if isinstance(dataset, PairedFolder):
+        return distinct(dataset.pairs)
+    return distinct(dataset.photographs)
+
+
+def _nothing_to_score(
+    dataset: PairedFolder | Photographs, count: int, scoring: Scoring
+) -> str | None:
+    """Return why no picture can have a score; None if pictures can."""
+    protocols = len(scoring.protocols) if isinstance(dataset, PairedFolder) else 0
+    if count and (protocols or scoring.natural):
+        return None
+    return f"{count} pictures and {protocols} protocols; expected some of both, or NIQE"
 
 
 def _failed(dataset: str, problem: str) -> Failure:

@@ -279,7 +279,7 @@ def _shot(
 def _lines(
     evaluation: Evaluation, name: str, protocol: Protocol | None, of: Side
 ) -> tuple[str, ...]:
-    """Return the PSNR of the whole picture, or its NIQE where there is no clean twin."""
+    """Return the PSNR of the whole picture, or its NIQE where there is no ground truth."""
     picture = _by_name(evaluation)[name]
     if protocol:
         return (decibels(picture_psnr(picture, protocol, of)),)
