@@ -4,9 +4,9 @@ reading and writing them.
 python benchmarks/folder_rate.py -m petrichor-live --pictures 200
 
 In one process and in turns, chunk by chunk: the Derainer on a chunk's pictures as arrays in memory,
-and `batch.run` on their files; every second chunk begins with the files. With each chunk the first
-picture is read and the last one written while the network waits; in a folder in one piece that
-happens once.
+and `derain.pictures.run` on their files; every second chunk begins with the files. With each chunk
+the first picture is read and the last one written while the network waits; in a folder in one piece
+that happens once.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from machine import describe_machine
 from PIL import Image
 
-from derain import batch
+from derain import pictures
 from derain.images import read_image
 from derain.restore import Derainer, load
 
@@ -64,13 +64,13 @@ def main() -> None:
     print(f"Measured on {describe_machine()}.")
 
 
-def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> list[batch.Job]:
+def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> list[pictures.Job]:
     """Pictures that differ: a photograph at one and a half times the size, cut out elsewhere for
     each.
     """
     (folder / "in").mkdir()
     width, height = size
-    jobs: list[batch.Job] = []
+    jobs: list[pictures.Job] = []
     with Image.open(PHOTO) as photo:
         scale = 1.5 * max(width / photo.width, height / photo.height)
         large = photo.resize(
@@ -78,12 +78,12 @@ def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> l
         )
     for k in range(count):
         left, top = STEPS[0] * k % (large.width - width), STEPS[1] * k % (large.height - height)
-        jobs.append(batch.Job(folder / f"in/{k}.{suffix}", folder / f"out/{k}.{suffix}"))
+        jobs.append(pictures.Job(folder / f"in/{k}.{suffix}", folder / f"out/{k}.{suffix}"))
         large.crop((left, top, left + width, top + height)).save(jobs[-1].source, quality=QUALITY)
     return jobs
 
 
-def measure(jobs: list[batch.Job], derainer: Derainer, size: int) -> tuple[float, float]:
+def measure(jobs: list[pictures.Job], derainer: Derainer, size: int) -> tuple[float, float]:
     """Seconds for all pictures in memory, and from file to file."""
     derainer(read_image(jobs[0].source))
     engine = files = 0.0
@@ -97,7 +97,7 @@ def measure(jobs: list[batch.Job], derainer: Derainer, size: int) -> tuple[float
     return engine, files
 
 
-def time_engine(chunk: list[batch.Job], derainer: Derainer) -> float:
+def time_engine(chunk: list[pictures.Job], derainer: Derainer) -> float:
     """Seconds for pictures that are decoded already, their results thrown away."""
     pictures = [read_image(job.source) for job in chunk]
     began = time.perf_counter()
@@ -106,10 +106,10 @@ def time_engine(chunk: list[batch.Job], derainer: Derainer) -> float:
     return time.perf_counter() - began
 
 
-def time_files(chunk: list[batch.Job], derainer: Derainer) -> float:
+def time_files(chunk: list[pictures.Job], derainer: Derainer) -> float:
     """Seconds for the same from file to file."""
     began = time.perf_counter()
-    results = list(batch.run(chunk, derainer, batch.Options()))
+    results = list(pictures.run(chunk, derainer))
     seconds = time.perf_counter() - began
     failures = [result.message for result in results if result.status != "done"]
     if failures:

@@ -70,7 +70,8 @@ def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
     floats = picture.astype(np.float32) / 255
     difference = np.abs(derainer(floats) - larger(floats)).max(axis=2) * 255
     lines: list[str] = []
-    rows, columns = derainer.cut(*picture.shape[:2])
+    grid = derainer.grid(*picture.shape[:2])
+    rows, columns = grid.rows, grid.columns
     for axis, name, all_cuts in ((1, "columns", columns), (0, "rows", rows)):
         length = picture.shape[axis]
         border = np.zeros(length, bool)

@@ -30,6 +30,26 @@ class UsageError(DerainError, ValueError):
         return f"{option}{'' if self.value is None else f'{sign}{self.value}'}: {self.problem}"
 
 
+class ExistsError(DerainError):
+    """A file that would be written exists already, and may only be overwritten on request.
+
+    Args:
+        problem: What exists, in words.
+        effect: What happens on request.
+
+    >>> str(ExistsError("a.png already exists"))
+    'a.png already exists; force=True overwrites it'
+    """
+
+    def __init__(self, problem: str, effect: str = "overwrites it") -> None:
+        self.problem, self.effect = problem, effect
+        super().__init__(self.named("force=True"))
+
+    def named(self, request: str) -> str:
+        """Return the message with another spelling of the request, such as ``--force``."""
+        return f"{self.problem}; {request} {self.effect}"
+
+
 def reason(error: BaseException) -> str:
     """Return an exception as one line for the user.
 

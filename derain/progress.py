@@ -9,7 +9,7 @@ class Progress(Protocol):
     A stage may be reported before its first item, with ``done`` at 0. Stages may interleave.
     """
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
         """Take a report: what is being worked on ("tiles"), items done, and items in all."""
         ...
 

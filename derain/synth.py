@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from derain.data import clean_pictures, generator_for
-from derain.errors import DerainError, UsageError
+from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import write_file
 from derain.images import (
     SUFFIXES,
@@ -85,14 +85,13 @@ class SynthResult:
     Attributes:
         source: The clean picture, or the table.
         target: The rainy picture, or the table.
-        status: ``made``; ``skipped``, because all files exist already; ``conflict``, because a file
-            exists that is not what would be made, and overwriting is not asked for; ``failed``.
-        error: Why, for the last two.
+        status: ``made``; ``skipped``, because all files exist already; or ``failed``.
+        error: Why, for the last two; an `ExistsError` where overwriting would help.
     """
 
     source: Path
     target: Path
-    status: Literal["made", "skipped", "conflict", "failed"] = "made"
+    status: Literal["made", "skipped", "failed"] = "made"
     error: Exception | None = None
 
 
@@ -194,10 +193,6 @@ def synthesise(
         yield SynthResult(planned.table, planned.table, "failed", table_error)
 
 
-class _ConflictError(ImageError):
-    """A file exists that is not what would be made."""
-
-
 @dataclass
 class _Maker:
     """Makes the files of one job after the other.
@@ -218,18 +213,19 @@ class _Maker:
     def make(self, job: SynthJob, k: int) -> SynthResult:
         """Make the k-th picture, or what is missing of it."""
         try:
-            made = self._make(job, k)
-        except (ImageError, OSError) as error:
-            status = "conflict" if isinstance(error, _ConflictError) else "failed"
-            return SynthResult(job.source, job.rainy, status, error)
-        return SynthResult(job.source, job.rainy, "made" if made else "skipped")
+            if self._make(job, k):
+                return SynthResult(job.source, job.rainy)
+        except (DerainError, OSError) as error:
+            return SynthResult(job.source, job.rainy, "failed", error)
+        exists = ExistsError(f"{job.rainy} already exists")
+        return SynthResult(job.source, job.rainy, "skipped", exists)
 
     def _make(self, job: SynthJob, k: int) -> bool:
         """Return whether there was something to make.
 
         Raises:
-            ImageError: If the picture cannot be read, or a file that exists is another picture, or
-                an input.
+            ImageError: If the picture cannot be read, or a file that exists is an input.
+            ExistsError: If a file that exists is another picture, and overwriting is not asked for.
             OSError: If files cannot be written.
         """
         if job.rainy in self.taken:
@@ -244,7 +240,7 @@ class _Maker:
         contents, density = _render(job, self.rain, (self.seed, k))
         for path in existing:
             if not self.force and path.read_bytes() != contents[path]:
-                raise _ConflictError(f"{path} is there already and another picture")
+                raise ExistsError(f"{path} already exists and is another picture")
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, content)

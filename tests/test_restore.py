@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from derain import weights
+from derain.density import RainDensity
 from derain.networks import CRDNet, Hyperparameters, Petrichor, Tiling
-from derain.restore import FLIPS, Derainer, RainDensity, cuts, least_tile, load, weights_of
+from derain.progress import Progress
+from derain.restore import FLIPS, Derainer, load
+from derain.tiles import spans
 
 
 class Local(nn.Module):
@@ -41,41 +44,13 @@ class Local(nn.Module):
         return {"mae": (self(rainy) - clean).abs().mean()}
 
 
-@given(
-    length=st.integers(1, 4000),
-    tile=st.integers(16, 600),
-    share=st.floats(0, 0.25),
-    reach=st.none() | st.floats(0, 1),
-    multiple=st.sampled_from([1, 2, 8, 16]),
-)
-def test_cuts_cover_everything_once(
-    length: int, tile: int, share: float, reach: float | None, multiple: int
-) -> None:
-    tile = max(tile, 4 * multiple)
-    overlap = int(tile * share)
-    unseen = (
-        overlap // 4 if reach is None else int(overlap * reach) // 2
-    )  # pixels at a border that are seen but not used
-    tiles = cuts(
-        length,
-        tile,
-        overlap,
-        fade=None if reach is None else overlap - 2 * unseen,
-        multiple=multiple,
-    )
-    total = np.zeros(length)
-    for cut in tiles:
-        assert 0 <= cut.start < cut.stop <= length
-        assert cut.start % multiple == 0
-        assert min(tile, length) <= cut.stop - cut.start < min(tile, length) + multiple
-        total[cut.start : cut.stop] += weights_of(cut)
-    assert total == pytest.approx(np.ones(length), abs=1e-5)
-    for before, after in itertools.pairwise(tiles):
-        assert before.stop - after.start >= overlap
-        assert before.fade_out == after.fade_in
-        assert after.start + unseen <= after.fade_in[0]
-        assert after.fade_in[1] <= before.stop - unseen
-        assert after.fade_in[1] <= after.fade_out[0]
+def noting(reports: list[tuple[str, int, int]]) -> Progress:
+    """Keep the reports of progress."""
+
+    def note(stage: str, done: int, total: int) -> None:
+        reports.append((stage, done, total))
+
+    return note
 
 
 @pytest.mark.parametrize("shape", [(100, 75), (33, 33), (20, 200), (200, 20), (31, 33)])
@@ -93,17 +68,17 @@ def test_a_picture_that_fits_is_not_cut() -> None:
 
 def test_the_network_never_sees_more_than_a_tile() -> None:
     network = Local()
-    done: list[tuple[int, int]] = []
-    Derainer(network)(np.zeros((100, 90, 3), np.uint8), lambda k, n: done.append((k, n)))
+    done: list[tuple[str, int, int]] = []
+    Derainer(network)(np.zeros((100, 90, 3), np.uint8), noting(done))
     assert max(side for shape in network.seen for side in shape[2:]) <= 32
-    assert done == [(k + 1, len(network.seen)) for k in range(len(network.seen))]
+    assert done == [("tiles", k + 1, len(network.seen)) for k in range(len(network.seen))]
 
 
 def test_tiles_are_as_few_as_do_and_no_larger_than_need_be() -> None:
     network = Local()
     Derainer(network)(np.zeros((40, 40, 3), np.uint8))
     assert set(network.seen) == {(1, 3, 24, 24)}  # two of 24 that share 8, not two of 32
-    sizes = Derainer(Local()).tile_sizes(40, 70)
+    sizes = Derainer(Local()).grid(40, 70).sizes
     assert len(sizes) == 2 * 3
     assert set(sizes) == {(24, 29)}
 
@@ -111,7 +86,7 @@ def test_tiles_are_as_few_as_do_and_no_larger_than_need_be() -> None:
 def test_a_pixel_costs_much_the_same_in_all_pictures() -> None:
     derainer = Derainer(Local(), tile=512, overlap=64)
     shares = [
-        sum(height * width for height, width in derainer.tile_sizes(side, 3 * side // 2))
+        sum(height * width for height, width in derainer.grid(side, 3 * side // 2).sizes)
         / (side * (3 * side // 2))
         for side in range(700, 6000, 137)
     ]
@@ -175,16 +150,14 @@ def test_what_is_no_image_is_refused(image: NDArray[Any], message: str) -> None:
     "options", [{"tile": 8}, {"tile": -1}, {"overlap": -1}, {"tile": 64, "overlap": 40}]
 )
 def test_impossible_tiles_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"--(tile|overlap) .*: expected"):
+    with pytest.raises(ValueError, match=r"(tile|overlap)=.*: expected"):
         Derainer(Local(), **options)
 
 
 def test_devices_and_formats_that_are_not_there() -> None:
-    with pytest.raises(
-        ValueError, match="--device tpu: not available here; expected auto or one of"
-    ):
+    with pytest.raises(ValueError, match="device=tpu: not available here; expected auto or one of"):
         Derainer(Local(), device="tpu")
-    with pytest.raises(ValueError, match="--dtype int4: expected one of"):
+    with pytest.raises(ValueError, match="dtype=int4: expected one of"):
         Derainer(Local(), dtype="int4")
 
 
@@ -215,8 +188,8 @@ def test_nledn_has_no_seams(photo: NDArray[np.uint8]) -> None:
     steps = np.abs(np.diff(plain - careful, axis=1)).max(axis=(0, 2))
     borders = [
         edge
-        for cut in cuts(256, 96, 16)
-        for edge in (cut.start, cut.stop, *cut.fade_in)
+        for tile in spans(256, 96, 16)
+        for edge in (tile.start, tile.stop, *tile.fade_in)
         if 0 < edge < 255
     ]
     elsewhere = np.delete(steps, borders)
@@ -295,16 +268,16 @@ def test_any_kind_of_picture_may_be_flipped(
 
 def test_flips_need_no_larger_tiles() -> None:
     plain, flipped = Local(), Local()
-    done: list[tuple[int, int]] = []
+    done: list[tuple[str, int, int]] = []
     image = np.zeros((100, 90, 3), np.uint8)
     Derainer(plain, device="cpu")(image)
-    Derainer(flipped, device="cpu", flips=8)(image, lambda k, n: done.append((k, n)))
+    Derainer(flipped, device="cpu", flips=8)(image, noting(done))
     assert len(flipped.seen) == 8 * len(plain.seen)
     assert max(shape[0] for shape in flipped.seen) == 1, "one after the other"
     assert {tuple(sorted(shape)) for shape in flipped.seen} == {
         tuple(sorted(shape)) for shape in plain.seen
     }
-    assert done == [(k + 1, len(plain.seen)) for k in range(len(plain.seen))]
+    assert done == [("tiles", k + 1, len(plain.seen)) for k in range(len(plain.seen))]
 
 
 class Corners(Local):
@@ -328,7 +301,7 @@ def test_flipped_tiles_lie_on_the_grid_of_the_whole_picture(
 ) -> None:
     image = np.random.default_rng(0).random((*shape, 3), np.float32)
     tiled = Derainer(Corners(), tile=tile, overlap=7, device="cpu", flips=flips)
-    assert len(tiled.tile_sizes(*shape)) > 1
+    assert len(tiled.grid(*shape).sizes) > 1
     assert tiled.tiling.exact
     assert np.allclose(
         tiled(image), Derainer(Corners(), tile=0, device="cpu", flips=flips)(image), atol=1e-6
@@ -346,7 +319,7 @@ def test_tiles_of_shipped_weights_give_what_the_whole_picture_gives_when_flipped
     tiled.tiling = replace(
         tiled.tiling, overlap=2 * 75
     )  # twice its reach, which a tile this small shares only if told so
-    assert len(tiled.tile_sizes(*image.shape[:2])) > 1
+    assert len(tiled.grid(*image.shape[:2]).sizes) > 1
     assert np.abs(tiled(image) - whole(image)).max() < 1e-4
 
 
@@ -404,17 +377,17 @@ def test_every_quality_is_of_weights_in_the_catalogue() -> None:
 @pytest.mark.parametrize(
     ("name", "quality", "message"),
     [
-        (None, "good", "--quality good: expected one of fast, balanced, best"),
-        ("nledn", "good", "--quality good: expected one of fast, balanced, best"),
+        (None, "good", "quality=good: expected one of fast, balanced, best"),
+        ("nledn", "good", "quality=good: expected one of fast, balanced, best"),
         (
             "nledn",
             "fast",
-            "--quality fast: chooses the model, but nledn was named too; leave one of them out",
+            "quality=fast: chooses the model, but nledn was named too; leave one of them out",
         ),
         (
             weights.DEFAULT,
             "balanced",
-            "--quality balanced: chooses the model, but petrichor was named too",
+            "quality=balanced: chooses the model, but petrichor was named too",
         ),
     ],
 )
@@ -569,11 +542,6 @@ def test_the_default_tile_takes_at_most_half_of_what_memory_is_free(
     assert Derainer(Roomy(), tile=0, device="cpu").tile == 0
 
 
-def test_the_least_tile_follows_the_grid() -> None:
-    assert least_tile(Tiling(tile=512, overlap=64)) == 16
-    assert least_tile(Tiling(tile=512, overlap=64, multiple=32)) == 128
-
-
 @pytest.mark.parametrize("at_once", [2, 3, 100])
 def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(
     at_once: int, monkeypatch: pytest.MonkeyPatch
@@ -591,15 +559,15 @@ def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(
         return at_once
 
     monkeypatch.setattr(derainer.engine, "tiles_at_once", tiles_at_once)
-    done: list[tuple[int, int]] = []
-    assert np.allclose(derainer(image, lambda k, n: done.append((k, n))), usual(image), atol=1e-6)
+    done: list[tuple[str, int, int]] = []
+    assert np.allclose(derainer(image, noting(done)), usual(image), atol=1e-6)
     assert max(shape[0] for shape in network.seen) == min(
         at_once, max(map(len, rows_of(single.seen)))
     )
     assert [shape[1:] for shape in network.seen for _ in range(shape[0])] == [
         shape[1:] for shape in single.seen
     ]
-    assert done == [(k + 1, len(single.seen)) for k in range(len(single.seen))]
+    assert done == [("tiles", k + 1, len(single.seen)) for k in range(len(single.seen))]
     height, width = single.seen[0][2:]
     assert asked[0] == height * width * OnGrid.tiling.memory
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from derain.errors import UsageError
+from derain.errors import ExistsError, UsageError
 from derain.images import read_image, write_image
 from derain.synth import SynthPlan, find_rain, plan, synthesise
 
@@ -52,7 +52,8 @@ def test_success_and_failure_are_values(folder: Path, tmp_path: Path) -> None:
     (out / "rainy/1.png").write_bytes(b"another")
     (out / "clean/1.png").unlink()
     conflict = next(synthesise(plan(folder, out), rain, seed=7))
-    assert conflict.status == "conflict"
+    assert conflict.status == "failed"
+    assert isinstance(conflict.error, ExistsError)
     assert (out / "rainy/1.png").read_bytes() == b"another"
     forced = next(synthesise(plan(folder, out), rain, seed=7, force=True))
     assert forced.status == "made"

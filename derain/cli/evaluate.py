@@ -13,11 +13,13 @@ from derain.cli.console import (
     STDOUT,
     check_file,
     check_folder,
+    line_of,
     on_terminal,
     one_line_errors,
     progress_bar,
     result,
     say,
+    show_traceback,
 )
 from derain.cli.options import (
     DeviceOption,
@@ -285,12 +287,12 @@ class _Outcomes:
 
     def add(self, outcome: "Evaluation | Failure") -> None:
         """Keep an evaluation, or name a failure."""
-        from derain.errors import reason
         from derain.evaluate import Failure
         from derain.files import printable
 
         if isinstance(outcome, Failure):
-            text, place = printable(reason(outcome.error)), printable(outcome.path)
+            show_traceback(outcome.error)
+            text, place = line_of(outcome.error), printable(outcome.path)
             self.fail(text if place in text else f"{place}: {text}")
             return
         self.evaluations.append(outcome)

@@ -9,61 +9,69 @@ from derain.cli.console import (
     DTYPE_HELP,
     ENGINE_HELP,
     TILE_HELP,
+    line_of,
     one_line_errors,
     progress_bar,
     say,
+    show_traceback,
 )
 from derain.cli.console import result as show_result
+from derain.errors import UsageError
 
 if TYPE_CHECKING:
-    from derain.batch import Result
+    from derain.pictures import Job, Result
+    from derain.progress import Progress
+    from derain.restore import Derainer
 
-FORMATS = {
-    "jpg": "JPEG",
-    "jpeg": "JPEG",
-    "png": "PNG",
-    "webp": "WEBP",
-    "tif": "TIFF",
-    "tiff": "TIFF",
-    "bmp": "BMP",
-}
+FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp")
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin."),
+]
+Output = Annotated[
+    str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "-m",
+        "--model",
+        help="Shipped weights, or a file of ours or the authors'. Default: petrichor.",
+    ),
+]
+Quality = Annotated[
+    str | None, typer.Option(help="fast, balanced or best, in place of -m. Default: balanced.")
+]
+OfFormat = Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="Write a before/after picture beside each result.")
+]
+Density = Annotated[
+    bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
+]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
+Dtype = Annotated[str, typer.Option(help=DTYPE_HELP)]
+Engine = Annotated[str, typer.Option(help=ENGINE_HELP)]
+Tile = Annotated[int | None, typer.Option(help=TILE_HELP)]
+Overlap = Annotated[int | None, typer.Option(help="Pixels that tiles share.")]
 
 
 def run(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin."),
-    ],
-    output: Annotated[
-        str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "-m",
-            "--model",
-            help="Shipped weights, or a file of ours or the authors'. Default: petrichor.",
-        ),
-    ] = None,
-    quality: Annotated[
-        str | None,
-        typer.Option(help="fast, balanced or best, in place of -m. Default: balanced."),
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="Write a before/after picture beside each result.")
-    ] = False,
-    density: Annotated[
-        bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
-    ] = False,
-    device: Annotated[str, typer.Option(help=DEVICE_HELP)] = "auto",
-    dtype: Annotated[str, typer.Option(help=DTYPE_HELP)] = "auto",
-    engine: Annotated[str, typer.Option(help=ENGINE_HELP)] = "auto",
-    tile: Annotated[int | None, typer.Option(help=TILE_HELP)] = None,
-    overlap: Annotated[int | None, typer.Option(help="Pixels that tiles share.")] = None,
+    inputs: Inputs,
+    output: Output = None,
+    model: Model = None,
+    quality: Quality = None,
+    format: OfFormat = None,
+    force: Force = False,
+    compare: Compare = False,
+    density: Density = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    engine: Engine = "auto",
+    tile: Tile = None,
+    overlap: Overlap = None,
 ) -> None:
     """Take the rain out of pictures.
 
@@ -80,24 +88,14 @@ def run(
             f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
         )
 
-    from typing import cast
-
-    import torch
-
-    from derain import batch
-    from derain.errors import UsageError
-    from derain.images import Format
-    from derain.progress import Progress
+    from derain import pictures
+    from derain.images import format_of
     from derain.restore import load
 
     with one_line_errors():
-        options = batch.Options(
-            force,
-            compare,
-            cast("Format | None", FORMATS[format.lower()] if format else None),
-            density,
-        )
-        jobs, failures = batch.plan(inputs, output, options)
+        of_format = format_of(f"any.{format}") if format else None
+        options = pictures.Options(force, compare, of_format, density)
+        plan = pictures.plan(inputs, output, options)
         derainer = load(
             model,
             quality=quality,
@@ -107,66 +105,78 @@ def run(
             overlap=overlap,
             engine=engine,
         )
-        if density and not derainer.engine.senses_density:
-            raise UsageError(
-                f"{derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as"
-                " -m crdnet",
-                option="density",
-            )
+        if density:
+            _check_density(derainer)
+    _say_choices(derainer, quality, dtype)
+    for path, error in plan.refused:
+        _report(pictures.Result(path, None, "failed", error), "")
+    statuses = ["failed"] * len(plan.refused) + _derain(plan.jobs, derainer)
+    if len(statuses) > 1:
+        done, skipped, failed = (statuses.count(each) for each in ("done", "skipped", "failed"))
+        say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
+    if "failed" in statuses:
+        raise typer.Exit(1)
 
+
+def _check_density(derainer: "Derainer") -> None:
+    if not derainer.engine.senses_density:
+        raise UsageError(
+            f"{derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as"
+            " -m crdnet",
+            option="density",
+        )
+
+
+def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
+    """Say what derain chose where the user left the choice to it."""
     if quality is not None:
         flips = f", mean of {derainer.flips} flips" if derainer.flips > 1 else ""
         say(f"quality {quality}: {derainer.name}{flips}")
-    if dtype == "auto" and derainer.engine.dtype != torch.float32:
+    if dtype == "auto" and str(derainer.engine.dtype) != "torch.float32":
         say(
             f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype"
             " float32 does without"
         )
-    for failure in failures:
-        _report(failure, 0, 0)
-    failed, skipped = len(failures), 0
+
+
+def _derain(jobs: "tuple[Job, ...]", derainer: "Derainer") -> list[str]:
+    """Do the jobs, and report each; return what became of them."""
+    from derain import pictures
+
+    statuses: list[str] = []
     with progress_bar() as bar:
         files = bar.add_task("pictures", total=len(jobs), visible=len(jobs) > 1)
         tiles = bar.add_task("tiles", total=None)
 
-        def start(job: batch.Job) -> Progress:
+        def start(job: "Job") -> "Progress":
             bar.reset(tiles, description=job.source.name, total=None)
-            return lambda _, done, total: bar.update(tiles, completed=done, total=total)
+            return lambda _stage, done, total: bar.update(tiles, completed=done, total=total)
 
-        for number, result in enumerate(batch.run(jobs, derainer, options, start), 1):
+        for number, result in enumerate(pictures.run(jobs, derainer, start), 1):
             bar.advance(files)
-            failed += result.status == "failed"
-            skipped += result.status == "skipped"
+            statuses.append(result.status)
             try:
-                _report(result, number, len(jobs))
-            # standard output is full or gone; the pictures still get done
+                _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
+            # Standard output is full or gone. The pictures still get done.
             except OSError as error:
                 say(f"error: {result.target} is done, but standard output failed: {error.strerror}")
-                failed += 1
-    if len(jobs) + len(failures) > 1:
-        done = len(jobs) + len(failures) - failed - skipped
-        say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
-    if failed:
-        raise typer.Exit(1)
+                statuses[-1] = "failed"
+    return statuses
 
 
-def _report(result: "Result", number: int, total: int) -> None:
-    from derain.batch import STREAM
+def _report(result: "Result", place: str) -> None:
+    """Say what became of a picture; the path of its result goes to standard output."""
+    from derain.pictures import STREAM
 
-    if result.status == "failed":
-        say(f"error: {result.source}: {result.message}")
-    elif result.status == "skipped":
-        say(f"skipped {result.source}: {result.message}")
-    else:
-        place = f"[{number}/{total}] " if total > 1 else ""
-        note = f" ({result.message})" if result.message else ""
-        say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
-        sensed = f"\t{result.density.word}" if result.density else ""
-        if result.density:
-            steps = ", ".join(
-                f"{name} {getattr(result.density, name):.2f}"
-                for name in ("light", "medium", "heavy")
-            )
-            say(f"{result.source}: rain density {result.density.word} ({steps})")
-        if result.target != STREAM:
-            show_result(f"{result.target}{sensed}")
+    if result.error is not None:
+        show_traceback(result.error)
+        word = "skipped" if result.status == "skipped" else "error:"
+        say(f"{word} {result.source}: {line_of(result.error)}")
+        return
+    note = f" ({result.message})" if result.message else ""
+    say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
+    if result.density:
+        steps = ", ".join(f"{name} {value:.2f}" for name, value in vars(result.density).items())
+        say(f"{result.source}: rain density {result.density.word} ({steps})")
+    if result.target != STREAM:
+        show_result(f"{result.target}" + (f"\t{result.density.word}" if result.density else ""))

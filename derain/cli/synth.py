@@ -6,7 +6,14 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import one_line_errors, progress_bar, result, say
+from derain.cli.console import (
+    line_of,
+    one_line_errors,
+    progress_bar,
+    result,
+    say,
+    show_traceback,
+)
 from derain.cli.options import ForceOption
 from derain.cli.progress import Stages
 
@@ -42,7 +49,6 @@ def synth(
     For a folder, OUTPUT gets rainy/NAME.png and clean/NAME.png, as derain train and derain evaluate
     read them.
     """
-    from derain.errors import reason
     from derain.files import printable
     from derain.synth import find_rain, plan, synthesise
 
@@ -61,16 +67,15 @@ def synth(
     ):
         for one in made:
             error = one.error
-            if one.status == "skipped":
-                say(f"skipped {one.source}: {one.target} is there already; --force overwrites it")
-            elif one.status == "made":
+            if one.status == "made":
                 try:
                     result(str(one.target))
                 except OSError as full:  # the pictures are made all the same
                     error = full
             if error is not None:
-                hint = "; --force overwrites it" if one.status == "conflict" else ""
-                say(f"error: {printable(one.source)}: {reason(error)}{hint}")
-                failed = True
+                word = "skipped" if one.status == "skipped" else "error:"
+                show_traceback(error)
+                say(f"{word} {printable(one.source)}: {line_of(error)}")
+                failed |= word != "skipped"
     if failed:
         raise typer.Exit(1)

@@ -87,7 +87,7 @@ def find_datasets(
         photographs: Whether a folder without pairs is taken for photographs, which NIQE can score.
 
     Returns:
-        The datasets, and what makes some of their pictures unusable, such as a rainy one without a clean one.
+        The datasets, and what makes some of their pictures unusable: no clean one for a rainy one.
 
     Raises:
         NoPairsError: If a folder holds no pairs, and photographs are not asked for.

@@ -27,4 +27,4 @@ def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
     assert timing["seconds"] > 0
     again = CliRunner().invoke(cli.app, [*command, "--json", str(path)])
     assert (again.exit_code, again.stdout) == (1, "")
-    assert again.stderr == f"error: {path} is there already; --force overwrites it\n"
+    assert again.stderr == f"error: {path} already exists; --force overwrites it\n"

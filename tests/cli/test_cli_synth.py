@@ -53,7 +53,7 @@ def test_a_second_run_makes_what_the_first_left_undone(folder: Path, tmp_path: P
     again = derain(*command)
     assert (again.exit_code, again.stdout) == (0, "")
     assert again.stderr.splitlines()[0] == (
-        f"skipped {folder}/a/1.png: {out}/rainy/a/1.png is there already; --force overwrites it"
+        f"skipped {folder}/a/1.png: {out}/rainy/a/1.png already exists; --force overwrites it"
     )
     first = (out / "rainy/a/1.png").read_bytes()
     (out / "rainy/a/1.png").unlink()  # as an interruption leaves it
@@ -64,8 +64,8 @@ def test_a_second_run_makes_what_the_first_left_undone(folder: Path, tmp_path: P
     (out / "rainy/a/1.png").unlink()
     other = derain(*command, "--preset", "rain100h")
     assert (other.exit_code, other.stdout) == (1, "")
-    assert f"error: {folder}/a/1.png: {out}/layer/a/1.png is there already" in other.stderr
-    assert "and another picture; --force overwrites it" in other.stderr
+    assert f"error: {folder}/a/1.png: {out}/layer/a/1.png already exists" in other.stderr
+    assert "and is another picture; --force overwrites it" in other.stderr
 
 
 def test_the_table_of_densities_keeps_what_is_in_it(folder: Path, tmp_path: Path) -> None:

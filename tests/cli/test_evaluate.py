@@ -127,7 +127,7 @@ def test_the_first_models_scores_are_not_lost(
         (
             ["--report", "small/clean/1.png"],
             1,
-            "error: small/clean/1.png is there already; --force overwrites it",
+            "error: small/clean/1.png already exists; --force overwrites it",
         ),
         (
             ["--niqe", "small/clean", "--save-niqe", "none/m"],
@@ -210,7 +210,7 @@ def test_a_report_is_written_though_a_picture_failed(small: Path, photo: NDArray
     assert "&lt;b&gt;2" in html
     assert "crdnet on small: 3" in html
     again = derain(*command[:-2])
-    assert errors(again) == ["error: r.html is there already; --force overwrites it"]
+    assert errors(again) == ["error: r.html already exists; --force overwrites it"]
     Path("r.html").write_text("old")
     assert derain(*command, "--force").exit_code == 1
     assert Path("r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -341,6 +341,6 @@ def test_no_picture_of_a_dataset_is_overwritten_by_a_table(small: Path) -> None:
     result = derain("evaluate", "crdnet", "small", "--json", "small/rainy/1.png")
     assert (result.exit_code, errors(result)) == (
         1,
-        ["error: small/rainy/1.png is there already; --force overwrites it"],
+        ["error: small/rainy/1.png already exists; --force overwrites it"],
     )
     assert (small / "rainy/1.png").read_bytes() == before

@@ -136,7 +136,7 @@ def test_it_derains_as_the_network_does(
 ) -> None:
     derainer, usual = derain.load(str(files[kind]), tile=64), Derainer(small, tile=64, device="cpu")
     image = as_floats(photo)
-    assert len(derainer.tile_sizes(*photo.shape[:2])) > 1
+    assert len(derainer.grid(*photo.shape[:2]).sizes) > 1
     assert np.allclose(derainer(image), usual(image), atol=TOLERANCE)
     assert derainer.name == "some"
     assert derainer.describe() == f"tile 64, overlap 16, {kind}, float32, cpu"
@@ -157,7 +157,7 @@ def test_flips_give_what_the_network_gives(
     image = as_floats(photo)[:101, :75]
     derainer = Derainer(Exported.read(path), tile=64, engine=engine, flips=8)
     usual = Derainer(network, tile=64, device="cpu", flips=8)
-    assert len(derainer.tile_sizes(*image.shape[:2])) > 1
+    assert len(derainer.grid(*image.shape[:2]).sizes) > 1
     assert np.abs(usual(image) - Derainer(network, tile=64, device="cpu")(image)).mean() > 0.005
     assert np.allclose(derainer(image), usual(image), atol=TOLERANCE)
 
@@ -185,28 +185,28 @@ def test_parity_is_checked(kind: str, small: Network, files: dict[str, Path]) ->
         (
             "openvino",
             {"engine": "onnx"},
-            r"--engine onnx: cannot read .*w\.xml; expected a \.onnx file, or --engine openvino",
+            r"engine=onnx: cannot read .*w\.xml; expected a \.onnx file, or openvino",
         ),
         (
             "onnx",
             {"engine": "torch"},
-            "--engine torch: .* is an exported file; expected weights, or another engine",
+            "engine=torch: .* is an exported file; expected weights, or another engine",
         ),
         (
             "onnx",
             {"engine": "tensorrt"},
-            "--engine tensorrt: expected auto or one of torch, onnx, openvino",
+            "engine=tensorrt: expected auto or one of torch, onnx, openvino",
         ),
-        ("onnx", {"device": "tpu"}, "--device tpu: not available here"),
+        ("onnx", {"device": "tpu"}, "device=tpu: not available here"),
         (
             "onnx",
             {"dtype": "bfloat16"},
-            "--dtype bfloat16: --engine onnx takes auto or one of: float32",
+            "dtype=bfloat16: onnx takes auto or one of: float32",
         ),
         (
             "openvino",
             {"dtype": "float16"},
-            "--dtype float16: --engine openvino takes auto or one of: float32, bfloat16",
+            "dtype=float16: openvino takes auto or one of: float32, bfloat16",
         ),
     ],
 )
@@ -223,7 +223,7 @@ def test_they_run_on_the_processor(
 ) -> None:
     monkeypatch.setattr("derain.engines.choose_device", torch.device)  # as if it were there
     with pytest.raises(
-        ValueError, match=f"--device {device}: --engine onnx runs on the CPU; expected auto or cpu"
+        ValueError, match=f"device={device}: onnx runs on the CPU; expected auto or cpu"
     ):
         make_engine(Exported.read(files["onnx"]), device=device)
 
@@ -240,7 +240,7 @@ def test_it_cannot_sense_density(files: dict[str, Path]) -> None:
     engine = make_engine(Exported.read(files["onnx"]))
     assert not engine.senses_density
     with pytest.raises(
-        ValueError, match="--engine onnx: cannot tell how dense rain is; expected torch"
+        ValueError, match="engine=onnx: cannot tell how dense rain is; expected torch"
     ):
         engine.density(random(1, 3, 8, 8))
 
@@ -266,4 +266,4 @@ def test_onnx_runtimes_lack_of_memory_is_one(
     monkeypatch.setattr(engine, "_session", Full())
     with pytest.raises(RuntimeError, match="ONNX Runtime: Failed to allocate memory") as raised:
         engine(random(1, 3, 8, 8))
-    assert derain.engines.is_out_of_memory(raised.value)
+    assert derain.errors.is_out_of_memory(raised.value)

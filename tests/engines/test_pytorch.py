@@ -26,7 +26,7 @@ def test_training_takes_bfloat16_where_the_device_computes_in_it() -> None:
     )
     assert choose_training_dtype("float32", cpu) == torch.float32
     with pytest.raises(
-        ValueError, match="--dtype float16: expected auto, float32 or bfloat16 to train in"
+        ValueError, match="dtype=float16: expected auto, float32 or bfloat16 to train in"
     ):
         choose_training_dtype("float16", cpu)
 

@@ -75,10 +75,14 @@ def test_tiles_give_what_the_whole_picture_gives(size: type[Petrichor], upright:
     tile = 4 * size.tiling.overlap
     shape = (tile * 5 // 8 + 3, 2 * tile - 24)
     image = np.random.default_rng(0).random((*(shape[::-1] if upright else shape), 3), np.float32)
-    done: list[int] = []
+    done: list[tuple[str, int, int]] = []
+
+    def note(stage: str, count: int, total: int) -> None:
+        done.append((stage, count, total))
+
     whole = Derainer(network, tile=0, device="cpu")(image)
-    tiled = Derainer(network, tile=tile, device="cpu")(image, lambda _, count: done.append(count))
-    assert done == [3, 3, 3]
+    tiled = Derainer(network, tile=tile, device="cpu")(image, note)
+    assert done == [("tiles", k, 3) for k in (1, 2, 3)]
     assert np.abs(tiled - whole).max() < 1e-5
     careless = Derainer(network, tile=tile, overlap=16, device="cpu")(
         image

@@ -1,7 +1,6 @@
 """Image files: nothing but the pixels may change on the way through."""
 
 import io
-import os
 import struct
 import zlib
 from dataclasses import replace
@@ -380,25 +379,6 @@ def test_write_image_takes_grey_and_sixteen_bits(tmp_path: Path) -> None:
 def test_unknown_suffix(photo: NDArray[np.uint8], tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"no picture format is called '.xyz'"):
         images.write_image(tmp_path / "a.xyz", photo)
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    target = tmp_path / "a.png"
-    target.write_bytes(b"old")
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="No space"):
-        images.write_file(target, b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-    assert target.read_bytes() == b"old"
-
-
-def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
-    images.write_file(tmp_path / "a", b"1")
-    (tmp_path / "b").write_bytes(b"1")
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_find_images_goes_deep_in_natural_order(photo: NDArray[np.uint8], tmp_path: Path) -> None:

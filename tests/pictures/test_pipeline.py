@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain import batch
-from derain.batch import Job, Options, Result
+from derain import pictures
+from derain.density import RainDensity
 from derain.files import write_file
 from derain.images import Picture, read, read_image, write_image
-from derain.restore import RainDensity
+from derain.pictures import Job, Options, Result, pipeline
+from derain.progress import Progress, silent
 
 
 class Darken:
@@ -29,12 +31,9 @@ class Darken:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(
-        self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
-    ) -> NDArray[Any]:
+    def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
         self.calls += 1
-        if on_tile:
-            on_tile(1, 1)
+        progress("tiles", 1, 1)
         return image - np.minimum(image, 1)
 
     def density(self, image: NDArray[Any]) -> RainDensity:
@@ -47,9 +46,10 @@ def run(
     options: Options = Options(),  # noqa: B008 (frozen)
     derainer: Any = None,
 ) -> list[Result]:
-    jobs, failures = batch.plan(inputs, output, options)
+    planned = pictures.plan(inputs, output, options)
     stand_in: Any = derainer or Darken()
-    return failures + list(batch.run(jobs, stand_in, options))
+    refused = [Result(path, None, "failed", error) for path, error in planned.refused]
+    return refused + list(pictures.run(planned.jobs, stand_in))
 
 
 @pytest.fixture
@@ -101,15 +101,14 @@ def test_names_of_results(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(folder.parent)
-    jobs, failures = batch.plan(inputs, output, Options())
-    assert failures == []
-    assert [str(job.target) for job in jobs] == targets
+    planned = pictures.plan(inputs, output)
+    assert planned.refused == ()
+    assert [str(job.target) for job in planned.jobs] == targets
 
 
 def test_asked_format_changes_the_name(folder: Path) -> None:
-    jobs, _ = batch.plan(
-        [str(folder / "b.jpg"), str(folder / "a.png")], None, Options(format="JPEG")
-    )
+    inputs = [str(folder / "b.jpg"), str(folder / "a.png")]
+    jobs = pictures.plan(inputs, None, Options(format="JPEG")).jobs
     assert [job.target.name for job in jobs] == ["b_derained.jpg", "a_derained.jpg"]
 
 
@@ -142,7 +141,7 @@ def test_a_missing_comparison_is_said(folder: Path) -> None:
     run([str(folder / "a.png")])
     (result,) = run([str(folder / "a.png")], options=Options(compare=True))
     assert result.status == "failed"
-    assert result.message.endswith("--force overwrites it and makes the comparison")
+    assert result.message.endswith("force=True overwrites it and makes the comparison")
 
 
 def test_comparison_overwrites_nothing(folder: Path) -> None:
@@ -168,7 +167,7 @@ def test_output_above_the_input(folder: Path) -> None:
 
 @pytest.mark.parametrize("output", ["dry.2024", "dry.png/"])
 def test_only_a_pictures_ending_makes_a_file(output: str, folder: Path) -> None:
-    jobs, _ = batch.plan([str(folder / "a.png")], f"{folder.parent}/{output}", Options())
+    jobs = pictures.plan([str(folder / "a.png")], f"{folder.parent}/{output}").jobs
     assert jobs[0].target == folder.parent / output / "a.png"
 
 
@@ -193,7 +192,7 @@ def test_an_input_is_never_overwritten_unasked(folder: Path) -> None:
     original = (folder / "a.png").read_bytes()
     (result,) = run([str(folder / "a.png")], str(folder / "a.png"))
     assert result.status == "failed"
-    assert "is an input; --force overwrites it" in result.message
+    assert "is an input; force=True overwrites it" in result.message
     for result in run([str(folder)], str(folder)):
         assert result.status == "failed"
     assert (folder / "a.png").read_bytes() == original
@@ -234,16 +233,14 @@ def test_failures_stay_alone(folder: Path) -> None:
 
 def test_out_of_memory_is_one_failure_with_a_hint(folder: Path) -> None:
     class Hungry(Darken):
-        def __call__(
-            self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
-        ) -> NDArray[Any]:
+        def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
             if self.calls == 0:
                 self.calls += 1
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-            return super().__call__(image, on_tile)
+            return super().__call__(image, progress)
 
     results = run([str(folder)], derainer=Hungry())
-    assert results[0].message.endswith("a smaller --tile needs less memory")
+    assert results[0].message.endswith("a smaller tile needs less memory")
     assert [result.status for result in results[1:]] == ["done"] * 3
 
 
@@ -297,7 +294,7 @@ def test_two_pictures_for_one_name(folder: Path) -> None:
 @pytest.mark.parametrize("output", ["one.png", "-"])
 def test_one_output_for_many_pictures_is_refused(output: str, folder: Path) -> None:
     with pytest.raises(ValueError, match="expected a folder"):
-        batch.plan([str(folder)], output, Options())
+        pictures.plan([str(folder)], output)
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((6, 20, 3), (14, 20)), ((20, 6, 3), (20, 14))])
@@ -336,15 +333,15 @@ def test_transparent_picture_to_jpeg_fails_before_the_work(tmp_path: Path) -> No
 
 
 def test_progress_is_reported(folder: Path) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[str, int, int]] = []
     jobs = [Job(folder / "a.png", folder / "out.png")]
     derainer: Any = Darken()
-    list(
-        batch.run(
-            jobs, derainer, Options(), lambda _: lambda done, total: seen.append((done, total))
-        )
-    )
-    assert seen == [(1, 1)]
+
+    def note(stage: str, done: int, total: int) -> None:
+        seen.append((stage, done, total))
+
+    list(pictures.run(jobs, derainer, lambda _: note))
+    assert seen == [("tiles", 1, 1)]
 
 
 def test_density_is_told_where_it_is_asked_for(folder: Path) -> None:
@@ -392,18 +389,16 @@ class Watched(Darken):
         super().__init__()
         self.events, self.beside = events, beside
 
-    def __call__(
-        self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
-    ) -> NDArray[Any]:
+    def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
         number = int(image.flat[0]) - 100
         self.events.tell(f"network {number}")
         self.beside(number)
-        return super().__call__(image, on_tile)
+        return super().__call__(image, progress)
 
 
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> Events:
-    """Of the reading and writing of `derain.batch`."""
+    """Of the reading and writing of `derain.pictures.pipeline`."""
     happened = Events()
 
     def watched_read(source: Path) -> Picture:
@@ -414,8 +409,8 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Events:
         write_file(path, data)
         happened.tell(f"written {path.stem}")
 
-    monkeypatch.setattr(batch, "read", watched_read)
-    monkeypatch.setattr(batch, "write_file", watched_write)
+    monkeypatch.setattr(pipeline, "read", watched_read)
+    monkeypatch.setattr(pipeline, "write_file", watched_write)
     return happened
 
 
@@ -428,8 +423,12 @@ def row(tmp_path: Path) -> list[Job]:
     return [Job(tmp_path / f"row/{k}.png", tmp_path / f"out/{k}.png") for k in range(6)]
 
 
-def start(jobs: list[Job], derainer: Any, options: Options = Options()) -> Iterator[Result]:  # noqa: B008
-    return batch.run(jobs, derainer, options)
+def start(jobs: list[Job], derainer: Any) -> Iterator[Result]:
+    return pictures.run(jobs, derainer)
+
+
+def forced(jobs: list[Job]) -> list[Job]:
+    return [replace(job, force=True) for job in jobs]
 
 
 def threads() -> list[str]:
@@ -448,7 +447,7 @@ def test_the_next_is_read_and_the_last_written_while_the_network_works(
         met.append(path.stem == "5" or events.wait_for(f"network {int(path.stem) + 1}"))
         write_file(path, data)
 
-    monkeypatch.setattr(batch, "write_file", waiting_write)
+    monkeypatch.setattr(pipeline, "write_file", waiting_write)
     results = list(start(row, Watched(events, beside)))
     assert all(met)
     assert [(result.source, result.status) for result in results] == [
@@ -479,8 +478,8 @@ def test_a_result_does_not_wait_for_a_slow_reader(
         time.sleep(0.1)
         write_file(path, data)
 
-    monkeypatch.setattr(batch, "read", slow_read)
-    monkeypatch.setattr(batch, "write_file", slow_write)
+    monkeypatch.setattr(pipeline, "read", slow_read)
+    monkeypatch.setattr(pipeline, "write_file", slow_write)
     running = start(row, Watched(events))
     assert next(running).source == row[0].source
     assert "network 1" not in events.order
@@ -503,17 +502,15 @@ def test_one_picture_is_in_memory_on_either_side(
     held: list[tuple[int, int]] = []
 
     class Weighed(Watched):
-        def __call__(
-            self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None = None
-        ) -> NDArray[Any]:
-            result = super().__call__(image, on_tile)
+        def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
+            result = super().__call__(image, progress)
             held.append(
                 (sum(ref() is not None for ref in rainy), sum(ref() is not None for ref in clean))
             )
             clean.append(weakref.ref(result))
             return result
 
-    monkeypatch.setattr(batch, "read", watched_read)
+    monkeypatch.setattr(pipeline, "read", watched_read)
     list(
         start(
             row,
@@ -538,7 +535,7 @@ def test_no_more_than_one_is_read_ahead(row: list[Job], events: Events) -> None:
 def test_nothing_goes_on_beside_a_large_picture(
     row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "LARGE", 6 * 7 * 3 - 1)
+    monkeypatch.setattr(pipeline, "LARGE", 6 * 7 * 3 - 1)
     list(start(row, Watched(events)))
     assert events.order == [
         f"{what} {k}" for k in range(6) for what in ("read", "network", "written")
@@ -561,7 +558,12 @@ def test_a_failure_ahead_does_not_disturb_the_picture_at_work(
     derainer: Any = Watched(
         events, lambda number: events.wait_for(f"read {number + 1}") if number in (0, 3) else None
     )
-    results = list(batch.run(row, derainer, Options(), lambda job: started.append(job.source)))
+
+    def on_start(job: Job) -> Progress:
+        started.append(job.source)
+        return silent
+
+    results = list(pictures.run(row, derainer, on_start))
     assert [result.status for result in results] == [
         "done",
         "failed",
@@ -578,7 +580,7 @@ def test_a_failure_ahead_does_not_disturb_the_picture_at_work(
 
 def test_a_failure_to_write_is_that_pictures(row: list[Job], events: Events) -> None:
     row[2].target.mkdir(parents=True)
-    results = list(start(row, Watched(events), Options(force=True)))
+    results = list(start(forced(row), Watched(events)))
     assert [result.status for result in results] == [
         "done",
         "done",
@@ -632,14 +634,14 @@ def test_what_an_earlier_job_writes_is_read_after(
         time.sleep(0.1)
         write_file(path, data)
 
-    monkeypatch.setattr(batch, "write_file", slow_write)
+    monkeypatch.setattr(pipeline, "write_file", slow_write)
     (tmp_path / "link.png").symlink_to(row[1].source)
     chain = [
         Job(row[0].source, row[1].source),
         Job(tmp_path / "link.png", tmp_path / "last.png"),
         row[2],
     ]
-    assert [result.status for result in start(chain, Darken(), Options(force=True))] == ["done"] * 3
+    assert [result.status for result in start(forced(chain), Darken())] == ["done"] * 3
     assert np.all(read_image(tmp_path / "last.png") == 98)
     rivals = [row[3], Job(row[4].source, row[3].target), row[5]]
     assert [result.status for result in start(rivals, Darken())] == ["done", "skipped", "done"]
@@ -696,10 +698,10 @@ def test_streams_belong_to_the_calling_thread(
     output = Stream()
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Stream(row[1].source.read_bytes())))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=output))
-    monkeypatch.setattr(batch, "read", read)
+    monkeypatch.setattr(pipeline, "read", read)
     statuses: list[str] = []
     for k, result in enumerate(
-        start([row[0], Job(batch.STREAM, batch.STREAM), row[2], row[3]], Watched(events))
+        start([row[0], Job(pictures.STREAM, pictures.STREAM), row[2], row[3]], Watched(events))
     ):
         statuses.append(result.status)
         assert ("stdout" in events.order) == (k >= 1)
@@ -720,7 +722,7 @@ def test_seconds_are_the_pictures_own(
         time.sleep(0.05)
         write_file(path, data)
 
-    monkeypatch.setattr(batch, "read", slow_read)
-    monkeypatch.setattr(batch, "write_file", slow_write)
+    monkeypatch.setattr(pipeline, "read", slow_read)
+    monkeypatch.setattr(pipeline, "write_file", slow_write)
     for result in start(row[:3], Watched(events, lambda _: time.sleep(0.1))):
         assert result.seconds >= 0.2
