@@ -106,7 +106,7 @@ def test_comparison_of_models_and_datasets(nothing: Derainer, pairs: Path, tmp_p
     assert [row["paper_psnr"] for row in table] == ["36.57"] * 3 + [""] * 9
     assert table[0]["paper_protocol"] == "y-pil"
     assert float(table[0]["psnr"]) == evaluations[0].mean("y-matlab").psnr
-    assert table[0]["parameters"] == "1005379"
+    assert table[0]["parameters"] == "239587"
     assert table[0]["execution"] == "tile 512, overlap 64, float32, cpu"
     assert table[0]["data"] == evaluations[0].data == identity(find_pairs(folder))
     assert {row["niqe"] for row in table} == {""}
