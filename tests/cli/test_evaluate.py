@@ -1,5 +1,6 @@
-"""derain evaluate and derain data check on bad input: nothing is lost, nothing is written where it
-should not be.
+"""derain evaluate and derain data check on bad input.
+
+Nothing is lost, and nothing is written where it should not be.
 """
 
 import csv

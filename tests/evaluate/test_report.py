@@ -1,6 +1,4 @@
-"""The report: one page that is whole, safe and the same each time; windows, colours, tables, the
-plot.
-"""
+"""The report: one page that is whole, safe and the same each time, and what it is made of."""
 
 import base64
 import os
@@ -50,8 +48,9 @@ LINKS = ("src", "href", "xlink:href", "srcset", "data", "action", "poster")
 
 @dataclass
 class Page(HTMLParser):
-    """A parsed page: elements with their attributes, texts with the element they are in; a tag
-    closed wrongly is an error.
+    """A parsed page: elements with their attributes, texts with the element they are in.
+
+    A tag that is closed wrongly is an error.
     """
 
     html: str
