@@ -23,7 +23,7 @@ Petrichor is the smell of rain that has gone. Where the ideas come from:
 docs/design-notes.md.
 
 Larger sizes are not trained from random weights: `grown` makes one that computes what a smaller one
-does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training goes on from there.
+does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training continues from there.
 """
 
 from collections.abc import Callable
