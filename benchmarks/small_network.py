@@ -1,7 +1,6 @@
-"""A small network that learns fast, to compare rain with: the same one in every run, trained the
-same way.
+"""A small network that learns fast, to compare rain with.
 
-It stays as it was when docs/concepts/rain.md was measured; `designs.py` has its descendants.
+It stays as it was when docs/concepts/rain.md was measured, so that figures can be compared.
 """
 
 import torch
