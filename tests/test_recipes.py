@@ -3,9 +3,9 @@
 import pytest
 
 from derain.networks import NETWORKS
-from derain.recipes import RECIPES, ZOO, find_recipe
-from derain.recipes.zoo import CONTINUED
+from derain.recipes import RECIPES, find_recipe
 from derain.weights.catalogue import CATALOGUE, RETIRED
+from tools.zoo.entries import CONTINUED, ZOO
 
 
 def test_the_papers_recipe() -> None:

@@ -3,21 +3,18 @@
 import json
 from pathlib import Path
 
-import ablation
-import means
 import numpy as np
 import pytest
-import results_tables
-import seeds
 import torch
-import zoo_cards
 
+from benchmarks.quality import ablation, results_tables, seeds
 from derain import weights
 from derain.evaluate import to_json
 from derain.images import write_image
 from derain.networks import NETWORKS, NLEDN
 from derain.recipes import RECIPES
 from derain.weights import CATALOGUE, Card, Point, Stage
+from tools.zoo import means, zoo_cards
 
 RECIPE = json.dumps({"name": "nledn", "batch": 2, "crop": 64, "lr": 1e-3, "init": ""})
 CURVE = (Point(100, 0.1, {"mean": 30.0}), Point(200, 0.2, {"mean": 31.0}))

@@ -6,10 +6,10 @@ A GPU that is lent for minutes must not wait for anything. Rain is made on it fo
 faster, and sizes that train one after the other compile at the same time. Whatever only a GPU can
 do (compiling, graphs, streams) falls back to the plain step, and says so.
 
-    python tools/zoo/lease.py test --out OUT
-    python tools/zoo/lease.py train --data DIR --out OUT --scratch runs/lease \
+    python -m tools.zoo.lease test --out OUT
+    python -m tools.zoo.lease train --data DIR --out OUT --scratch runs/lease \
         --until 530 --plan petrichor-deep=6 petrichor=3 petrichor-live=1
-    python tools/zoo/lease.py speed --out OUT
+    python -m tools.zoo.lease speed --out OUT
 
 DIR holds ``clean/train`` and ``textures``; weights begin from the shipped ones, or from
 ``DIR/NAME.safetensors`` where there is one. ``--rehearse`` makes everything tiny, for a CPU. `test`

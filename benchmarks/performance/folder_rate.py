@@ -1,0 +1,121 @@
+"""How near a folder's pictures, from file to file, come to the network's own rate: what is left of
+reading and writing them.
+
+python -m benchmarks.performance.folder_rate -m petrichor-live --pictures 200
+
+In one process and in turns, chunk by chunk: the Derainer on a chunk's pictures as arrays in memory,
+and `derain.pictures.run` on their files; every second chunk begins with the files. With each chunk
+the first picture is read and the last one written while the network waits; in a folder in one piece
+that happens once.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.machine import describe_machine
+from derain import pictures
+from derain.images import read_image
+from derain.restore import Derainer, load
+
+QUALITY = 92
+"""Of the JPEG files."""
+STEPS = 7919, 104_729
+"""Pixels from one picture's crop to the next one's, across and down, beginning again at the border.
+"""
+PHOTO = Path(__file__).parents[2] / "examples/rocket.jpg"
+
+
+def main() -> None:
+    """Makes the pictures, runs them, prints a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-m", "--model", default="petrichor")
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(1024, 683), metavar=("WIDTH", "HEIGHT")
+    )
+    parser.add_argument("--format", choices=("jpg", "png"), default="jpg")
+    parser.add_argument("--chunk", type=int, default=10, help="pictures in a row of each kind")
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    derainer = load(arguments.model, device=arguments.device)
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = make_jobs(Path(folder), arguments.pictures, arguments.size, arguments.format)
+        engine, files = measure(jobs, derainer, arguments.chunk)
+    width, height = arguments.size
+    print(
+        "| model | pictures | engine, pictures/s | folder, pictures/s | ratio"
+        " |\n|---|---|---|---|---|"
+    )
+    row = [
+        f"{len(jobs)} {arguments.format}, {width}x{height}",
+        *(f"{len(jobs) / seconds:.2f}" for seconds in (engine, files)),
+    ]
+    print(f"| `{arguments.model}` | {' | '.join(row)} | {engine / files:.1%} |")
+    print(
+        f"\n{derainer.describe()}; in turns of {arguments.chunk} pictures, after one picture to"
+        " warm up."
+    )
+    print(f"Measured on {describe_machine()}.")
+
+
+def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> list[pictures.Job]:
+    """Pictures that differ: a photograph at one and a half times the size, cut out elsewhere for
+    each.
+    """
+    (folder / "in").mkdir()
+    width, height = size
+    jobs: list[pictures.Job] = []
+    with Image.open(PHOTO) as photo:
+        scale = 1.5 * max(width / photo.width, height / photo.height)
+        large = photo.resize(
+            (round(scale * photo.width), round(scale * photo.height)), Image.Resampling.BICUBIC
+        )
+    for k in range(count):
+        left, top = STEPS[0] * k % (large.width - width), STEPS[1] * k % (large.height - height)
+        jobs.append(pictures.Job(folder / f"in/{k}.{suffix}", folder / f"out/{k}.{suffix}"))
+        large.crop((left, top, left + width, top + height)).save(jobs[-1].source, quality=QUALITY)
+    return jobs
+
+
+def measure(jobs: list[pictures.Job], derainer: Derainer, size: int) -> tuple[float, float]:
+    """Seconds for all pictures in memory, and from file to file."""
+    derainer(read_image(jobs[0].source))
+    engine = files = 0.0
+    for number, begin in enumerate(range(0, len(jobs), size)):
+        chunk = jobs[begin : begin + size]
+        for from_files in (number % 2 == 1, number % 2 == 0):
+            if from_files:
+                files += time_files(chunk, derainer)
+            else:
+                engine += time_engine(chunk, derainer)
+    return engine, files
+
+
+def time_engine(chunk: list[pictures.Job], derainer: Derainer) -> float:
+    """Seconds for pictures that are decoded already, their results thrown away."""
+    pictures = [read_image(job.source) for job in chunk]
+    began = time.perf_counter()
+    for picture in pictures:
+        derainer(picture)
+    return time.perf_counter() - began
+
+
+def time_files(chunk: list[pictures.Job], derainer: Derainer) -> float:
+    """Seconds for the same from file to file."""
+    began = time.perf_counter()
+    results = list(pictures.run(chunk, derainer))
+    seconds = time.perf_counter() - began
+    failures = [result.message for result in results if result.status != "done"]
+    if failures:
+        raise SystemExit(f"a picture was not done: {failures[0]}")
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

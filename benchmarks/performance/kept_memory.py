@@ -1,0 +1,96 @@
+"""What keeping freed memory is worth: time and peak memory of weights on one picture, processes
+with and without in turns.
+
+python -m benchmarks.performance.kept_memory petrichor crdnet --size 1920 1080
+"""
+
+import argparse
+import contextlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import unittest.mock
+
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from derain.engines import pytorch
+from derain.restore import load
+
+MODULE = "benchmarks.performance.kept_memory"
+"""The name under which this script starts itself again."""
+
+
+def main() -> None:
+    """Runs the processes, prints a table; or is one of them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+")
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(1920, 1080), metavar=("WIDTH", "HEIGHT")
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="processes of each kind")
+    parser.add_argument("--one", choices=("kept", "given back"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.models[0], arguments.size, arguments.one == "kept")))
+        return
+    print(
+        "| model | given back, s | kept, s | ratio | given back, peak MB | kept, peak MB"
+        " |\n|---|---|---|---|---|---|"
+    )
+    for model in arguments.models:
+        found: dict[str, list[dict[str, float]]] = {"given back": [], "kept": []}
+        for _ in range(arguments.repeats):
+            for kind, rows in found.items():
+                size = [str(side) for side in arguments.size]
+                command = [sys.executable, "-m", MODULE, model, "--size", *size, "--one", kind]
+                rows.append(
+                    json.loads(
+                        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                    )
+                )
+        before, after = (
+            statistics.median(row["seconds"] for row in rows) for rows in found.values()
+        )
+        peaks = [statistics.median(row["peak"] for row in rows) for rows in found.values()]
+        print(
+            f"| `{model}` | {before:.2f} | {after:.2f} | {before / after:.2f} | {peaks[0]:.0f} |"
+            f" {peaks[1]:.0f} |"
+        )
+    width, height = arguments.size
+    print(
+        f"\n{width}x{height}, default tiles, median of seven pictures after two, and of the"
+        " processes."
+    )
+    print(f"Measured on {describe_machine()}.")
+
+
+def measure(model: str, size: tuple[int, int], kept: bool) -> dict[str, float]:
+    """Median seconds of seven pictures after two, and the most memory the process ever held in
+    MB.
+    """
+    with (
+        contextlib.nullcontext()
+        if kept
+        else unittest.mock.patch.object(pytorch, "keep_freed_memory")
+    ):
+        derainer = load(model, device="cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    seconds: list[float] = []
+    for _ in range(9):
+        began = time.perf_counter()
+        derainer(picture)
+        seconds.append(time.perf_counter() - began)
+    return {
+        "seconds": statistics.median(seconds[2:]),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    main()

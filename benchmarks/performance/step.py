@@ -1,0 +1,98 @@
+"""What a training step on one core spends where: making the batch (cropping, rain, compression) and
+learning from it.
+
+Times are of the processor, so that others who use the machine count little. Batch and step take
+turns; medians are printed.
+
+    python -m benchmarks.performance.step CLEAN --textures TEXTURES
+    python -m benchmarks.performance.step CLEAN --recipe petrichor-deep --textures TEXTURES
+"""
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.machine import describe_machine
+from derain import train
+from derain.data import BatchSource
+from derain.engines import choose_training_dtype
+from derain.machine import keep_freed_memory
+from derain.networks import NETWORKS
+from derain.recipes import Recipe, find_recipe
+
+
+def main() -> None:
+    """Prints a row for rain that is drawn, and one for rain of which a part is cut from
+    textures.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clean", type=Path, help="holds train/ of clean pictures")
+    parser.add_argument("--recipe", default="petrichor")
+    parser.add_argument("--textures", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--dtype", default="auto")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    device = torch.device("cpu")
+    dtype = choose_training_dtype(arguments.dtype, device)
+    drawn = find_recipe(arguments.recipe)
+    recipes = {"drawn": drawn, "with textures": replace(drawn, textures=str(arguments.textures))}
+    sources = {
+        name: train.open_batches(recipe, arguments.clean / "train")
+        for name, recipe in recipes.items()
+    }
+    network = NETWORKS[drawn.network](**drawn.hyperparameters)
+    module = train.TrainingStep(network, dtype)
+    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimiser = torch.optim.AdamW(network.parameters(), fused=True)
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
+    for source in sources.values():  # pictures stay in memory once they were read
+        for number in range(arguments.rounds + 2):
+            source.batch(number, device)
+    for number in range(arguments.rounds + 2):
+        for name, source in sources.items():
+            taken = time_step(module, optimiser, source, number)
+            if number > 1:  # memory is taken in the first
+                times[name].append(taken)
+    print(f"`{drawn.name}`: {size_of(drawn)}, {str(dtype).removeprefix('torch.')}, one thread.\n")
+    print(
+        "| rain | batch, ms | learning, ms | the batch's share | steps a second"
+        " |\n|---|---|---|---|---|"
+    )
+    for name, taken in times.items():
+        batch, learning = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
+        share, rate = batch / (batch + learning), 1e3 / (batch + learning)
+        print(f"| {name} | {batch:.1f} | {learning:.1f} | {share:.0%} | {rate:.2f} |")
+    print(f"\nProcessor time, medians of {arguments.rounds}. Measured on {describe_machine()}.")
+
+
+def size_of(recipe: Recipe) -> str:
+    return f"{recipe.batch} crops of {recipe.crop}x{recipe.crop}"
+
+
+def time_step(
+    module: train.TrainingStep, optimiser: torch.optim.Optimizer, source: BatchSource, number: int
+) -> tuple[float, float]:
+    """Return the seconds of making a batch, and of learning from it."""
+    began = time.process_time()
+    batch = source.batch(number, torch.device("cpu"))
+    rainy, clean = (
+        half.contiguous(memory_format=torch.channels_last) for half in (batch.rainy, batch.clean)
+    )
+    made = time.process_time()
+    loss, _ = module(rainy, clean)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
+    return made - began, time.process_time() - made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Times the search for validation pictures among training pictures, and counts how many changed
+copies it finds among them.
+
+python -m benchmarks.quality.copies PATH/TO/val PATH/TO/train
+
+Each picture of the first folder is hidden among those of the second: cropped to a half of each side
+or more, flipped, turned, resized, compressed as JPEG, or all of it at once, as seeded random
+numbers have it.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.machine import describe_machine
+from derain.data.check import find_leaks
+from derain.data.copies import find_copies
+from derain.data.folders import clean_pictures
+from derain.images import read_image
+
+Rgb = NDArray[np.uint8]
+Change = Callable[[Rgb, np.random.Generator], Rgb]
+
+
+def main() -> None:
+    """Prints how long the search takes, and a table of what is found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pictures", type=Path, help="a folder of clean pictures to look for")
+    parser.add_argument(
+        "among", type=Path, help="a folder of clean pictures to look in, without those"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    pictures, among = clean_pictures(arguments.pictures), clean_pictures(arguments.among)
+    began = time.perf_counter()
+    leaks = find_leaks(arguments.pictures, arguments.among)
+    print(
+        f"{len(pictures)} pictures among {len(among)}: {time.perf_counter() - began:.1f} s,"
+        f" {len(leaks)} taken for copies.\n"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        copies = hide(pictures, Path(place), arguments.seed)
+        found = {
+            (copy.picture, copy.of) for copy in find_copies(pictures, [*among, *copies]).copies
+        }
+    print("| change | hidden | found |\n|---|---|---|")
+    for name in CHANGES:
+        hidden = [(original, copy) for copy, (original, change) in copies.items() if change == name]
+        print(f"| {name} | {len(hidden)} | {sum(pair in found for pair in hidden)} |")
+    true = {(original, copy) for copy, (original, _) in copies.items()}
+    print(
+        f"\n{len(found & true)} of {len(true)} found, {len(found - true)} others taken for copies."
+    )
+    print(f"\nMeasured on {describe_machine()}.")
+
+
+def hide(pictures: Sequence[Path], place: Path, seed: int) -> dict[Path, tuple[Path, str]]:
+    """Writes a copy of each picture by each change, and says of which picture and by which change
+    each is.
+    """
+    copies: dict[Path, tuple[Path, str]] = {}
+    for k, path in enumerate(pictures):
+        pixels = read_image(path)
+        pixels = (pixels if pixels.dtype == np.uint8 else pixels >> 8).astype(np.uint8)
+        for number, name in enumerate(CHANGES):
+            random = np.random.default_rng((seed, k, number))
+            copy = place / f"{k}-{number}.jpg"
+            quality = (
+                95
+                if name in ("cropped", "flipped or turned", "resized")
+                else int(random.integers(40, 91))
+            )
+            Image.fromarray(np.ascontiguousarray(CHANGES[name](pixels, random))).save(
+                copy, quality=quality
+            )
+            copies[copy] = (path, name)
+    return copies
+
+
+def crop(pixels: Rgb, random: np.random.Generator) -> Rgb:
+    """(H, W, 3) -> a part of 0.5 to 0.95 of each side."""
+    height, width = (round(side * random.uniform(0.5, 0.95)) for side in pixels.shape[:2])
+    top, left = (
+        int(random.integers(pixels.shape[0] - height + 1)),
+        int(random.integers(pixels.shape[1] - width + 1)),
+    )
+    return pixels[top : top + height, left : left + width]
+
+
+def turn(pixels: Rgb, random: np.random.Generator) -> Rgb:
+    """One of the seven flips and quarter turns that change a picture."""
+    way = int(random.integers(1, 8))
+    turned = np.rot90(pixels, way % 4)
+    return turned[:, ::-1] if way >= 4 else turned
+
+
+def resize(pixels: Rgb, random: np.random.Generator) -> Rgb:
+    """0.5 to 0.9 or 1.1 to 2 of the size."""
+    factor = random.uniform(0.5, 0.9) if random.integers(2) else random.uniform(1.1, 2)
+    size = round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)
+    return np.asarray(
+        Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC)
+    )
+
+
+CHANGES: dict[str, Change] = {
+    "cropped": crop,
+    "flipped or turned": turn,
+    "resized": resize,
+    "recompressed": lambda pixels, _: pixels,
+    "all at once": lambda pixels, random: resize(turn(crop(pixels, random), random), random),
+}
+"""What is done to pictures; the last two are stored as JPEG of quality 40 to 90, the others of 95.
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What models do to pictures without rain: how far the result is from the picture, as it is and
+with its lights blown out.
+
+A photograph's white sky between leaves, its railings and its grass are no rain, and ought to stay.
+CLEAN/val is looked at as it is, and one and two stops brighter, where skies turn white.
+
+    python -m benchmarks.quality.dry CLEAN petrichor nledn
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.machine import describe_machine
+from derain import metrics
+from derain.data import clean_pictures
+from derain.images import Pixels, read_image
+from derain.restore import load
+
+STOPS = (0, 1, 2)
+
+
+def main() -> None:
+    """Prints a row a model."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
+    parser.add_argument("models", nargs="+")
+    arguments = parser.parse_args()
+    pictures = [eight_bits(read_image(path)) for path in clean_pictures(arguments.clean / "val")]
+    print(
+        f"| model | {' | '.join(f'+{stops} stops, dB | darker by' for stops in STOPS)}"
+        f" |\n|{'---|' * (1 + 2 * len(STOPS))}"
+    )
+    for name in arguments.models:
+        derainer = load(name, dtype="float32")
+        cells: list[str] = []
+        for stops in STOPS:
+            bright = [exposed(picture, stops) for picture in pictures]
+            results = [derainer(picture) for picture in bright]
+            cells.append(f"{statistics.mean(map(fidelity, results, bright)):.2f}")
+            cells.append(f"{statistics.mean(map(darkening, results, bright)):.2f}")
+        print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
+    print(
+        f"\n{len(pictures)} pictures without rain; PSNR of result against picture, y-matlab; levels"
+        " of 255. ",
+        end="",
+    )
+    print(f"Measured on {describe_machine()}.")
+
+
+def eight_bits(picture: Pixels) -> NDArray[np.uint8]:
+    return (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.uint8)
+
+
+def exposed(picture: NDArray[np.uint8], stops: float) -> NDArray[np.uint8]:
+    """Brighter by so many stops, clipped."""
+    return np.clip(np.rint(picture * 2.0**stops), 0, 255).astype(np.uint8)
+
+
+def fidelity(result: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
+    """Identical pictures count as 100 dB."""
+    return min(100.0, metrics.psnr(metrics.luma_matlab(result), metrics.luma_matlab(picture)))
+
+
+def darkening(result: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
+    return float(picture.mean() - result.mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""The tables of docs/results.md, from the files that `derain evaluate --json` and `ship_weights.py
+--json` write.
+
+Across sets: what weights trained on one kind of rain do to another. Then as the papers' Table 1:
+published checkpoint, our weights, the paper's figure, under the paper's protocol and `y-matlab`.
+
+    python -m benchmarks.quality.results_tables scores/*.json
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Prints both."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scores", nargs="+", type=Path)
+    arguments = parser.parse_args()
+    rows: list[Row] = [row for path in arguments.scores for row in json.loads(path.read_text())]
+    print("\n".join([*across_sets(rows), "", *beside_papers(rows)]))
+
+
+def across_sets(rows: Sequence[Row]) -> Iterator[str]:
+    """A row a model, a column a dataset: PSNR / SSIM, y-matlab, and the gain over the rainy
+    input.
+    """
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    yield f"| model | {' | '.join(datasets)} |\n|{'---|' * (len(datasets) + 1)}"
+    inputs = {row["dataset"]: score_of(row, "y-matlab", "rainy") for row in rows}
+    yield f"| rainy input | {' | '.join(cell(inputs[dataset]) for dataset in datasets)} |"
+    for model in dict.fromkeys(row["model"] for row in rows):
+        scores = {
+            row["dataset"]: score_of(row, "y-matlab") for row in rows if row["model"] == model
+        }
+        gains = {
+            name: f"{score['psnr'] - inputs[name]['psnr']:+.1f}" for name, score in scores.items()
+        }
+        cells = [
+            f"{cell(scores[name])} ({gains[name]})" if name in scores else "" for name in datasets
+        ]
+        yield f"| `{model}` | {' | '.join(cells)} |"
+
+
+def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
+    """A row a model and dataset for which its paper prints a figure."""
+    heads = [
+        "network",
+        "dataset",
+        "model",
+        "y-matlab",
+        "as the paper",
+        "that is",
+        "the paper's figure, whole set",
+    ]
+    yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
+    for row in sorted(rows, key=lambda row: (row["network"], row["dataset"])):
+        paper = row["paper"]
+        if paper:
+            ours = [cell(score_of(row, protocol)) for protocol in ("y-matlab", paper["protocol"])]
+            theirs = [paper["protocol"], f"{paper['psnr']} / {paper['ssim']}"]
+            cells = [row["network"], row["dataset"], f"`{row['model']}`", *ours, *theirs]
+            yield f"| {' | '.join(cells)} |"
+
+
+def score_of(row: Row, protocol: str, of: str = "output") -> Row:
+    """Mean PSNR and SSIM under a protocol."""
+    found = [score for score in row["mean"][of] if score["protocol"] == protocol]
+    if not found:
+        raise SystemExit(
+            f"{row['model']} on {row['dataset']}: not scored under {protocol}, which the tables"
+            " want"
+        )
+    return found[0]
+
+
+def cell(score: Row) -> str:
+    return f"{score['psnr']:.2f} / {score['ssim']:.4f}"
+
+
+if __name__ == "__main__":
+    main()

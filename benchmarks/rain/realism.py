@@ -1,0 +1,67 @@
+"""Do networks trained on real benchmark rain take ours for theirs? Published checkpoints on clean
+pictures under seeded rain.
+
+python -m benchmarks.rain.realism PATH/TO/clean/val --light net_Rain100L.pth --heavy Rain100H.pth
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.machine import describe_machine
+from benchmarks.rain.gap import VALIDATION, Pair, synthetic_pairs
+from derain import metrics
+from derain.restore import Derainer, load
+
+REAL = {
+    "light": "Rain100L (100): input 26.90, its published NLEDN 37.88",
+    "heavy": "Rain100H (100): input 13.55, its published DPENet 31.63",
+}
+
+
+def main() -> None:
+    """Prints input and output, light and heavy."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clean", type=Path, help="clean pictures")
+    parser.add_argument("--light", help="weights trained on Rain100L")
+    parser.add_argument("--heavy", help="weights trained on Rain100H")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--per-picture", action="store_true")
+    arguments = parser.parse_args()
+    print(
+        "PSNR in dB, y-matlab.\n\n| rain | pictures | input | output | for comparison"
+        " |\n|---|---|---|---|---|"
+    )
+    for kind, preset in VALIDATION.items():
+        if weights := getattr(arguments, kind):
+            derainer = load(weights)
+            scores = [
+                both(derainer, pair)
+                for pair in synthetic_pairs(arguments.clean, preset, arguments.seed)
+            ]
+            before, after = np.mean(scores, 0)
+            print(
+                f"| `{preset}` | {len(scores)} | {before:.2f} | {after:.2f} | {REAL[kind]} |",
+                flush=True,
+            )
+            if arguments.per_picture:
+                print(
+                    "\n".join(f"  {k}: {a:.2f} -> {b:.2f}" for k, (a, b) in enumerate(scores)),
+                    flush=True,
+                )
+    print(f"\nMeasured on {describe_machine()}.")
+
+
+def both(derainer: Derainer, pair: Pair) -> tuple[float, float]:
+    """PSNR of the input and of the output."""
+    rainy = pair[0].astype(np.float32) / np.float32(255)
+    return tuple(
+        metrics.score(picture, pair[1], "y-matlab").psnr for picture in (rainy, derainer(rainy))
+    )  # pyright: ignore[reportReturnType]
+
+
+if __name__ == "__main__":
+    main()

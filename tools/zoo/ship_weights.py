@@ -1,0 +1,124 @@
+"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card
+and file, lists its hash.
+
+What they went through stands on their card already; validation scores are taken anew, alike for
+all: middles of 192x192 pixels of CLEAN/val under the seeded rain of the weights' recipe. With
+`--still CLIP` the card also holds their gain on real rain before a still camera, as
+`still_camera.py` measures it.
+
+    python -m tools.zoo.ship_weights runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN
+    Rain100L-dev10 Rain100H-dev10
+"""
+
+import argparse
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.machine import describe_machine
+from benchmarks.quality.still_camera import card_key, still_frames, still_scores
+from derain import weights
+from derain.data import find_pairs
+from derain.evaluate import evaluate, to_json, to_markdown
+from derain.networks import Network
+from derain.recipes import find_recipe
+from derain.restore import Derainer
+from derain.train import ValidationSet
+from derain.train.state import on_a_card
+from derain.weights import Card, catalogue
+
+
+def main() -> None:
+    """Rounds, scores, writes."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("name", help="of the recipe, and of a row in derain/weights/catalogue.py")
+    parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
+    parser.add_argument("datasets", nargs="*", type=Path)
+    parser.add_argument(
+        "--data", help="what they were trained on, in words; default: what their card says"
+    )
+    parser.add_argument("--failures", help="what they were seen to do badly")
+    parser.add_argument("--note")
+    parser.add_argument("--still", type=Path, metavar="CLIP", help="from a still camera, in rain")
+    parser.add_argument("--json", type=Path, help="where all scores go, for results_tables.py")
+    arguments = parser.parse_args()
+    target = catalogue.FOLDER / f"{arguments.name}.safetensors"
+    network, card = weights.load(arguments.weights)
+    check(arguments.name, card)
+    still = still_frames(arguments.still) if arguments.still else []
+    said = {
+        key: value
+        for key in ("data", "failures", "note")
+        if (value := getattr(arguments, key)) is not None
+    }
+    card = replace(card, **{"name": arguments.name} | said)
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # the file in the package stays whole, and listed, until all is known
+        draft = Path(folder) / target.name
+        weights.save(network, card, draft, torch.float16)
+        rounded, _ = weights.load(draft)
+    evaluations = [
+        evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder))
+        for folder in arguments.datasets
+    ]
+    scores = validation_scores(rounded, arguments.name, arguments.clean) | {
+        f"{evaluation.dataset} {score.protocol}": f"{score.psnr:.2f} / {score.ssim:.4f}"
+        for evaluation in evaluations
+        for score in (evaluation.mean(protocol) for protocol in evaluation.protocols)
+    }
+    if still:
+        score = still_scores(still, Derainer(rounded, name=arguments.name))
+        scores[card_key(arguments.still)] = f"{score.gain:+.2f}"
+        print(f"{arguments.still}: {score.psnr:.2f} dB, {score.gain:+.2f} over the input")
+    weights.save(rounded, replace(card, scores=scores), target, torch.float16)
+    list_hash(arguments.name, catalogue.sha256(target))
+    if evaluations:
+        print(to_markdown(evaluations))
+    if arguments.json:
+        arguments.json.write_text(to_json(evaluations))
+    print(f"\n{arguments.name}: {target.stat().st_size} bytes. {scores}")
+    print(f"Measured on {describe_machine()}.")
+
+
+ROW = r'("{}",\s*"[^"]*",\s*")[0-9a-f]*"'
+"""Of the catalogue, up to the hash."""
+
+
+def check(name: str, card: Card) -> None:
+    """Before minutes of scoring.
+
+    Raises:
+        ValueError: If the weights are of another network than the recipe of the name, or the
+            catalogue has no row for them.
+    """
+    if find_recipe(name).network != card.network:
+        raise ValueError(
+            f"{name}: expected weights of {find_recipe(name).network}, found {card.network}"
+        )
+    table = Path(catalogue.__file__)
+    count = len(re.findall(ROW.format(re.escape(name)), table.read_text()))
+    if count != 1:
+        raise ValueError(f"{table}: {count} rows of {name}; expected one to put the hash into")
+
+
+def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str]:
+    """As the trainer words them, of the whole validation set."""
+    found = ValidationSet(find_recipe(name), clean / "val").score(network, torch.device("cpu"))
+    return on_a_card(found)
+
+
+def list_hash(name: str, sha256: str) -> None:
+    """Into the row of the catalogue."""
+    table = Path(catalogue.__file__)
+    table.write_text(re.sub(ROW.format(re.escape(name)), rf'\g<1>{sha256}"', table.read_text()))
+
+
+if __name__ == "__main__":
+    main()
