@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from derain.errors import DerainError
     from derain.images import read_image, write_image
     from derain.metrics import psnr, ssim
     from derain.networks import NETWORKS
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "NETWORKS": "networks",
+    "DerainError": "errors",
     "Derainer": "restore",
     "load": "restore",
     "psnr": "metrics",
@@ -31,6 +33,7 @@ _HOMES = {
 
 __all__ = [
     "NETWORKS",
+    "DerainError",
     "Derainer",
     "__version__",
     "load",
@@ -44,4 +47,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'derain' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"derain.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"derain.{_HOMES[name]}"), name)
+    globals()[name] = value  # found at once the next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

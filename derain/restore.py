@@ -1,4 +1,4 @@
-"""A Derainer: an image to an image, of any size, with memory bounded by the tile."""
+"""A Derainer maps an image to an image of the same size, with memory bounded by the tile."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,7 +66,7 @@ _ORDER = [
 
 
 class Derainer:
-    """Takes the rain out of images with one network.
+    """Take the rain out of images with one network.
 
     Tiles overlap and are blended; a picture of at most ``tile * tile`` pixels is not cut, and the
     result is the network's own.
@@ -142,7 +142,7 @@ class Derainer:
         return self.tiling.overlap
 
     def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
-        """Derains one image.
+        """Take the rain out of one image.
 
         Args:
             image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept as it
@@ -186,7 +186,7 @@ class Derainer:
         return True
 
     def density(self, image: NDArray[Any]) -> RainDensity:
-        """Senses how dense the rain in an image is: the mean over its tiles.
+        """Sense how dense the rain in an image is: the mean over its tiles.
 
         Args:
             image: As for calling the Derainer.
@@ -222,13 +222,11 @@ class Derainer:
         return list(clean.permute(0, 2, 3, 1).contiguous().numpy())
 
     def _mean_of_flips(self, rainy: Tensor) -> Tensor:
-        """What the engine makes of a batch (N, 3, H, W), averaged over its flips, one after the
-        other.
-        """
+        """Return what the engine makes of a batch (N, 3, H, W), averaged over its flips."""
         if self.flips == 1:
             return self.engine(rainy)
         # The network pads to its grid at the right and below. After a flip that would be the other
-        # side, and the grid would lie differently in a tile than in the whole picture; so both are
+        # side, and the grid would lie differently in a tile than in the whole picture. So both are
         # padded, as the network would, before they are flipped.
         height, width = rainy.shape[2:]
         right, below = (-side % self.tiling.multiple for side in (width, height))
@@ -246,7 +244,7 @@ def _as_batch(pictures: list[NDArray[Any]]) -> Tensor:
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
-    """The three colour channels of an image of one, three or four: (H, W, 3).
+    """Return the three colour channels of an image of one, three or four: (H, W, 3).
 
     Raises:
         ValueError: For another shape or type, an empty image, or floats that are no numbers.
@@ -259,9 +257,10 @@ def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
         )
     if image.dtype.kind != "f" and image.dtype.name not in ("uint8", "uint16"):
         raise ValueError(f"an image of {image.dtype}: expected uint8, uint16, or floats in [0, 1]")
+    # The comparison is false of NaN, too.
     if image.dtype.kind == "f" and not (
         image.min() >= -FLOAT_SLACK and image.max() <= 1 + FLOAT_SLACK
-    ):  # false of NaN too
+    ):
         raise ValueError(
             f"an image of floats from {image.min():.3g} to {image.max():.3g}: expected them in"
             " [0, 1]"
@@ -274,7 +273,7 @@ def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
-    """Brings (H, W, 3) back to the shape of the image it was made from."""
+    """Bring (H, W, 3) back to the shape of the image it was made from."""
     if image.ndim == 3 and image.shape[2] >= 3:
         return np.concatenate([clean, image[..., 3:]], axis=2) if image.shape[2] == 4 else clean
     grey = clean.mean(axis=2, dtype=np.float64)
@@ -296,8 +295,7 @@ def load(
     engine: str = "auto",
     flips: int | None = None,
 ) -> Derainer:
-    """A Derainer from shipped weights, a file of ours, the authors' checkpoint, or an exported
-    file.
+    """Load shipped weights, a file of derain's, the authors' checkpoint, or an exported file.
 
     That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a
     folder of CRDNet's parts; or what `derain export` wrote. Shipped weights that lose nothing by it

@@ -16,6 +16,7 @@ def test_every_name_it_offers_is_there() -> None:
     assert all(getattr(derain, name) is not None for name in derain.__all__)
     with pytest.raises(AttributeError, match="no attribute 'undrain'"):
         derain.undrain  # noqa: B018
+    assert dir(derain) == sorted(derain.__all__)
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -31,7 +32,7 @@ def test_readme_shows_every_file_of_the_package() -> None:
     rooms = [
         path
         for path in (ROOT / "derain").iterdir()
-        if path.name not in ("__pycache__", "__init__.py", "py.typed")
+        if path.name not in ("__pycache__", "__init__.py", "__main__.py", "py.typed")
     ]
     assert [path.name for path in rooms if f" {path.name}" not in readme] == []
 

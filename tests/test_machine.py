@@ -1,6 +1,4 @@
-"""What of the machine is ours: what is freed is kept, what is free is known, what ran out is
-recognised.
-"""
+"""What this machine has, and that freed memory is kept."""
 
 import ctypes
 import os
@@ -13,7 +11,6 @@ import torch
 
 from derain import machine
 from derain.engines import free_memory
-from derain.errors import is_out_of_memory
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")
@@ -99,32 +96,6 @@ def test_what_the_system_does_not_say_is_unknown(monkeypatch: pytest.MonkeyPatch
     assert free_memory(CPU) is None
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
-        (
-            RuntimeError(
-                "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
-            ),
-            True,
-        ),
-        (RuntimeError("MPS backend out of memory"), True),
-        (
-            RuntimeError(
-                "Given groups=1, weight of size [4, 3, 3, 3], expected input to have 3 channels"
-            ),
-            False,
-        ),
-        (ValueError("out of memory"), False),
-        (OSError("Cannot allocate memory"), False),
-    ],
-)
-def test_running_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
-    assert is_out_of_memory(error) == expected
-
-
 @LINUX
 @pytest.mark.parametrize(
     ("quota", "expected"),
@@ -141,3 +112,23 @@ def test_a_container_has_the_cores_of_its_quota(
 
     monkeypatch.setattr(os, "sched_getaffinity", eight)
     assert machine.available_cores() == expected
+
+
+def test_the_processor_has_a_name_and_torch_a_version() -> None:
+    assert machine.processor()
+    assert machine.version_of("torch") == torch.__version__
+    assert machine.version_of("no-such-package") == ""
+
+
+@LINUX
+def test_peak_memory_sees_what_was_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = machine.PeakMemory()
+    before = peak.read()
+    if before is None:
+        pytest.skip("this system does not reset the high-water mark")
+    block = bytearray(64 << 20)
+    block[:: 1 << 12] = b"1" * len(block[:: 1 << 12])  # touch every page
+    del block
+    after = peak.read()
+    assert after is not None
+    assert after - before > 48 << 20

@@ -1,5 +1,6 @@
-"""The command line: a closed set of verbs, one file each, each importing its work when it is
-called.
+"""The command line: a closed set of verbs, one file each.
+
+A verb imports what it works with when it is called, so that ``derain --help`` loads nothing heavy.
 
 ``derain photo.jpg`` is ``derain run photo.jpg``. Results go to stdout, everything else to stderr.
 Exit status: 0 all done, 1 something could not be done, 2 wrong usage, 130 interrupted.
@@ -17,7 +18,7 @@ from derain.cli import bench, data, evaluate, export, run, synth, train, weights
 app = typer.Typer(
     name="derain",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -33,6 +34,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 
 VERBS = ("run", "train", "evaluate", "synth", "data", "weights", "export", "bench")
+OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+"""Options of no verb: anything else that comes first is a picture."""
 
 
 def _version(value: bool) -> None:
@@ -55,7 +58,7 @@ def options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the ``derain`` command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] not in (*VERBS, "-h", "--help", "--version"):
+    if given and given[0] not in (*VERBS, *OPTIONS):
         given = ["run", *given]
     # A terminated run cleans up after itself as an interrupted one does.
     signal.signal(signal.SIGTERM, _interrupt)

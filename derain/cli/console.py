@@ -1,6 +1,4 @@
-"""What the verbs share: one-line errors, and progress that is a bar on a terminal and plain lines
-elsewhere.
-"""
+"""What the verbs share: output, one-line errors, and progress as a bar on a terminal."""
 
 import os
 import sys
@@ -24,7 +22,7 @@ from derain.errors import DerainError, ExistsError, UsageError, reason
 from derain.files import printable
 
 STDOUT = Path("-")
-"""A place to write that is none: the standard output."""
+"""Stands for the standard output where a file is named."""
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -39,19 +37,20 @@ TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own.
 
 
 def say(text: str) -> None:
-    """A line for the user, on stderr."""
+    """Write a line for the user to stderr."""
     with suppress(OSError):  # a full disk: there is nowhere left to say so
         stderr.print(_as_bytes(text).decode("utf-8", "replace"), markup=False, emoji=False)
 
 
 def on_terminal() -> bool:
-    """Whether results are read by people, as they come."""
+    """Return whether results are read by people, as they come."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def result(text: str) -> None:
-    """A result, on stdout. On a terminal it goes through the console of the bar that may be there,
-    which keeps both legible.
+    """Write a result to stdout.
+
+    On a terminal it goes through the console of the progress bar, which keeps both legible.
 
     Raises:
         OSError: If stdout cannot be written to; one that is closed takes everything.
@@ -68,9 +67,7 @@ def result(text: str) -> None:
 
 
 def _as_bytes(text: str) -> bytes:
-    """What is written: a path may hold bytes that are no text, and they stay as they are; what else
-    is no text is escaped.
-    """
+    """Return what is written: bytes in a path stay as they are, other surrogates are escaped."""
     try:
         return os.fsencode(text)
     except UnicodeEncodeError:
@@ -78,9 +75,7 @@ def _as_bytes(text: str) -> bytes:
 
 
 def _give_up_stdout() -> None:
-    """Sends what is still held back nowhere, or the interpreter would fail on it once more at its
-    end.
-    """
+    """Drop what is still buffered; the interpreter would fail on it once more when it ends."""
     with suppress(OSError):  # io.UnsupportedOperation: no file of the system's
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -88,21 +83,23 @@ def _give_up_stdout() -> None:
 
 
 def check_file(path: Path, *, force: bool, within: Path | None = None) -> None:
-    """Looks before any work whether a file could be written.
+    """Check before any work that a file can be written.
 
     Args:
-        force: It may be there already.
+        path: The file.
+        force: It may already exist.
         within: A folder that will have been made by then.
 
     Raises:
-        OSError: If not; says why in one line.
+        ExistsError: If it already exists.
+        OSError: If it cannot be written; says why in one line.
     """
     if path.exists() and not path.is_file():
         raise IsADirectoryError(
             f"{path}: {'a folder' if path.is_dir() else 'no plain file'}; expected a file to write"
         )
     if path.exists() and not force:
-        raise FileExistsError(f"{path} is there already; --force overwrites it")
+        raise ExistsError(f"{path} already exists")
     if within is not None and path.parent.resolve() == within.resolve():
         return
     if not path.parent.is_dir():
@@ -111,14 +108,14 @@ def check_file(path: Path, *, force: bool, within: Path | None = None) -> None:
 
 
 def check_folder(path: Path, *, force: bool) -> None:
-    """Looks before any work whether a folder could be made, with those it lies in, and written
-    into.
+    """Check before any work that a folder, and those it lies in, can be made and written into.
 
     Raises:
-        OSError: If not; says why in one line.
+        ExistsError: If it already exists.
+        OSError: If it cannot be made or written into; says why in one line.
     """
     if path.exists() and not force:
-        raise FileExistsError(f"{path} is there already; --force overwrites it")
+        raise ExistsError(f"{path} already exists")
     above = next(place for place in (path, *path.parents) if place.exists())
     if not above.is_dir():
         raise NotADirectoryError(f"{above}: a file; expected a folder, or nothing yet")
@@ -179,7 +176,7 @@ def one_line_errors() -> Generator[None]:
 
 
 def progress_bar() -> Progress:
-    """A bar on stderr; shows nothing where that is no terminal."""
+    """Return a bar on stderr, which shows nothing where that is no terminal."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

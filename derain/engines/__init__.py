@@ -1,6 +1,4 @@
-"""How a network is executed: PyTorch, ONNX Runtime or OpenVINO. An engine is made by
-`make_engine`.
-"""
+"""How a network is executed: with PyTorch, ONNX Runtime or OpenVINO (`make_engine`)."""
 
 from pathlib import Path
 from typing import Literal, Protocol, get_args
@@ -25,7 +23,7 @@ EngineName = Literal["torch", "onnx", "openvino"]
 
 
 class Engine(Protocol):
-    """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise, for every H, W >= 1."""
+    """Maps rainy (N, 3, H, W) float32 on the CPU to clean, likewise, for every H, W >= 1."""
 
     network: Network
     device: torch.device
@@ -33,13 +31,11 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What belongs to a score: engine where it is not PyTorch, number format, device, in
-        words.
-        """
+        """What belongs to a score: engine if it is not PyTorch, number format, device."""
         ...
 
     def __call__(self, rainy: Tensor) -> Tensor:
-        """Derains.
+        """Return the clean pictures.
 
         Raises:
             FloatingPointError: If what comes out is no number even in float32.
@@ -47,7 +43,7 @@ class Engine(Protocol):
         ...
 
     def tiles_at_once(self, memory: int) -> int:
-        """How many tiles of one size are best given together, each of which takes so many bytes."""
+        """Return how many tiles of one size to give together, each of so many bytes."""
         ...
 
     @property
@@ -56,7 +52,7 @@ class Engine(Protocol):
         ...
 
     def density(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) -> (N, 3), heavy, medium, light.
+        """Return how dense the rain is: (N, 3, H, W) -> (N, 3), heavy, medium, light.
 
         Raises:
             ValueError: If it cannot.
@@ -67,7 +63,7 @@ class Engine(Protocol):
 def make_engine(
     network: Network | Exported, engine: str = "auto", device: str = "auto", dtype: str = "auto"
 ) -> Engine:
-    """Something that executes a network, or a file that `derain export` wrote.
+    """Return an engine for a network, or for a file that `derain export` wrote.
 
     Args:
         engine: ``auto`` is PyTorch for a network, and for a file what its suffix says.
@@ -101,7 +97,7 @@ def make_engine(
 
 
 def is_exported(path: Path) -> bool:
-    """Whether a file is one that `derain export` writes, by its name."""
+    """Return whether `derain export` writes files of this name."""
     return path.suffix.lower() in SUFFIXES
 
 

@@ -33,7 +33,7 @@ TOLERANCE = 1e-4
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """A package that an extra brings.
+    """Import a package that an extra brings.
 
     Raises:
         ImportError: If it is not installed; says how to.
@@ -48,17 +48,18 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 def least_side(network: Network) -> int:
-    """Of pictures that an exported network takes; others are padded by engines, to multiples of the
-    network's grid too.
+    """Return the least side of pictures that an exported network takes, in pixels.
+
+    Engines pad smaller pictures, and all others to multiples of the network's grid.
     """
     return max(LEAST_SIDE, 2 * network.tiling.multiple)
 
 
 def to_onnx(network: Network, card: Card) -> bytes:
-    """An ONNX file: ``rainy`` (n, 3, h, w) float32 in [0, 1] -> ``clean``, n, h and w free, h and w
-    multiples of the tiling's.
+    """Return a network as an ONNX file, with the card in its metadata.
 
-    The card is in its metadata.
+    The graph maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``. n, h and w are free, h and
+    w multiples of the tiling's.
 
     Raises:
         ImportError: Without the extra ``onnx``.
@@ -69,9 +70,8 @@ def to_onnx(network: Network, card: Card) -> bytes:
     free = {0: "n", 2: "h", 3: "w"}
     was = next(network.parameters()).device
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # of the exporter, about itself and about sizes, which are left open
+        # The exporter warns about itself, and about sizes, which are left open.
+        warnings.simplefilter("ignore")
         path = Path(folder) / "network.onnx"
         torch.onnx.export(
             network.to("cpu").eval(),
@@ -90,8 +90,9 @@ def to_onnx(network: Network, card: Card) -> bytes:
 
 
 def export(network: Network, card: Card, path: Path, to: Target) -> None:
-    """Writes an exported file, whole or not at all; OpenVINO's is two: ``NAME.xml`` and
-    ``NAME.bin``.
+    """Write an exported file completely or not at all.
+
+    OpenVINO's is two files, ``NAME.xml`` and ``NAME.bin``.
 
     Raises:
         ImportError: Without the extra ``onnx``, or ``openvino`` for that.
@@ -100,7 +101,7 @@ def export(network: Network, card: Card, path: Path, to: Target) -> None:
 
 
 def write_exported(data: bytes, card: Card, path: Path, to: Target) -> None:
-    """Writes ONNX that has its card, as it is or as OpenVINO's two files.
+    """Write ONNX that has its card, as it is or as OpenVINO's two files.
 
     Raises:
         ImportError: Without the extra ``openvino``, for that.

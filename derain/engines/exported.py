@@ -1,5 +1,6 @@
 """Exported files, and the runtimes that execute them."""
 
+import functools
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Exported:
     """A file that `derain export` wrote.
 
     Attributes:
-        path: Where it lies.
+        path: The file.
         card: What it says of itself.
     """
 
@@ -38,7 +39,7 @@ class Exported:
 
     @classmethod
     def read(cls, path: Path) -> "Exported":
-        """Opens a file for what it says of itself.
+        """Open a file and read its card.
 
         Raises:
             FileNotFoundError: If there is none.
@@ -72,7 +73,7 @@ class Exported:
                 f" {', '.join(NETWORKS)}"
             )
         try:
-            exported.twin()
+            _ = exported.network
         except (TypeError, ValueError) as error:
             raise WeightsError(
                 f"{path}: its header is not that of the {exported.card.network} it says it holds"
@@ -80,14 +81,15 @@ class Exported:
             ) from None
         return exported
 
-    def twin(self) -> Network:
-        """The network without its weights: what a tile does to it, and what it costs."""
+    @functools.cached_property
+    def network(self) -> Network:
+        """The network with random weights: what a tile does to it, and what it costs."""
         return NETWORKS[self.card.network](**self.card.hyperparameters).eval()
 
     @property
     def tiling(self) -> Tiling:
-        """The network's."""
-        return self.twin().tiling
+        """What cutting a picture does to the network."""
+        return self.network.tiling
 
 
 def _onnx_header(path: Path) -> str | None:
@@ -102,9 +104,7 @@ def _openvino_header(path: Path) -> str | None:
 
 
 def session(runtime: Any, model: str | bytes) -> Any:
-    """ONNX Runtime's, of a file or its content, on the processor with as many threads as
-    PyTorch.
-    """
+    """Open a file or its content in ONNX Runtime, with as many threads as PyTorch."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal; errors are raised too
@@ -112,9 +112,7 @@ def session(runtime: Any, model: str | bytes) -> Any:
 
 
 def openvino_request(model: Path | bytes, dtype: torch.dtype = torch.float32) -> Any:
-    """OpenVINO's, of a file or ONNX, on the processor with as many threads as PyTorch, in a number
-    format.
-    """
+    """Open a file or ONNX in OpenVINO, with as many threads as PyTorch, in a number format."""
     openvino: Any = require("openvino", "openvino")
     settings = {
         "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[dtype],
@@ -126,11 +124,11 @@ def openvino_request(model: Path | bytes, dtype: torch.dtype = torch.float32) ->
 
 
 def check_parity(network: Network, path: Path) -> float:
-    """How far an exported file is from the network it was made of, of 1: the mean over all values,
-    on pictures of several sizes.
+    """Return how far an exported file is from the network it was made of, on a scale of 1.
 
-    Not the largest: where two of the values that NLEDN pools agree to rounding, either may be
-    taken, and one pixel moves.
+    This is the mean over all values, on pictures of several sizes. It is not the largest difference
+    because, where two of the values that NLEDN pools agree to rounding, either may be taken, and
+    one pixel moves.
 
     Raises:
         ValueError: If it is too far: the network does something that cannot be exported.
@@ -153,8 +151,7 @@ def check_parity(network: Network, path: Path) -> float:
 
 
 class ExportedEngine(ABC):
-    """What the engines of exported files share: sizes the graph does not take, and what is no
-    number.
+    """Pad what the graph does not take, and refuse what is no number.
 
     Args:
         network: A network, exported first, or an exported file.
@@ -173,7 +170,7 @@ class ExportedEngine(ABC):
                 value=dtype,
             )
         self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "auto" else dtype)
-        self.network = network.twin() if isinstance(network, Exported) else network
+        self.network = network.network if isinstance(network, Exported) else network
         self._multiple, self._least = self.network.tiling.multiple, least_side(self.network)
         model = (
             network.path
@@ -194,7 +191,7 @@ class ExportedEngine(ABC):
         return f"{self.runtime}, {str(self.dtype).removeprefix('torch.')}, cpu"
 
     def __call__(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise.
+        """Return clean pictures: rainy (N, 3, H, W) float32 on the CPU -> the same shape.
 
         Raises:
             FloatingPointError: If what comes out is no number.
@@ -212,7 +209,7 @@ class ExportedEngine(ABC):
         return clean
 
     def _short_of(self, side: int) -> int:
-        """Pixels until a side is one that the graph takes."""
+        """Return how many pixels a side lacks for the graph to take it."""
         return max(self._least - side, -side % self._multiple)
 
     def tiles_at_once(self, memory: int) -> int:  # noqa: ARG002 (as other engines)
@@ -250,15 +247,15 @@ class OnnxEngine(ExportedEngine):
     def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
             return self._session.run(None, {"rainy": rainy})[0]
-        except (
-            Exception
-        ) as error:  # ONNX Runtime's own classes, one of which says that memory ran out
+        # ONNX Runtime has classes of its own, one of which says that memory ran out.
+        except Exception as error:
             raise RuntimeError(f"ONNX Runtime: {error}") from error
 
 
 class OpenvinoEngine(ExportedEngine):
-    """OpenVINO on a processor. Its precision is always said: by itself it takes bfloat16 where
-    there is any.
+    """OpenVINO on a processor.
+
+    Its precision is always set, because its default is bfloat16 where the processor has that.
     """
 
     runtime = "openvino"

@@ -45,7 +45,7 @@ class TorchEngine:
         return f"{str(self.dtype).removeprefix('torch.')}, {self.device}"
 
     def __call__(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) float32 on the CPU -> clean, likewise.
+        """Return clean pictures: rainy (N, 3, H, W) float32 on the CPU -> the same shape.
 
         Raises:
             FloatingPointError: If what comes out is no number even in float32.
@@ -70,8 +70,9 @@ class TorchEngine:
         )
 
     def tiles_at_once(self, memory: int) -> int:
-        """One on a processor, which one tile keeps busy; on a GPU up to eight, in half of what
-        memory is free.
+        """Return 1 on a processor, which one tile keeps busy; on a GPU as many as pay.
+
+        That is up to eight, in half of the free memory.
         """
         free = free_memory(self.device) if self.device.type == "cuda" else None
         return 1 if free is None else min(MOST_AT_ONCE, max(1, free // 2 // memory))
@@ -82,8 +83,9 @@ class TorchEngine:
         return isinstance(self.network, SensesDensity) and self.network.senses_density
 
     def density(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) float32 on the CPU -> (N, 3), heavy, medium, light, always computed in
-        float32.
+        """Return how dense the rain is: (N, 3, H, W) -> (N, 3), heavy, medium, light.
+
+        It is always computed in float32.
 
         Raises:
             ValueError: If the network cannot tell.
@@ -106,8 +108,9 @@ class TorchEngine:
 
 @functools.cache
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself; a processor without instructions for it is
-    slower so than in float32.
+    """Return whether a device has instructions for bfloat16.
+
+    A processor without them is slower in bfloat16 than in float32.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -124,7 +127,7 @@ def free_memory(device: torch.device) -> int | None:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name.
+    """Return the device of a name.
 
     Raises:
         ValueError: If it is not there.
@@ -149,8 +152,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format to train in: ``auto`` is bfloat16 where the device computes in it, which is
-    faster.
+    """Return the number format to train in.
+
+    ``auto`` is bfloat16 where the device has instructions for it, which is faster.
 
     Raises:
         ValueError: If there is none of the name, or gradients would vanish in it (float16).
@@ -165,7 +169,7 @@ def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def choose_dtype(name: str) -> torch.dtype:
-    """The number format of a name.
+    """Return the number format of a name.
 
     Raises:
         ValueError: If there is none of it.

@@ -98,6 +98,47 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert not {"torch", "cv2", "PIL", "numpy"} & set(result.stderr.split())
 
 
+def test_python_m_derain_is_the_command() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "derain", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("derain ")
+
+
+def test_the_shell_completes_verbs_and_flags() -> None:
+    def complete(words: str) -> list[str]:
+        environment = os.environ | {
+            "_DERAIN_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(words.count(" ")),
+        }
+        command = [sys.executable, "-c", "from derain.cli import main; main()"]
+        found = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        return found.stdout.split()
+
+    assert complete("derain ev") == ["evaluate"]
+    assert "--preset" in complete("derain synth --pr")
+
+
+def test_a_traceback_is_shown_where_the_environment_asks_for_it(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    command = [sys.executable, "-m", "derain", "a.png", "none.png"]
+    for value, shown in (("1", True), ("0", False)):
+        result = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=os.environ | {"DERAIN_TRACEBACK": value},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 1
+        assert ("Traceback" in result.stderr and "in read" in result.stderr) == shown
+        assert "error: a.png: an empty file; expected a picture" in result.stderr
+
+
 def test_run_is_the_default_verb_and_paths_go_to_stdout(picture: Path) -> None:
     result = derain(picture)
     assert result.returncode == 0
@@ -225,7 +266,7 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
         (
             ["data", "check", ".", "--json", "photo.png"],
             1,
-            "error: photo.png is there already; --force overwrites it",
+            "error: photo.png already exists; --force overwrites it",
         ),
         (
             ["synth", "photo.png", "-o", "x", "--preset", "snow"],
@@ -492,7 +533,7 @@ def test_synth_and_evaluate_overwrite_nothing_unasked(
     result = derain(
         "evaluate", "nledn", tmp_path / "pairs", "--json", tmp_path / "pairs/rainy/1.png"
     )
-    assert "is there already; --force overwrites it" in result.stderr.decode()
+    assert "already exists; --force overwrites it" in result.stderr.decode()
     assert read_image(tmp_path / "pairs/rainy/1.png").shape == (40, 40, 3)
 
 
@@ -713,7 +754,7 @@ def test_several_models_and_datasets_in_one_table_of_every_kind(
     wrong = derain("evaluate", *inputs, "--csv", "-", "--json", "-")
     assert wrong.returncode == 2
     again = derain("evaluate", *inputs, "--json", tmp_path / "s.json")
-    assert "s.json is there already; --force overwrites it" in again.stderr.decode()
+    assert "s.json already exists; --force overwrites it" in again.stderr.decode()
 
 
 def test_photographs_are_scored_by_niqe(
@@ -758,7 +799,7 @@ def test_photographs_are_scored_by_niqe(
     assert float(row["niqe"]) == float(first["niqe"]) > 0
     assert row["niqe_model"] == first["niqe_model"]
     there = derain(*command, "--niqe", tmp_path / "clean", "--save-niqe", tmp_path / "m.json")
-    assert "m.json is there already; --force overwrites it" in there.stderr.decode()
+    assert "m.json already exists; --force overwrites it" in there.stderr.decode()
 
 
 def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path) -> None:
@@ -845,7 +886,7 @@ def test_export_overwrites_nothing_unasked(there: str, tmp_path: Path) -> None:
     (tmp_path / there).write_bytes(b"once upon a time")
     result = derain("export", "petrichor-live", "--to", "openvino", cwd=tmp_path)
     assert result.returncode == 1
-    assert f"error: {there} is there already; --force overwrites it" in result.stderr.decode()
+    assert f"error: {there} already exists; --force overwrites it" in result.stderr.decode()
     assert (tmp_path / there).read_bytes() == b"once upon a time"
 
 

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_card_comes_back(name: str, folder: Path) -> None:
     exported = Exported.read(folder / name)
     assert exported.card == CARD
-    assert exported.twin().hyperparameters == {"blocks": 1}
+    assert exported.network.hyperparameters == {"blocks": 1}
     assert exported.tiling == DPENet.tiling
     assert is_exported(folder / name)
 

@@ -1,0 +1,79 @@
+"""How errors are worded: found, expected, what to do, in one line."""
+
+import pytest
+import torch
+
+from derain.errors import (
+    DerainError,
+    ExistsError,
+    UsageError,
+    is_out_of_memory,
+    reason,
+)
+
+
+def test_a_usage_error_names_the_argument_in_any_spelling() -> None:
+    error = UsageError("expected at least 16 pixels", option="tile", value=3)
+    assert str(error) == "tile=3: expected at least 16 pixels"
+    assert error.named("--tile", " ") == "--tile 3: expected at least 16 pixels"
+    assert UsageError("is one picture", option="parts").named("--parts", " ") == (
+        "--parts: is one picture"
+    )
+    assert isinstance(error, DerainError)
+    assert isinstance(error, ValueError)
+
+
+def test_zero_and_empty_values_are_shown() -> None:
+    assert str(UsageError("expected more", option="tile", value=0)) == "tile=0: expected more"
+    assert str(UsageError("expected a name", option="model", value="")) == "model=: expected a name"
+
+
+def test_an_existing_file_says_how_to_overwrite_it() -> None:
+    error = ExistsError("a.png already exists")
+    assert str(error) == "a.png already exists; force=True overwrites it"
+    assert error.named("--force") == "a.png already exists; --force overwrites it"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            FileNotFoundError(2, "No such file or directory", "a.png"),
+            "No such file or directory: a.png",
+        ),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("a.png: no such weights"), "a.png: no such weights"),
+        (DerainError("two\nlines"), "two lines"),
+        (ValueError(""), "ValueError: "),
+        (KeyError("size"), "KeyError: 'size'"),
+        (MemoryError(), "out of memory; a smaller tile needs less memory"),
+    ],
+)
+def test_a_reason_is_one_line(error: BaseException, line: str) -> None:
+    assert reason(error) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
+            ),
+            True,
+        ),
+        (RuntimeError("MPS backend out of memory"), True),
+        (
+            RuntimeError(
+                "Given groups=1, weight of size [4, 3, 3, 3], expected input to have 3 channels"
+            ),
+            False,
+        ),
+        (ValueError("out of memory"), False),
+        (OSError("Cannot allocate memory"), False),
+    ],
+)
+def test_running_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) == expected
