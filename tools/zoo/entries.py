@@ -20,12 +20,12 @@ CONTINUED = 0.6
 
 
 @dataclass(frozen=True)
-class Entry:
+class ZooEntry:
     """Weights that the package is to hold.
 
     Attributes:
         recipe: Name of the recipe, which says network, preset and steps; the weights carry it.
-        origin: Entry whose weights it begins from as long as it has none of its own; empty for
+        origin: ZooEntry whose weights it begins from as long as it has none of its own; empty for
             random ones.
         on_cpu: Batch and crop where the recipe's are too much for a processor.
         on_gpu: Batch and crop that keep a GPU busy.
@@ -92,9 +92,9 @@ _ON_GPU: dict[str, Mapping[str, int]] = {
 }
 
 
-def _entry(recipe: str, origin: str = "") -> Entry:
+def _entry(recipe: str, origin: str = "") -> ZooEntry:
     network = RECIPES[recipe].network
-    return Entry(
+    return ZooEntry(
         recipe,
         origin,
         _ON_CPU.get(network, _NOTHING),
@@ -103,7 +103,7 @@ def _entry(recipe: str, origin: str = "") -> Entry:
     )
 
 
-ZOO: dict[str, Entry] = {
+ZOO: dict[str, ZooEntry] = {
     entry.recipe: entry
     for entry in (
         _entry("petrichor"),

@@ -40,7 +40,7 @@ from derain.train.leaks import SEAL
 from derain.train.loop import prefetch, prepare, set_training
 from derain.train.state import logged
 from derain.weights import CATALOGUE, Card
-from tools.zoo.entries import ZOO, Entry
+from tools.zoo.entries import ZOO, ZooEntry
 from tools.zoo.zoo_cards import FORWARD_AND_BACKWARD, recipe_of
 
 PLAN = "plan.json"
@@ -59,7 +59,7 @@ class Standing:
     end.
     """
 
-    entry: Entry
+    entry: ZooEntry
     best: str = ""
     card: Card | None = None
     begun: Path | None = None
@@ -86,7 +86,7 @@ def standings(out: Path) -> list[Standing]:
     return [_standing(entry, out / name) for name, entry in ZOO.items()]
 
 
-def _standing(entry: Entry, folder: Path) -> Standing:
+def _standing(entry: ZooEntry, folder: Path) -> Standing:
     runs = sorted((path for path in folder.glob("stage-*") if (path / PLAN).exists()), key=_number)
     kept = [str(run / train.BEST) for run in runs if (run / train.BEST).exists()]
     shipped = [entry.recipe] if entry.recipe in CATALOGUE else []

@@ -12,7 +12,6 @@ from benchmarks.quality import still_camera
 from derain.images import write_image
 from derain.metrics import luma_matlab
 from derain.restore import load
-from tools.zoo import means
 
 COUNT = 60
 NUMBER = 30
@@ -208,24 +207,3 @@ def test_errors_are_one_line(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         run(monkeypatch, str(clip), "petrichor-live", "--frames", "20", "120")
     with pytest.raises(SystemExit, match=r"^still_camera.py: no-such-weights: .*$"):
         run(monkeypatch, str(clip), "no-such-weights", "--frames", "20")
-
-
-def test_means_are_scored_before_a_still_camera_too(
-    tmp_path: Path,
-    photo: Bytes,
-    yard: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    (tmp_path / "clean/val").mkdir(parents=True)
-    write_image(tmp_path / "clean/val/1.png", photo)
-    options = ["--device", "cpu", "--still", str(yard)]
-    names = ["petrichor-live", "petrichor-live"]
-    monkeypatch.setattr("sys.argv", ["means.py", str(tmp_path / "clean"), *names, *options])
-    means.main()
-    derainer = load("petrichor-live", device="cpu", dtype="float32")
-    score = still_camera.still_scores(still_camera.still_frames(yard), derainer)
-    first, mean, _ = capsys.readouterr().out.splitlines()
-    ending = f", still camera {score.psnr:.2f} dB ({score.gain:+.2f})"
-    assert first.endswith(ending)
-    assert mean.endswith(ending)

@@ -1,6 +1,4 @@
-"""The zoo's queue: what is taken next, that a stage goes on to the bit, what becomes of its
-weights.
-"""
+"""The zoo's queue: what is trained next, and how a stage is resumed."""
 
 import json
 import subprocess
@@ -8,17 +6,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
 
-from benchmarks.quality import still_camera
 from derain import weights
-from derain.images import write_image
-from derain.restore import Derainer
 from derain.weights import Card
-from tools.zoo import ship_weights, train_zoo, zoo_cards
+from tools.zoo import train_zoo, zoo_cards
 from tools.zoo.entries import ZOO
 from tools.zoo.train_zoo import Standing
 
@@ -76,15 +68,6 @@ def test_scores_older_than_the_validation_rain_are_none() -> None:
     assert train_zoo.choose(found).entry.recipe == "nledn"
 
 
-@pytest.fixture
-def clean(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
-    halves = {"train": photo[:, :80], "val": photo[::-1, 80:]}
-    for name, half in halves.items():
-        (tmp_path / "clean" / name).mkdir(parents=True)
-        write_image(tmp_path / "clean" / name / "1.png", np.ascontiguousarray(half))
-    return tmp_path / "clean"
-
-
 def queue(clean: Path, out: Path, *arguments: str) -> str:
     command = [
         sys.executable,
@@ -104,19 +87,21 @@ def queue(clean: Path, out: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_stage_is_begun_stopped_gone_on_with_and_ended(clean: Path, tmp_path: Path) -> None:
+def test_a_stage_is_begun_stopped_resumed_and_ended(train_and_val: Path, tmp_path: Path) -> None:
     out = tmp_path / "zoo"
-    begun = queue(clean, out, "--entry", "petrichor-live", "--steps", "10", "--minutes", "0.0001")
+    begun = queue(
+        train_and_val, out, "--entry", "petrichor-live", "--steps", "10", "--minutes", "0.0001"
+    )
     folder = out / "petrichor-live/stage-1"
     assert "petrichor-live: stage-1, 10 steps from petrichor-live" in begun
     assert "of this machine's convolution rate" in begun
     assert begun.endswith("stopped; the same goes on\n")
     assert "| this |" in next(
         line
-        for line in queue(clean, out, "--list").splitlines()
+        for line in queue(train_and_val, out, "--list").splitlines()
         if line.startswith("| petrichor-live ")
     )
-    ended = queue(clean, out, "--minutes", "5")
+    ended = queue(train_and_val, out, "--minutes", "5")
     assert "petrichor-live: stage-1, 10 steps" in ended
     assert "`ship_weights.py` puts it into the package" in ended
     card = weights.read_card(folder / "best.safetensors")
@@ -158,67 +143,3 @@ def test_a_stage_begins_from_its_own_weights_or_from_better_ones_of_its_origin()
     assert train_zoo.beginning(better, [general, better]) == "dpenet-rain100h"
     assert train_zoo.beginning(general, [general, better]) == "dpenet"
     assert train_zoo.beginning(Standing(ZOO["remaen"]), [general]) == ""
-
-
-def test_shipped_weights_are_rounded_scored_and_listed(
-    clean: Path, yard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network, card = weights.find("petrichor-live")
-    weights.save(
-        network, replace(card, failures="", scores={"old": "1"}), tmp_path / "best.safetensors"
-    )
-    table = tmp_path / "catalogue.py"
-    rows = (
-        '"petrichor",\n    "ours",\n    "0a"',
-        '"petrichor-live", "the same, smaller", "77", bfloat16=True',
-    )
-    table.write_text("".join(f"Entry({row}),\n" for row in rows))
-    monkeypatch.setattr(ship_weights.catalogue, "__file__", str(table))
-    monkeypatch.setattr(ship_weights.catalogue, "FOLDER", tmp_path / "files")
-    arguments = [
-        str(tmp_path / "best.safetensors"),
-        "petrichor-live",
-        str(clean),
-        "--failures",
-        "snow stays",
-    ]
-    arguments += ["--still", str(yard)]
-    monkeypatch.setattr(sys, "argv", ["ship_weights.py", *arguments])
-    ship_weights.main()
-    shipped = tmp_path / "files/petrichor-live.safetensors"
-    assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
-    rounded, told = weights.load(shipped)
-    assert (told.name, told.failures, told.history) == (
-        "petrichor-live",
-        "snow stays",
-        card.history,
-    )
-    gain = told.scores.pop("yard still-camera y-matlab gain")
-    expected = still_camera.still_scores(
-        still_camera.still_frames(yard), Derainer(rounded, device="cpu")
-    ).gain
-    assert gain == f"{expected:+.2f}"
-    assert float(gain) > 0
-    assert set(told.scores) == {
-        f"validation {name} y-matlab" for name in ("rain100l", "rain100h", "mean")
-    }
-    with torch.inference_mode():
-        assert torch.allclose(
-            rounded(torch.full((1, 3, 16, 16), 0.5)),
-            network(torch.full((1, 3, 16, 16), 0.5)),
-            atol=2e-3,
-        )
-    assert (
-        f'"petrichor-live", "the same, smaller", "{ship_weights.catalogue.sha256(shipped)}",'
-        " bfloat16" in table.read_text()
-    )
-    assert '"0a"' in table.read_text()
-    for name, message in (
-        ("nledn", "expected weights of nledn, found petrichor-live"),
-        ("petrichor-live-2", "no recipe"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            ship_weights.check(name, card)
-    table.write_text("")
-    with pytest.raises(ValueError, match="0 rows of petrichor-live; expected one"):
-        ship_weights.check("petrichor-live", card)
