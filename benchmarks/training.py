@@ -1,4 +1,4 @@
-"""What the scripts that train have in common: the arguments, and the run they make."""
+"""Arguments and functions that the scripts that train share."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from derain.train import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The pictures, and what to train on."""
+    """Add the arguments that name the clean pictures and the device to train on."""
     parser.add_argument("clean", type=Path, help="holds train/ and val/ of clean pictures")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_of(arguments: argparse.Namespace) -> Run:
-    """A run on the clean pictures, but for its folder."""
+    """Return a run on the clean pictures; its folder is still to be set."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)

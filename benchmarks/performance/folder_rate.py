@@ -1,12 +1,11 @@
-"""How near a folder's pictures, from file to file, come to the network's own rate: what is left of
-reading and writing them.
+"""Compare the rate of a folder of files with that of the network alone.
 
-python -m benchmarks.performance.folder_rate -m petrichor-live --pictures 200
+    python -m benchmarks.performance.folder_rate -m petrichor-live --pictures 200
 
-In one process and in turns, chunk by chunk: the Derainer on a chunk's pictures as arrays in memory,
-and `derain.pictures.run` on their files; every second chunk begins with the files. With each chunk
-the first picture is read and the last one written while the network waits; in a folder in one piece
-that happens once.
+What is missing from 100% is the time for reading and writing. Both are measured in one process, in
+turns of a chunk of pictures: the Derainer on arrays in memory, and `derain.pictures.run` on files;
+every second chunk begins with the files. In each chunk the network waits while the first picture
+is read and the last one is written; in one whole folder that happens only once.
 """
 
 import argparse
@@ -30,7 +29,7 @@ PHOTO = Path(__file__).parents[2] / "examples/rocket.jpg"
 
 
 def main() -> None:
-    """Makes the pictures, runs them, prints a table."""
+    """Make the pictures, run them, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -65,8 +64,9 @@ def main() -> None:
 
 
 def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> list[pictures.Job]:
-    """Pictures that differ: a photograph at one and a half times the size, cut out elsewhere for
-    each.
+    """Write pictures that differ, and return a job for each.
+
+    They are cut from one photograph, enlarged to one and a half times their size, at other places.
     """
     (folder / "in").mkdir()
     width, height = size
@@ -84,7 +84,7 @@ def make_jobs(folder: Path, count: int, size: tuple[int, int], suffix: str) -> l
 
 
 def measure(jobs: list[pictures.Job], derainer: Derainer, size: int) -> tuple[float, float]:
-    """Seconds for all pictures in memory, and from file to file."""
+    """Return the seconds for all pictures in memory, and from file to file."""
     derainer(read_image(jobs[0].source))
     engine = files = 0.0
     for number, begin in enumerate(range(0, len(jobs), size)):
@@ -98,7 +98,7 @@ def measure(jobs: list[pictures.Job], derainer: Derainer, size: int) -> tuple[fl
 
 
 def time_engine(chunk: list[pictures.Job], derainer: Derainer) -> float:
-    """Seconds for pictures that are decoded already, their results thrown away."""
+    """Return the seconds for decoded pictures, whose results are thrown away."""
     pictures = [read_image(job.source) for job in chunk]
     began = time.perf_counter()
     for picture in pictures:
@@ -107,7 +107,11 @@ def time_engine(chunk: list[pictures.Job], derainer: Derainer) -> float:
 
 
 def time_files(chunk: list[pictures.Job], derainer: Derainer) -> float:
-    """Seconds for the same from file to file."""
+    """Return the seconds for the same pictures from file to file.
+
+    Raises:
+        SystemExit: If a picture could not be done.
+    """
     began = time.perf_counter()
     results = list(pictures.run(chunk, derainer))
     seconds = time.perf_counter() - began

@@ -1,10 +1,9 @@
-"""What int8 costs and saves: likeness to float32 and scores on pairs, time of a picture, in both
-runtimes.
+r"""Compare int8 with float32: closeness, scores on pairs and time, in both runtimes.
 
     python -m benchmarks.performance.int8 petrichor dpenet --clean CLEAN \
         --data Rain100L-dev10 Rain100H-dev10 --files FOLDER
 
-Files that are in FOLDER already are taken as they are.
+Files that already exist in FOLDER are used as they are.
 """
 
 import argparse
@@ -31,8 +30,12 @@ KINDS: tuple[tuple[engines.Target, str], ...] = (("onnx", ".onnx"), ("openvino",
 
 @dataclass(frozen=True)
 class Likeness:
-    """On the pictures of a dataset: PSNR to float32, of all and of the worst, and what becomes of
-    the score, in dB.
+    """Closeness of int8 to float32 on the pictures of a dataset.
+
+    Attributes:
+        overall: PSNR in dB over all pictures.
+        worst: PSNR in dB of the worst picture.
+        change: Change of the mean score, in dB.
     """
 
     overall: float
@@ -41,7 +44,7 @@ class Likeness:
 
 
 def main() -> None:
-    """Exports what is not there, measures, prints a table."""
+    """Export what does not exist yet, measure, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -82,17 +85,17 @@ def main() -> None:
 
 
 def named(model: str, kind: engines.Target, int8: bool) -> str:
-    """Of an exported file."""
+    """Return the name of an exported file."""
     return f"{model}-{'int8' if int8 else 'float32'}{dict(KINDS)[kind]}"
 
 
 def note(path: Path) -> str:
-    """What an exported file says of its int8."""
+    """Return what an exported file says about its int8."""
     return Exported.read(path).card.note.split("; ")[-1].removesuffix(" on held-back crops")
 
 
 def exported(model: str, clean: Path, folder: Path) -> dict[tuple[engines.Target, bool], Derainer]:
-    """For both runtimes, in float32 and in int8, whole pictures."""
+    """Return Derainers for both runtimes, in float32 and in int8, for whole pictures."""
     network, card = weights.find(model)
     for kind, _ in KINDS:
         if not (path := folder / named(model, kind, False)).exists():
@@ -107,7 +110,7 @@ def exported(model: str, clean: Path, folder: Path) -> dict[tuple[engines.Target
 
 
 def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
-    """Of a Derainer in int8 to one in float32 on a dataset."""
+    """Compare a Derainer in int8 with one in float32 on a dataset."""
     each: list[float] = []
     changes: list[float] = []
     for pair in find_pairs(folder).pairs:
@@ -123,7 +126,7 @@ def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
 
 
 def in_turns(derainers: Sequence[Derainer], repeats: int) -> list[float]:
-    """Median seconds of a 512x512 picture for each."""
+    """Return the median seconds that each Derainer takes for a picture of 512x512."""
     rainy = picture(512, 512)
     seconds: list[list[float]] = [[] for _ in derainers]
     for _ in range(repeats + 1):

@@ -1,7 +1,8 @@
-"""What keeping freed memory is worth: time and peak memory of weights on one picture, processes
-with and without in turns.
+"""Measure what it brings to keep freed memory: time and peak memory of one picture.
 
-python -m benchmarks.performance.kept_memory petrichor crdnet --size 1920 1080
+    python -m benchmarks.performance.kept_memory petrichor crdnet --size 1920 1080
+
+Processes with and without it take turns.
 """
 
 import argparse
@@ -25,7 +26,7 @@ MODULE = "benchmarks.performance.kept_memory"
 
 
 def main() -> None:
-    """Runs the processes, prints a table; or is one of them."""
+    """Run the processes and print a table, or be one of the processes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,9 +72,7 @@ def main() -> None:
 
 
 def measure(model: str, size: tuple[int, int], kept: bool) -> dict[str, float]:
-    """Median seconds of seven pictures after two, and the most memory the process ever held in
-    MB.
-    """
+    """Return median seconds of seven pictures after two, and the peak memory in MB."""
     with (
         contextlib.nullcontext()
         if kept

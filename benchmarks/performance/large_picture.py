@@ -1,4 +1,4 @@
-"""A large JPEG through ``derain run``: time, peak memory, and whether tile borders show.
+r"""Run a large JPEG through ``derain run``: time, peak memory, and whether tile borders show.
 
     python -m benchmarks.performance.large_picture examples/rocket.jpg --megapixels 24
     python -m benchmarks.performance.large_picture examples/rocket.jpg --megapixels 4 \
@@ -26,7 +26,7 @@ from derain.restore import load
 
 
 def enlarge(path: Path, megapixels: float) -> NDArray[np.uint8]:
-    """The picture and its mirror images side by side, as often as needed, at an aspect of 3:2."""
+    """Repeat a picture and its mirror images until they fill an aspect of 3:2."""
     picture = read_image(path).astype(np.uint8)
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
     width = round(1.5 * height)
@@ -37,7 +37,7 @@ def enlarge(path: Path, megapixels: float) -> NDArray[np.uint8]:
 
 
 def measure_run(source: Path, target: Path, model: str) -> tuple[float, float]:
-    """Seconds and peak memory in GB of ``derain run`` in a process of its own."""
+    """Return seconds and peak memory in GB of ``derain run`` in a process of its own."""
     began = time.monotonic()
     command = [
         sys.executable,
@@ -57,8 +57,10 @@ def measure_run(source: Path, target: Path, model: str) -> tuple[float, float]:
 
 
 def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
-    """How much results of two overlaps differ, at tile borders and elsewhere, in grey levels of
-    255.
+    """Return how much two overlaps differ at tile borders and elsewhere, in levels of 255.
+
+    Raises:
+        SystemExit: If the network's tiles give exactly what the whole picture gives.
     """
     derainer = load(model, device="cpu")
     if derainer.tiling.exact:
@@ -90,7 +92,7 @@ def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
 
 
 def main() -> None:
-    """Makes the picture, runs it, prints what was measured."""
+    """Make the picture, run it, and print what was measured."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,10 @@
-"""The four published networks in plain form: the reference that every claim of speed is a ratio to.
+"""The four published networks in plain form, which every ratio of speed refers to.
 
-Each is written as its paper describes it and as one writes it in PyTorch at first: ordinary
+Each is written as its paper describes it, and as one would first write it in PyTorch: ordinary
 modules, the default memory layout, float32, a convolution for every convolution that the paper
-names, a Python loop where the paper says "for each". Nothing is slowed down on purpose, and nothing
-of what the networks in `derain.networks` do to be fast is here; no code is shared with them. A test
-holds `plain_twin` of each against the network itself.
+names, a Python loop where the paper says "for each". Nothing is slowed down on purpose, nothing of
+what makes the networks in `derain.networks` fast is used, and no code is shared with them. A test
+compares `plain_form` of each with the network itself.
 """
 
 import itertools
@@ -28,8 +28,8 @@ channels.
 NLEDN_OF_THE_PAPER = {"dense": True, "blocks": 6, "pooling": True, "non_local": "softmax"}
 
 
-def plain_twin(network: nn.Module) -> nn.Module:
-    """The plain form of a network, with a copy of its weights: what its speed is compared with.
+def plain_form(network: nn.Module) -> nn.Module:
+    """Return the plain form of a network, with a copy of its weights.
 
     Args:
         network: NLEDN as in the paper, ReMAEN, CRDNet or DPENet. A classifier of CRDNet's is left
@@ -42,14 +42,14 @@ def plain_twin(network: nn.Module) -> nn.Module:
     Raises:
         ValueError: For any other network.
     """
-    plain = _plain_form(network)
+    plain = _untrained_form(network)
     plain.load_state_dict(_weights_for(plain, network.state_dict()))
-    twin = Padded(plain, 32) if isinstance(plain, PlainCRDNet) else plain
-    return twin.to(next(network.parameters()).device).eval()
+    usable = Padded(plain, 32) if isinstance(plain, PlainCRDNet) else plain
+    return usable.to(next(network.parameters()).device).eval()
 
 
-def _plain_form(network: nn.Module) -> nn.Module:
-    """As yet with random weights."""
+def _untrained_form(network: nn.Module) -> nn.Module:
+    """Return the plain form with random weights."""
     match network:
         case NLEDN() if network.hyperparameters == NLEDN_OF_THE_PAPER:
             return PlainNLEDN()
@@ -68,8 +68,9 @@ def _plain_form(network: nn.Module) -> nn.Module:
 
 
 def _weights_for(plain: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network's weights under the names of its plain form: fused ones split, transposed
-    convolutions' kernels turned round.
+    """Return a network's weights under the names of its plain form.
+
+    Fused convolutions are split, kernels of transposed convolutions are turned round.
     """
     weights: dict[str, Tensor] = {}
     for key, tensor in state.items():
@@ -81,8 +82,9 @@ def _weights_for(plain: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def _split(key: str, tensor: Tensor) -> dict[str, Tensor]:
-    """``…embed.weight`` -> ``…theta.weight``, ``…phi.weight``, ``…g.weight``; what is not fused
-    comes back as it is.
+    """Return ``…theta.weight``, ``…phi.weight`` and ``…g.weight`` for ``…embed.weight``.
+
+    Weights that are not fused are returned unchanged.
     """
     *stem, layer, part = key.split(".")
     if layer not in FUSED:
@@ -95,9 +97,7 @@ def _split(key: str, tensor: Tensor) -> dict[str, Tensor]:
 
 
 class NonLocal(nn.Module):
-    """NLEDN's region-wise non-local block: region after region, each with its whole affinity
-    matrix.
-    """
+    """NLEDN's region-wise non-local block, one region and its affinity matrix at a time."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -126,9 +126,7 @@ class NonLocal(nn.Module):
 
 
 class NonLocalDenseBlock(nn.Module):
-    """NLEDN's NEDB: the non-local block, four densely connected convolutions, a 1x1 convolution
-    over everything.
-    """
+    """NLEDN's NEDB: non-local block, four dense convolutions, a 1x1 convolution over all."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
@@ -147,9 +145,9 @@ class NonLocalDenseBlock(nn.Module):
 class PlainNLEDN(nn.Module):
     """NLEDN (Li et al., ACM Multimedia 2018) in plain form, with softmax as released.
 
-    theta, phi and g are three convolutions, regions are cut by `torch.chunk` and done one after the
-    other, a region's affinities are a matrix. Like the released code it fails where a region is one
-    pixel high or wide; 64 pixels a side are always enough.
+    theta, phi and g are three convolutions, regions are cut by `torch.chunk` and computed one after
+    the other, a region's affinities are a matrix. Like the released code it fails where a region is
+    one pixel high or wide; 64 pixels a side are always enough.
     """
 
     def __init__(self) -> None:
@@ -172,7 +170,7 @@ class PlainNLEDN(nn.Module):
         return (rainy + torch.tanh(self.exit(fused))).clamp(0, 1)
 
     def _encode(self, x: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        """Of each of the three stages: the map before pooling, the pooled map, the indices."""
+        """Return the maps before pooling, the pooled maps and the indices of three stages."""
         maps: list[Tensor] = []
         pooled: list[Tensor] = []
         indices: list[Tensor] = []
@@ -192,7 +190,7 @@ class PlainNLEDN(nn.Module):
 
     @staticmethod
     def _unpool(x: Tensor, indices: Tensor, pooled: Tensor) -> Tensor:
-        """To the size of what was pooled, whose last row or column may be odd."""
+        """Unpool to the size before pooling, whose last row or column may be odd."""
         return F.max_unpool2d(x, indices, (2, 2), output_size=list(pooled.shape[2:]))
 
 
@@ -216,9 +214,7 @@ class SqueezeExcite(nn.Module):
 
 
 class MultiScaleBlock(nn.Module):
-    """ReMAEN's MAEB: the same two convolutions at dilations 1, 2 and 3, one after the other,
-    summed; then SE.
-    """
+    """ReMAEN's MAEB: two convolutions at dilations 1, 2 and 3, summed, then SE."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -239,9 +235,7 @@ class MultiScaleBlock(nn.Module):
 
 
 class ConvGRU(nn.Module):
-    """ReMAEN's recurrent unit: six convolutions, three of them unused as long as there is no
-    state.
-    """
+    """ReMAEN's recurrent unit of six convolutions, three of which wait for a state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,7 +243,7 @@ class ConvGRU(nn.Module):
         self.hz, self.hr, self.hn = (_conv32() for _ in range(3))
 
     def forward(self, x: Tensor, state: Tensor | None, attention: nn.Module) -> Tensor:
-        """All (N, 32, H, W); the attention is shared by several units."""
+        """Update the state; all are (N, 32, H, W), and units share the attention."""
         new = self._first(x) if state is None else self._next(x, state)
         return F.leaky_relu(attention(new), 0.2)
 
@@ -264,8 +258,9 @@ class ConvGRU(nn.Module):
 
 
 class PlainReMAEN(nn.Module):
-    """ReMAEN (Yang, Lu, ICME 2019) in plain form: every convolution of a GRU on its own, every
-    dilation on its own.
+    """ReMAEN (Yang, Lu, ICME 2019) in plain form.
+
+    Every convolution of a GRU and every dilation is computed separately.
     """
 
     def __init__(self, recurrences: int = 3) -> None:
@@ -289,7 +284,7 @@ class PlainReMAEN(nn.Module):
         return derained.clamp(0, 1)
 
     def _recur(self, x: Tensor, states: Sequence[Tensor | None]) -> tuple[Tensor, list[Tensor]]:
-        """The residual map (N, 3, H, W) and the seven new states."""
+        """Return the residual map (N, 3, H, W) and the seven new states."""
         skips: list[Tensor] = []
         new: list[Tensor] = []
         for k in range(4):
@@ -305,7 +300,7 @@ class PlainReMAEN(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """CRDNet's, as released: convolution, normalisation, ReLU, convolution, 2x2 max-pooling."""
+    """CRDNet's down block: convolution, normalisation, ReLU, convolution, 2x2 max-pooling."""
 
     def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
         super().__init__()
@@ -319,8 +314,10 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """CRDNet's, as released: the same with transposed convolutions of stride 1, then twice the size
-    by nearest neighbour.
+    """CRDNet's up block, as released.
+
+    It is the down block with transposed convolutions of stride 1, then twice the size by nearest
+    neighbour.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -432,8 +429,9 @@ class PlainCRDNet(nn.Module):
 
 
 class Padded(nn.Module):
-    """A network for sides that are multiples of a number, on any picture: last row and column are
-    repeated, the rest cut off.
+    """A network for sides that are multiples of a number, on any picture.
+
+    The last row and column are repeated, and what was added is cut off again.
     """
 
     def __init__(self, network: nn.Module, multiple: int) -> None:
@@ -501,8 +499,9 @@ def _stage(blocks: Sequence[nn.Module]) -> nn.Sequential:
 
 
 class PlainDPENet(nn.Module):
-    """DPENet (Gao et al., Pattern Recognition 2024) in plain form: its sums and concatenations as
-    the paper writes them.
+    """DPENet (Gao et al., Pattern Recognition 2024) in plain form.
+
+    Sums and concatenations are written as in the paper.
     """
 
     def __init__(self, blocks: int = 10) -> None:

@@ -1,5 +1,4 @@
-"""The published networks as derain runs them, against a plain form of each: time, memory, share of
-what the machine can do.
+r"""Compare the published networks with a plain form of each: time, memory, share of the ceiling.
 
     python -m benchmarks.performance.speed
     python -m benchmarks.performance.speed --networks nledn --sizes 1920x1080 \
@@ -7,8 +6,8 @@ what the machine can do.
 
 The plain form (`plain.py`) is what a programmer writes down from the paper: whole pictures,
 ordinary layout, float32, memory as the system gives it. Both kinds get processes of their own, in
-turns, and in each the network and a large matrix product take turns. Other engines and sizes, and
-Petrichor, which has no plain form: `derain bench`.
+turns, and in each the network and a large matrix product take turns. `derain bench` measures other
+engines and sizes, and Petrichor, which has no plain form.
 """
 
 import argparse
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.machine import describe_machine
-from benchmarks.performance.plain import plain_twin
+from benchmarks.performance.plain import plain_form
 from derain import weights
 from derain.engines import has_bfloat16
 from derain.evaluate.cost import PeakMemory
@@ -36,7 +35,7 @@ MODULE = "benchmarks.performance.speed"
 
 
 def main() -> None:
-    """Runs the processes, prints a table; or is one of them."""
+    """Run the processes and print a table, or be one of the processes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,8 +79,9 @@ def main() -> None:
 def compare(
     model: str, size: str, dtypes: list[str], rounds: int, pictures: int
 ) -> list[dict[str, Any]]:
-    """The plain form, then ours by number format: seconds, ceiling, operations, peak memory of
-    each.
+    """Return a row for the plain form, then a row for each number format of derain's.
+
+    A row holds seconds, peak memory in bytes, and the share of the ceiling but for the plain form.
     """
     width, height = (int(side) for side in size.split("x"))
     cases = [Case(model, "torch", dtype, "cpu", width, height) for dtype in dtypes]
@@ -108,12 +108,12 @@ def compare(
 
 
 def middle(values: Any) -> float:
-    """Median of all numbers of several lists."""
+    """Return the median of all numbers of several lists."""
     return statistics.median(value for row in values for value in row)
 
 
 def line(model: str, size: str, rows: list[dict[str, Any]]) -> str:
-    """Of the table."""
+    """Return a line of the table."""
     plain, *ours = rows
     cells = [
         f"{row['seconds']:.2f} | {plain['seconds'] / row['seconds']:.2f} | {row['share']:.0%} |"
@@ -127,7 +127,7 @@ def line(model: str, size: str, rows: list[dict[str, Any]]) -> str:
 
 
 def in_own_process(model: str, size: str, pictures: int) -> dict[str, Any]:
-    """Measures the plain form."""
+    """Measure the plain form in a process of its own."""
     width, height = size.split("x")
     command = [
         sys.executable,
@@ -144,8 +144,8 @@ def in_own_process(model: str, size: str, pictures: int) -> dict[str, Any]:
 
 
 def measure_plain(model: str, width: int, height: int, pictures: int) -> dict[str, Any]:
-    """In the process of its own."""
-    network: nn.Module = plain_twin(weights.find(model)[0])  # pyright: ignore[reportArgumentType]
+    """Measure the plain form in this process."""
+    network: nn.Module = plain_form(weights.find(model)[0])  # pyright: ignore[reportArgumentType]
     rainy = torch.from_numpy(picture(width, height)).permute(2, 0, 1)[None].contiguous()
     peak = PeakMemory(CPU)
     with torch.inference_mode():

@@ -1,8 +1,7 @@
-"""What a training step on one core spends where: making the batch (cropping, rain, compression) and
-learning from it.
+"""Measure what a training step spends on making the batch, and on learning from it.
 
-Times are of the processor, so that others who use the machine count little. Batch and step take
-turns; medians are printed.
+Making a batch means cropping, rain and compression. Times are processor time of one core, so that
+other work on the machine hardly counts. Batch and step take turns; medians are printed.
 
     python -m benchmarks.performance.step CLEAN --textures TEXTURES
     python -m benchmarks.performance.step CLEAN --recipe petrichor-deep --textures TEXTURES
@@ -26,9 +25,7 @@ from derain.recipes import Recipe, find_recipe
 
 
 def main() -> None:
-    """Prints a row for rain that is drawn, and one for rain of which a part is cut from
-    textures.
-    """
+    """Print a row for drawn rain, and one for rain that is partly cut from textures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,6 +71,7 @@ def main() -> None:
 
 
 def size_of(recipe: Recipe) -> str:
+    """Return how many crops of what size make a batch, in words."""
     return f"{recipe.batch} crops of {recipe.crop}x{recipe.crop}"
 
 

@@ -1,9 +1,8 @@
-"""NLEDN's ablation (Table 2 of the paper): Ra to Rf trained alike, scored, beside what the paper
-prints.
+r"""Repeat NLEDN's ablation (Table 2 of the paper) and print it beside the paper's figures.
 
-All variants see the same crops under the same rain, in the same order, and take the same number of
-steps; seeds besides the first train Rf alone, and say how much of a difference is chance. The paper
-trains on Rain100L's own training set, we on light rain of ours. A run that was stopped goes on.
+Ra to Rf see the same crops under the same rain, in the same order, for the same number of steps.
+Further seeds train Rf only, and show how much of a difference is chance. The paper trains on
+Rain100L's own training set, this script on light synthetic rain. An interrupted run is resumed.
 CLEAN holds train/ and val/ of clean pictures; real pairs are only scored on.
 
     python -m benchmarks.quality.ablation CLEAN PATH/TO/Rain100L-dev10 --out runs/ablation
@@ -28,8 +27,10 @@ PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil")
 
 @dataclass(frozen=True)
 class Variant:
-    """A row of Table 2: what the network is made of, and what the paper prints (PSNR in dB, SSIM,
-    on Rain100L).
+    """A row of Table 2: the network's parts, and the paper's figures on Rain100L.
+
+    Attributes:
+        psnr: In dB.
     """
 
     hyperparameters: Hyperparameters
@@ -60,7 +61,7 @@ VARIANTS = {
 
 
 def main() -> None:
-    """Trains what is not trained yet, scores all, prints the table."""
+    """Train what is not trained yet, score all, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,7 +91,7 @@ def main() -> None:
 
 
 def recipe_of(name: str, seed: int, steps: int, batch: int, crop: int) -> Recipe:
-    """The recipe of light rain, with the variant's network."""
+    """Return the recipe of light rain with the variant's network."""
     return replace(
         find_recipe("nledn-rain100l"),
         name=f"ablation-{name}-{seed}",
@@ -105,9 +106,7 @@ def recipe_of(name: str, seed: int, steps: int, batch: int, crop: int) -> Recipe
 
 
 def print_table(rows: list[tuple[str, Trained]]) -> None:
-    """A row a variant and seed, the paper's figures last; then how far the seeds of Rf are
-    apart.
-    """
+    """Print a row for each variant and seed, then how far the seeds of Rf are apart."""
     heads = [
         "variant",
         "dense",

@@ -1,11 +1,10 @@
-"""Times the search for validation pictures among training pictures, and counts how many changed
-copies it finds among them.
+"""Time the search for validation pictures among training pictures, and count what it finds.
 
-python -m benchmarks.quality.copies PATH/TO/val PATH/TO/train
+    python -m benchmarks.quality.copies PATH/TO/val PATH/TO/train
 
-Each picture of the first folder is hidden among those of the second: cropped to a half of each side
-or more, flipped, turned, resized, compressed as JPEG, or all of it at once, as seeded random
-numbers have it.
+Copies of each picture of the first folder are hidden among those of the second: cropped to half of
+each side or more, flipped, turned, resized, compressed as JPEG, or all at once, by seeded random
+numbers.
 """
 
 import argparse
@@ -29,7 +28,7 @@ Change = Callable[[Rgb, np.random.Generator], Rgb]
 
 
 def main() -> None:
-    """Prints how long the search takes, and a table of what is found."""
+    """Print how long the search takes, and a table of what it finds."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,8 +62,10 @@ def main() -> None:
 
 
 def hide(pictures: Sequence[Path], place: Path, seed: int) -> dict[Path, tuple[Path, str]]:
-    """Writes a copy of each picture by each change, and says of which picture and by which change
-    each is.
+    """Write a copy of each picture by each change.
+
+    Returns:
+        The original picture and the name of the change, by the path of the copy.
     """
     copies: dict[Path, tuple[Path, str]] = {}
     for k, path in enumerate(pictures):
@@ -86,7 +87,7 @@ def hide(pictures: Sequence[Path], place: Path, seed: int) -> dict[Path, tuple[P
 
 
 def crop(pixels: Rgb, random: np.random.Generator) -> Rgb:
-    """(H, W, 3) -> a part of 0.5 to 0.95 of each side."""
+    """Return a part of 0.5 to 0.95 of each side of (H, W, 3)."""
     height, width = (round(side * random.uniform(0.5, 0.95)) for side in pixels.shape[:2])
     top, left = (
         int(random.integers(pixels.shape[0] - height + 1)),
@@ -96,14 +97,14 @@ def crop(pixels: Rgb, random: np.random.Generator) -> Rgb:
 
 
 def turn(pixels: Rgb, random: np.random.Generator) -> Rgb:
-    """One of the seven flips and quarter turns that change a picture."""
+    """Return one of the seven flips and quarter turns that change a picture."""
     way = int(random.integers(1, 8))
     turned = np.rot90(pixels, way % 4)
     return turned[:, ::-1] if way >= 4 else turned
 
 
 def resize(pixels: Rgb, random: np.random.Generator) -> Rgb:
-    """0.5 to 0.9 or 1.1 to 2 of the size."""
+    """Return the picture at 0.5 to 0.9 or 1.1 to 2 of its size."""
     factor = random.uniform(0.5, 0.9) if random.integers(2) else random.uniform(1.1, 2)
     size = round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)
     return np.asarray(

@@ -1,7 +1,8 @@
-"""How often the sensed rain density is right: clean pictures under seeded rain, the label told from
-each pair.
+"""Count how often the sensed rain density is right, on clean pictures under seeded rain.
 
-python -m benchmarks.quality.density crdnet PATH/TO/clean/val
+The correct label is computed from each pair.
+
+    python -m benchmarks.quality.density crdnet PATH/TO/clean/val
 """
 
 import argparse
@@ -22,7 +23,7 @@ WORDS = ("none", "light", "medium", "heavy")
 
 
 def main() -> None:
-    """Counts labels against what is sensed."""
+    """Count labels against what is sensed, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,8 +1,7 @@
-"""What models do to pictures without rain: how far the result is from the picture, as it is and
-with its lights blown out.
+"""Measure what models do to pictures without rain, as they are and overexposed.
 
-A photograph's white sky between leaves, its railings and its grass are no rain, and ought to stay.
-CLEAN/val is looked at as it is, and one and two stops brighter, where skies turn white.
+White sky between leaves, railings and grass are no rain and should stay. The pictures of CLEAN/val
+are used as they are, and one and two stops brighter, where skies turn white.
 
     python -m benchmarks.quality.dry CLEAN petrichor nledn
 """
@@ -24,7 +23,7 @@ STOPS = (0, 1, 2)
 
 
 def main() -> None:
-    """Prints a row a model."""
+    """Print a row for each model."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -58,16 +57,17 @@ def eight_bits(picture: Pixels) -> NDArray[np.uint8]:
 
 
 def exposed(picture: NDArray[np.uint8], stops: float) -> NDArray[np.uint8]:
-    """Brighter by so many stops, clipped."""
+    """Return the picture brighter by so many stops, clipped."""
     return np.clip(np.rint(picture * 2.0**stops), 0, 255).astype(np.uint8)
 
 
 def fidelity(result: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
-    """Identical pictures count as 100 dB."""
+    """Return the PSNR in dB on luma (y-matlab); identical pictures count as 100 dB."""
     return min(100.0, metrics.psnr(metrics.luma_matlab(result), metrics.luma_matlab(picture)))
 
 
 def darkening(result: NDArray[np.uint8], picture: NDArray[np.uint8]) -> float:
+    """Return by how many levels of 255 the result is darker in the mean."""
     return float(picture.mean() - result.mean())
 
 

@@ -1,9 +1,9 @@
-"""What it brings to average a network over flips of the picture, and what it costs.
+"""Measure what it brings to average a network over flips of the picture, and what it costs.
 
     python -m benchmarks.quality.flips petrichor Rain100L-dev10 Rain100H-dev10 Rain12
 
-Every picture is done with 1, 2, 4 and 8 flips in turn, so that a change of the machine's pace
-concerns all alike.
+Every picture is derained with 1, 2, 4 and 8 flips in turn, so that a change of the machine's pace
+affects all alike.
 """
 
 import argparse
@@ -37,7 +37,7 @@ class Row:
 
 
 def main() -> None:
-    """Prints a table for each dataset, and one of the means over several."""
+    """Print a table for each dataset, and one of the means over several."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

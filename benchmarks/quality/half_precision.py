@@ -1,12 +1,11 @@
-"""What bfloat16 costs in quality: scores in float32 and in bfloat16 on pairs, and how far apart the
-results are.
+r"""Compare scores in bfloat16 with scores in float32 on pairs, and the results themselves.
 
     python -m benchmarks.quality.half_precision petrichor nledn \
         --data Rain100L Rain100H --pictures 10
 
-Weights that lose under 0.05 dB on all sets are marked so in `derain.weights.CATALOGUE`: they are
-executed in bfloat16 by themselves where the device has instructions for it. Where it has none
-PyTorch computes the same, only more slowly, so that quality can be measured anywhere.
+Weights that lose under 0.05 dB on all sets are marked so in `derain.weights.CATALOGUE`: they run in
+bfloat16 by default where the device has instructions for it. Elsewhere PyTorch computes the same,
+only more slowly, so that quality can be measured anywhere.
 """
 
 import argparse
@@ -23,7 +22,7 @@ from derain.restore import Derainer, load
 
 
 def main() -> None:
-    """Prints a table."""
+    """Print a row for each model and set."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def compare(exact: Derainer, half: Derainer, pair: Pair) -> tuple[float, float, float]:
-    """PSNR of either, and between them."""
+    """Return the PSNR in dB of both results, and the PSNR between them."""
     rainy, clean = pair
     floats = rainy.astype(np.float32) / np.float32(255)
     one, other = exact(floats), half(floats)

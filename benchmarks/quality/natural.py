@@ -1,8 +1,9 @@
-"""What NIQE says of clean, rainy, blurred and noisy pictures, fitted on other clean ones; and of
-photographs, if given.
+r"""Print NIQE of clean, rainy, blurred and noisy pictures, fitted on other clean pictures.
 
     python -m benchmarks.quality.natural PATH/TO/clean/train PATH/TO/clean/val \
         --photographs PATH/TO/photos
+
+With ``--photographs`` it also prints the range over these.
 """
 
 import argparse
@@ -23,7 +24,7 @@ Change = Callable[[Bytes, int], Bytes]
 
 
 def main() -> None:
-    """Prints means, and how many pictures each change makes worse."""
+    """Print means, and how many pictures each change makes worse."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,12 +58,12 @@ def main() -> None:
 
 
 def rained(preset: str) -> Change:
-    """Under seeded rain."""
+    """Return a change that adds seeded rain of a preset."""
     return lambda picture, k: rain_on(picture, PRESETS[preset], generator_for(7, k))
 
 
 def noisy(sigma: float) -> Change:
-    """With Gaussian noise, sigma of 255."""
+    """Return a change that adds Gaussian noise; sigma is of 255."""
 
     def add(picture: Bytes, k: int) -> Bytes:
         noise = np.random.default_rng(k).normal(0, sigma, picture.shape)
@@ -72,7 +73,7 @@ def noisy(sigma: float) -> Change:
 
 
 def blurred(sigma: float) -> Change:
-    """Under a Gaussian of sigma pixels."""
+    """Return a change that blurs with a Gaussian of sigma pixels."""
     reach = np.arange(-int(4 * sigma), int(4 * sigma) + 1)
     kernel = np.exp(-0.5 * (reach / sigma) ** 2)
     kernel /= kernel.sum()

@@ -1,8 +1,9 @@
-"""The tables of docs/results.md, from the files that `derain evaluate --json` and `ship_weights.py
---json` write.
+"""Print tables of docs/results.md from JSON files of scores.
 
-Across sets: what weights trained on one kind of rain do to another. Then as the papers' Table 1:
-published checkpoint, our weights, the paper's figure, under the paper's protocol and `y-matlab`.
+`derain evaluate --json`, `benchmarks.quality.scores --json` and `tools.zoo.ship_weights --json`
+write such files. The first table shows every model on every dataset. The second is laid out as the
+papers' Table 1: published checkpoint, shipped weights and the paper's figure, under the paper's
+protocol and `y-matlab`.
 
     python -m benchmarks.quality.results_tables scores/*.json
 """
@@ -17,7 +18,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Prints both."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -28,9 +29,7 @@ def main() -> None:
 
 
 def across_sets(rows: Sequence[Row]) -> Iterator[str]:
-    """A row a model, a column a dataset: PSNR / SSIM, y-matlab, and the gain over the rainy
-    input.
-    """
+    """Yield a line for each model: PSNR / SSIM (y-matlab), and the gain over the input."""
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     yield f"| model | {' | '.join(datasets)} |\n|{'---|' * (len(datasets) + 1)}"
     inputs = {row["dataset"]: score_of(row, "y-matlab", "rainy") for row in rows}
@@ -49,7 +48,7 @@ def across_sets(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
-    """A row a model and dataset for which its paper prints a figure."""
+    """Yield a line for each model and dataset for which its paper prints a figure."""
     heads = [
         "network",
         "dataset",
@@ -70,7 +69,11 @@ def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def score_of(row: Row, protocol: str, of: str = "output") -> Row:
-    """Mean PSNR and SSIM under a protocol."""
+    """Return mean PSNR and SSIM under a protocol.
+
+    Raises:
+        SystemExit: If the file does not hold the protocol.
+    """
     found = [score for score in row["mean"][of] if score["protocol"] == protocol]
     if not found:
         raise SystemExit(
@@ -81,6 +84,7 @@ def score_of(row: Row, protocol: str, of: str = "output") -> Row:
 
 
 def cell(score: Row) -> str:
+    """Return a score as the tables print it."""
     return f"{score['psnr']:.2f} / {score['ssim']:.4f}"
 
 

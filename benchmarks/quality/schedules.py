@@ -1,17 +1,17 @@
-"""Whether a trunk with a branch beats restarted stages, in the same number of steps.
+r"""Compare a trunk and its branch with restarted stages, in the same number of steps.
 
 Both ways train the same shipped weights further, at the rate at which the zoo's queue continues
 (`tools.zoo.entries.CONTINUED`):
 
 - stages: three cosine stages of a third of the steps each. Each begins from the best weights of
-  the one before, with a new optimiser, as `train_zoo.py` does.
+  the one before, with a new optimiser, as `tools.zoo.train_zoo` does.
 - trunk: ten elevenths of the steps at a constant rate, then a branch of one eleventh, in which the
   rate falls to its minimum.
 
-No two runs share a seed, so that none sees the crops or the rain of another. Each row scores the
+No two runs share a seed, so that no run sees the crops or the rain of another. Each row scores the
 best weights of a run, with PSNR on the luma channel (y-matlab): on synthetic rain over every
-validation picture, and on real pairs, which nothing is trained on. CLEAN holds train/ and val/. A
-run that was stopped is resumed.
+validation picture, and on real pairs, which nothing is trained on. CLEAN holds train/ and val/. An
+interrupted run is resumed.
 
     python -m benchmarks.quality.schedules CLEAN Rain100L-dev10/ Rain100H-dev10/ \
         --textures TEXTURES --out runs/schedules
@@ -42,7 +42,7 @@ TRUNK_SHARE = 10 / 11
 
 @dataclass(frozen=True)
 class Row:
-    """What one run ended with.
+    """Scores of what one run ended with.
 
     Attributes:
         steps: Taken by this run and those it continues.
@@ -55,7 +55,7 @@ class Row:
 
 
 class Trial:
-    """Trains runs one after the other, and scores what they end with."""
+    """Runs that are trained one after the other and scored at their ends."""
 
     def __init__(self, run: train.Run, out: Path, recipe: Recipe, pairs: Sequence[Path]) -> None:
         self._run, self._out = run, out
@@ -93,7 +93,7 @@ class Trial:
 
 
 def main() -> None:
-    """Train both ways, score every run, print the table."""
+    """Train both ways, score every run, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -147,7 +147,7 @@ def train_trunk(trial: Trial, stage: Recipe) -> list[Row]:
 
 
 def print_table(rows: Sequence[Row], sets: Sequence[str]) -> None:
-    """Print a row a run, in the order they were trained."""
+    """Print a row for each run, in the order they were trained."""
     print(f"\n| weights | steps | validation | {' | '.join(sets)} |")
     print("|---|---|---|" + "---|" * len(sets))
     for row in rows:

@@ -1,4 +1,4 @@
-"""Scores models on paired folders and prints the table of docs/results.md.
+"""Score models on folders of pairs, and print a table as in docs/results.md.
 
 python -m benchmarks.quality.scores nledn dpenet PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10
 """
@@ -13,7 +13,7 @@ from derain.restore import load
 
 
 def main() -> None:
-    """Evaluates every model on every dataset."""
+    """Evaluate every model on every dataset."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

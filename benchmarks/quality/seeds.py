@@ -1,9 +1,8 @@
-"""How much of a difference is chance: a recipe trained under several seeds, with everything else
-alike, and scored.
+r"""Train a recipe under several seeds, and print how much of a difference is chance.
 
-A seed decides the random weights, which crops are seen in which order, and the rain on them. CLEAN
-holds train/ and val/ of clean pictures; real pairs are only scored on. A run that was stopped goes
-on.
+A seed determines the random weights, the order of the crops and the rain on them; everything else
+is the same. CLEAN holds train/ and val/ of clean pictures; real pairs are only scored on. An
+interrupted run is resumed.
 
     python -m benchmarks.quality.seeds petrichor CLEAN Rain100L-dev10 Rain100H-dev10 \
         --out runs/seeds --steps 2000
@@ -38,7 +37,7 @@ class Trained:
 
 
 def main() -> None:
-    """Trains what is not trained yet, scores all, prints the table."""
+    """Train what is not trained yet, score all, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -86,7 +85,7 @@ def train_and_score(
     pairs: Sequence[Path],
     protocols: Sequence[Protocol] = (PROTOCOL,),
 ) -> Trained:
-    """Trains, or goes on, or does neither where all steps are taken."""
+    """Train a recipe, or resume it if it has steps left, and score its best weights."""
     begun = (run.out / train.CHECKPOINT).exists()
     for record in train.train(recipe, run, resume=begun, on_note=print):
         print(f"{run.out.name}: {train.describe(record)}", flush=True)
@@ -97,7 +96,7 @@ def train_and_score(
 
 
 def print_table(rows: Sequence[Trained]) -> None:
-    """A row a seed, then mean and standard deviation."""
+    """Print a row for each seed, then mean and standard deviation."""
     heads = [
         "seed",
         "hours",

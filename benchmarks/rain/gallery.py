@@ -1,4 +1,4 @@
-"""Every preset on one picture, as docs/concepts/rain-presets.jpg shows them; two seeds of each.
+"""Draw every preset on one picture, two seeds each, as docs/concepts/rain-presets.jpg shows them.
 
 python -m benchmarks.rain.gallery PICTURE OUT.jpg [--textures DIR]
 """
@@ -23,7 +23,7 @@ CAPTION = 14
 
 
 def main() -> None:
-    """Draws the sheet."""
+    """Draw the sheet."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +57,7 @@ def rained_on(
 
 
 def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The part that is shown."""
+    """Return the part of the picture that is shown."""
     top, left = ((side - size) // 2 for side, size in zip(picture.shape, SIZE, strict=False))
     return picture[top : top + SIZE[0], left : left + SIZE[1]]
 

@@ -1,11 +1,10 @@
-"""How far rain of ours carries: a small network trained on it, scored on such rain and on real
-benchmark pairs.
+r"""Train a small network on synthetic rain, and compare its scores on that and on real pairs.
 
-The gap between the two is what the rain lacks. `clean` holds train/ and val/ of clean pictures;
-real pairs are only scored on.
+The gap between the two is what the synthetic rain lacks. `clean` holds train/ and val/ of clean
+pictures; real pairs are only scored on.
 
-python -m benchmarks.rain.gap CLEAN --train mixed --light PATH/TO/Rain100L-dev10 --heavy
-PATH/TO/Rain100H-dev10
+    python -m benchmarks.rain.gap CLEAN --train mixed \
+        --light PATH/TO/Rain100L-dev10 --heavy PATH/TO/Rain100H-dev10
 """
 
 import argparse
@@ -33,7 +32,7 @@ VALIDATION = {"light": "rain100l", "heavy": "rain100h"}
 
 
 def main() -> None:
-    """Trains, scores, prints a table."""
+    """Train, score, and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -89,8 +88,10 @@ def main() -> None:
 def train(
     network: SmallNetwork, source: RainyBatches, seconds: float, steps: int | None, looks: int = 5
 ) -> Iterator[tuple[float, int]]:
-    """Trains for a time or a number of steps; yields share and steps done, ``looks`` times on the
-    way.
+    """Train for a time or a number of steps.
+
+    Yields:
+        The share and the number of steps done, ``looks`` times on the way.
     """
     optimiser = torch.optim.AdamW(network.parameters(), lr=LR, weight_decay=1e-4, betas=(0.9, 0.99))
     worked, step, looked = 0.0, 0, 0
@@ -116,7 +117,7 @@ def train(
 
 
 def synthetic_pairs(folder: Path, preset: str, seed: int = 7) -> list[Pair]:
-    """Clean pictures and the same under seeded rain."""
+    """Return clean pictures, each with itself under seeded rain of a preset."""
     clean = [read_image(path).astype(np.uint8, copy=False) for path in clean_pictures(folder)]
     return [
         (rain_on(picture, PRESETS[preset], generator_for(seed, k)), picture)
@@ -125,7 +126,7 @@ def synthetic_pairs(folder: Path, preset: str, seed: int = 7) -> list[Pair]:
 
 
 def real_pairs(folder: Path) -> list[Pair]:
-    """Rainy and clean pictures of a dataset."""
+    """Return the rainy and clean pictures of a dataset."""
     pairs = find_pairs(folder).pairs
     return [
         (read_image(pair.rainy).astype(np.uint8), read_image(pair.clean).astype(np.uint8))
@@ -135,7 +136,7 @@ def real_pairs(folder: Path) -> list[Pair]:
 
 @torch.inference_mode()
 def mean_psnr(network: Callable[[Tensor], Tensor] | None, pairs: Sequence[Pair]) -> float:
-    """Mean PSNR, y-matlab, of a network's output, or of the rainy pictures as they are."""
+    """Return the mean PSNR in dB (y-matlab) of a network's output, or of the input if None."""
     scores: list[float] = []
     for rainy, clean in pairs:
         output = rainy.astype(np.float32) / np.float32(255)
@@ -151,7 +152,7 @@ def mean_psnr(network: Callable[[Tensor], Tensor] | None, pairs: Sequence[Pair])
 
 
 def print_table(presets: Sequence[str], sets: dict[str, list[Pair]], network: SmallNetwork) -> None:
-    """Input, output and gap, light and heavy."""
+    """Print input, output and gap for light and heavy rain."""
     print(f"\nTrained on {', '.join(presets)}. PSNR in dB, y-matlab, input -> output.\n")
     print(
         "| rain | ours, validation | real pairs | gap of outputs | gap of gains"

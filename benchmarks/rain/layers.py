@@ -1,8 +1,7 @@
-"""What rain is made of: layers of real pairs (rainy minus clean) beside layers of our presets, by
-the same measures.
+r"""Measure layers of real rain (rainy minus clean) and of the presets in the same way.
 
-python -m benchmarks.rain.layers PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 --clean
-PATH/TO/clean/val
+    python -m benchmarks.rain.layers PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10 \
+        --clean PATH/TO/clean/val
 """
 
 import argparse
@@ -22,7 +21,7 @@ RAINY = 8 / 255
 
 @dataclass(frozen=True)
 class Measures:
-    """Of one picture's rain.
+    """Measures of one picture's rain.
 
     Attributes:
         coverage: Share of pixels to which it adds more than 8 of 255.
@@ -47,7 +46,7 @@ class Measures:
 
 
 def main() -> None:
-    """Prints a table: median over the pictures, and the range."""
+    """Print a table: median over the pictures, and the range."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,7 +65,7 @@ def main() -> None:
 
 
 def print_row(name: str, pairs: Sequence[Pair]) -> None:
-    """One set of pairs."""
+    """Print the row of one set of pairs."""
     found = [measure(pair) for pair in pairs]
     cells: list[str] = []
     for field in fields(Measures):
@@ -86,8 +85,9 @@ def print_row(name: str, pairs: Sequence[Pair]) -> None:
 
 
 def measure(pair: Pair) -> Measures:
-    """Of the difference of the two, where it is largest among the channels: there it is least
-    clipped.
+    """Measure the difference of a pair.
+
+    The channel with the largest difference counts at each pixel, since it is clipped least.
     """
     rainy, clean = (picture.astype(np.float64) for picture in pair)
     layer = (rainy - clean).max(2)
@@ -109,8 +109,10 @@ def measure(pair: Pair) -> Measures:
 
 
 def direction(layer: Layer) -> tuple[float, float]:
-    """Degrees from the vertical along which the layer changes least, and how much less (eigenvalues
-    of the structure tensor).
+    """Return the direction along which a layer changes least, and how much less.
+
+    Returns:
+        Degrees from the vertical, and the share of the structure tensor's larger eigenvalue.
     """
     down, right = np.gradient(layer)
     cross = (down * right).sum()
@@ -124,7 +126,7 @@ def direction(layer: Layer) -> tuple[float, float]:
 
 
 def reach(layer: Layer, lean: float) -> tuple[float, float]:
-    """Pixels across and along at which correlation falls to a half."""
+    """Return the distances in pixels, across and along, at which correlation falls to a half."""
     spectrum = np.abs(np.fft.fft2(layer - layer.mean())) ** 2
     correlation = np.fft.ifft2(spectrum).real
     correlation /= correlation[0, 0]
@@ -134,8 +136,9 @@ def reach(layer: Layer, lean: float) -> tuple[float, float]:
 
 
 def half_life(correlation: Layer, step: NDArray[np.float64]) -> float:
-    """First distance at which the correlation in a direction is under a half, bilinear between
-    pixels, a quarter pixel apart.
+    """Return the first distance at which the correlation in a direction is under a half.
+
+    It is tried every quarter of a pixel, bilinear between pixels, up to 60.
     """
     for distance in np.arange(0.25, 60, 0.25):
         y, x = step * distance

@@ -1,7 +1,8 @@
-"""Which rain a checkpoint finds foreign: crops under one layer of filtered noise each, its gain by
-quarters of every knob.
+"""Find the rain that a checkpoint is not used to, by its gain under layers of filtered noise.
 
-python -m benchmarks.rain.probe PATH/TO/clean/val Rain100H.pth --kind heavy
+Each crop lies under one layer. The gain is printed by quarters of every knob.
+
+    python -m benchmarks.rain.probe PATH/TO/clean/val Rain100H.pth --kind heavy
 """
 
 import argparse
@@ -51,7 +52,7 @@ KNOBS = (
 
 
 def main() -> None:
-    """Prints input and output, y-matlab, by quarters of each knob."""
+    """Print input and output, y-matlab, by quarters of each knob."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,7 +91,7 @@ def main() -> None:
 def score(
     derainer: Derainer, picture: NDArray[np.generic], layer: field.Filter, k: int
 ) -> tuple[float, float]:
-    """PSNR of one crop before and after."""
+    """Return the PSNR in dB of one crop before and after."""
     top, left = (60 + 7 * (k % 5) if side > SIDE + 100 else 0 for side in picture.shape[:2])
     clean = picture[top : top + SIDE, left : left + SIDE].astype(np.uint8)
     light = field.draw([layer], (clean.shape[0], clean.shape[1]), torch.device("cpu"))[0].numpy()
@@ -104,7 +105,7 @@ def score(
 
 
 def quarters(values: NDArray[np.float64], scores: NDArray[np.float64]) -> list[str]:
-    """The least value of each quarter, and the means of its scores."""
+    """Return the lowest value of each quarter, and the means of its scores."""
     order = values.argsort(kind="stable")
     cells: list[str] = []
     for part in np.array_split(order, 4):

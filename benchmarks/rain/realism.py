@@ -1,7 +1,10 @@
-"""Do networks trained on real benchmark rain take ours for theirs? Published checkpoints on clean
-pictures under seeded rain.
+r"""Score published checkpoints, trained on real benchmarks, on clean pictures under seeded rain.
 
-python -m benchmarks.rain.realism PATH/TO/clean/val --light net_Rain100L.pth --heavy Rain100H.pth
+A checkpoint that was trained on real benchmark rain does well on synthetic rain that looks the same
+to it.
+
+    python -m benchmarks.rain.realism PATH/TO/clean/val \
+        --light net_Rain100L.pth --heavy Rain100H.pth
 """
 
 import argparse
@@ -21,7 +24,7 @@ REAL = {
 
 
 def main() -> None:
-    """Prints input and output, light and heavy."""
+    """Print input and output for light and heavy rain."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -56,7 +59,7 @@ def main() -> None:
 
 
 def both(derainer: Derainer, pair: Pair) -> tuple[float, float]:
-    """PSNR of the input and of the output."""
+    """Return the PSNR in dB of the input and of the output."""
     rainy = pair[0].astype(np.float32) / np.float32(255)
     return tuple(
         metrics.score(picture, pair[1], "y-matlab").psnr for picture in (rainy, derainer(rainy))

@@ -11,8 +11,9 @@ from derain.networks.petrichor import ChannelNorm
 
 
 class GatedBlock(nn.Module):
-    """Depthwise context, a product instead of an activation, channel attention (after NAFNet, ECCV
-    2022).
+    """Depthwise context, a product in place of an activation, channel attention.
+
+    After NAFNet (ECCV 2022).
     """
 
     def __init__(self, channels: int) -> None:
@@ -35,8 +36,9 @@ class GatedBlock(nn.Module):
 
 
 class SmallNetwork(nn.Module):
-    """U-shaped, most work at low resolution: pixel unshuffle, three scales of gated blocks,
-    residual out.
+    """U-shaped network that works mostly at low resolution.
+
+    Pixel unshuffle, three scales of gated blocks, residual out.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class SmallNetwork(nn.Module):
         return nn.Sequential(*(GatedBlock(channels) for _ in range(depth)))
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """(N, 3, H, W) in [0, 1] -> derained, the same; any size."""
+        """Derain (N, 3, H, W) in [0, 1] of any size; the result has the same shape."""
         height, width = rainy.shape[-2:]
         padded = F.pad(rainy, (0, -width % 8, 0, -height % 8), mode="replicate")
         x = self.door(F.pixel_unshuffle(padded, 2))

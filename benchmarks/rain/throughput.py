@@ -1,9 +1,9 @@
-"""How many rainy pairs of 128x128 a second each preset makes, as training makes them.
+"""Measure how many rainy pairs of 128x128 a second each preset makes, as training makes them.
 
 Batches are of 64 on a GPU, of 8 on a CPU. Two paths take turns: `sample_batch`, which draws the
 numbers of one picture after the other, and `RainTable`, which draws those of a batch together.
 
-python -m benchmarks.rain.throughput [--textures DIR] [--presets mixed]
+    python -m benchmarks.rain.throughput [--textures DIR] [--presets mixed]
 """
 
 import argparse
@@ -32,7 +32,7 @@ Draw = Callable[[int], Rain]
 
 
 def main() -> None:
-    """Print a table. Presets and paths take turns, the median round counts."""
+    """Print a table of medians; presets and paths take turns."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -95,7 +95,7 @@ def paths_of(name: str, clean: torch.Tensor, bank: TextureBank | None) -> dict[s
 def time_batch(draw: Draw, turn: int, clean: torch.Tensor) -> tuple[float, float]:
     """Return the seconds that one batch takes, composed, by the clock and of processors.
 
-    Others may be using the processors, which the second number does not count.
+    Processor time does not count other work on the machine.
     """
     began, worked = time.perf_counter(), time.process_time()
     rainy = compose(clean, draw(turn))

@@ -1,9 +1,8 @@
-"""The zoo: the weights that the package is to hold, and how each is trained on.
-`tools/zoo/train_zoo.py` is its queue.
+"""Entries of the zoo: the weights that the package holds, and how each is trained on.
 
-How far an entry has come is no part of this: it stands on the card of its weights
-(`derain.weights`), which every stage of training adds to, and in the folder of a run that is not at
-its end.
+`tools/zoo/train_zoo.py` is the queue that trains them. How far an entry has come is stored on the
+card of its weights (`derain.weights`), which every stage of training adds to, and in the folder of
+an unfinished stage.
 """
 
 from collections.abc import Mapping
@@ -21,12 +20,11 @@ CONTINUED = 0.6
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """Weights that the package is to hold.
+    """Weights that the package holds, or should hold.
 
     Attributes:
-        recipe: Name of the recipe, which says network, preset and steps; the weights carry it.
-        origin: ZooEntry whose weights it begins from as long as it has none of its own; empty for
-            random ones.
+        recipe: Name of the recipe, and of the weights; it gives network, preset and steps.
+        origin: Entry whose weights it begins from as long as it has none; empty for random weights.
         on_cpu: Batch and crop where the recipe's are too much for a processor.
         on_gpu: Batch and crop that keep a GPU busy.
         frozen_norms: Whether stages that begin from trained weights keep their normalisation's
@@ -41,18 +39,16 @@ class ZooEntry:
 
     @property
     def planned(self) -> Recipe:
-        """The recipe as it stands in the table; its steps are those after which the entry is
-        finished.
-        """
+        """Return the recipe from the table, after whose steps the entry is finished."""
         return RECIPES[self.recipe]
 
     def stage(self, device: str, steps: int, init: str, seed: int = 0) -> Recipe:
-        """What a run of so many steps trains on a kind of device.
+        """Return the recipe of a stage of so many steps on a kind of device.
 
         Args:
             device: ``cpu`` or ``cuda``.
-            init: Weights it begins from, or nothing.
-            seed: Of the crops and the rain, which no two stages are to share.
+            init: Weights to begin from; empty for random weights.
+            seed: Seed of the crops and the rain, which no two stages should share.
         """
         recipe = self.planned
         sizes = self.on_cpu if device == "cpu" else self.on_gpu

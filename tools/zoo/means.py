@@ -1,10 +1,9 @@
-"""The mean of several weights of one network, scored beside each of them on whole validation
-pictures, and written.
+"""Average several weights of one network, score the mean and its parts, and write it.
 
 Weights that come from the same ones by different stages often do better in the mean (Wortsman et
-al., Model soups, ICML 2022). What is trained on is of no matter here; CLEAN/val is all that is
-scored on. The card tells the stages of the first. With `--still CLIP` each is also scored on real
-rain before a still camera, as `still_camera.py` does.
+al., Model soups, ICML 2022). All are scored on the whole pictures of CLEAN/val, whatever they were
+trained on. The card lists the stages of the first weights. With `--still CLIP` each is also scored
+on real rain before a still camera, as `benchmarks.quality.still_camera` does.
 
     python -m tools.zoo.means CLEAN runs/nledn/best.safetensors nledn --out runs/mean.safetensors
 """
@@ -29,7 +28,7 @@ from derain.train.state import on_a_card
 
 
 def main() -> None:
-    """Scores each, then the mean, and writes it where asked to."""
+    """Score each, then the mean, and write it where asked to."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,10 +73,10 @@ def main() -> None:
 
 
 def mean_of(networks: Sequence[Network]) -> Network:
-    """A network of their mean weights; all must be of one kind and size.
+    """Return a network with the mean weights of several.
 
     Raises:
-        ValueError: If they are not.
+        ValueError: If they are not of one network with the same hyperparameters.
     """
     first = networks[0]
     if any(

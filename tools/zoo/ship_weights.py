@@ -1,13 +1,12 @@
-"""Puts trained weights into the package: rounds them to float16, scores what is left, writes card
-and file, lists its hash.
+r"""Put trained weights into the package: round them to float16, score them, write card and file.
 
-What they went through stands on their card already; validation scores are taken anew, alike for
-all: middles of 192x192 pixels of CLEAN/val under the seeded rain of the weights' recipe. With
-`--still CLIP` the card also holds their gain on real rain before a still camera, as
-`still_camera.py` measures it.
+The file's hash is listed in the catalogue. The card already says how the weights were trained;
+validation scores are measured again, in the same way for all: on middles of 192x192 pixels of
+CLEAN/val under the seeded rain of the weights' recipe. With `--still CLIP` the card also holds the
+gain on real rain before a still camera, as `benchmarks.quality.still_camera` measures it.
 
-    python -m tools.zoo.ship_weights runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN
-    Rain100L-dev10 Rain100H-dev10
+    python -m tools.zoo.ship_weights runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN \
+        Rain100L-dev10 Rain100H-dev10
 """
 
 import argparse
@@ -32,7 +31,7 @@ from derain.weights import Card, catalogue
 
 
 def main() -> None:
-    """Rounds, scores, writes."""
+    """Round, score, and write the weights."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -92,7 +91,7 @@ ROW = r'("{}",\s*"[^"]*",\s*")[0-9a-f]*"'
 
 
 def check(name: str, card: Card) -> None:
-    """Before minutes of scoring.
+    """Check that the weights fit their name, before minutes of scoring.
 
     Raises:
         ValueError: If the weights are of another network than the recipe of the name, or the
@@ -109,13 +108,13 @@ def check(name: str, card: Card) -> None:
 
 
 def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str]:
-    """As the trainer words them, of the whole validation set."""
+    """Return scores over the whole validation set, worded as the trainer words them."""
     found = ValidationSet(find_recipe(name), clean / "val").score(network, torch.device("cpu"))
     return on_a_card(found)
 
 
 def list_hash(name: str, sha256: str) -> None:
-    """Into the row of the catalogue."""
+    """Write a file's hash into its row of the catalogue."""
     table = Path(catalogue.__file__)
     table.write_text(re.sub(ROW.format(re.escape(name)), rf'\g<1>{sha256}"', table.read_text()))
 

@@ -1,13 +1,12 @@
-"""The queue of the zoo: trains whichever weights need it most, and says how well the machine was
-used.
+"""Train whichever weights of the zoo need it most, and print how well the machine was used.
 
-Which weights there are is in `tools.zoo.entries.ZOO`; how far each has come, on the cards of those
-in the package and of the runs under --out. What is taken next: a stage that is not at its end; else
-what has no weights at all; else, of what has fewer steps than its recipe plans, the one that is
-farthest behind the best of the zoo on the same validation rain; else the farthest behind of all. A
-stage gets as many steps as fit into the minutes, so that its rate has fallen to nothing at the end;
-stopped earlier, it goes on, on a CPU to the bit. `ship_weights.py` puts what comes out into the
-package.
+`tools.zoo.entries.ZOO` lists the weights. How far each has come is on the cards of those in the
+package and of the runs under --out. The queue takes, in this order: a stage that is not finished;
+an entry without weights; of the entries with fewer steps than their recipe plans, the one that is
+farthest behind the best of the zoo on the same validation rain; of all, the farthest behind. A
+stage gets as many steps as fit into the minutes, so that its rate has fallen to its minimum at the
+end. An interrupted stage is resumed, on a CPU bit for bit. `tools.zoo.ship_weights` puts the result
+into the package.
 
     python -m tools.zoo.train_zoo CLEAN --minutes 9          # CLEAN holds train/ and val/
     python -m tools.zoo.train_zoo CLEAN --list
@@ -55,9 +54,7 @@ WORTH_COMPILING = 0.95
 
 @dataclass(frozen=True)
 class Standing:
-    """How far an entry has come: its best weights, and the folder of a stage that is not at its
-    end.
-    """
+    """How far an entry has come: its best weights, and the folder of an unfinished stage."""
 
     entry: ZooEntry
     best: str = ""
@@ -66,8 +63,9 @@ class Standing:
 
     @property
     def scores(self) -> dict[str, float]:
-        """PSNR on validation pictures by kind of rain; of weights older than today's presets there
-        may be none.
+        """Return PSNR in dB on validation pictures, by kind of rain.
+
+        It is empty for weights that were scored on other presets than today's.
         """
         names = self.entry.planned.validation_rain
         told = {
@@ -78,11 +76,12 @@ class Standing:
 
     @property
     def finished(self) -> bool:
+        """Return whether the entry has taken all steps that its recipe plans."""
         return self.card is not None and self.card.steps >= self.entry.planned.steps
 
 
 def standings(out: Path) -> list[Standing]:
-    """All entries, in the order of the zoo."""
+    """Return the standing of every entry, in the order of the zoo."""
     return [_standing(entry, out / name) for name, entry in ZOO.items()]
 
 
@@ -102,7 +101,7 @@ def _number(run: Path) -> int:
 
 
 def _is_claimed(run: Path) -> bool:
-    """Whether another process trains it."""
+    """Return whether another process trains this stage."""
     try:
         with claim(run):
             return False
@@ -112,10 +111,10 @@ def _is_claimed(run: Path) -> bool:
 
 @contextlib.contextmanager
 def claim(run: Path) -> Generator[None]:
-    """Holds the folder of a stage for this process alone.
+    """Hold the folder of a stage for this process alone.
 
     Raises:
-        BlockingIOError: If another has it.
+        BlockingIOError: If another process holds it.
     """
     with (run / "claimed").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,8 +127,9 @@ def _mean(card: Card) -> float:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stage was begun with; lies in its folder, so that it goes on alike when the table has
-    changed.
+    """The settings that a stage began with.
+
+    They are stored in its folder, so that it is resumed alike even if the table has changed.
     """
 
     recipe: Recipe
@@ -137,6 +137,7 @@ class Plan:
 
     @staticmethod
     def read(folder: Path) -> "Plan":
+        """Read the plan from the folder of a stage."""
         told: dict[str, Any] = json.loads((folder / PLAN).read_text())
         compiled = bool(told.pop("compiled", False))
         values: dict[str, Any] = {
@@ -145,20 +146,21 @@ class Plan:
         return Plan(Recipe(**values), compiled)
 
     def write(self, folder: Path) -> None:
+        """Write the plan into the folder of a stage."""
         write_file(
             folder / PLAN, json.dumps(asdict(self.recipe) | {"compiled": self.compiled}).encode()
         )
 
 
 def _ended(run: Path) -> bool:
-    """Whether a stage took all its steps."""
+    """Return whether a stage has taken all its steps."""
     return Plan.read(run).recipe.steps <= max(
         (line["step"] for line in logged(run / train.LOG)), default=0
     )
 
 
 def behind(standing: Standing, others: list[Standing]) -> float:
-    """How many dB below the best of the zoo on the same validation rain, in the mean."""
+    """Return how many dB an entry is below the best of the zoo, in the mean over its rain."""
     gaps = [
         max(other.scores.get(rain, 0.0) for other in others) - score
         for rain, score in standing.scores.items()
@@ -167,7 +169,7 @@ def behind(standing: Standing, others: list[Standing]) -> float:
 
 
 def choose(found: list[Standing]) -> Standing:
-    """What is trained next."""
+    """Return the entry to train next."""
     return min(
         found,
         key=lambda standing: (
@@ -180,7 +182,7 @@ def choose(found: list[Standing]) -> Standing:
 
 
 def print_standings(found: list[Standing]) -> None:
-    """A row an entry."""
+    """Print a row for each entry."""
     print(
         "| weights | steps | of | hours | validation, dB | behind the best, dB | next"
         " |\n|---|---|---|---|---|---|---|"
@@ -198,13 +200,13 @@ def print_standings(found: list[Standing]) -> None:
             f"{card.hours if card else 0:.2f}",
             scores,
             f"{behind(standing, found):.2f}" if scores else "",
-            "this" if standing is upcoming else "to be gone on with" if standing.begun else "",
+            "this" if standing is upcoming else "to be resumed" if standing.begun else "",
         ]
         print(f"| {' | '.join(cells)} |")
 
 
 def main() -> None:
-    """Trains, and prints what came of it."""
+    """Train an entry, or print how far each has come."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -241,7 +243,7 @@ def train_one(
     ends: float,
     steps: int | None,
 ) -> None:
-    """Goes on with the stage that was begun, or begins one."""
+    """Resume the stage that was begun, or begin one."""
     folder = standing.begun or _next_folder(out / standing.entry.recipe)
     folder.mkdir(parents=True, exist_ok=True)
     with claim(folder):
@@ -279,15 +281,16 @@ def train_one(
         ):
             print(train.describe(record), flush=True)
     print(
-        f"{folder / train.BEST}; `ship_weights.py` puts it into the package"
+        f"{folder / train.BEST}; `tools.zoo.ship_weights` puts it into the package"
         if _ended(folder)
-        else "stopped; the same goes on"
+        else "stopped; the same command resumes it"
     )
 
 
 def _unused_seed(folder: Path, init: str) -> int:
-    """Of crops and rain that neither the weights it begins from nor other stages of the entry have
-    seen.
+    """Return a seed whose crops and rain no stage has seen.
+
+    Stages of the entry count, and those of the weights it begins from.
     """
     taken = (
         [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).stages]
@@ -301,15 +304,16 @@ def _unused_seed(folder: Path, init: str) -> int:
 
 
 def _next_folder(folder: Path) -> Path:
-    """Beyond all that are there, whatever became of them."""
+    """Return a stage's folder with a number above all that exist."""
     return (
         folder / f"stage-{max((_number(path) for path in folder.glob('stage-*')), default=0) + 1}"
     )
 
 
 def beginning(standing: Standing, found: list[Standing]) -> str:
-    """The weights that a stage begins from: its own best, or its origin's where these do better on
-    its rain; or none.
+    """Return the weights that a stage begins from; empty for random weights.
+
+    They are its own best, or its origin's where these do better on its rain.
     """
     rains = standing.entry.planned.validation_rain
     known = [
@@ -333,9 +337,7 @@ def _know_of_leaks(folder: Path, out: Path) -> None:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast steps are, compiled or not, and what share of the machine's convolution rate they
-    reach.
-    """
+    """How fast steps are, and what share of the machine's convolution rate they reach."""
 
     seconds: float
     compiled: bool
@@ -343,6 +345,7 @@ class Pace:
     ceiling: float
 
     def describe(self, recipe: Recipe) -> str:
+        """Return seconds, pairs a second and the share of the convolution rate, in words."""
         rate, share = recipe.batch / self.seconds, self.operations / self.seconds / self.ceiling
         return (
             f"{self.seconds:.3f} s a step, {rate:.1f} pairs a"
@@ -352,10 +355,10 @@ class Pace:
 
 
 def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> Pace:
-    """Times whole steps, rain included; on a GPU compiled ones too, of which the faster are taken.
+    """Time whole steps, rain included; on a GPU also compiled steps, if these are faster.
 
     Args:
-        compiled: What was taken when the stage was begun.
+        compiled: Whether the stage began with compiled steps; None for a new stage.
     """
     prepare(run.device, recipe)
     batches = train.open_batches(recipe, run.data)
@@ -381,7 +384,7 @@ def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> 
 
 
 def _seconds_compiled(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
-    """Infinity where compiling fails, which is said: training goes on without."""
+    """Return the seconds of a compiled step; infinity, with a message, if it fails."""
     try:
         return seconds_a_step(cast("nn.Module", torch.compile(module)), batches, device)
     except Exception as error:  # whatever a compiler, or the lack of one, comes up with
@@ -401,8 +404,9 @@ def _step(module: nn.Module, batch: Batch) -> None:
 
 
 def seconds_a_step(module: nn.Module, batches: BatchSource, device: torch.device) -> float:
-    """The median of some, after two that are not timed; the optimiser's part, which is small, is
-    left out.
+    """Return the median seconds of some steps, after two that are not timed.
+
+    The optimiser's part, which is small, is left out.
     """
     times: list[float] = []
     ended = time.perf_counter()
@@ -416,7 +420,10 @@ def seconds_a_step(module: nn.Module, batches: BatchSource, device: torch.device
 
 
 def convolution_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Operations a second of a 3x3 convolution, two for a multiply-add; the best of some runs."""
+    """Return the best rate of a 3x3 convolution in operations a second.
+
+    A multiply-add counts as two.
+    """
     count = 1 if device.type == "cpu" else 32
     maps = torch.rand(count, CONV_CHANNELS, CONV_SIDE, CONV_SIDE, device=device).to(
         dtype, memory_format=torch.channels_last

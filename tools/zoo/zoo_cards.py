@@ -1,7 +1,8 @@
-"""Prints docs/zoo.md, a card for all weights inside the package, from what these say of themselves;
-draws score against compute.
+"""Print docs/zoo.md, a card for each set of weights; draw score against compute.
 
-python -m tools.zoo.zoo_cards --plot docs/zoo-curves.png > docs/zoo.md
+    python -m tools.zoo.zoo_cards --plot docs/zoo-curves.png > docs/zoo.md
+
+All that it prints is taken from the weights' own cards.
 """
 
 import argparse
@@ -36,14 +37,14 @@ FORWARD_AND_BACKWARD = 3
 
 @dataclass(frozen=True)
 class Spent:
-    """A validation, with the multiply-adds that had been spent by then; PSNR by kind of rain."""
+    """PSNR in dB by kind of rain, and the multiply-adds that had been spent by then."""
 
     operations: float
     scores: dict[str, float]
 
 
 def main() -> None:
-    """Prints the page, draws the plot."""
+    """Print the page and draw the plot."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -56,7 +57,7 @@ def main() -> None:
 
 
 def describe(card: Card) -> Iterator[str]:
-    """The card of some weights, as Markdown."""
+    """Yield the card of some weights as lines of Markdown."""
     yield f"\n## {card.name}\n"
     rows = {
         "network": card.network + (f", {hyperparameters_of(card)}" if card.hyperparameters else ""),
@@ -84,7 +85,7 @@ def describe(card: Card) -> Iterator[str]:
 
 
 def score_table(card: Card) -> Iterator[str]:
-    """Test scores, a row a dataset."""
+    """Yield the lines of the test scores, a row for each dataset."""
     tests = {tuple(key.split(" ")): value for key, value in card.scores.items() if is_test(key)}
     protocols = ("y-matlab", "y-pil", "rgb")
     if tests:
@@ -109,9 +110,7 @@ def is_test(key: str) -> bool:
 
 
 def still_gains(card: Card) -> str:
-    """Return the gain in dB on each clip, with its protocol, as `still_camera.py` words the
-    keys.
-    """
+    """Return the gain in dB on each clip, with its protocol."""
     gains: list[str] = []
     for key, value in card.scores.items():
         if is_still(key):
@@ -125,7 +124,7 @@ def hyperparameters_of(card: Card) -> str:
 
 
 def recipe_of(stage: Stage) -> dict[str, Any]:
-    """Its settings; nothing where the card names it in words alone."""
+    """Return a stage's settings; empty where the card only names the recipe."""
     try:
         return json.loads(stage.recipe)
     except ValueError:
@@ -133,7 +132,7 @@ def recipe_of(stage: Stage) -> dict[str, Any]:
 
 
 def stage_row(number: int, stage: Stage) -> str:
-    """What is known of a stage."""
+    """Return the row of a stage."""
     recipe = recipe_of(stage)
     where = f"{stage.machine}{f'; commit {stage.commit}' if stage.commit else ''}"
     began = recipe.get("init") or "random weights"
@@ -145,9 +144,7 @@ def stage_row(number: int, stage: Stage) -> str:
 
 
 def spent(name: str, card: Card) -> list[list[Spent]]:
-    """Each stage's validations, with all multiply-adds of this and earlier stages; of stages whose
-    validations are known.
-    """
+    """Return the validations of each stage that lists them, with the multiply-adds spent so far."""
     own = per_pixel_of(weights.find(name)[0])
     before, curves = 0.0, list[list[Spent]]()
     for stage in card.stages:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.performance.plain import plain_twin
+from benchmarks.performance.plain import plain_form
 from derain.networks import NLEDN, CRDNet, DPENet, Petrichor, PetrichorLive, ReMAEN
 
 GAINS: dict[type[nn.Module], float] = {NLEDN: 0.9, ReMAEN: 1.8, CRDNet: 1.2, DPENet: 0.7}
@@ -51,30 +51,30 @@ def randomise(network: nn.Module) -> nn.Module:
         "crdnet-with-classifier",
     ],
 )
-def test_a_plain_twin_computes_what_the_network_does(
+def test_a_plain_form_computes_what_the_network_does(
     make: Callable[[], nn.Module], size: tuple[int, int], seeded: None
 ) -> None:
     network = randomise(make())
-    twin = plain_twin(network)
+    plain = plain_form(network)
     rainy = torch.rand(1, 3, *size)
     with torch.inference_mode():
         expected = network(rainy)
-        torch.testing.assert_close(twin(rainy), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(plain(rainy), expected, rtol=0, atol=1e-5)
     assert float((expected - rainy).abs().mean()) > 0.05, "weights too small to test anything"
     assert float(((expected > 0) & (expected < 1)).float().mean()) > 0.4, (
         "weights so large that clamping hides what they do"
     )
 
 
-def test_a_plain_twin_is_a_copy_in_the_default_memory_layout(seeded: None) -> None:
+def test_a_plain_form_is_a_copy_in_the_default_memory_layout(seeded: None) -> None:
     network = CRDNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    twin = plain_twin(network)
-    assert not twin.training
+    plain = plain_form(network)
+    assert not plain.training
     assert all(
-        tensor.is_contiguous() and tensor.dtype == torch.float32 for tensor in twin.parameters()
+        tensor.is_contiguous() and tensor.dtype == torch.float32 for tensor in plain.parameters()
     )
     theirs = {tensor.data_ptr() for tensor in network.parameters()}
-    assert theirs.isdisjoint(tensor.data_ptr() for tensor in twin.parameters())
+    assert theirs.isdisjoint(tensor.data_ptr() for tensor in plain.parameters())
 
 
 @pytest.mark.parametrize(
@@ -86,4 +86,4 @@ def test_other_networks_have_no_plain_form(network: Callable[[], nn.Module]) -> 
         ValueError,
         match=r"^(Petrichor|PetrichorLive|NLEDN|Conv2d) has no plain form: .*DPENet have one$",
     ):
-        plain_twin(network())
+        plain_form(network())

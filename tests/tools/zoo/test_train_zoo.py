@@ -95,7 +95,7 @@ def test_a_stage_is_begun_stopped_resumed_and_ended(train_and_val: Path, tmp_pat
     folder = out / "petrichor-live/stage-1"
     assert "petrichor-live: stage-1, 10 steps from petrichor-live" in begun
     assert "of this machine's convolution rate" in begun
-    assert begun.endswith("stopped; the same goes on\n")
+    assert begun.endswith("stopped; the same command resumes it\n")
     assert "| this |" in next(
         line
         for line in queue(train_and_val, out, "--list").splitlines()
@@ -103,7 +103,7 @@ def test_a_stage_is_begun_stopped_resumed_and_ended(train_and_val: Path, tmp_pat
     )
     ended = queue(train_and_val, out, "--minutes", "5")
     assert "petrichor-live: stage-1, 10 steps" in ended
-    assert "`ship_weights.py` puts it into the package" in ended
+    assert "`tools.zoo.ship_weights` puts it into the package" in ended
     card = weights.read_card(folder / "best.safetensors")
     assert card.history[:-1] == weights.find_card("petrichor-live").stages
     seeds = [zoo_cards.recipe_of(stage).get("seed", 0) for stage in card.history]
