@@ -1,12 +1,14 @@
 """Arguments and functions that the scripts that train share."""
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
 
 from derain.engines import choose_device, choose_training_dtype
 from derain.train import Run
+from derain.train.leaks import SEAL
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,3 +32,18 @@ def run_of(arguments: argparse.Namespace) -> Run:
         device,
         dtype=choose_training_dtype(arguments.dtype, device),
     )
+
+
+def pass_on_seal(runs: Path, folder: Path) -> None:
+    """Copy what an earlier run found out about leaks into the folder of a new run.
+
+    All runs read the same pictures, and the search need not be repeated while no file changes.
+
+    Args:
+        runs: Folder that holds the earlier runs, at any depth.
+        folder: Folder of the new run.
+    """
+    seal = next(iter(runs.rglob(SEAL)), None)
+    if seal and not (folder / SEAL).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(seal, folder / SEAL)

@@ -8,14 +8,15 @@ every second chunk begins with the files. In each chunk the network waits while 
 is read and the last one is written; in one whole folder that happens only once.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import pictures
 from derain.images import read_image
 from derain.restore import Derainer, load
@@ -30,9 +31,7 @@ PHOTO = Path(__file__).parents[2] / "examples/rocket.jpg"
 
 def main() -> None:
     """Make the pictures, run them, and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("-m", "--model", default="petrichor")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument(
@@ -47,15 +46,10 @@ def main() -> None:
         jobs = make_jobs(Path(folder), arguments.pictures, arguments.size, arguments.format)
         engine, files = measure(jobs, derainer, arguments.chunk)
     width, height = arguments.size
-    print(
-        "| model | pictures | engine, pictures/s | folder, pictures/s | ratio"
-        " |\n|---|---|---|---|---|"
-    )
-    row = [
-        f"{len(jobs)} {arguments.format}, {width}x{height}",
-        *(f"{len(jobs) / seconds:.2f}" for seconds in (engine, files)),
-    ]
-    print(f"| `{arguments.model}` | {' | '.join(row)} | {engine / files:.1%} |")
+    print(table_head("model", "pictures", "engine, pictures/s", "folder, pictures/s", "ratio"))
+    what = f"{len(jobs)} {arguments.format}, {width}x{height}"
+    rates = [f"{len(jobs) / seconds:.2f}" for seconds in (engine, files)]
+    print(table_row(f"`{arguments.model}`", what, *rates, f"{engine / files:.1%}"))
     print(
         f"\n{derainer.describe()}; in turns of {arguments.chunk} pictures, after one picture to"
         " warm up."

@@ -6,7 +6,6 @@ r"""Compare int8 with float32: closeness, scores on pairs and time, in both runt
 Files that already exist in FOLDER are used as they are.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Sequence
@@ -16,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import engines, weights
 from derain.data import find_pairs, read_pair
 from derain.engines import Exported, quantize
 from derain.engines.quantize import psnr
 from derain.evaluate.speed import picture
+from derain.images import to_eight_bits, to_floats
 from derain.metrics import score
 from derain.restore import Derainer, load
 
@@ -45,9 +47,7 @@ class Likeness:
 
 def main() -> None:
     """Export what does not exist yet, measure, and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--clean", type=Path, required=True, help="clean pictures to calibrate on")
     parser.add_argument(
@@ -57,25 +57,19 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    sets = [f" {folder.name}: dB to float32 (worst), score |" for folder in arguments.data]
-    print(f"| model | runtime | what |{''.join(sets)} float32, ms | int8, ms | ratio |")
-    print("|---" * (6 + len(sets)) + "|")
+    sets = [f"{folder.name}: dB to float32 (worst), score" for folder in arguments.data]
+    print(table_head("model", "runtime", "what", *sets, "float32, ms", "int8, ms", "ratio"))
     for model in arguments.models:
         derainers = exported(model, arguments.clean, arguments.files)
         seconds = in_turns(list(derainers.values()), arguments.repeats)
         for k, (kind, _) in enumerate(KINDS):
             exact, integer = derainers[kind, False], derainers[kind, True]
             found = [likeness(exact, integer, folder) for folder in arguments.data]
-            cells = "".join(
-                f" {one.overall:.1f} ({one.worst:.1f}), {one.change:+.3f} |" for one in found
-            )
+            cells = [f"{one.overall:.1f} ({one.worst:.1f}), {one.change:+.3f}" for one in found]
             before, after = seconds[2 * k], seconds[2 * k + 1]
-            times = f"{1000 * before:.0f} | {1000 * after:.0f} | {before / after:.2f}"
-            print(
-                f"| `{model}` | {kind} | {note(arguments.files / named(model, kind, True))}"
-                f" |{cells} {times} |",
-                flush=True,
-            )
+            times = f"{1000 * before:.0f}", f"{1000 * after:.0f}", f"{before / after:.2f}"
+            what = note(arguments.files / named(model, kind, int8=True))
+            print(table_row(f"`{model}`", kind, what, *cells, *times), flush=True)
     print(
         f"\n512x512, 2 threads, in turns in one process, medians of {arguments.repeats} after one."
     )
@@ -84,7 +78,7 @@ def main() -> None:
     )
 
 
-def named(model: str, kind: engines.Target, int8: bool) -> str:
+def named(model: str, kind: engines.Target, *, int8: bool) -> str:
     """Return the name of an exported file."""
     return f"{model}-{'int8' if int8 else 'float32'}{dict(KINDS)[kind]}"
 
@@ -98,12 +92,12 @@ def exported(model: str, clean: Path, folder: Path) -> dict[tuple[engines.Target
     """Return Derainers for both runtimes, in float32 and in int8, for whole pictures."""
     network, card = weights.find(model)
     for kind, _ in KINDS:
-        if not (path := folder / named(model, kind, False)).exists():
+        if not (path := folder / named(model, kind, int8=False)).exists():
             engines.export(network, card, path, kind)
-        if not (path := folder / named(model, kind, True)).exists():
+        if not (path := folder / named(model, kind, int8=True)).exists():
             quantize.export_int8(network, card, path, kind, quantize.Crops.of(clean))
     return {
-        (kind, int8): load(str(folder / named(model, kind, int8)), tile=0)
+        (kind, int8): load(str(folder / named(model, kind, int8=int8)), tile=0)
         for kind, _ in KINDS
         for int8 in (False, True)
     }
@@ -115,11 +109,9 @@ def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
     changes: list[float] = []
     for pair in find_pairs(folder).pairs:
         rainy, clean = read_pair(pair)
-        results = [derainer(rainy.astype(np.float32) / 255) for derainer in (exact, integer)]
+        results = [derainer(to_floats(rainy)) for derainer in (exact, integer)]
         each.append(psnr(results[1:], results[:1]))
-        before, after = (
-            score(result, clean.astype(np.uint8), "y-matlab").psnr for result in results
-        )
+        before, after = (score(result, to_eight_bits(clean), "y-matlab").psnr for result in results)
         changes.append(after - before)
     overall = -10 * np.log10(np.mean([10 ** (-value / 10) for value in each]))
     return Likeness(float(overall), min(each), statistics.mean(changes))

@@ -17,7 +17,9 @@ import unittest.mock
 
 import numpy as np
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain.engines import pytorch
 from derain.restore import load
 
@@ -27,9 +29,7 @@ MODULE = "benchmarks.performance.kept_memory"
 
 def main() -> None:
     """Run the processes and print a table, or be one of the processes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument(
         "--size", nargs=2, type=int, default=(1920, 1080), metavar=("WIDTH", "HEIGHT")
@@ -40,10 +40,8 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(arguments.models[0], arguments.size, arguments.one == "kept")))
         return
-    print(
-        "| model | given back, s | kept, s | ratio | given back, peak MB | kept, peak MB"
-        " |\n|---|---|---|---|---|---|"
-    )
+    columns = ("given back, s", "kept, s", "ratio", "given back, peak MB", "kept, peak MB")
+    print(table_head("model", *columns))
     for model in arguments.models:
         found: dict[str, list[dict[str, float]]] = {"given back": [], "kept": []}
         for _ in range(arguments.repeats):
@@ -59,10 +57,8 @@ def main() -> None:
             statistics.median(row["seconds"] for row in rows) for rows in found.values()
         )
         peaks = [statistics.median(row["peak"] for row in rows) for rows in found.values()]
-        print(
-            f"| `{model}` | {before:.2f} | {after:.2f} | {before / after:.2f} | {peaks[0]:.0f} |"
-            f" {peaks[1]:.0f} |"
-        )
+        times = f"{before:.2f}", f"{after:.2f}", f"{before / after:.2f}"
+        print(table_row(f"`{model}`", *times, *(f"{peak:.0f}" for peak in peaks)))
     width, height = arguments.size
     print(
         f"\n{width}x{height}, default tiles, median of seven pictures after two, and of the"

@@ -9,7 +9,6 @@ difference in the columns and rows where tiles begin, end or fade into each othe
 all others. A seam would be a difference that is larger there.
 """
 
-import argparse
 import resource
 import subprocess
 import sys
@@ -20,14 +19,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
-from derain.images import read_image, write_image
+from derain.images import read_image, to_eight_bits, to_floats, write_image
 from derain.restore import load
 
 
 def enlarge(path: Path, megapixels: float) -> NDArray[np.uint8]:
     """Repeat a picture and its mirror images until they fill an aspect of 3:2."""
-    picture = read_image(path).astype(np.uint8)
+    picture = to_eight_bits(read_image(path))
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
     width = round(1.5 * height)
     pad = [
@@ -70,7 +70,7 @@ def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
         )
     overlap = derainer.overlap
     larger = load(model, device="cpu", overlap=2 * overlap)
-    floats = picture.astype(np.float32) / 255
+    floats = to_floats(picture)
     difference = np.abs(derainer(floats) - larger(floats)).max(axis=2) * 255
     lines: list[str] = []
     grid = derainer.grid(*picture.shape[:2])
@@ -93,9 +93,7 @@ def compare_overlaps(picture: NDArray[np.uint8], model: str) -> str:
 
 def main() -> None:
     """Make the picture, run it, and print what was measured."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--megapixels", type=float, default=24)
     parser.add_argument("-m", "--model", default="petrichor")

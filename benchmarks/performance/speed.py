@@ -21,8 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.performance.plain import plain_form
+from benchmarks.tables import table_head, table_row
 from derain import weights
 from derain.engines import has_bfloat16
 from derain.evaluate.cost import PeakMemory
@@ -36,9 +38,7 @@ MODULE = "benchmarks.performance.speed"
 
 def main() -> None:
     """Run the processes and print a table, or be one of the processes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "--networks", nargs="+", default=["nledn", "dpenet", "remaen", "crdnet"], metavar="MODEL"
     )
@@ -55,9 +55,12 @@ def main() -> None:
         print(json.dumps(measure_plain(model, int(width), int(height), arguments.pictures)))
         return
     dtypes = ["float32", *(["bfloat16"] if has_bfloat16(CPU) else [])]
-    head = " | ".join(f"{dtype}, s | times as fast | of matrix products | MB" for dtype in dtypes)
-    print(f"| network | size | plain, s | plain, MB | {head} |")
-    print("|" + "---|" * (4 + 4 * len(dtypes)))
+    columns = [
+        name
+        for dtype in dtypes
+        for name in (f"{dtype}, s", "times as fast", "of matrix products", "MB")
+    ]
+    print(table_head("network", "size", "plain, s", "plain, MB", *columns))
     found: list[dict[str, Any]] = []
     for model in arguments.networks:
         for size in arguments.sizes:
@@ -115,15 +118,13 @@ def middle(values: Any) -> float:
 def line(model: str, size: str, rows: list[dict[str, Any]]) -> str:
     """Return a line of the table."""
     plain, *ours = rows
-    cells = [
-        f"{row['seconds']:.2f} | {plain['seconds'] / row['seconds']:.2f} | {row['share']:.0%} |"
-        f" {row['memory'] / 1e6:.0f}"
-        for row in ours
-    ]
-    return (
-        f"| `{model}` | {size} | {plain['seconds']:.2f} | {plain['memory'] / 1e6:.0f} |"
-        f" {' | '.join(cells)} |"
-    )
+    cells = [f"{plain['seconds']:.2f}", f"{plain['memory'] / 1e6:.0f}"]
+    for row in ours:
+        cells.append(f"{row['seconds']:.2f}")
+        cells.append(f"{plain['seconds'] / row['seconds']:.2f}")
+        cells.append(f"{row['share']:.0%}")
+        cells.append(f"{row['memory'] / 1e6:.0f}")
+    return table_row(f"`{model}`", size, *cells)
 
 
 def in_own_process(model: str, size: str, pictures: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ other work on the machine hardly counts. Batch and step take turns; medians are 
     python -m benchmarks.performance.step CLEAN --recipe petrichor-deep --textures TEXTURES
 """
 
-import argparse
 import statistics
 import time
 from dataclasses import replace
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import train
 from derain.data import BatchSource
 from derain.engines import choose_training_dtype
@@ -26,9 +27,7 @@ from derain.recipes import Recipe, find_recipe
 
 def main() -> None:
     """Print a row for drawn rain, and one for rain that is partly cut from textures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clean", type=Path, help="holds train/ of clean pictures")
     parser.add_argument("--recipe", default="petrichor")
     parser.add_argument("--textures", type=Path, required=True)
@@ -59,14 +58,12 @@ def main() -> None:
             if number > 1:  # memory is taken in the first
                 times[name].append(taken)
     print(f"`{drawn.name}`: {size_of(drawn)}, {str(dtype).removeprefix('torch.')}, one thread.\n")
-    print(
-        "| rain | batch, ms | learning, ms | the batch's share | steps a second"
-        " |\n|---|---|---|---|---|"
-    )
+    columns = ("batch, ms", "learning, ms", "the batch's share", "steps a second")
+    print(table_head("rain", *columns))
     for name, taken in times.items():
         batch, learning = (1e3 * statistics.median(column) for column in zip(*taken, strict=True))
         share, rate = batch / (batch + learning), 1e3 / (batch + learning)
-        print(f"| {name} | {batch:.1f} | {learning:.1f} | {share:.0%} | {rate:.2f} |")
+        print(table_row(name, f"{batch:.1f}", f"{learning:.1f}", f"{share:.0%}", f"{rate:.2f}"))
     print(f"\nProcessor time, medians of {arguments.rounds}. Measured on {describe_machine()}.")
 
 

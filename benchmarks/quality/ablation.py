@@ -10,13 +10,14 @@ CLEAN holds train/ and val/ of clean pictures; real pairs are only scored on.
         --steps 400 --batch 4 --crop 64
 """
 
-import argparse
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.seeds import Trained, train_and_score
+from benchmarks.tables import table_head, table_row
 from benchmarks.training import add_arguments, run_of
 from derain.metrics import Protocol
 from derain.networks import Hyperparameters
@@ -62,9 +63,7 @@ VARIANTS = {
 
 def main() -> None:
     """Train what is not trained yet, score all, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_arguments(parser)
     parser.add_argument("pairs", type=Path, help="Rain100L, or a part of it")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
@@ -120,7 +119,7 @@ def print_table(rows: list[tuple[str, Trained]]) -> None:
         "validation",
     ]
     heads += ["y-matlab", "y-pil", "the paper"]
-    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    print("\n" + table_head(*heads))
     for name, row in rows:
         variant, (evaluation,) = VARIANTS[name], row.evaluations
         cost, ours = evaluation.cost, [evaluation.mean(protocol) for protocol in PROTOCOLS]
@@ -135,7 +134,7 @@ def print_table(rows: list[tuple[str, Trained]]) -> None:
             *(f"{score.psnr:.2f} / {score.ssim:.4f}" for score in ours),
             f"{variant.psnr:.2f} / {variant.ssim:.4f}",
         ]
-        print(f"| {' | '.join(cells)} |")
+        print(table_row(*cells))
     seeds = [row.evaluations[0].mean("y-matlab").psnr for name, row in rows if name == "Rf"]
     if len(seeds) > 1:
         spread = statistics.stdev(seeds)

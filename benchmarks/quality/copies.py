@@ -7,7 +7,6 @@ each side or more, flipped, turned, resized, compressed as JPEG, or all at once,
 numbers.
 """
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain.data.check import find_leaks
 from derain.data.copies import find_copies
 from derain.data.folders import clean_pictures
-from derain.images import read_image
+from derain.images import read_image, to_eight_bits
 
 Rgb = NDArray[np.uint8]
 Change = Callable[[Rgb, np.random.Generator], Rgb]
@@ -29,9 +30,7 @@ Change = Callable[[Rgb, np.random.Generator], Rgb]
 
 def main() -> None:
     """Print how long the search takes, and a table of what it finds."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("pictures", type=Path, help="a folder of clean pictures to look for")
     parser.add_argument(
         "among", type=Path, help="a folder of clean pictures to look in, without those"
@@ -50,10 +49,10 @@ def main() -> None:
         found = {
             (copy.picture, copy.of) for copy in find_copies(pictures, [*among, *copies]).copies
         }
-    print("| change | hidden | found |\n|---|---|---|")
+    print(table_head("change", "hidden", "found"))
     for name in CHANGES:
         hidden = [(original, copy) for copy, (original, change) in copies.items() if change == name]
-        print(f"| {name} | {len(hidden)} | {sum(pair in found for pair in hidden)} |")
+        print(table_row(name, len(hidden), sum(pair in found for pair in hidden)))
     true = {(original, copy) for copy, (original, _) in copies.items()}
     print(
         f"\n{len(found & true)} of {len(true)} found, {len(found - true)} others taken for copies."
@@ -69,8 +68,7 @@ def hide(pictures: Sequence[Path], place: Path, seed: int) -> dict[Path, tuple[P
     """
     copies: dict[Path, tuple[Path, str]] = {}
     for k, path in enumerate(pictures):
-        pixels = read_image(path)
-        pixels = (pixels if pixels.dtype == np.uint8 else pixels >> 8).astype(np.uint8)
+        pixels = to_eight_bits(read_image(path))
         for number, name in enumerate(CHANGES):
             random = np.random.default_rng((seed, k, number))
             copy = place / f"{k}-{number}.jpg"

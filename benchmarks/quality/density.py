@@ -5,14 +5,15 @@ The correct label is computed from each pair.
     python -m benchmarks.quality.density crdnet PATH/TO/clean/val
 """
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import rain
 from derain.data import clean_pictures, generator_for, to_tensor
 from derain.images import read_image
@@ -24,9 +25,7 @@ WORDS = ("none", "light", "medium", "heavy")
 
 def main() -> None:
     """Count labels against what is sensed, and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("model")
     parser.add_argument(
         "folder", type=Path, help="clean pictures that the model was not trained on"
@@ -44,10 +43,9 @@ def main() -> None:
             label = WORDS[int(cumulative_labels(rainy[None], clean[None]).sum())]
             levels = torch.round(rainy * 255).byte().permute(1, 2, 0).numpy()
             counts[label, derainer.density(np.ascontiguousarray(levels)).word] += 1
-    print("| label | " + " | ".join(f"sensed {word}" for word in WORDS) + " |")
-    print("|---|" + "---|" * len(WORDS))
+    print(table_head("label", *(f"sensed {word}" for word in WORDS)))
     for label in WORDS:
-        print(f"| {label} | " + " | ".join(str(counts[label, word]) for word in WORDS) + " |")
+        print(table_row(label, *(counts[label, word] for word in WORDS)))
     right = sum(count for (label, word), count in counts.items() if label == word)
     print(f"\n{right} of {counts.total()} right. Measured on {describe_machine()}.")
 

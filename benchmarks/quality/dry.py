@@ -6,17 +6,18 @@ are used as they are, and one and two stops brighter, where skies turn white.
     python -m benchmarks.quality.dry CLEAN petrichor nledn
 """
 
-import argparse
 import statistics
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import metrics
 from derain.data import clean_pictures
-from derain.images import Pixels, read_image
+from derain.images import read_image, to_eight_bits
 from derain.restore import load
 
 STOPS = (0, 1, 2)
@@ -24,17 +25,13 @@ STOPS = (0, 1, 2)
 
 def main() -> None:
     """Print a row for each model."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    pictures = [eight_bits(read_image(path)) for path in clean_pictures(arguments.clean / "val")]
-    print(
-        f"| model | {' | '.join(f'+{stops} stops, dB | darker by' for stops in STOPS)}"
-        f" |\n|{'---|' * (1 + 2 * len(STOPS))}"
-    )
+    pictures = [to_eight_bits(read_image(path)) for path in clean_pictures(arguments.clean / "val")]
+    columns = [name for stops in STOPS for name in (f"+{stops} stops, dB", "darker by")]
+    print(table_head("model", *columns))
     for name in arguments.models:
         derainer = load(name, dtype="float32")
         cells: list[str] = []
@@ -43,17 +40,13 @@ def main() -> None:
             results = [derainer(picture) for picture in bright]
             cells.append(f"{statistics.mean(map(fidelity, results, bright)):.2f}")
             cells.append(f"{statistics.mean(map(darkening, results, bright)):.2f}")
-        print(f"| `{name}` | {' | '.join(cells)} |", flush=True)
+        print(table_row(f"`{name}`", *cells), flush=True)
     print(
         f"\n{len(pictures)} pictures without rain; PSNR of result against picture, y-matlab; levels"
         " of 255. ",
         end="",
     )
     print(f"Measured on {describe_machine()}.")
-
-
-def eight_bits(picture: Pixels) -> NDArray[np.uint8]:
-    return (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.uint8)
 
 
 def exposed(picture: NDArray[np.uint8], stops: float) -> NDArray[np.uint8]:

@@ -6,18 +6,19 @@ Every picture is derained with 1, 2, 4 and 8 flips in turn, so that a change of 
 affects all alike.
 """
 
-import argparse
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import metrics
 from derain.data import find_pairs, read_pair
+from derain.images import to_eight_bits, to_floats
 from derain.metrics import Score
 from derain.restore import FLIPS, Derainer, load
 
@@ -38,10 +39,7 @@ class Row:
 
 def main() -> None:
     """Print a table for each dataset, and one of the means over several."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("model", help="weights by name or file")
     parser.add_argument("datasets", nargs="+", type=Path, help="folders of pairs")
     parser.add_argument("--pictures", type=int, help="of each dataset, the first; default: all")
@@ -69,7 +67,7 @@ def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int,
     seconds: dict[int, list[float]] = {flips: [] for flips in FLIPS}
     for number, pair in enumerate(find_pairs(folder).pairs[:pictures]):
         rainy, clean = read_pair(pair)
-        floats = rainy.astype(np.float32) / np.float32(255)
+        floats = to_floats(rainy)
         megapixels = rainy.shape[0] * rainy.shape[1] / 1e6
         if number == 0:
             derainer(floats)  # the first picture of a process takes longer
@@ -78,7 +76,7 @@ def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int,
             began = time.perf_counter()
             result = derainer(floats)
             seconds[flips].append((time.perf_counter() - began) / megapixels)
-            scores[flips].append(metrics.score(result, clean.astype(np.uint8), "y-matlab"))
+            scores[flips].append(metrics.score(result, to_eight_bits(clean), "y-matlab"))
         derainer.flips = 1
     return {
         flips: Row(
@@ -108,19 +106,13 @@ def mean(tables: list[dict[int, Row]]) -> dict[int, Row]:
 
 def describe(table: dict[int, Row]) -> list[str]:
     """Return the lines of a table: each number of flips, and what it adds to half as many."""
-    lines = [
-        (
-            "| flips | PSNR, dB / SSIM | to half as many flips, dB | seconds a megapixel | times as"
-            " long |"
-        ),
-        "|---|---|---|---|---|",
-    ]
+    columns = ("to half as many flips, dB", "seconds a megapixel", "times as long")
+    lines = [table_head("flips", "PSNR, dB / SSIM", *columns)]
     for flips, row in table.items():
         gain = "" if flips == 1 else f"{row.psnr - table[flips // 2].psnr:+.2f}"
         score = f"{row.psnr:.2f} / {row.ssim:.4f}"
-        lines.append(
-            f"| {flips} | {score} | {gain} | {row.seconds_per_megapixel:.2f} | {row.ratio:.1f} |"
-        )
+        times = f"{row.seconds_per_megapixel:.2f}", f"{row.ratio:.1f}"
+        lines.append(table_row(flips, score, gain, *times))
     return lines
 
 

@@ -8,52 +8,45 @@ bfloat16 by default where the device has instructions for it. Elsewhere PyTorch 
 only more slowly, so that quality can be measured anywhere.
 """
 
-import argparse
 import statistics
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
-from benchmarks.rain.gap import Pair, real_pairs
+from benchmarks.pairs import PixelPair, real_pairs
+from benchmarks.tables import table_head, table_row
 from derain import metrics
 from derain.evaluate.speed import psnr_between
+from derain.images import to_floats
 from derain.restore import Derainer, load
 
 
 def main() -> None:
     """Print a row for each model and set."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=10, help="of each set, the first")
     arguments = parser.parse_args()
-    print(
-        "| model | set | float32, dB | bfloat16, dB | change | bfloat16 to float32, dB"
-        " |\n|---|---|---|---|---|---|"
-    )
+    columns = ("float32, dB", "bfloat16, dB", "change", "bfloat16 to float32, dB")
+    print(table_head("model", "set", *columns))
     for model in arguments.models:
         exact, half = (load(model, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16"))
         for folder in arguments.data:
             rows = [compare(exact, half, pair) for pair in real_pairs(folder)[: arguments.pictures]]
             before, after, apart = (statistics.mean(column) for column in zip(*rows, strict=True))
-            print(
-                f"| `{model}` | {folder.name} | {before:.3f} | {after:.3f} | {after - before:+.3f}"
-                f" | {apart:.1f} |",
-                flush=True,
-            )
+            scores = f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}", f"{apart:.1f}"
+            print(table_row(f"`{model}`", folder.name, *scores), flush=True)
     print(
         f"\nMean PSNR, y-matlab, of {arguments.pictures} pictures. Measured on"
         f" {describe_machine()}."
     )
 
 
-def compare(exact: Derainer, half: Derainer, pair: Pair) -> tuple[float, float, float]:
+def compare(exact: Derainer, half: Derainer, pair: PixelPair) -> tuple[float, float, float]:
     """Return the PSNR in dB of both results, and the PSNR between them."""
     rainy, clean = pair
-    floats = rainy.astype(np.float32) / np.float32(255)
+    floats = to_floats(rainy)
     one, other = exact(floats), half(floats)
     before, after = (metrics.score(result, clean, "y-matlab").psnr for result in (one, other))
     return before, after, psnr_between(one, other)

@@ -6,16 +6,17 @@ r"""Print NIQE of clean, rainy, blurred and noisy pictures, fitted on other clea
 With ``--photographs`` it also prints the range over these.
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head
 from derain.data import clean_pictures, generator_for
-from derain.images import read_image
+from derain.images import read_image, to_eight_bits
 from derain.metrics.niqe import fit, niqe
 from derain.rain import PRESETS, rain_on
 
@@ -25,15 +26,13 @@ Change = Callable[[Bytes, int], Bytes]
 
 def main() -> None:
     """Print means, and how many pictures each change makes worse."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("train", type=Path, help="clean pictures to fit on")
     parser.add_argument("held_back", type=Path, help="other clean pictures")
     parser.add_argument("--photographs", type=Path)
     arguments = parser.parse_args()
     model = fit(read_image(path) for path in clean_pictures(arguments.train))
-    held_back = [read_image(path).astype(np.uint8) for path in clean_pictures(arguments.held_back)]
+    held_back = [to_eight_bits(read_image(path)) for path in clean_pictures(arguments.held_back)]
     changes: dict[str, Change] = {
         **{f"`{name}`": rained(name) for name in ("rain100l", "rain100h")},
         **{f"blur, sigma {sigma}": blurred(sigma) for sigma in (1, 2)},
@@ -41,8 +40,8 @@ def main() -> None:
     }
     plain = [niqe(picture, model) for picture in held_back]
     print(
-        f"NIQE, {model.describe()}; {len(held_back)} pictures.\n\n| | mean | worse than clean"
-        " |\n|---|---|---|"
+        f"NIQE, {model.describe()}; {len(held_back)} pictures.\n\n"
+        + table_head("", "mean", "worse than clean")
     )
     print(f"| clean | {np.mean(plain):.2f} | |")
     for name, change in changes.items():

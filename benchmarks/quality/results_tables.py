@@ -8,20 +8,20 @@ protocol and `y-matlab`.
     python -m benchmarks.quality.results_tables scores/*.json
 """
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.command import new_parser
+from benchmarks.tables import table_head, table_row
 
 Row = dict[str, Any]
 
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("scores", nargs="+", type=Path)
     arguments = parser.parse_args()
     rows: list[Row] = [row for path in arguments.scores for row in json.loads(path.read_text())]
@@ -31,9 +31,9 @@ def main() -> None:
 def across_sets(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a line for each model: PSNR / SSIM (y-matlab), and the gain over the input."""
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-    yield f"| model | {' | '.join(datasets)} |\n|{'---|' * (len(datasets) + 1)}"
+    yield table_head("model", *datasets)
     inputs = {row["dataset"]: score_of(row, "y-matlab", "rainy") for row in rows}
-    yield f"| rainy input | {' | '.join(cell(inputs[dataset]) for dataset in datasets)} |"
+    yield table_row("rainy input", *(cell(inputs[dataset]) for dataset in datasets))
     for model in dict.fromkeys(row["model"] for row in rows):
         scores = {
             row["dataset"]: score_of(row, "y-matlab") for row in rows if row["model"] == model
@@ -44,7 +44,7 @@ def across_sets(rows: Sequence[Row]) -> Iterator[str]:
         cells = [
             f"{cell(scores[name])} ({gains[name]})" if name in scores else "" for name in datasets
         ]
-        yield f"| `{model}` | {' | '.join(cells)} |"
+        yield table_row(f"`{model}`", *cells)
 
 
 def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
@@ -58,14 +58,14 @@ def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
         "that is",
         "the paper's figure, whole set",
     ]
-    yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
+    yield table_head(*heads)
     for row in sorted(rows, key=lambda row: (row["network"], row["dataset"])):
         paper = row["paper"]
         if paper:
             ours = [cell(score_of(row, protocol)) for protocol in ("y-matlab", paper["protocol"])]
             theirs = [paper["protocol"], f"{paper['psnr']} / {paper['ssim']}"]
             cells = [row["network"], row["dataset"], f"`{row['model']}`", *ours, *theirs]
-            yield f"| {' | '.join(cells)} |"
+            yield table_row(*cells)
 
 
 def score_of(row: Row, protocol: str, of: str = "output") -> Row:

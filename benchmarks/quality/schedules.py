@@ -17,22 +17,21 @@ interrupted run is resumed.
         --textures TEXTURES --out runs/schedules
 """
 
-import argparse
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.seeds import PROTOCOL
-from benchmarks.training import add_arguments, run_of
+from benchmarks.tables import table_head, table_row
+from benchmarks.training import add_arguments, pass_on_seal, run_of
 from derain import train, weights
 from derain.data import find_pairs
 from derain.evaluate import evaluate
 from derain.networks import Network
 from derain.recipes import Recipe
 from derain.restore import Derainer
-from derain.train.leaks import SEAL
 from tools.zoo.entries import ZOO
 
 STAGES = 3
@@ -65,19 +64,12 @@ class Trial:
     def train(self, name: str, recipe: Recipe) -> Path:
         """Train a recipe, or resume it, and return the folder of its run."""
         folder = self._out / name
-        self._know_of_leaks(folder)
+        pass_on_seal(self._out, folder)
         resumes = (folder / train.CHECKPOINT).exists()
         for record in train.train(recipe, replace(self._run, out=folder), resume=resumes):
             if "validation" in record:
                 print(f"{name}: {train.describe(record)}", flush=True)
         return folder
-
-    def _know_of_leaks(self, folder: Path) -> None:
-        """Copy what an earlier run found, since all read the same pictures."""
-        seal = next(iter(self._out.glob(f"*/{SEAL}")), None)
-        if seal and not (folder / SEAL).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(seal, folder / SEAL)
 
     def score(self, name: str, steps: int, network: Network) -> Row:
         """Score weights on the validation pictures and on all pairs."""
@@ -94,9 +86,7 @@ class Trial:
 
 def main() -> None:
     """Train both ways, score every run, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_arguments(parser)
     parser.add_argument("pairs", nargs="+", type=Path)
     parser.add_argument("--textures", type=Path, help="folder of streak textures")
@@ -148,11 +138,9 @@ def train_trunk(trial: Trial, stage: Recipe) -> list[Row]:
 
 def print_table(rows: Sequence[Row], sets: Sequence[str]) -> None:
     """Print a row for each run, in the order they were trained."""
-    print(f"\n| weights | steps | validation | {' | '.join(sets)} |")
-    print("|---|---|---|" + "---|" * len(sets))
+    print("\n" + table_head("weights", "steps", "validation", *sets))
     for row in rows:
-        scores = " | ".join(f"{score:.3f}" for score in row.scores)
-        print(f"| {row.name} | {row.steps} | {scores} |")
+        print(table_row(row.name, row.steps, *(f"{score:.3f}" for score in row.scores)))
 
 
 if __name__ == "__main__":

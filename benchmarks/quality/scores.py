@@ -3,9 +3,9 @@
 python -m benchmarks.quality.scores nledn dpenet PATH/TO/Rain100L-dev10 PATH/TO/Rain100H-dev10
 """
 
-import argparse
 from pathlib import Path
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from derain.data import find_pairs
 from derain.evaluate import evaluate, to_json, to_markdown
@@ -14,9 +14,7 @@ from derain.restore import load
 
 def main() -> None:
     """Evaluate every model on every dataset."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("inputs", nargs="+", help="weights by name or file, and folders of pairs")
     parser.add_argument("--tile", type=int)
     parser.add_argument("--device", default="auto")

@@ -8,13 +8,14 @@ interrupted run is resumed.
         --out runs/seeds --steps 2000
 """
 
-import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from benchmarks.training import add_arguments, run_of
 from derain import train, weights
 from derain.data import find_pairs
@@ -38,9 +39,7 @@ class Trained:
 
 def main() -> None:
     """Train what is not trained yet, score all, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("recipe")
     add_arguments(parser)
     parser.add_argument("pairs", nargs="+", type=Path)
@@ -103,21 +102,19 @@ def print_table(rows: Sequence[Trained]) -> None:
         "validation, dB",
         *(evaluation.dataset for evaluation in rows[0].evaluations),
     ]
-    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    print("\n" + table_head(*heads))
     columns: list[list[float]] = []
     for row in rows:
         scores = [evaluation.mean(PROTOCOL) for evaluation in row.evaluations]
-        told = [f"{score.psnr:.2f} / {score.ssim:.4f}" for score in scores]
-        print(
-            f"| {row.recipe.seed} | {row.hours:.2f} | {row.validation:.2f} | {' | '.join(told)} |"
-        )
+        cells = [f"{score.psnr:.2f} / {score.ssim:.4f}" for score in scores]
+        print(table_row(row.recipe.seed, f"{row.hours:.2f}", f"{row.validation:.2f}", *cells))
         columns.append([row.validation, *(score.psnr for score in scores)])
     if len(rows) > 1:
         spreads = [
             f"{statistics.mean(column):.2f} ± {statistics.stdev(column):.2f}"
             for column in zip(*columns, strict=True)
         ]
-        print(f"| mean ± deviation |  | {' | '.join(spreads)} |")
+        print(table_row("mean ± deviation", "", *spreads))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ CLIP is a video, or a folder with its frames in natural order. Frames are counte
     python -m benchmarks.quality.still_camera clip.mp4 petrichor nledn runs/nledn/best.safetensors
 """
 
-import argparse
 import statistics
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,10 +25,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import metrics
 from derain.data import clean_pictures
-from derain.images import Pixels, read_image
+from derain.images import read_image, to_eight_bits
 from derain.metrics import Bytes, Floats
 from derain.restore import load
 
@@ -79,10 +80,7 @@ class StillScore:
 
 def main() -> None:
     """Prints a row for the input and for each model."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clip", type=Path, help="a video, or a folder of frames")
     parser.add_argument("models", nargs="+", help="weights by name or file")
     parser.add_argument("--frames", nargs="+", type=int, default=FRAMES, help="to score, from 0")
@@ -104,11 +102,11 @@ def main() -> None:
 def print_table(frames: Sequence[StillFrame], models: Sequence[str], device: str) -> None:
     """Print each row as soon as it is known."""
     rainy = still_scores(frames, lambda picture: picture)
-    print("| model | PSNR, dB | gain, dB |\n|---|---|---|")
+    print(table_head("model", "PSNR, dB", "gain, dB"))
     print(f"| input | {rainy.psnr:.2f} | |", flush=True)
     for name in models:
         score = still_scores(frames, load(name, device=device, dtype="float32"))
-        print(f"| `{name}` | {score.psnr:.2f} | {score.gain:+.2f} |", flush=True)
+        print(table_row(f"`{name}`", f"{score.psnr:.2f}", f"{score.gain:+.2f}"), flush=True)
 
 
 def still_scores(frames: Sequence[StillFrame], derain: Derain) -> StillScore:
@@ -218,7 +216,7 @@ def read_frames(clip: Path, numbers: Collection[int]) -> dict[int, Bytes]:
     """
     if clip.is_dir():
         files = frame_files(clip)
-        found = {number: eight_bits(read_image(files[number])) for number in sorted(numbers)}
+        found = {number: to_eight_bits(read_image(files[number])) for number in sorted(numbers)}
     else:
         frames = enumerate(video_frames(clip, numbers))
         found = {number: frame for number, frame in frames if frame is not None}
@@ -242,10 +240,6 @@ def frame_files(folder: Path) -> list[Path]:
         there = f"pictures lie in {len(parents)} folders"
         raise ValueError(f"{folder}: {there}; expected the frames of one clip in one folder")
     return files
-
-
-def eight_bits(picture: Pixels) -> Bytes:
-    return (picture >> 8 if picture.dtype == np.uint16 else picture).astype(np.uint8)
 
 
 def video_frames(clip: Path, numbers: Collection[int]) -> Iterator[Bytes | None]:

@@ -3,15 +3,15 @@
 python -m benchmarks.rain.gallery PICTURE OUT.jpg [--textures DIR]
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from benchmarks.command import new_parser
 from derain.data import generator_for
-from derain.images import read_image
+from derain.images import read_image, to_eight_bits
 from derain.rain import PRESETS, TextureBank, compose_pixels, load_textures, sample
 
 MIXTURES = ("light", "heavy", "clear", "mixed")
@@ -24,9 +24,7 @@ CAPTION = 14
 
 def main() -> None:
     """Draw the sheet."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("picture", type=Path, help="a clean picture, at least 320x240")
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=3)
@@ -34,7 +32,7 @@ def main() -> None:
         "--textures", type=Path, help="folder of streak textures; without it all rain is drawn"
     )
     arguments = parser.parse_args()
-    clean = middle(read_image(arguments.picture).astype(np.uint8))
+    clean = middle(to_eight_bits(read_image(arguments.picture)))
     bank = load_textures(arguments.textures) if arguments.textures else None
     panels = [("clean", clean)]
     for name in (name for name in PRESETS if name not in MIXTURES):

@@ -7,7 +7,6 @@ pictures; real pairs are only scored on.
         --light PATH/TO/Rain100L-dev10 --heavy PATH/TO/Rain100H-dev10
 """
 
-import argparse
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,27 +14,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.pairs import PixelPair, real_pairs, synthetic_pairs
 from benchmarks.rain.small_network import SmallNetwork
+from benchmarks.tables import table_head, table_row
 from derain import metrics
-from derain.data import RainyBatches, clean_pictures, find_pairs, generator_for
-from derain.images import read_image
-from derain.rain import PRESETS, rain_on
+from derain.data import RainyBatches, clean_pictures
+from derain.images import to_floats
+from derain.rain import PRESETS
 
-Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 LR = 1.5e-3
 VALIDATION = {"light": "rain100l", "heavy": "rain100h"}
 
 
 def main() -> None:
     """Train, score, and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clean", type=Path)
     parser.add_argument(
         "--train", nargs="+", default=["mixed"], choices=list(PRESETS), help="presets to train on"
@@ -116,30 +114,12 @@ def train(
             yield done, step
 
 
-def synthetic_pairs(folder: Path, preset: str, seed: int = 7) -> list[Pair]:
-    """Return clean pictures, each with itself under seeded rain of a preset."""
-    clean = [read_image(path).astype(np.uint8, copy=False) for path in clean_pictures(folder)]
-    return [
-        (rain_on(picture, PRESETS[preset], generator_for(seed, k)), picture)
-        for k, picture in enumerate(clean)
-    ]
-
-
-def real_pairs(folder: Path) -> list[Pair]:
-    """Return the rainy and clean pictures of a dataset."""
-    pairs = find_pairs(folder).pairs
-    return [
-        (read_image(pair.rainy).astype(np.uint8), read_image(pair.clean).astype(np.uint8))
-        for pair in pairs
-    ]
-
-
 @torch.inference_mode()
-def mean_psnr(network: Callable[[Tensor], Tensor] | None, pairs: Sequence[Pair]) -> float:
+def mean_psnr(network: Callable[[Tensor], Tensor] | None, pairs: Sequence[PixelPair]) -> float:
     """Return the mean PSNR in dB (y-matlab) of a network's output, or of the input if None."""
     scores: list[float] = []
     for rainy, clean in pairs:
-        output = rainy.astype(np.float32) / np.float32(255)
+        output = to_floats(rainy)
         if network is not None:
             tensor = (
                 torch.from_numpy(output)
@@ -151,23 +131,21 @@ def mean_psnr(network: Callable[[Tensor], Tensor] | None, pairs: Sequence[Pair])
     return float(np.mean(scores))
 
 
-def print_table(presets: Sequence[str], sets: dict[str, list[Pair]], network: SmallNetwork) -> None:
+def print_table(
+    presets: Sequence[str], sets: dict[str, list[PixelPair]], network: SmallNetwork
+) -> None:
     """Print input, output and gap for light and heavy rain."""
     print(f"\nTrained on {', '.join(presets)}. PSNR in dB, y-matlab, input -> output.\n")
-    print(
-        "| rain | ours, validation | real pairs | gap of outputs | gap of gains"
-        " |\n|---|---|---|---|---|"
-    )
+    columns = ("ours, validation", "real pairs", "gap of outputs", "gap of gains")
+    print(table_head("rain", *columns))
     for kind in VALIDATION:
         before, after = (
             [mean_psnr(net, sets[f"{kind}, {source}"]) for source in ("ours", "real")]
             for net in (None, network)
         )
         gap, gain = after[0] - after[1], (after[0] - before[0]) - (after[1] - before[1])
-        print(
-            f"| {kind} | {before[0]:.2f} -> {after[0]:.2f} | {before[1]:.2f} -> {after[1]:.2f} |"
-            f" {gap:.2f} | {gain:.2f} |"
-        )
+        scores = [f"{one:.2f} -> {other:.2f}" for one, other in zip(before, after, strict=True)]
+        print(table_row(kind, *scores, f"{gap:.2f}", f"{gain:.2f}"))
 
 
 if __name__ == "__main__":

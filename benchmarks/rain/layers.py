@@ -4,7 +4,6 @@ r"""Measure layers of real rain (rainy minus clean) and of the presets in the sa
         --clean PATH/TO/clean/val
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
-from benchmarks.rain.gap import Pair, real_pairs, synthetic_pairs
+from benchmarks.pairs import PixelPair, real_pairs, synthetic_pairs
+from benchmarks.tables import table_head, table_row
 
 Layer = NDArray[np.float64]
 RAINY = 8 / 255
@@ -47,16 +48,14 @@ class Measures:
 
 def main() -> None:
     """Print a table: median over the pictures, and the range."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("pairs", nargs="+", type=Path, help="folders of real pairs")
     parser.add_argument("--clean", type=Path, required=True, help="clean pictures for our presets")
     parser.add_argument("--presets", nargs="+", default=["rain100l", "light", "rain100h", "heavy"])
     arguments = parser.parse_args()
     names = [field.name for field in fields(Measures)]
     print("Median (least to most) over the pictures.\n")
-    print(f"| rain | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
+    print(table_head("rain", *names))
     for folder in arguments.pairs:
         print_row(folder.name, real_pairs(folder))
     for preset in arguments.presets:
@@ -64,7 +63,7 @@ def main() -> None:
     print(f"\nMeasured on {describe_machine()}.")
 
 
-def print_row(name: str, pairs: Sequence[Pair]) -> None:
+def print_row(name: str, pairs: Sequence[PixelPair]) -> None:
     """Print the row of one set of pairs."""
     found = [measure(pair) for pair in pairs]
     cells: list[str] = []
@@ -81,10 +80,10 @@ def print_row(name: str, pairs: Sequence[Pair]) -> None:
             f"{np.median(values):.{digits}f} ({values.min():.{digits}f} to"
             f" {values.max():.{digits}f})"
         )
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print(table_row(name, *cells), flush=True)
 
 
-def measure(pair: Pair) -> Measures:
+def measure(pair: PixelPair) -> Measures:
     """Measure the difference of a pair.
 
     The channel with the largest difference counts at each pixel, since it is clipped least.

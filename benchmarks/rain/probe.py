@@ -5,7 +5,6 @@ Each crop lies under one layer. The gain is printed by quarters of every knob.
     python -m benchmarks.rain.probe PATH/TO/clean/val Rain100H.pth --kind heavy
 """
 
-import argparse
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -13,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain import metrics
 from derain.data import clean_pictures, generator_for
-from derain.images import read_image
+from derain.images import Pixels, read_image, to_eight_bits, to_floats
 from derain.rain import Field, field
 from derain.rain.numbers import Draws
 from derain.restore import Derainer, load
@@ -53,9 +54,7 @@ KNOBS = (
 
 def main() -> None:
     """Print input and output, y-matlab, by quarters of each knob."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clean", type=Path)
     parser.add_argument("weights")
     parser.add_argument("--kind", choices=list(KINDS), default="light")
@@ -79,25 +78,21 @@ def main() -> None:
         f"{arguments.crops} crops of {SIDE}x{SIDE}, y-matlab, input -> output in dB, from each"
         " quarter's least value up.\n"
     )
-    print("| knob | lowest quarter | second | third | highest |\n|---|---|---|---|---|")
+    print(table_head("knob", "lowest quarter", "second", "third", "highest"))
     for name in KNOBS:
-        print(f"| {name} | {' | '.join(quarters(values[name], scores))} |")
+        print(table_row(name, *quarters(values[name], scores)))
     for k, name in enumerate(field.SHAPES):
         before, after = scores[values["shape"] == k].mean(0)
         print(f"| shape `{name}` | {before:.1f} -> {after:.1f} | | | |")
     print(f"\nMeasured on {describe_machine()}.")
 
 
-def score(
-    derainer: Derainer, picture: NDArray[np.generic], layer: field.Filter, k: int
-) -> tuple[float, float]:
+def score(derainer: Derainer, picture: Pixels, layer: field.Filter, k: int) -> tuple[float, float]:
     """Return the PSNR in dB of one crop before and after."""
     top, left = (60 + 7 * (k % 5) if side > SIDE + 100 else 0 for side in picture.shape[:2])
-    clean = picture[top : top + SIDE, left : left + SIDE].astype(np.uint8)
+    clean = to_eight_bits(picture)[top : top + SIDE, left : left + SIDE]
     light = field.draw([layer], (clean.shape[0], clean.shape[1]), torch.device("cpu"))[0].numpy()
-    rainy = np.rint(np.clip(clean + 255 * light[..., None], 0, 255)).astype(
-        np.float32
-    ) / np.float32(255)
+    rainy = to_floats(np.rint(np.clip(clean + 255 * light[..., None], 0, 255)).astype(np.uint8))
     before, after = (
         metrics.score(each, clean, "y-matlab").psnr for each in (rainy, derainer(rainy))
     )

@@ -7,14 +7,17 @@ to it.
         --light net_Rain100L.pth --heavy Rain100H.pth
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
-from benchmarks.rain.gap import VALIDATION, Pair, synthetic_pairs
+from benchmarks.pairs import PixelPair, synthetic_pairs
+from benchmarks.rain.gap import VALIDATION
+from benchmarks.tables import table_head, table_row
 from derain import metrics
+from derain.images import to_floats
 from derain.restore import Derainer, load
 
 REAL = {
@@ -25,19 +28,15 @@ REAL = {
 
 def main() -> None:
     """Print input and output for light and heavy rain."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clean", type=Path, help="clean pictures")
     parser.add_argument("--light", help="weights trained on Rain100L")
     parser.add_argument("--heavy", help="weights trained on Rain100H")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--per-picture", action="store_true")
     arguments = parser.parse_args()
-    print(
-        "PSNR in dB, y-matlab.\n\n| rain | pictures | input | output | for comparison"
-        " |\n|---|---|---|---|---|"
-    )
+    print("PSNR in dB, y-matlab.\n")
+    print(table_head("rain", "pictures", "input", "output", "for comparison"))
     for kind, preset in VALIDATION.items():
         if weights := getattr(arguments, kind):
             derainer = load(weights)
@@ -46,10 +45,8 @@ def main() -> None:
                 for pair in synthetic_pairs(arguments.clean, preset, arguments.seed)
             ]
             before, after = np.mean(scores, 0)
-            print(
-                f"| `{preset}` | {len(scores)} | {before:.2f} | {after:.2f} | {REAL[kind]} |",
-                flush=True,
-            )
+            cells = len(scores), f"{before:.2f}", f"{after:.2f}", REAL[kind]
+            print(table_row(f"`{preset}`", *cells), flush=True)
             if arguments.per_picture:
                 print(
                     "\n".join(f"  {k}: {a:.2f} -> {b:.2f}" for k, (a, b) in enumerate(scores)),
@@ -58,9 +55,9 @@ def main() -> None:
     print(f"\nMeasured on {describe_machine()}.")
 
 
-def both(derainer: Derainer, pair: Pair) -> tuple[float, float]:
+def both(derainer: Derainer, pair: PixelPair) -> tuple[float, float]:
     """Return the PSNR in dB of the input and of the output."""
-    rainy = pair[0].astype(np.float32) / np.float32(255)
+    rainy = to_floats(pair[0])
     return tuple(
         metrics.score(picture, pair[1], "y-matlab").psnr for picture in (rainy, derainer(rainy))
     )  # pyright: ignore[reportReturnType]

@@ -6,7 +6,6 @@ numbers of one picture after the other, and `RainTable`, which draws those of a 
     python -m benchmarks.rain.throughput [--textures DIR] [--presets mixed]
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
+from benchmarks.tables import table_head, table_row
 from derain.data import generator_for
 from derain.rain import (
     PRESETS,
@@ -33,9 +34,7 @@ Draw = Callable[[int], Rain]
 
 def main() -> None:
     """Print a table of medians; presets and paths take turns."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--size", type=int, default=128)
@@ -66,11 +65,11 @@ def main() -> None:
         f"Pairs of {arguments.size}x{arguments.size} a second, batches of {count}, "
         f"{torch.get_num_threads()} threads, {textures}.\n"
     )
-    print("| preset | path | pairs a second | milliseconds of one core for a pair |")
-    print("|---|---|---|---|")
+    print(table_head("preset", "path", "pairs a second", "milliseconds of one core for a pair"))
     for (name, path), taken in seconds.items():
         wall, processor = (statistics.median(values) for values in zip(*taken, strict=True))
-        print(f"| `{name}` | `{path}` | {count / wall:.0f} | {processor / count * 1e3:.1f} |")
+        rates = f"{count / wall:.0f}", f"{processor / count * 1e3:.1f}"
+        print(table_row(f"`{name}`", f"`{path}`", *rates))
     print(f"\nMeasured on {describe_machine()}.")
 
 

@@ -8,7 +8,6 @@ on real rain before a still camera, as `benchmarks.quality.still_camera` does.
     python -m tools.zoo.means CLEAN runs/nledn/best.safetensors nledn --out runs/mean.safetensors
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.still_camera import still_frames, still_scores
 from derain import train, weights
@@ -29,9 +29,7 @@ from derain.train.state import on_a_card
 
 def main() -> None:
     """Score each, then the mean, and write it where asked to."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument(
         "weights", nargs="+", help="names or files; one that is given twice counts twice"

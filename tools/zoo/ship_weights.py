@@ -9,7 +9,6 @@ gain on real rain before a still camera, as `benchmarks.quality.still_camera` me
         Rain100L-dev10 Rain100H-dev10
 """
 
-import argparse
 import re
 import tempfile
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.still_camera import card_key, still_frames, still_scores
 from derain import weights
@@ -32,9 +32,7 @@ from derain.weights import Card, catalogue
 
 def main() -> None:
     """Round, score, and write the weights."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("name", help="of the recipe, and of a row in derain/weights/catalogue.py")
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")

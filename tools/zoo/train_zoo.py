@@ -12,12 +12,10 @@ into the package.
     python -m tools.zoo.train_zoo CLEAN --list
 """
 
-import argparse
 import contextlib
 import fcntl
 import json
 import math
-import shutil
 import time
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, replace
@@ -28,14 +26,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
-from benchmarks.training import add_arguments, run_of
+from benchmarks.tables import table_head, table_row
+from benchmarks.training import add_arguments, pass_on_seal, run_of
 from derain import train, weights
 from derain.data import Batch, BatchSource
 from derain.files import write_file
 from derain.networks import NETWORKS
 from derain.recipes import Recipe
-from derain.train.leaks import SEAL
 from derain.train.loop import prefetch, prepare, set_training
 from derain.train.state import logged
 from derain.weights import CATALOGUE, Card
@@ -183,10 +182,8 @@ def choose(found: list[Standing]) -> Standing:
 
 def print_standings(found: list[Standing]) -> None:
     """Print a row for each entry."""
-    print(
-        "| weights | steps | of | hours | validation, dB | behind the best, dB | next"
-        " |\n|---|---|---|---|---|---|---|"
-    )
+    columns = ("weights", "steps", "of", "hours", "validation, dB", "behind the best, dB", "next")
+    print(table_head(*columns))
     upcoming = choose(found)
     for standing in found:
         card, scores = (
@@ -202,14 +199,12 @@ def print_standings(found: list[Standing]) -> None:
             f"{behind(standing, found):.2f}" if scores else "",
             "this" if standing is upcoming else "to be resumed" if standing.begun else "",
         ]
-        print(f"| {' | '.join(cells)} |")
+        print(table_row(*cells))
 
 
 def main() -> None:
     """Train an entry, or print how far each has come."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, default=9)
     parser.add_argument(
@@ -267,7 +262,7 @@ def train_one(
             f" {pace.describe(recipe)}",
             flush=True,
         )
-        _know_of_leaks(folder, out)
+        pass_on_seal(out, folder)
         machine = describe_machine().rpartition("; commit")[0]
         run = replace(
             run,
@@ -326,13 +321,6 @@ def beginning(standing: Standing, found: list[Standing]) -> str:
         if known
         else ""
     )
-
-
-def _know_of_leaks(folder: Path, out: Path) -> None:
-    """What earlier stages found out holds as long as no file changes."""
-    seal = next(iter(out.glob(f"*/*/{SEAL}")), None)
-    if seal and not (folder / SEAL).exists():
-        shutil.copy(seal, folder / SEAL)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@
 All that it prints is taken from the weights' own cards.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import new_parser
 from benchmarks.quality.still_camera import KEY_WORD
+from benchmarks.tables import table_head, table_row
 from derain import weights
 from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
@@ -45,9 +46,7 @@ class Spent:
 
 def main() -> None:
     """Print the page and draw the plot."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     cards = {name: weights.find_card(name) for name in CATALOGUE}
@@ -74,13 +73,11 @@ def describe(card: Card) -> Iterator[str]:
         "licence": card.licence,
     }
     yield "| | |\n|---|---|"
-    yield from (f"| {name} | {value} |" for name, value in rows.items() if value)
+    yield from (table_row(name, value) for name, value in rows.items() if value)
     yield from score_table(card)
     if card.stages:
-        yield (
-            "\n| stage | recipe | began from | steps | batch, crop | rate | hours | on"
-            " |\n|---|---|---|---|---|---|---|---|"
-        )
+        columns = ("recipe", "began from", "steps", "batch, crop", "rate", "hours", "on")
+        yield "\n" + table_head("stage", *columns)
         yield from (stage_row(number, stage) for number, stage in enumerate(card.stages, start=1))
 
 
@@ -89,12 +86,9 @@ def score_table(card: Card) -> Iterator[str]:
     tests = {tuple(key.split(" ")): value for key, value in card.scores.items() if is_test(key)}
     protocols = ("y-matlab", "y-pil", "rgb")
     if tests:
-        yield f"\n| PSNR in dB / SSIM | {' | '.join(protocols)} |\n|---|---|---|---|"
+        yield "\n" + table_head("PSNR in dB / SSIM", *protocols)
     for dataset in sorted({key[0] for key in tests}, reverse=True):
-        yield (
-            f"| {dataset} |"
-            f" {' | '.join(tests.get((dataset, protocol), '') for protocol in protocols)} |"
-        )
+        yield table_row(dataset, *(tests.get((dataset, name), "") for name in protocols))
 
 
 def is_validation(key: str) -> bool:
@@ -137,10 +131,8 @@ def stage_row(number: int, stage: Stage) -> str:
     where = f"{stage.machine}{f'; commit {stage.commit}' if stage.commit else ''}"
     began = recipe.get("init") or "random weights"
     size = f"{recipe.get('batch', '?')}, {recipe.get('crop', '?')}"
-    return (
-        f"| {number} | `{recipe.get('name', '?')}` | {began} | {stage.steps:,} | {size} |"
-        f" {recipe.get('lr', '?')} | {stage.hours:.2f} | {where} |"
-    )
+    name, rate, hours = recipe.get("name", "?"), recipe.get("lr", "?"), f"{stage.hours:.2f}"
+    return table_row(number, f"`{name}`", began, f"{stage.steps:,}", size, rate, hours, where)
 
 
 def spent(name: str, card: Card) -> list[list[Spent]]:
