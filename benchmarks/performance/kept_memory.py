@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
-from derain.engines import pytorch
+from derain import machine
 from derain.restore import load
 
 MODULE = "benchmarks.performance.kept_memory"
@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("--one", choices=("kept", "given back"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.models[0], arguments.size, arguments.one == "kept")))
+        kept = arguments.one == "kept"
+        print(json.dumps(measure(arguments.models[0], arguments.size, kept=kept)))
         return
     columns = ("given back, s", "kept, s", "ratio", "given back, peak MB", "kept, peak MB")
     print(table_head("model", *columns))
@@ -46,13 +47,7 @@ def main() -> None:
         found: dict[str, list[dict[str, float]]] = {"given back": [], "kept": []}
         for _ in range(arguments.repeats):
             for kind, rows in found.items():
-                size = [str(side) for side in arguments.size]
-                command = [sys.executable, "-m", MODULE, model, "--size", *size, "--one", kind]
-                rows.append(
-                    json.loads(
-                        subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                    )
-                )
+                rows.append(in_own_process(model, arguments.size, kind))
         before, after = (
             statistics.median(row["seconds"] for row in rows) for rows in found.values()
         )
@@ -67,13 +62,17 @@ def main() -> None:
     print(f"Measured on {describe_machine()}.")
 
 
-def measure(model: str, size: tuple[int, int], kept: bool) -> dict[str, float]:
+def in_own_process(model: str, size: tuple[int, int], kind: str) -> dict[str, float]:
+    """Measure one kind in a process of its own, since glibc's options hold for all of one."""
+    sides = [str(side) for side in size]
+    command = [sys.executable, "-m", MODULE, model, "--size", *sides, "--one", kind]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure(model: str, size: tuple[int, int], *, kept: bool) -> dict[str, float]:
     """Return median seconds of seven pictures after two, and the peak memory in MB."""
-    with (
-        contextlib.nullcontext()
-        if kept
-        else unittest.mock.patch.object(pytorch, "keep_freed_memory")
-    ):
+    given_back = unittest.mock.patch.object(machine, "keep_freed_memory")
+    with contextlib.nullcontext() if kept else given_back:
         derainer = load(model, device="cpu")
     picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     seconds: list[float] = []
