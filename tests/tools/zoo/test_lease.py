@@ -18,10 +18,12 @@ from torch import nn
 from derain import weights
 from derain.images import write_image
 from derain.networks import PetrichorLive
-from tools.zoo import lease
+from tools.zoo import lease, stepper
+from tools.zoo.place import SIZES, Place
 
 SCRIPT = Path(lease.__file__)
-STEP = lease.Settings(batch=2, lr=0.5, decay=0.25)
+ROOT = Path(__file__).parents[3]
+STEP = stepper.Settings(batch=2, lr=0.5, decay=0.25)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def run(verb: str, data: Path, *arguments: str) -> "subprocess.CompletedProcess[
         text=True,
         check=False,
         timeout=240,
-        env=alone | {"OMP_NUM_THREADS": "1"},
+        env=alone | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
     )
 
 
@@ -86,7 +88,7 @@ def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
         before = weights.find_card(origin).stages
         for file, schedule in ((name, "trunk and branch"), (f"{name}-trunk", "trunk")):
             network, card = weights.load(out / f"{file}.safetensors")
-            assert type(network) is lease.SIZES[name]
+            assert type(network) is SIZES[name]
             assert (card.name, card.network) == (name, name)
             assert card.history[:-1] == before
             told = json.loads(card.history[-1].recipe)
@@ -151,7 +153,7 @@ def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(
     data: Path, tmp_path: Path
 ) -> None:
     for rehearse in (True, False):
-        place = lease.Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse)
+        place = Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse)
         assert not place.prepared.exists()
         place.scratch.mkdir(exist_ok=True)
         place.prepared.touch()
@@ -160,9 +162,9 @@ def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(
 @pytest.mark.parametrize(
     ("done", "step", "rate"),
     [
-        (0.0, 0, 0.5 / lease.WARM_UP_STEPS),
-        (0.1, lease.WARM_UP_STEPS // 2 - 1, 0.25),
-        (0.1, lease.WARM_UP_STEPS, 0.5),
+        (0.0, 0, 0.5 / stepper.WARM_UP_STEPS),
+        (0.1, stepper.WARM_UP_STEPS // 2 - 1, 0.25),
+        (0.1, stepper.WARM_UP_STEPS, 0.5),
         (0.75, 5000, 0.5),
         (0.75 + 0.25 * 0.25, 5000, 0.25),
         (1.0, 5000, 0.0),
@@ -177,7 +179,7 @@ def test_the_rate_warms_up_stays_and_falls_as_one_minus_the_root(
 
 def test_a_shifted_depthwise_convolution_is_one(seeded: None) -> None:
     plain = nn.Conv2d(6, 6, 3, padding=1, groups=6)
-    shifted = lease.ShiftedDepthwise(plain)
+    shifted = stepper.ShiftedDepthwise(plain)
     assert [name for name, _ in shifted.named_parameters()] == [
         name for name, _ in plain.named_parameters()
     ]
@@ -193,7 +195,7 @@ def test_a_shifted_depthwise_convolution_is_one(seeded: None) -> None:
 def test_a_network_with_shifted_convolutions_keeps_its_names_and_its_function(
     data: Path, tmp_path: Path, seeded: None
 ) -> None:
-    place = lease.Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse=True)
+    place = Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse=True)
     place.prepare()
     settings = place.settings("petrichor-live")
     network, card = place.network("petrichor-live")
@@ -204,8 +206,8 @@ def test_a_network_with_shifted_convolutions_keeps_its_names_and_its_function(
         expected = network.estimate(rainy)
     shifted = PetrichorLive()
     shifted.load_state_dict(state)
-    lease.Stepper(shifted, place.batches(settings), settings, place.device, "shifted")
-    assert any(isinstance(module, lease.ShiftedDepthwise) for module in shifted.modules())
+    stepper.Stepper(shifted, place.batches(settings), settings, place.device, "shifted")
+    assert any(isinstance(module, stepper.ShiftedDepthwise) for module in shifted.modules())
     assert list(shifted.state_dict()) == list(state)
     with torch.inference_mode():
         assert torch.allclose(shifted.estimate(rainy), expected, atol=1e-5)
