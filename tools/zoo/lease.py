@@ -33,7 +33,7 @@ from benchmarks.command import new_parser
 from tools.zoo.lease_speed import speed
 from tools.zoo.lease_training import train
 from tools.zoo.place import SIZES, Place, began, say
-from tools.zoo.stepper import MODES
+from tools.zoo.stepper import FALLBACKS, MODES
 
 MODULE = "tools.zoo.lease"
 """The name under which this script starts itself again."""
@@ -82,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         "--plan", nargs="+", default=["petrichor-deep=6", "petrichor=3", "petrichor-live=1"]
     )
     parser.add_argument("--until", type=float, default=530, help="seconds from the start")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    modes = [*MODES, *FALLBACKS]
+    parser.add_argument("--modes", nargs="+", choices=modes, default=list(MODES))
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--only", help="train this size alone, in this process")

@@ -1,12 +1,15 @@
-"""The script for minutes of a GPU, rehearsed on a CPU; and what it does otherwise than the
-trainer.
-"""
+"""The script for minutes of a GPU, rehearsed on a CPU."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,8 @@ from torch import nn
 from derain import weights
 from derain.images import write_image
 from derain.networks import PetrichorLive
-from tools.zoo import lease, stepper
-from tools.zoo.place import SIZES, Place
+from tools.zoo import lease, lease_speed, lease_training, stepper
+from tools.zoo.place import SETTINGS, SIZES, Place
 
 SCRIPT = Path(lease.__file__)
 ROOT = Path(__file__).parents[3]
@@ -39,94 +42,152 @@ def data(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
     return tmp_path / "data"
 
 
-def run(verb: str, data: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Rehearse; ``graph`` fails on a CPU at once, so that nothing is compiled, and the plain step
-    is taken.
-    """
+def arguments(verb: str, data: Path, *more: str) -> list[str]:
+    """Return the arguments of a rehearsal on a CPU."""
     out, scratch = data.parent / "out", data.parent / "scratch"
     places = ("--data", str(data), "--out", str(out), "--scratch", str(scratch))
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        verb,
-        "--rehearse",
-        "--device",
-        "cpu",
-        "--modes",
-        "graph",
-        *places,
-        *arguments,
-    ]
+    return [verb, "--rehearse", "--device", "cpu", "--modes", "plain", *places, *more]
+
+
+def run(verb: str, data: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    """Rehearse as on a rented machine, where only PYTHONPATH names the repository."""
     alone = {key: value for key, value in os.environ.items() if key != "DERAIN_LEASE_BEGAN"}
     return subprocess.run(
-        command,
+        [sys.executable, str(SCRIPT), *arguments(verb, data, *more)],
         capture_output=True,
         text=True,
         check=False,
         timeout=240,
         env=alone | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        cwd=data.parent,
     )
 
 
-def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
-    done = run("train", data, "--until", "1", "--plan", "petrichor-live=1", "petrichor-deep=2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "petrichor-live, graph: failed" in done.stdout
-    assert "petrichor-deep: ready, plain" in done.stdout
-    out = data.parent / "out"
-    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert [row["name"] for row in rows] == sorted(
-        (row["name"] for row in rows), reverse=True
-    )  # one size after the other
-    for name, origin in (
-        ("petrichor-live", "petrichor-live"),
-        ("petrichor-deep", "petrichor-deep"),
-    ):
-        losses = [row["loss"] for row in rows if row["name"] == name]
-        assert losses
-        assert np.isfinite(losses).all()
-        before = weights.find_card(origin).stages
-        for file, schedule in ((name, "trunk and branch"), (f"{name}-trunk", "trunk")):
-            network, card = weights.load(out / f"{file}.safetensors")
-            assert type(network) is SIZES[name]
-            assert (card.name, card.network) == (name, name)
-            assert card.history[:-1] == before
-            told = json.loads(card.history[-1].recipe)
-            assert (told["name"], told["schedule"], told["batch"], told["crop"]) == (
-                name,
-                schedule,
-                2,
-                64,
-            )
-            assert card.steps == sum(stage.steps for stage in card.history)
-            assert str(data.parent) not in card.to_json()
-    shipped, trained = (
-        weights.find("petrichor-live")[0],
-        weights.load(out / "petrichor-live.safetensors")[0],
-    )
-    moved = [
-        float((trained.state_dict()[key] - value).abs().max())
-        for key, value in shipped.state_dict().items()
-    ]
-    assert 0 < max(moved) < 0.5
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Time few steps in this process, by one thread, which suits small crops and a busy machine."""
+    monkeypatch.setenv("DERAIN_LEASE_BEGAN", str(time.monotonic()))
+    monkeypatch.setattr(stepper, "TIMED_STEPS", 3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
-def test_speed_prints_a_row_for_each_format(data: Path) -> None:
-    done = run("speed", data, "--plan", "petrichor-live=1")
+@pytest.fixture
+def here(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Run the script in this process, and leave no trace of it."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    flags = matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+
+    def rehearse(verb: str, data: Path, *more: str) -> None:
+        monkeypatch.setattr("sys.argv", ["lease.py", *arguments(verb, data, *more)])
+        lease.main()
+
+    yield rehearse
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = flags
+
+
+@pytest.fixture
+def place(quick: None, data: Path) -> Place:
+    """A place to rehearse at in this process."""
+    (data.parent / "out").mkdir()
+    cpu = torch.device("cpu")
+    return Place(data, data.parent / "out", data.parent / "scratch", cpu, rehearse=True)
+
+
+def logged(data: Path, name: str) -> list[float]:
+    """Return the losses of a size, all of them finite."""
+    rows = [json.loads(line) for line in (data.parent / "out/log.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if row["name"] == name]
+    assert losses
+    assert np.isfinite(losses).all()
+    return losses
+
+
+def test_a_rehearsal_writes_weights(data: Path) -> None:
+    done = run("train", data, "--until", "1", "--plan", "petrichor-live=1")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "petrichor-live: ready, plain" in done.stdout
+    assert f"petrichor-live: {len(logged(data, 'petrichor-live'))} steps in" in done.stdout
+    check_weights(data, "petrichor-live")
+    shipped = weights.find("petrichor-live")[0].state_dict()
+    trained = weights.load(data.parent / "out/petrichor-live.safetensors")[0].state_dict()
+    moved = max(float((trained[key] - value).abs().max()) for key, value in shipped.items())
+    assert 0 < moved < 0.5
+
+
+def test_a_size_trains_in_its_turn_though_modes_fail(
+    data: Path, place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The trunk ends before the first step, however long a step takes on a busy machine.
+    monkeypatch.setitem(SETTINGS, "petrichor", replace(SETTINGS["petrichor"], decay=1.0))
+    # Graphs fail on a CPU at once, so that nothing is compiled.
+    monkeypatch.setattr(lease_training, "FALLBACKS", ("half-graph", "plain"))
+    place.prepare()
+    plan = {"petrichor-live": 1.0, "petrichor": 2.0}
+    place.done_mark("petrichor-live").touch()
+    lease_training.train(place, "petrichor", plan, 1, ["graph"])
+    out = capsys.readouterr().out
+    for mode in ("graph", "half-graph"):
+        assert f"petrichor, {mode}: failed, " in out
+    assert "petrichor: ready, plain" in out
+    logged(data, "petrichor")
+    check_weights(data, "petrichor")
+    assert place.done_mark("petrichor").exists()
+
+
+def test_sizes_take_turns_though_one_fails(place: Place) -> None:
+    place.scratch.mkdir()
+    order = ["petrichor-deep", "petrichor", "petrichor-live"]
+    began: list[str] = []
+
+    def take(name: str) -> None:
+        with suppress(RuntimeError), place.turn(name, order):
+            began.append(name)
+            assert not place.done_mark(name).exists()
+            raise RuntimeError(name)
+
+    with ThreadPoolExecutor() as pool:
+        for waiting in [pool.submit(take, name) for name in reversed(order)]:
+            waiting.result(timeout=60)
+    assert began == order
+
+
+def check_weights(data: Path, name: str) -> None:
+    """Check what a size leaves behind: decayed weights, the trunk's, and their cards."""
+    before = weights.find_card(name).stages
+    for file, schedule in ((name, "trunk and branch"), (f"{name}-trunk", "trunk")):
+        network, card = weights.load(data.parent / f"out/{file}.safetensors")
+        assert type(network) is SIZES[name]
+        assert (card.name, card.network) == (name, name)
+        assert card.history[:-1] == before
+        recipe = json.loads(card.history[-1].recipe)
+        assert (recipe["name"], recipe["schedule"]) == (name, schedule)
+        assert (recipe["batch"], recipe["crop"]) == (2, 64)
+        assert card.steps == sum(stage.steps for stage in card.history)
+        assert str(data.parent) not in card.to_json()
+
+
+def test_a_size_without_weights_of_its_own_grows_from_the_default(place: Place) -> None:
+    network, card = place.network("petrichor-wide")
+    assert (type(network), card.name) == (SIZES["petrichor-wide"], "petrichor-wide")
+    assert card.stages == weights.find_card("petrichor").stages
+
+
+def test_speed_prints_a_row_for_each_format(
+    data: Path,
+    here: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lease_speed, "SPEED_SIZES", ((33, 49), (1080, 1920)))
+    here("speed", data, "--plan", "petrichor-live=1")
     rows = json.loads((data.parent / "out/speed.json").read_text())
     assert [row["dtype"] for row in rows] == ["float32", "bfloat16", "float16"]
     assert all(row["seconds"] > 0 for row in rows)
-    assert (
-        len(
-            [
-                line
-                for line in done.stdout.splitlines()
-                if line.startswith("| `petrichor-live` | 481x321 |")
-            ]
-        )
-        == 3
-    )
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("| `petrichor-live` | 49x33 |") for line in lines) == 3
 
 
 def test_without_pictures_nothing_waits_for_them(data: Path) -> None:
@@ -140,13 +201,19 @@ def test_without_pictures_nothing_waits_for_them(data: Path) -> None:
     assert time.monotonic() - began < 120
 
 
-def test_sizes_that_are_none_are_refused(data: Path) -> None:
-    done = run("train", data, "--plan", "nledn=1")
-    assert done.returncode == 2
-    assert (
-        "--plan nledn=1: expected a size and its share of the time, such as petrichor-deep=6"
-        in done.stderr
-    )
+def test_unknown_sizes_are_refused(
+    data: Path, here: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        here("train", data, "--plan", "nledn=1")
+    expected = "expected a size and its share of the time, such as petrichor-deep=6"
+    assert f"--plan nledn=1: {expected}" in capsys.readouterr().err
+
+
+def test_the_tests_that_need_a_gpu_are_where_the_script_looks() -> None:
+    for place in lease.TESTED:
+        files = [ROOT / place] if place.endswith(".py") else [*(ROOT / place).rglob("test_*.py")]
+        assert any(re.search(r"def test_\w*gpu", path.read_text()) for path in files), place
 
 
 def test_a_rehearsal_does_not_leave_its_few_pictures_to_the_real_run(
@@ -193,9 +260,8 @@ def test_a_shifted_depthwise_convolution_is_one(seeded: None) -> None:
 
 
 def test_a_network_with_shifted_convolutions_keeps_its_names_and_its_function(
-    data: Path, tmp_path: Path, seeded: None
+    place: Place, seeded: None
 ) -> None:
-    place = Place(data, tmp_path, tmp_path / "scratch", torch.device("cpu"), rehearse=True)
     place.prepare()
     settings = place.settings("petrichor-live")
     network, card = place.network("petrichor-live")
