@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from derain.images import Pixels
-from derain.metrics import Floats, luma_matlab
+from derain.metrics import Float64s, luma_matlab
 
 Verdict = Literal["aligned", "shifted", "different", "unknown"]
 
@@ -56,13 +56,13 @@ class Alignment:
     strength: float = 0.0
 
 
-def luma(pixels: Pixels) -> Floats:
+def luma(pixels: Pixels) -> Float64s:
     """Return the `metrics.luma_matlab` (H, W) of RGB pixels (H, W, 3) as of 8 bits."""
     eight = pixels if pixels.dtype == np.uint8 else pixels >> 8
     return luma_matlab(eight.astype(np.uint8, copy=False))
 
 
-def align(first: Floats, second: Floats) -> Alignment:
+def align(first: Float64s, second: Float64s) -> Alignment:
     """Find how one picture lies on another one.
 
     Args:
@@ -77,12 +77,12 @@ def align(first: Floats, second: Floats) -> Alignment:
     return found
 
 
-def _middle(plane: Floats, side: int) -> Floats:
+def _middle(plane: Float64s, side: int) -> Float64s:
     top, left = (max(0, (length - side) // 2) for length in plane.shape)
     return plane[top : top + side, left : left + side]
 
 
-def _compare(a: Floats, b: Floats) -> Alignment:
+def _compare(a: Float64s, b: Float64s) -> Alignment:
     """Find how one plane (H, W) lies on another one, by the highest peak."""
     if min(a.std(), b.std()) < FLAT:
         return Alignment("unknown")
@@ -100,7 +100,7 @@ def _compare(a: Floats, b: Floats) -> Alignment:
     return Alignment("unknown" if alike else "different", 0, 0, highest)
 
 
-def _phase_correlation(a: Floats, b: Floats) -> Floats:
+def _phase_correlation(a: Float64s, b: Float64s) -> Float64s:
     """Return peaks by shift (H, W), in standard deviations."""
     height, width = a.shape
     fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
@@ -113,7 +113,7 @@ def _phase_correlation(a: Floats, b: Floats) -> Floats:
     return peaks / peaks.std()
 
 
-def rainier(first: Floats, second: Floats) -> int:
+def rainier(first: Float64s, second: Float64s) -> int:
     """Return by how many of three signs the first of two aligned pictures is the rainier one.
 
     It is 3 for a sure yes, -3 for a sure no, and 0 for equal pictures.
@@ -130,7 +130,7 @@ def rainier(first: Floats, second: Floats) -> int:
     return int(np.sign(more.mean()) + np.sign((fine**3).mean()) + np.sign(edges[0] - edges[1]))
 
 
-def _box(plane: Floats, side: int = 9) -> Floats:
+def _box(plane: Float64s, side: int = 9) -> Float64s:
     """Return the mean over squares of 9 pixels (H, W), mirrored at the edges."""
     padded = np.pad(plane, side // 2 + 1, mode="symmetric")[:-1, :-1]
     total = padded.cumsum(0).cumsum(1)

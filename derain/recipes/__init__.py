@@ -1,11 +1,9 @@
-"""What the papers, and we, train.
+"""Recipes: what the papers train, and what derain trains.
 
-`recipe` says what a recipe is, `table` holds them all, `zoo` the weights that the package is to
-hold.
+`recipe` defines a recipe and its settings, `table` holds all recipes.
 """
 
 from derain.recipes.recipe import Optimiser, Recipe, Schedule, override
 from derain.recipes.table import RECIPES, find_recipe
-from derain.recipes.zoo import ZOO, Entry
 
-__all__ = ["RECIPES", "ZOO", "Entry", "Optimiser", "Recipe", "Schedule", "find_recipe", "override"]
+__all__ = ["RECIPES", "Optimiser", "Recipe", "Schedule", "find_recipe", "override"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from derain.data.alignment import align, luma, rainier
 from derain.data.pairs import Half, Pair, halves
 from derain.images import Pixels, read_image
-from derain.metrics import Floats
+from derain.metrics import Float64s
 
 LOOKED_AT = 15
 """Pictures that vote, spread evenly over a dataset."""
@@ -48,7 +48,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
     return [files[k * len(files) // count] for k in range(count)]
 
 
-def _both(path: Path, read: Callable[[Path], Pixels]) -> tuple[Floats, Floats] | None:
+def _both(path: Path, read: Callable[[Path], Pixels]) -> tuple[Float64s, Float64s] | None:
     """Return the luma of both halves, or None if the picture cannot be read or cut."""
     try:
         left, right = halves(read(path), path)
