@@ -31,11 +31,12 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from derain import weights
-from derain.data import RainyBatches, clean_pictures
+from derain.data import clean_pictures
 from derain.machine import keep_freed_memory
 from derain.networks import NETWORKS
 from derain.networks.petrichor import GatedBlock, ResidualBlock
 from derain.rain import PRESETS
+from derain.train.batches import RainyBatches
 from derain.weights import CATALOGUE
 
 DESIGNS: dict[str, Callable[[], nn.Module]] = {

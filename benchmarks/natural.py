@@ -12,10 +12,10 @@ import numpy as np
 from machine import describe_machine
 from numpy.typing import NDArray
 
-from derain.data import clean_pictures, generator_for
+from derain.data import clean_pictures
 from derain.images import read_image
 from derain.metrics.niqe import fit, niqe
-from derain.rain import PRESETS, rain_on
+from derain.rain import PRESETS, generator_for, rain_on
 
 Bytes = NDArray[np.uint8]
 Change = Callable[[Bytes, int], Bytes]

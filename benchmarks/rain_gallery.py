@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from derain.data import generator_for
 from derain.images import read_image
-from derain.rain import PRESETS, TextureBank, compose_pixels, load_textures, sample
+from derain.rain import PRESETS, TextureBank, compose_pixels, generator_for, load_textures, sample
 
 MIXTURES = ("light", "heavy", "clear", "mixed")
 """To train on; they have no look of their own."""

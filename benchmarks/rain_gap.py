@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from derain import metrics
-from derain.data import RainyBatches, clean_pictures, find_pairs, generator_for
+from derain.data import clean_pictures, find_pairs
 from derain.images import read_image
-from derain.rain import PRESETS, rain_on
+from derain.rain import PRESETS, generator_for, rain_on
+from derain.train.batches import RainyBatches
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 LR = 1.5e-3

@@ -14,9 +14,9 @@ from machine import describe_machine
 from numpy.typing import NDArray
 
 from derain import metrics
-from derain.data import clean_pictures, generator_for
+from derain.data import clean_pictures
 from derain.images import read_image
-from derain.rain import Field, field
+from derain.rain import Field, field, generator_for
 from derain.rain.numbers import Draws
 from derain.restore import Derainer, load
 

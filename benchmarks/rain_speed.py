@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from machine import describe_machine
 
-from derain.data import generator_for
 from derain.rain import (
     PRESETS,
     Rain,
     RainTable,
     TextureBank,
     compose,
+    generator_for,
     load_textures,
     sample_batch,
 )

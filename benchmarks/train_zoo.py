@@ -33,10 +33,10 @@ from training import add_arguments, run_of
 from zoo_cards import FORWARD_AND_BACKWARD, recipe_of
 
 from derain import train, weights
-from derain.data import Batch, BatchSource
 from derain.files import write_file
 from derain.networks import NETWORKS
 from derain.recipes import ZOO, Entry, Recipe
+from derain.train.batches import Batch, BatchSource
 from derain.train.leaks import SEAL
 from derain.train.loop import prefetch, prepare, set_training
 from derain.train.state import logged

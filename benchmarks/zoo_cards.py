@@ -14,10 +14,10 @@ from typing import Any
 from still_camera import KEY_WORD
 
 from derain import weights
-from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
 from derain.networks import NETWORKS, Network
 from derain.recipes import ZOO
+from derain.train.batches import LONG_SIDE
 from derain.weights import CATALOGUE, Card, Stage
 
 HEAD = """# The zoo

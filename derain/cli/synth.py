@@ -154,9 +154,8 @@ def _make(
     target: _Target, preset: str, seed: tuple[int, int], bank: "TextureBank | None"
 ) -> tuple[dict[Path, bytes], tuple[str, str]]:
     """All files of one picture, the rainy one last; the rain's coverage and density."""
-    from derain.data import generator_for
     from derain.images import Picture, encode, format_of, read
-    from derain.rain import PRESETS, compose_pixels, sample
+    from derain.rain import PRESETS, compose_pixels, generator_for, sample
 
     picture = read(target.source)
     size = (picture.pixels.shape[0], picture.pixels.shape[1])

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from derain import rain
 from derain.data import clean_pictures
-from derain.train.batches import RainyBatches
 from derain.engines.export import HEADER, Target, require, to_onnx, write_exported
 from derain.engines.exported import (
     SUFFIXES,
@@ -33,7 +33,9 @@ from derain.engines.exported import (
     openvino_request,
     session,
 )
+from derain.images import read_image
 from derain.networks import Network
+from derain.rain.crops import as_floats, generator_for, planes, random_crop
 from derain.weights import Card
 
 Floats = NDArray[np.float32]
@@ -103,17 +105,27 @@ class Crops:
         Raises:
             FileNotFoundError: If there are none.
         """
-        count = RANGING + HELD_BACK
-        source = RainyBatches(
-            clean_pictures(clean),
-            [rain.PRESETS[PRESET]],
-            batch=count,
-            crop=side,
-            augment="none",
-            seed=0,
-        )
-        rainy = source.batch(0, torch.device("cpu")).rainy.numpy()
+        rainy = _rainy_crops(clean_pictures(clean), RANGING + HELD_BACK, side).numpy()
         return cls(rainy[:RANGING], rainy[RANGING:])
+
+
+def _rainy_crops(pictures: Sequence[Path], count: int, side: int) -> Tensor:
+    """Return crops under rain of `PRESET`, (N, 3, side, side) in [0, 1], always the same."""
+    # These are the first batch that training with seed 0 would see: shipped int8 files were made
+    # with it. Hence the two draws that go unused, where training chooses a flip and a preset.
+    epochs = -(-count // len(pictures))
+    places = torch.cat(
+        [torch.randperm(len(pictures), generator=generator_for(0, 1, k)) for k in range(epochs)]
+    )
+    generators = [generator_for(0, 2, 0, k) for k in range(count)]
+    clean: list[Tensor] = []
+    for place, generator in zip(places.tolist(), generators, strict=False):
+        picture = planes(torch.from_numpy(read_image(pictures[place])))
+        clean.append(as_floats(random_crop(picture, side, generator)))
+        for choices in (8, 1):
+            torch.randint(choices, (), generator=generator)
+    drops = rain.sample_batch([rain.PRESETS[PRESET]] * count, (side, side), generators)
+    return rain.compose(torch.stack(clean), drops)
 
 
 @dataclass(frozen=True)

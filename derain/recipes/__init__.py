@@ -4,8 +4,18 @@
 hold.
 """
 
-from derain.recipes.recipe import Optimiser, Recipe, Schedule, override
+from derain.recipes.recipe import Augment, Optimiser, Recipe, Schedule, override
 from derain.recipes.table import RECIPES, find_recipe
 from derain.recipes.zoo import ZOO, Entry
 
-__all__ = ["RECIPES", "ZOO", "Entry", "Optimiser", "Recipe", "Schedule", "find_recipe", "override"]
+__all__ = [
+    "RECIPES",
+    "ZOO",
+    "Augment",
+    "Entry",
+    "Optimiser",
+    "Recipe",
+    "Schedule",
+    "find_recipe",
+    "override",
+]

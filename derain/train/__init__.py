@@ -4,8 +4,10 @@
 what a run holds and writes.
 """
 
+from derain.train.batches import Batch, BatchSource, PairedBatches, RainyBatches
 from derain.train.leaks import LeakError
 from derain.train.loop import TrainingStep, describe, learning_rate, train
+from derain.train.resident import ResidentBatches, read_bytes
 from derain.train.sources import ValidationSet, open_batches
 from derain.train.state import BEST, CHECKPOINT, LOG, Run, branch_recipe, checkpoint_recipe
 
@@ -13,7 +15,12 @@ __all__ = [
     "BEST",
     "CHECKPOINT",
     "LOG",
+    "Batch",
+    "BatchSource",
     "LeakError",
+    "PairedBatches",
+    "RainyBatches",
+    "ResidentBatches",
     "Run",
     "TrainingStep",
     "ValidationSet",
@@ -22,5 +29,6 @@ __all__ = [
     "describe",
     "learning_rate",
     "open_batches",
+    "read_bytes",
     "train",
 ]

@@ -9,18 +9,16 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from derain import rain
 from derain.data.pairs import Pair, read_pair
-from derain.images import Pixels, read_image
-
-Augment = Literal["none", "flip", "dihedral"]
+from derain.images import read_image
+from derain.rain.crops import as_floats, generator_for, planes, random_crop, shrink
+from derain.recipes import Augment
 
 CACHE_BYTES = 2 << 30
 JPEG_QUALITIES = (30.0, 96.0)
@@ -37,29 +35,6 @@ LEAST_CONTRAST = 0.25
 
 LONG_SIDE = 512
 """Of whole training pictures, in pixels (NLEDN, section 4.2)."""
-
-
-def to_tensor(pixels: Pixels) -> Tensor:
-    """(H, W, 3) uint8 or uint16 -> (3, H, W) float in [0, 1]."""
-    return _as_floats(_planes(torch.from_numpy(np.ascontiguousarray(pixels))))
-
-
-def _planes(picture: Tensor) -> Tensor:
-    """(H, W, 3) -> (3, H, W)."""
-    return picture.permute(2, 0, 1)
-
-
-def _as_floats(picture: Tensor) -> Tensor:
-    """Integers -> floats in [0, 1]; floats stay."""
-    return (
-        picture if picture.is_floating_point() else picture.float() / torch.iinfo(picture.dtype).max
-    )
-
-
-def generator_for(*numbers: int) -> torch.Generator:
-    """A CPU generator that is a function of the numbers alone, well mixed."""
-    words = np.random.SeedSequence(numbers[0], spawn_key=numbers[1:]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed((int(words[0]) << 32 | int(words[1])) & (2**63 - 1))
 
 
 class _Cache:
@@ -129,12 +104,12 @@ class PairedBatches:
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
             rainy, clean = (
-                _planes(picture) for picture in read_pair(self._pairs[index], cache.read)
+                planes(picture) for picture in read_pair(self._pairs[index], cache.read)
             )
             if (
                 rainy.dtype != torch.uint8 or clean.dtype != torch.uint8
             ):  # 16-bit integers have few operations
-                rainy, clean = _as_floats(rainy), _as_floats(clean)
+                rainy, clean = as_floats(rainy), as_floats(clean)
             cuts.append(self._plan.cut(torch.cat([rainy, clean]), generator))
         rainy, clean = torch.stack(cuts).split(3, 1)
         return Batch(rainy, clean)
@@ -244,7 +219,7 @@ class RainyBatches:
         generators: list[torch.Generator] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            cut = self._plan.cut(_planes(cache.read(self._pictures[index])), generator)
+            cut = self._plan.cut(planes(cache.read(self._pictures[index])), generator)
             pictures.append(self._lit(cut, generator))
             presets.append(
                 self._presets[int(torch.randint(len(self._presets), (), generator=generator))]
@@ -302,9 +277,9 @@ class _CropPlan:
         picture = (
             shrink(picture, LONG_SIDE)
             if self.crop is None
-            else _random_crop(picture, self.crop, generator)
+            else random_crop(picture, self.crop, generator)
         )
-        picture = _as_floats(picture)
+        picture = as_floats(picture)
         choice = int(torch.randint(8, (), generator=generator))
         if choice & 1 and self.augment != "none":
             picture = picture.flip(2)
@@ -314,27 +289,3 @@ class _CropPlan:
             if choice & 4:
                 picture = picture.transpose(1, 2)
         return picture
-
-
-def _random_crop(picture: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    short = min(picture.shape[1:])
-    if short < size:
-        picture = _resize(picture, size / short)
-    top, left = (
-        int(torch.randint(side - size + 1, (), generator=generator)) for side in picture.shape[1:]
-    )
-    return picture[:, top : top + size, left : left + size]
-
-
-def shrink(picture: Tensor, long_side: int) -> Tensor:
-    """(C, H, W) with no side longer than this."""
-    longest = max(picture.shape[1:])
-    return picture if longest <= long_side else _resize(picture, long_side / longest)
-
-
-def _resize(picture: Tensor, factor: float) -> Tensor:
-    size = [max(1, -(-int(side * factor * 1000) // 1000)) for side in picture.shape[1:]]
-    picture = _as_floats(picture)
-    return F.interpolate(
-        picture[None], size=size, mode="bicubic", antialias=True, align_corners=False
-    )[0].clamp(0, 1)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from derain import weights
-from derain.data import Batch, BatchSource
 from derain.data.audit.check import OnProgress, no_progress
 from derain.machine import keep_freed_memory
 from derain.networks import Network
 from derain.recipes import Recipe
+from derain.train.batches import Batch, BatchSource
 from derain.train.leaks import checked
 from derain.train.sources import ValidationSet, lacks_textures, open_batches, rain_of
 from derain.train.state import (

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.train.batches import Batch, blown_factor, compressed, hazed, to_tensor
 from derain.images import read_image
 from derain.rain import Compression, RainPreset, RainTable, TextureBank, compose
+from derain.rain.crops import to_tensor
 from derain.rain.numbers import mixed_bits, white_noise
+from derain.train.batches import Batch, blown_factor, compressed, hazed
 
 
 class ResidentBatches:

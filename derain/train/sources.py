@@ -8,24 +8,12 @@ import torch
 from torch import Tensor
 
 from derain import metrics, rain
-from derain.data import (
-    LONG_SIDE,
-    BatchSource,
-    Layout,
-    NoPairsError,
-    Pair,
-    PairedBatches,
-    RainyBatches,
-    clean_pictures,
-    find_pairs,
-    generator_for,
-    read_pair,
-    shrink,
-    to_tensor,
-)
+from derain.data import Layout, NoPairsError, Pair, clean_pictures, find_pairs, read_pair
 from derain.images import read_image
 from derain.networks import Network
+from derain.rain.crops import generator_for, shrink, to_tensor
 from derain.recipes import Recipe
+from derain.train.batches import LONG_SIDE, BatchSource, PairedBatches, RainyBatches
 
 
 def open_batches(recipe: Recipe, folder: Path, layout: Layout | None = None) -> BatchSource:

@@ -2,9 +2,9 @@
 a CPU.
 
 A GPU that is lent for minutes must not wait for anything. Rain is made on it for whole batches
-(`derain.data.ResidentBatches`), a step is compiled and recorded as a CUDA graph where that measures
-faster, and sizes that train one after the other compile at the same time. Whatever only a GPU can
-do (compiling, graphs, streams) falls back to the plain step, and says so.
+(`derain.train.ResidentBatches`), a step is compiled and recorded as a CUDA graph where that
+measures faster, and sizes that train one after the other compile at the same time. Whatever only a
+GPU can do (compiling, graphs, streams) falls back to the plain step, and says so.
 
     python tools/zoo/lease.py test --out OUT
     python tools/zoo/lease.py train --data DIR --out OUT --scratch runs/lease \
@@ -44,11 +44,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain import rain, weights
-from derain.data import Batch, ResidentBatches, clean_pictures, read_bytes
+from derain.data import clean_pictures
 from derain.images import read_image
 from derain.networks import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
 from derain.networks.losses import frequency_loss
 from derain.networks.petrichor import FREQUENCY_WEIGHT, GatedBlock, ResidualBlock
+from derain.train.batches import Batch
+from derain.train.resident import ResidentBatches, read_bytes
 from derain.weights import Card, Stage
 
 SIZES: dict[str, type[Petrichor]] = {
