@@ -202,7 +202,7 @@ def test_compressed_leaves_the_others_alone_and_takes_both_halves_alike(
         [[0.1, 0.0], [0.9, 0.0], [0.29, 0.5], [0.31, 0.5], [0.0, 0.999], [0.5, 0.999]]
     )
     compression = rain.Compression(CPU)
-    found = batches_module.compressed(batch, 0.3, chances, compression)
+    found = batches_module.compress_pairs(batch, 0.3, chances, compression)
     for k, quality in enumerate((30.0, None, 63.0, None, 95.0, None)):
         for half, before in ((found.rainy, batch.rainy), (found.clean, batch.clean)):
             after = (
