@@ -17,7 +17,6 @@ from machine import describe_machine
 from rain_gap import Pair, real_pairs
 
 from derain import metrics
-from derain.evaluate.speed import psnr_between
 from derain.restore import Derainer, load
 
 
@@ -56,7 +55,7 @@ def compare(exact: Derainer, half: Derainer, pair: Pair) -> tuple[float, float, 
     floats = rainy.astype(np.float32) / np.float32(255)
     one, other = exact(floats), half(floats)
     before, after = (metrics.score(result, clean, "y-matlab").psnr for result in (one, other))
-    return before, after, psnr_between(one, other)
+    return before, after, metrics.psnr(255.0 * one.astype(np.float64), 255.0 * other)
 
 
 if __name__ == "__main__":

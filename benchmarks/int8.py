@@ -19,10 +19,10 @@ import torch
 from machine import describe_machine
 
 from derain import engines, weights
+from derain.bench import picture
 from derain.data import find_pairs, read_pair
 from derain.engines import Exported, quantize
 from derain.engines.quantize import psnr
-from derain.evaluate.speed import picture
 from derain.metrics import score
 from derain.restore import Derainer, load
 

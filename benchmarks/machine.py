@@ -1,26 +1,14 @@
 """What every table says about where it was measured."""
 
-import os
-import platform
 import subprocess
 from pathlib import Path
 
-import torch
+from derain import evaluate
 
 
 def describe_machine() -> str:
-    """Processor, cores, accelerator, versions, commit: one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":")[1].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        model = names[0] if names else model
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{model}, {os.cpu_count()} cores{gpu}; torch {torch.__version__}; commit {commit()}"
+    """Return versions, processor, cores, accelerator and commit, in one line."""
+    return f"{evaluate.describe_machine()}; commit {commit()}"
 
 
 def commit() -> str:

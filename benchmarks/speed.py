@@ -24,9 +24,9 @@ from plain import plain_twin
 from torch import Tensor, nn
 
 from derain import weights
+from derain.bench import Case, Ceiling, in_turns, picture, time_cases
 from derain.engines import has_bfloat16
-from derain.evaluate.cost import PeakMemory
-from derain.evaluate.speed import Case, Ceiling, bench, in_turns, picture
+from derain.evaluate import DevicePeak
 
 CPU = torch.device("cpu")
 
@@ -85,7 +85,7 @@ def compare(
     ours: list[list[Any]] = []
     for _ in range(rounds):
         plain.append(in_own_process(model, size, pictures))
-        ours.append(bench(cases, 1, pictures, lambda _done, _total: None))
+        ours.append(time_cases(cases, rounds=1, pictures=pictures))
     rows = [
         {
             "kind": "plain",
@@ -142,7 +142,7 @@ def measure_plain(model: str, width: int, height: int, pictures: int) -> dict[st
     """In the process of its own."""
     network: nn.Module = plain_twin(weights.find(model)[0])  # pyright: ignore[reportArgumentType]
     rainy = torch.from_numpy(picture(width, height)).permute(2, 0, 1)[None].contiguous()
-    peak = PeakMemory(CPU)
+    peak = DevicePeak(CPU)
     with torch.inference_mode():
         clean: Tensor = network(rainy)
         held = peak.read()

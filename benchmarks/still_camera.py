@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from derain import metrics
 from derain.data import clean_pictures
 from derain.images import Pixels, read_image
-from derain.metrics import Bytes, Floats
+from derain.metrics import Bytes, Float64s
 from derain.restore import load
 
 FRAMES = (20, 120, 220, 320)
@@ -61,7 +61,7 @@ class StillFrame:
 
     number: int
     rainy: Bytes
-    truth: Floats
+    truth: Float64s
     steady: NDArray[np.bool_]
 
     def psnr(self, picture: Bytes) -> float:
@@ -183,7 +183,7 @@ def regular_subset(count: int, most: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, max(most, 0))).round().astype(int).tolist()
 
 
-def temporal_median(pictures: Sequence[Bytes]) -> tuple[Floats, Floats]:
+def temporal_median(pictures: Sequence[Bytes]) -> tuple[Float64s, Float64s]:
     """Return the median luma of each pixel over time, and the median absolute deviation from it.
 
     Args:

@@ -289,7 +289,7 @@ def _unused_seed(folder: Path, init: str) -> int:
     seen.
     """
     taken = (
-        [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).stages]
+        [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).history]
         if init
         else []
     )

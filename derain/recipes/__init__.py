@@ -1,4 +1,4 @@
-"""What the papers, and we, train.
+"""Recipes: what the papers train, and what derain trains.
 
 `recipe` says what a recipe is, `table` holds them all, `zoo` the weights that the package is to
 hold.

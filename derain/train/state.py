@@ -115,11 +115,11 @@ def begin(recipe: Recipe, device: torch.device) -> State:
         wanted = dict(network.hyperparameters) | dict(recipe.hyperparameters)
         if dict(card.hyperparameters) != wanted:
             raise wrong
-        return _assemble(network, recipe, card.stages, device)
+        return _assemble(network, recipe, card.history, device)
     larger = NETWORKS[recipe.network](**recipe.hyperparameters)
     if not (isinstance(network, Petrichor) and isinstance(larger, Petrichor)):
         raise wrong
-    return _assemble(grown(network, type(larger), recipe.seed), recipe, card.stages, device)
+    return _assemble(grown(network, type(larger), recipe.seed), recipe, card.history, device)
 
 
 def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:

@@ -83,7 +83,7 @@ def test_a_rehearsal_writes_weights_of_each_size(data: Path) -> None:
         losses = [row["loss"] for row in rows if row["name"] == name]
         assert losses
         assert np.isfinite(losses).all()
-        before = weights.find_card(origin).stages
+        before = weights.find_card(origin).history
         for file, schedule in ((name, "trunk and branch"), (f"{name}-trunk", "trunk")):
             network, card = weights.load(out / f"{file}.safetensors")
             assert type(network) is lease.SIZES[name]

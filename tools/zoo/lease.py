@@ -477,7 +477,7 @@ def _save(
         commit=os.environ.get("DERAIN_COMMIT", ""),
         curve=(),
     )
-    history = (*card.stages, stage)
+    history = (*card.history, stage)
     written = replace(
         card,
         name=name,
