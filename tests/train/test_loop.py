@@ -19,7 +19,7 @@ from derain.data import Problem
 from derain.images import write_image
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, Recipe, find_recipe
-from derain.train import Run, leaks, learning_rate, loop, train
+from derain.train import TrainingRun, leaks, learning_rate, loop, step, train
 from derain.train.state import begin, resumed
 
 TINY = {
@@ -33,17 +33,17 @@ TINY = {
 
 
 @pytest.fixture
-def run(tmp_path: Path, photo: NDArray[np.uint8]) -> Run:
+def run(tmp_path: Path, photo: NDArray[np.uint8]) -> TrainingRun:
     for name in ("train", "val"):
         (tmp_path / name).mkdir()
         for k in range(3):
             write_image(tmp_path / name / f"{k}.png", np.roll(photo, 31 * k, axis=1)[:40, :50])
-    return Run(
+    return TrainingRun(
         tmp_path / "train", tmp_path / "val", tmp_path / "run", torch.device("cpu"), allow_leak=True
     )  # all from one photo
 
 
-def final(run: Run) -> dict[str, Any]:
+def final(run: TrainingRun) -> dict[str, Any]:
     return torch.load(run.out / training.CHECKPOINT, weights_only=True)
 
 
@@ -59,7 +59,7 @@ def final(run: Run) -> dict[str, Any]:
         "remaen-rain100l-paper",
     ],
 )
-def test_resumes_bit_exactly(name: str, run: Run) -> None:
+def test_resumes_bit_exactly(name: str, run: TrainingRun) -> None:
     tiny = {"steps": "6", "validate_every": "3"} if name == "nledn-rain100l-paper" else TINY
     recipe = find_recipe(name, tiny | ({"crop": "128"} if name == "crdnet" else {}))
     whole = replace(run, out=run.out / "whole")
@@ -79,7 +79,7 @@ def test_resumes_bit_exactly(name: str, run: Run) -> None:
     assert without_time[0] == without_time[1]
 
 
-def test_a_run_that_ran_out_of_minutes_goes_on_bit_exactly(run: Run) -> None:
+def test_a_run_that_ran_out_of_minutes_goes_on_bit_exactly(run: TrainingRun) -> None:
     recipe = find_recipe("nledn", TINY)
     whole = replace(run, out=run.out / "whole")
     list(train(recipe, whole))
@@ -116,7 +116,7 @@ def test_an_optimiser_in_one_pass_steps_as_the_plain_one(
 
 
 @pytest.mark.parametrize("name", ["nledn", "remaen", "crdnet", "dpenet", "petrichor"])
-def test_bfloat16_computes_the_same_loss_to_its_precision(name: str, run: Run) -> None:
+def test_bfloat16_computes_the_same_loss_to_its_precision(name: str, run: TrainingRun) -> None:
     recipe = find_recipe(name, TINY | {"crop": "128"})
     batch = training.open_batches(recipe, run.data).batch(0, run.device)
     torch.manual_seed(0)
@@ -132,7 +132,7 @@ def test_bfloat16_computes_the_same_loss_to_its_precision(name: str, run: Run) -
     assert all(p.grad is None or p.grad.dtype == torch.float32 for p in network.parameters())
 
 
-def test_trains_in_bfloat16_and_says_so(run: Run) -> None:
+def test_trains_in_bfloat16_and_says_so(run: TrainingRun) -> None:
     list(train(find_recipe("petrichor-live", TINY), replace(run, dtype=torch.bfloat16)))
     network, card = weights.load(run.out / training.BEST)
     assert card.machine.endswith(", bfloat16")
@@ -144,7 +144,7 @@ def test_trains_in_bfloat16_and_says_so(run: Run) -> None:
 )  # the compiler looks at tensors of its own
 @pytest.mark.parametrize("name", ["nledn", "petrichor-live"])
 def test_a_compiled_step_trains_the_same(
-    name: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    name: str, run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         torch, "compile", functools.partial(torch.compile, backend="eager")
@@ -162,7 +162,7 @@ def test_a_compiled_step_trains_the_same(
     )
 
 
-def test_the_card_knows_all_stages_and_their_curves(run: Run) -> None:
+def test_the_card_knows_all_stages_and_their_curves(run: TrainingRun) -> None:
     first = find_recipe("nledn", TINY | {"rain": "rain100l"})
     list(train(first, run))
     begun = run.out / training.BEST
@@ -178,7 +178,7 @@ def test_the_card_knows_all_stages_and_their_curves(run: Run) -> None:
     assert json.loads(twice.history[-1].recipe)["init"] == training.BEST
 
 
-def test_log_best_and_card(run: Run) -> None:
+def test_log_best_and_card(run: TrainingRun) -> None:
     recipe = find_recipe("nledn", TINY)
     records = list(train(recipe, run))
     lines = [json.loads(line) for line in (run.out / training.LOG).read_text().splitlines()]
@@ -194,7 +194,7 @@ def test_log_best_and_card(run: Run) -> None:
     assert scores["mean"] == pytest.approx(best, abs=0.02)
 
 
-def test_learns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learns(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     recipe = find_recipe(
         "nledn-rain100h", TINY | {"steps": "60", "validate_every": "60", "lr": "2e-3"}
@@ -203,7 +203,7 @@ def test_learns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
 
 
-def test_trains_on_pairs(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_trains_on_pairs(run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     for name, shift in (("rainy", 20), ("clean", 0)):
         (tmp_path / "pairs" / name).mkdir(parents=True)
         write_image(
@@ -216,7 +216,7 @@ def test_trains_on_pairs(run: Run, photo: NDArray[np.uint8], tmp_path: Path) -> 
 
 
 def test_broken_pairs_are_not_taken_for_clean_pictures(
-    run: Run, photo: NDArray[np.uint8], tmp_path: Path
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     for name in ("rainy/1.png", "rainy/2.png", "clean/1.png"):
         (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -226,7 +226,7 @@ def test_broken_pairs_are_not_taken_for_clean_pictures(
 
 
 def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
-    run: Run, photo: NDArray[np.uint8]
+    run: TrainingRun, photo: NDArray[np.uint8]
 ) -> None:
     for path in run.validation.iterdir():
         path.unlink()
@@ -253,7 +253,7 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
 
 
 def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searches: list[Path] = []
 
@@ -272,14 +272,14 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
     assert len(searches) == 2
 
 
-def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: Run) -> None:
+def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: TrainingRun) -> None:
     (run.data / "broken.png").write_bytes(b"\x89PNG nothing more")
     with pytest.raises(ValueError, match=r"broken\.png.*mend or remove"):
         next(train(find_recipe("nledn", TINY), run))
     assert not run.out.exists()
 
 
-def test_a_run_that_never_validated_begins_anew(run: Run) -> None:
+def test_a_run_that_never_validated_begins_anew(run: TrainingRun) -> None:
     run.out.mkdir()
     (run.out / training.LOG).write_text('{"step": 1}\n')
     records = list(train(find_recipe("nledn", TINY | {"steps": "3"}), run))
@@ -288,7 +288,7 @@ def test_a_run_that_never_validated_begins_anew(run: Run) -> None:
     ] == [records[-1]["step"]]
 
 
-def test_a_half_written_log_does_not_keep_from_resuming(run: Run) -> None:
+def test_a_half_written_log_does_not_keep_from_resuming(run: TrainingRun) -> None:
     recipe = find_recipe("nledn", TINY | {"steps": "3"})
     list(train(recipe, run))
     with (run.out / training.LOG).open("a") as log:
@@ -302,7 +302,7 @@ def test_a_half_written_log_does_not_keep_from_resuming(run: Run) -> None:
 @pytest.mark.parametrize(
     "content", [{"recipe": 3}, {"recipe": {}}, {"recipe": {}, "numbers": {}}, [1]]
 )
-def test_a_checkpoint_of_something_else_is_refused_in_one_line(run: Run, content: object) -> None:
+def test_a_checkpoint_of_something_else_is_refused_in_one_line(run: TrainingRun, content: object) -> None:
     run.out.mkdir()
     torch.save(content, run.out / training.CHECKPOINT)
     with pytest.raises(
@@ -313,7 +313,7 @@ def test_a_checkpoint_of_something_else_is_refused_in_one_line(run: Run, content
 
 
 def test_which_half_is_clean_matters_to_the_search_for_leaks(
-    run: Run, photo: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pairs").mkdir()
     write_image(tmp_path / "pairs/1.png", np.concatenate([photo, photo], axis=1))
@@ -334,7 +334,7 @@ def test_which_half_is_clean_matters_to_the_search_for_leaks(
 
 
 def test_side_by_side_pairs_are_trained_and_validated_on(
-    run: Run, photo: NDArray[np.uint8], tmp_path: Path
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     rainy = np.clip(photo.astype(int) + 30, 0, 255).astype(np.uint8)
     (tmp_path / "pairs").mkdir()
@@ -360,14 +360,14 @@ def test_side_by_side_pairs_are_trained_and_validated_on(
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK"])
-def test_damaged_checkpoint(content: bytes, run: Run) -> None:
+def test_damaged_checkpoint(content: bytes, run: TrainingRun) -> None:
     run.out.mkdir()
     (run.out / training.CHECKPOINT).write_bytes(content)
     with pytest.raises(ValueError, match=r"last\.pt: expected a checkpoint of derain train"):
         next(train(find_recipe("nledn", TINY), run, resume=True))
 
 
-def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) -> None:
+def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: TrainingRun) -> None:
     recipe = find_recipe("crdnet", TINY | {"crop": "128", "steps": "3", "ema": "0.9"})
     list(train(recipe, run))
     network, card = weights.load(run.out / training.BEST)
@@ -397,7 +397,7 @@ def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Run) ->
     )
 
 
-def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: Run) -> None:
+def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: TrainingRun) -> None:
     run.out.mkdir()
     begun = run.out / "begun.safetensors"
     network = NETWORKS["dpenet"](blocks=1)  # of a size that the recipe does not tell
@@ -417,7 +417,7 @@ def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: Run) -> No
     assert card.history[0].steps == 77
 
 
-def test_going_on_in_another_number_format_is_said(run: Run) -> None:
+def test_going_on_in_another_number_format_is_said(run: TrainingRun) -> None:
     recipe, notes = find_recipe("petrichor-live", TINY), list[str]()
     list(train(recipe, replace(run, minutes=1e-9), on_note=notes.append))
     list(train(recipe, replace(run, minutes=1e-9), resume=True, on_note=notes.append))
@@ -429,7 +429,7 @@ def test_going_on_in_another_number_format_is_said(run: Run) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: Run) -> None:
+def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: TrainingRun) -> None:
     batches = training.open_batches(find_recipe("petrichor", TINY), run.data)
     device = torch.device("cuda")
     kept: list[torch.Tensor] = []
@@ -443,7 +443,7 @@ def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: Run) -> None:
         assert torch.allclose(found, torch.stack([there.rainy, there.clean]), atol=1e-4)
 
 
-def test_what_came_before_is_told_by_the_checkpoint(run: Run) -> None:
+def test_what_came_before_is_told_by_the_checkpoint(run: TrainingRun) -> None:
     recipe = find_recipe("petrichor-live", TINY | {"init": "petrichor-live"})
     list(train(recipe, replace(run, minutes=1e-9)))
     content = final(run)
@@ -454,7 +454,7 @@ def test_what_came_before_is_told_by_the_checkpoint(run: Run) -> None:
     assert (len(history), history[0].steps) == (2, 77)
 
 
-def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:
+def test_frozen_statistics_stay_and_the_rest_learns(run: TrainingRun) -> None:
     recipe = replace(
         find_recipe("crdnet", TINY | {"crop": "128", "init": "crdnet", "steps": "4"}),
         frozen_norms=True,
@@ -472,7 +472,7 @@ def test_frozen_statistics_stay_and_the_rest_learns(run: Run) -> None:
     assert all(torch.equal(before[key], kept[key]) for key in statistics)
 
 
-def test_runs_begun_before_a_setting_was_there_go_on(run: Run) -> None:
+def test_runs_begun_before_a_setting_was_there_go_on(run: TrainingRun) -> None:
     recipe = find_recipe("nledn", TINY)
     list(train(replace(recipe, steps=3), run))
     content = final(run)
@@ -483,14 +483,14 @@ def test_runs_begun_before_a_setting_was_there_go_on(run: Run) -> None:
     assert [record["step"] for record in train(recipe, run, resume=True)] == [6]
 
 
-def test_a_rate_for_no_part_of_the_network_is_refused(run: Run) -> None:
+def test_a_rate_for_no_part_of_the_network_is_refused(run: TrainingRun) -> None:
     with pytest.raises(
         ValueError, match="lr_of=tail: no parameter's name begins so; expected one such as entrance"
     ):
         list(train(replace(find_recipe("nledn", TINY), lr_of={"tail": 0.5}), run))
 
 
-def test_starts_from_other_weights(run: Run, tmp_path: Path) -> None:
+def test_starts_from_other_weights(run: TrainingRun, tmp_path: Path) -> None:
     recipe = find_recipe(
         "nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"}
     )
@@ -502,7 +502,7 @@ def test_starts_from_other_weights(run: Run, tmp_path: Path) -> None:
     )
 
 
-def test_a_run_is_not_begun_over_another(run: Run) -> None:
+def test_a_run_is_not_begun_over_another(run: TrainingRun) -> None:
     recipe = find_recipe("nledn", TINY | {"steps": "3"})
     list(train(recipe, run))
     with pytest.raises(FileExistsError, match="give --resume to go on with it"):
@@ -512,7 +512,7 @@ def test_a_run_is_not_begun_over_another(run: Run) -> None:
     assert len(list(train(replace(recipe, steps=6), run, resume=True))) == 1
 
 
-def test_nothing_to_resume_and_no_pictures(run: Run, tmp_path: Path) -> None:
+def test_nothing_to_resume_and_no_pictures(run: TrainingRun, tmp_path: Path) -> None:
     recipe = find_recipe("nledn", TINY)
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
         next(train(recipe, run, resume=True))
@@ -521,7 +521,7 @@ def test_nothing_to_resume_and_no_pictures(run: Run, tmp_path: Path) -> None:
         next(train(recipe, replace(run, data=tmp_path / "empty")))
 
 
-def test_a_loss_that_is_no_number_stops_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_no_number_stops_the_run(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> dict[str, torch.Tensor]:
         return {"mae": torch.tensor(math.nan, requires_grad=True)}
 
@@ -546,7 +546,7 @@ def test_steps_schedule() -> None:
     assert learning_rate(replace(recipe, milestones=()), 9, 1.0) == recipe.lr
 
 
-def test_parts_of_a_network_train_at_rates_of_their_own(run: Run) -> None:
+def test_parts_of_a_network_train_at_rates_of_their_own(run: TrainingRun) -> None:
     recipe = find_recipe(
         "crdnet", TINY | {"crop": "128", "steps": "1", "lr": "1e-3", "warmup": "0", "clip": "0"}
     )
@@ -570,7 +570,7 @@ def test_parts_of_a_network_train_at_rates_of_their_own(run: Run) -> None:
 
 
 def test_a_classifier_trained_alone_leaves_the_rest_as_it_was_and_the_latest_is_kept(
-    run: Run,
+    run: TrainingRun,
 ) -> None:
     recipe = find_recipe(
         "crdnet-density", TINY | {"batch": "1", "crop": "none", "steps": "4", "validate_every": "2"}
@@ -585,12 +585,12 @@ def test_a_classifier_trained_alone_leaves_the_rest_as_it_was_and_the_latest_is_
     assert card.history[-1].steps == 4
 
 
-def test_plateau_schedule_falls_when_the_loss_does_not(run: Run) -> None:
+def test_plateau_schedule_falls_when_the_loss_does_not(run: TrainingRun) -> None:
     recipe: Recipe = find_recipe("nledn-rain100l-paper")
     state = begin(recipe, torch.device("cpu"))
     rates: list[float] = []
     for loss in (0.5, 0.4, 0.4, 0.45, 0.3):  # one epoch of one step each
-        loop._watch_plateau(state, loss, 1)  # pyright: ignore[reportPrivateUsage]
+        step.watch_plateau(state, loss, 1)
         rates.append(learning_rate(recipe, 0, state.lr_factor))
     assert rates == pytest.approx([5e-4, 5e-4, 4.5e-4, 4.05e-4, 4.05e-4])
     assert learning_rate(recipe, 0, 1e-3) == 1e-4
@@ -613,7 +613,7 @@ def same(
     return weights_agree and moments_agree and a["numbers"]["step"] == b["numbers"]["step"]
 
 
-def stopped_after(recipe: Recipe, run: Run, step: int) -> None:
+def stopped_after(recipe: Recipe, run: TrainingRun, step: int) -> None:
     """Train up to a validation at some step, as if the process had been killed there."""
     records = train(recipe, run)
     next(record for record in records if record["step"] == step)
@@ -624,7 +624,7 @@ TRUNK = TINY | {"schedule": "trunk", "steps": "40", "validate_every": "20"}
 
 
 @pytest.fixture
-def trunk(run: Run) -> Run:
+def trunk(run: TrainingRun) -> TrainingRun:
     """A trunk of forty steps, trained; its branches take four."""
     list(train(find_recipe("petrichor-live", TRUNK), run))
     return run
@@ -641,7 +641,7 @@ def test_a_trunk_keeps_its_rate_and_a_branch_falls_as_one_minus_the_root() -> No
     assert rates == pytest.approx([1.0, 0.92, 0.6, 0.36, 0.2])
 
 
-def test_a_trunk_resumes_bit_exactly(trunk: Run) -> None:
+def test_a_trunk_resumes_bit_exactly(trunk: TrainingRun) -> None:
     stopped = replace(trunk, out=trunk.out / "stopped")
     recipe = find_recipe("petrichor-live", TRUNK)
     stopped_after(recipe, stopped, 20)
@@ -649,7 +649,7 @@ def test_a_trunk_resumes_bit_exactly(trunk: Run) -> None:
     assert same(final(trunk), final(stopped))
 
 
-def test_a_branch_resumes_bit_exactly_though_its_trunk_went_on(trunk: Run) -> None:
+def test_a_branch_resumes_bit_exactly_though_its_trunk_went_on(trunk: TrainingRun) -> None:
     recipe = training.branch_recipe(trunk.out, {"validate_every": "2"})
     whole, stopped = (replace(trunk, out=trunk.out / name) for name in ("whole", "stopped"))
     list(train(recipe, whole))
@@ -662,7 +662,7 @@ def test_a_branch_resumes_bit_exactly_though_its_trunk_went_on(trunk: Run) -> No
     assert training.branch_recipe(trunk.out, {}).steps == 6  # one begun now would be longer
 
 
-def test_a_branch_takes_a_tenth_of_the_steps_under_a_seed_of_its_own(trunk: Run) -> None:
+def test_a_branch_takes_a_tenth_of_the_steps_under_a_seed_of_its_own(trunk: TrainingRun) -> None:
     recipe = training.branch_recipe(trunk.out, {"min_lr": "1e-5"})
     assert (recipe.schedule, recipe.steps, recipe.validate_every, recipe.warmup) == (
         "branch",
@@ -678,7 +678,7 @@ def test_a_branch_takes_a_tenth_of_the_steps_under_a_seed_of_its_own(trunk: Run)
     assert recipe == training.branch_recipe(trunk.out / training.CHECKPOINT, {"min_lr": "1e-5"})
 
 
-def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: Run) -> None:
+def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: TrainingRun) -> None:
     recipe = training.branch_recipe(trunk.out, {"steps": "1"})
     list(train(recipe, replace(trunk, out=trunk.out / "branch")))
     # The trunk itself, given the branch's first batch, takes the same step.
@@ -686,7 +686,7 @@ def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: Run) -> None:
     state = resumed(going_on, trunk.out / training.CHECKPOINT, trunk.device)
     batches = training.open_batches(recipe, trunk.data)
     module = training.TrainingStep(state.network).train()
-    loop._step(module, state, going_on, batches.batch(0, trunk.device), len(batches))  # pyright: ignore[reportPrivateUsage]
+    step.take_step(module, state, going_on, batches.batch(0, trunk.device), len(batches))
     found = final(replace(trunk, out=trunk.out / "branch"))
     assert state.averaged is not None
     for part, expected in (
@@ -702,7 +702,7 @@ def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: Run) -> None:
     assert found["numbers"]["step"] == 1
 
 
-def test_the_card_of_a_branch_tells_of_its_trunk(trunk: Run) -> None:
+def test_the_card_of_a_branch_tells_of_its_trunk(trunk: TrainingRun) -> None:
     recipe = training.branch_recipe(trunk.out, {})
     branch = replace(trunk, out=trunk.out / "branch")
     list(train(recipe, branch))
@@ -717,7 +717,7 @@ def test_the_card_of_a_branch_tells_of_its_trunk(trunk: Run) -> None:
     assert card.steps == 40 + card.history[1].steps
 
 
-def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(run: Run) -> None:
+def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(run: TrainingRun) -> None:
     recipe = find_recipe("petrichor-live", TRUNK)
     list(train(recipe, replace(run, minutes=1e-9)))
     branch = replace(run, out=run.out / "branch")
@@ -726,7 +726,7 @@ def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(ru
     assert [(stage.steps, len(stage.curve)) for stage in stages] == [(1, 0), (1, 1)]
 
 
-def test_what_is_no_trunk_gets_no_branch(run: Run) -> None:
+def test_what_is_no_trunk_gets_no_branch(run: TrainingRun) -> None:
     list(train(find_recipe("petrichor-live", TINY | {"steps": "3"}), run))
     checkpoint = run.out / training.CHECKPOINT
     with pytest.raises(
@@ -748,7 +748,7 @@ def test_what_is_no_trunk_gets_no_branch(run: Run) -> None:
         find_recipe("petrichor-live", {"schedule": "branch"})
 
 
-def test_a_trunk_of_another_network_is_refused(trunk: Run) -> None:
+def test_a_trunk_of_another_network_is_refused(trunk: TrainingRun) -> None:
     other = find_recipe(
         "petrichor", TINY | {"schedule": "branch", "init": str(trunk.out / training.CHECKPOINT)}
     )
@@ -758,7 +758,7 @@ def test_a_trunk_of_another_network_is_refused(trunk: Run) -> None:
         next(train(other, replace(trunk, out=trunk.out / "branch")))
 
 
-def test_a_branch_has_the_optimiser_that_its_recipe_says(trunk: Run) -> None:
+def test_a_branch_has_the_optimiser_that_its_recipe_says(trunk: TrainingRun) -> None:
     recipe = training.branch_recipe(trunk.out, {"weight_decay": "0.5", "betas": "0.8,0.95"})
     optimiser = begin(recipe, trunk.device).optimiser
     assert [(group["weight_decay"], group["betas"]) for group in optimiser.param_groups] == [
@@ -767,7 +767,7 @@ def test_a_branch_has_the_optimiser_that_its_recipe_says(trunk: Run) -> None:
     assert len(optimiser.state) > 0
 
 
-def test_weights_of_a_smaller_petrichor_grow(run: Run) -> None:
+def test_weights_of_a_smaller_petrichor_grow(run: TrainingRun) -> None:
     recipe = find_recipe("petrichor-deep", TINY | {"steps": "1", "validate_every": "1"})
     assert recipe.init == "petrichor"
     grown = begin(recipe, run.device).network
@@ -815,7 +815,7 @@ def textures(tmp_path: Path) -> Path:
 
 
 def test_textures_are_rained_with_and_named_and_their_lack_is_said(
-    run: Run, textures: Path
+    run: TrainingRun, textures: Path
 ) -> None:
     notes: list[str] = []
     list(
@@ -840,7 +840,7 @@ def test_textures_are_rained_with_and_named_and_their_lack_is_said(
     assert not all(torch.equal(value, cut[key]) for key, value in drawn.items())
 
 
-def test_rain_that_wants_no_textures_does_not_miss_them(run: Run) -> None:
+def test_rain_that_wants_no_textures_does_not_miss_them(run: TrainingRun) -> None:
     notes: list[str] = []
     list(
         train(
@@ -852,7 +852,7 @@ def test_rain_that_wants_no_textures_does_not_miss_them(run: Run) -> None:
     assert not [note for note in notes if "textures" in note]
 
 
-def test_textures_that_are_not_there_are_said(run: Run, tmp_path: Path) -> None:
+def test_textures_that_are_not_there_are_said(run: TrainingRun, tmp_path: Path) -> None:
     for name, message in (
         ("nowhere", "no such folder; expected one of streak textures"),
         ("empty", "no pictures in it"),
@@ -865,7 +865,7 @@ def test_textures_that_are_not_there_are_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_textures_may_move_but_not_change_their_name(
-    run: Run, textures: Path, tmp_path: Path
+    run: TrainingRun, textures: Path, tmp_path: Path
 ) -> None:
     recipe = find_recipe("petrichor-live", TINY | {"textures": str(textures)})
     list(train(recipe, replace(run, minutes=1e-9)))
@@ -876,7 +876,7 @@ def test_textures_may_move_but_not_change_their_name(
         next(train(replace(recipe, textures=str(other)), run, resume=True))
 
 
-def test_a_card_names_no_path(run: Run, textures: Path, tmp_path: Path) -> None:
+def test_a_card_names_no_path(run: TrainingRun, textures: Path, tmp_path: Path) -> None:
     trunk = find_recipe("petrichor-live", TRUNK | {"steps": "10", "textures": str(textures)})
     list(train(trunk, run))
     branch = replace(run, out=run.out / "branch")
