@@ -42,8 +42,8 @@ def check(
     The exit status is 1 where training on it, or with it as validation of what is trained on
     AGAINST, would be unsound.
     """
-    from derain.data.check import check as check_data
-    from derain.data.folders import layout_named
+    from derain.data.audit.check import check as check_data
+    from derain.data.layouts.folders import layout_named
     from derain.files import write_file
 
     with one_line_errors():

@@ -31,10 +31,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from benchmarks.training import add_arguments, pass_on_seal, run_of
 from derain import train, weights
-from derain.data import Batch, BatchSource
 from derain.files import write_file
 from derain.networks import NETWORKS
 from derain.recipes import Recipe
+from derain.train.batches import Batch, BatchSource
 from derain.train.loop import prefetch, prepare, set_training
 from derain.train.state import logged
 from derain.weights import CATALOGUE, Card

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from derain.data.halves import rainy_half, side_by_side
-from derain.data.lists import is_list, is_sure_list, read_list
-from derain.data.names import half_by_name, match
+from derain.data.layouts.halves import rainy_half, side_by_side
+from derain.data.layouts.lists import is_list, is_sure_list, read_list
+from derain.data.layouts.names import half_by_name, match
 from derain.data.pairs import Half, Pair, PairedFolder, Problem
 from derain.errors import UsageError
 from derain.files import listed, natural_key, printable

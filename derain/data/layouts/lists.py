@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from derain.data.names import half_by_name
+from derain.data.layouts.names import half_by_name
 from derain.data.pairs import Pair, Problem
 from derain.files import printable
 from derain.images import SUFFIXES

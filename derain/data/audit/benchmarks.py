@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from derain.data.known import (
+from derain.data.audit.known import (
     RAIN12,
     RAIN13K,
     RAIN100H,

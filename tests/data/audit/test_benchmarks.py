@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from derain.data.benchmarks import BENCHMARKS, Size, Traits, form_of, is_alike, recognise
-from derain.data.known import RAIN100H, RAIN100L, SPA, Known
+from derain.data.audit.benchmarks import BENCHMARKS, Size, Traits, form_of, is_alike, recognise
+from derain.data.audit.known import RAIN100H, RAIN100L, SPA, Known
 
 ORIGINAL, CROPPED = (481, 321), (480, 320)
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import rain
-from derain.data import find_pairs, generator_for
-from derain.data.benchmarks import Benchmark
-from derain.data.check import Report, check
-from derain.data.copies import fingerprint
-from derain.data.known import Known
+from derain.data import find_pairs
+from derain.data.audit.benchmarks import Benchmark
+from derain.data.audit.check import Report, check
+from derain.data.audit.known import Known
+from derain.data.copies.search import fingerprint
 from derain.images import read_image, write_image
+from derain.rain import generator_for
 
 Bytes = NDArray[np.uint8]
 
@@ -274,7 +275,7 @@ def holiday(scenes: list[Bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     row = Benchmark(
         "Holiday", "test", 12, ("holiday",), "nobody", known=(Known(fingerprint(scenes[0]), 0.0),)
     )
-    monkeypatch.setattr("derain.data.check.BENCHMARKS", (row,))
+    monkeypatch.setattr("derain.data.audit.check.BENCHMARKS", (row,))
 
 
 @pytest.mark.usefixtures("holiday")

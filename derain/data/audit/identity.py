@@ -9,8 +9,8 @@ from pathlib import Path
 
 from derain import metrics
 from derain.data.alignment import Alignment, align, luma, rainier
-from derain.data.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
-from derain.data.copies import fingerprint
+from derain.data.audit.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
+from derain.data.copies.search import fingerprint
 from derain.data.pairs import (
     Pair,
     PairedFolder,

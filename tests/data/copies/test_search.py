@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain.data import copies
-from derain.data.copies import (
+from derain.data.copies.search import (
     CANDIDATES,
     CORRELATION,
     Copy,
@@ -22,7 +22,7 @@ from derain.data.copies import (
     fingerprint,
     pixels_of,
 )
-from derain.data.vision import grey_of
+from derain.data.copies.vision import grey_of
 from derain.images import Pixels, read_image, write_image
 
 Rgb = NDArray[np.uint8]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from derain import data
-from derain.data.lists import is_list, read_list
+from derain.data.layouts.lists import is_list, read_list
 from derain.images import write_image
 
 

@@ -10,10 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from derain.data.benchmarks import BENCHMARKS, is_alike
-from derain.data.copies import Copy, Search, find_copies, find_duplicates, fingerprint, pixels_of
-from derain.data.folders import Layout, NoPairsError, clean_pictures, survey
-from derain.data.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
+from derain.data.audit.benchmarks import BENCHMARKS, is_alike
+from derain.data.audit.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
+from derain.data.copies.search import (
+    Copy,
+    Search,
+    find_copies,
+    find_duplicates,
+    fingerprint,
+    pixels_of,
+)
+from derain.data.layouts.folders import Layout, NoPairsError, clean_pictures, survey
 from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem, halves
 from derain.files import listed, printable
 from derain.images import SUFFIXES, ImageError, Pixels, read_image

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.data.names import half_by_name, match
+from derain.data.layouts.names import half_by_name, match
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.data.vision import Grey, find_features, grey_of, resize_grey
+from derain.data.copies.vision import Grey, find_features, grey_of, resize_grey
 from derain.images import Pixels
 
 Codes = NDArray[np.int8]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 
 from derain.data import candidates
-from derain.data.candidates import (
+from derain.data.copies.candidates import (
     alike_as_wholes,
     find_candidates,
     fingerprint,

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from derain.data import find_pairs, identify
-from derain.data.benchmarks import BENCHMARKS
+from derain.data.audit.benchmarks import BENCHMARKS
 from derain.images import read_image, write_image
 
 SETS = [

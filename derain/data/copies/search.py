@@ -29,7 +29,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.data.candidates import (
+from derain.data.copies.candidates import (
     PIXELS,
     Look,
     alike_as_wholes,
@@ -39,8 +39,16 @@ from derain.data.candidates import (
     match,
     mirror,
 )
+from derain.data.copies.vision import (
+    Grey,
+    Matrix,
+    blur,
+    fit_affine,
+    grey_of,
+    resize_grey,
+    warp_grey,
+)
 from derain.data.pairs import digest_or_error
-from derain.data.vision import Grey, Matrix, blur, fit_affine, grey_of, resize_grey, warp_grey
 from derain.images import Pixels, read
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]

@@ -1,0 +1,16 @@
+"""How pairs lie on disk: in folders, in one folder, in a list, or two in one picture.
+
+`folders` recognises the layouts, `names` matches pairs by file name, `lists` reads lists of pairs,
+and `halves` recognises pictures that hold rainy and clean side by side.
+"""
+
+from derain.data.layouts.folders import (
+    LAYOUTS,
+    Layout,
+    NoPairsError,
+    find_pairs,
+    layout_named,
+    survey,
+)
+
+__all__ = ["LAYOUTS", "Layout", "NoPairsError", "find_pairs", "layout_named", "survey"]
