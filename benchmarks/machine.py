@@ -1,4 +1,4 @@
-"""What every table says about where it was measured."""
+"""Describe the machine and the code that a table was measured with."""
 
 import subprocess
 from pathlib import Path
@@ -12,7 +12,7 @@ def describe_machine() -> str:
 
 
 def commit() -> str:
-    """Short hash of the checkout, with a mark if it was changed since."""
+    """Return the short hash of the checkout, marked ``-dirty`` if files have changed since."""
     here = Path(__file__).parent
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     found = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)

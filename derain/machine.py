@@ -75,9 +75,9 @@ def keep_freed_memory() -> None:
 
     Every layer of every tile asks for blocks of the same sizes again. By default large ones go back
     to the system each time and are mapped and cleared anew page by page, which costs as much as the
-    arithmetic (`benchmarks/kept_memory.py`). The price is that a process keeps the most it ever
-    held. Nothing happens where there is no glibc, or where the environment has a ``MALLOC_``
-    variable of glibc's: then the user has decided.
+    arithmetic (`benchmarks/performance/kept_memory.py`). The price is that a process keeps the most
+    it ever held. Nothing happens where there is no glibc, or where the environment has a
+    ``MALLOC_`` variable of glibc's: then the user has decided.
     """
     decided = any(name.startswith("MALLOC_") for name in os.environ)
     if decided or not sys.platform.startswith("linux"):

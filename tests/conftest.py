@@ -100,6 +100,16 @@ def pairs(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
 
 
 @pytest.fixture
+def train_and_val(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
+    """A folder ``clean`` with one clean picture each in ``train`` and ``val``."""
+    halves = {"train": photo[:, :80], "val": photo[::-1, 80:]}
+    for name, half in halves.items():
+        (tmp_path / "clean" / name).mkdir(parents=True)
+        write_image(tmp_path / "clean" / name / "1.png", np.ascontiguousarray(half))
+    return tmp_path / "clean"
+
+
+@pytest.fixture
 def yard(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
     """A video of 321 frames, as many as the default frames to score need: a photograph in rain."""
     draws = np.random.default_rng(0)

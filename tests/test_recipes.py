@@ -4,9 +4,7 @@ import pytest
 
 from derain.errors import SettingError
 from derain.networks import NETWORKS
-from derain.recipes import RECIPES, ZOO, find_recipe
-from derain.recipes.zoo import CONTINUED
-from derain.weights.catalogue import CATALOGUE, RETIRED
+from derain.recipes import RECIPES, find_recipe
 
 
 def test_the_papers_recipe() -> None:
@@ -65,36 +63,6 @@ def test_every_published_network_has_recipes_for_light_and_heavy_rain_alone(netw
     assert (light.rain, light.validation_rain) == (("light",), ("rain100l",))
     assert (heavy.rain, heavy.validation_rain) == (("heavy",), ("rain100h",))
     assert light.hyperparameters == heavy.hyperparameters == general.hyperparameters
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_every_entry_of_the_zoo_can_be_trained_on_either_kind_of_machine(name: str) -> None:
-    entry = ZOO[name]
-    begun, continued = entry.stage("cpu", 300, ""), entry.stage("cuda", 20_000, "crdnet", 2)
-    assert begun.name == name == entry.planned.name
-    assert (begun.steps, begun.init, begun.lr) == (300, "", entry.planned.lr)
-    assert (continued.init, continued.lr) == ("crdnet", pytest.approx(CONTINUED * entry.planned.lr))
-    assert (begun.seed, continued.seed) == (0, 2)
-    assert 0 < begun.warmup < 300
-    assert continued.batch * (continued.crop or 0) ** 2 > begun.batch * (begun.crop or 0) ** 2
-
-
-def test_the_zoo_lists_all_weights_of_the_package() -> None:
-    assert set(CATALOGUE) <= set(ZOO)
-    assert set(RETIRED).isdisjoint(ZOO)
-    assert set(RETIRED) <= set(RECIPES), "retired weights can still be trained"
-
-
-def test_entries_of_the_zoo_begin_from_earlier_ones_of_their_network() -> None:
-    names = list(ZOO)
-    for entry in ZOO.values():
-        if entry.origin:
-            assert names.index(entry.origin) < names.index(entry.recipe)
-            origin, own = ZOO[entry.origin].planned.network, entry.planned.network
-            assert origin == own or (origin, own) == (
-                "petrichor",
-                "petrichor-deep",
-            )  # which grows from it
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -24,7 +24,7 @@ def list_weights() -> None:
 @app.command()
 def show(
     model: Annotated[
-        str, typer.Argument(help="Shipped weights, or a file of ours or the authors'.")
+        str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
     ],
 ) -> None:
     """Show what weights say of themselves: network, recipe, data, scores, licence."""

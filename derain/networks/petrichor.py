@@ -20,10 +20,10 @@ Petrichor is the smell of rain that has gone. Where the ideas come from:
 - The network gives what is to be added to the rainy picture, and begins by adding nothing.
 
 ``forward`` clamps to [0, 1]; losses are taken before clamping. What else was tried is in
-docs/design-notes.md.
+docs/lab-notes/petrichor.md.
 
 Larger sizes are not trained from random weights: `grown` makes one that computes what a smaller one
-does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training goes on from there.
+does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training continues from there.
 """
 
 from collections.abc import Callable

@@ -120,8 +120,8 @@ _PETRICHOR = replace(
     _general("petrichor"),
     source=(
         "derain: general use, as the others, with the rate and moments that were found by trials"
-        " (docs/design-notes.md), and with exposures that make skies white behind leaves, which is"
-        " no rain; larger sizes grow from the default one"
+        " (docs/lab-notes/petrichor.md), and with exposures that make skies white behind leaves,"
+        " which is no rain; larger sizes grow from the default one"
     ),
     exposure=1.0,
     blown=0.1,

@@ -30,7 +30,7 @@ class ShippedWeights:
         summary: What they are for, in a few words.
         sha256: Of the file, in hexadecimal.
         bfloat16: Whether they lose under 0.05 dB in it on the pairs of Rain100L and Rain100H
-            (`benchmarks/half_precision.py`).
+            (`benchmarks/quality/half_precision.py`).
     """
 
     name: str
@@ -95,7 +95,7 @@ class Quality:
         weights: Their name in the catalogue.
         flips: How many flips of a picture results are averaged over (`derain.Derainer`): as many as
             bring at least 0.1 dB for each doubling of the time, in the mean over datasets
-            (`benchmarks/flips.py`).
+            (`benchmarks/quality/flips.py`).
     """
 
     weights: str

@@ -1,0 +1,1 @@
+"""Scripts that compare synthetic rain with real rain, and show it."""

@@ -1,0 +1,44 @@
+"""One recipe under several seeds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import seeds
+from derain.images import write_image
+
+
+def test_seeds_are_trained_alike_and_told_with_their_spread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draws = np.random.default_rng(0)
+    for name in ("clean/train", "clean/val", "pairs/rainy", "pairs/clean"):
+        (tmp_path / name).mkdir(parents=True)
+        write_image(tmp_path / name / "1.png", draws.integers(0, 256, (40, 50, 3), np.uint8))
+    places = [str(tmp_path / name) for name in ("clean", "pairs")]
+    options = [
+        "--out",
+        str(tmp_path / "runs"),
+        "--steps",
+        "2",
+        "--batch",
+        "1",
+        "--crop",
+        "16",
+        "--seeds",
+        "2",
+        "--device",
+        "cpu",
+    ]
+    monkeypatch.setattr("sys.argv", ["seeds.py", "nledn", *places, *options])
+    seeds.main()
+    _, _, *rows = [
+        line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")
+    ]
+    assert [cells[0] for cells in rows] == ["| 0", "| 1", "| mean ± deviation"]
+    scores = [float(cells[2]) for cells in rows[:2]]
+    assert scores[0] != scores[1]
+    mean, deviation = (float(text) for text in rows[2][2].split(" ± "))
+    assert mean == pytest.approx(sum(scores) / 2, abs=0.011)
+    assert deviation == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5, abs=0.02)

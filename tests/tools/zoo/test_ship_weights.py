@@ -1,0 +1,78 @@
+"""Shipping: what becomes of weights on their way into the package."""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.quality import still_camera
+from derain import weights
+from derain.files import file_digest
+from derain.restore import Derainer
+from derain.weights.catalogue import ShippedWeights
+from tools.zoo import ship_weights
+
+
+def test_shipped_weights_are_rounded_scored_and_listed(
+    train_and_val: Path, yard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, card = weights.find("petrichor-live")
+    weights.save(
+        network, replace(card, failures="", scores={"old": "1"}), tmp_path / "best.safetensors"
+    )
+    table = tmp_path / "catalogue.json"
+    rows = [
+        ShippedWeights("petrichor", "ours", "0a"),
+        ShippedWeights("petrichor-live", "the same, smaller", "77", bfloat16=True),
+    ]
+    table.write_text(json.dumps({"weights": [asdict(row) for row in rows], "retired": {}}))
+    monkeypatch.setattr(ship_weights.catalogue, "TABLE", table)
+    monkeypatch.setattr(ship_weights.catalogue, "FOLDER", tmp_path / "files")
+    arguments = [
+        str(tmp_path / "best.safetensors"),
+        "petrichor-live",
+        str(train_and_val),
+        "--failures",
+        "snow stays",
+    ]
+    arguments += ["--still", str(yard)]
+    monkeypatch.setattr(sys, "argv", ["ship_weights.py", *arguments])
+    ship_weights.main()
+    shipped = tmp_path / "files/petrichor-live.safetensors"
+    assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
+    rounded, told = weights.load(shipped)
+    assert (told.name, told.failures, told.history) == (
+        "petrichor-live",
+        "snow stays",
+        card.history,
+    )
+    gain = told.scores.pop("yard still-camera y-matlab gain")
+    expected = still_camera.still_scores(
+        still_camera.still_frames(yard), Derainer(rounded, device="cpu")
+    ).gain
+    assert gain == f"{expected:+.2f}"
+    assert float(gain) > 0
+    assert set(told.scores) == {
+        f"validation {name} y-matlab" for name in ("rain100l", "rain100h", "mean")
+    }
+    with torch.inference_mode():
+        assert torch.allclose(
+            rounded(torch.full((1, 3, 16, 16), 0.5)),
+            network(torch.full((1, 3, 16, 16), 0.5)),
+            atol=2e-3,
+        )
+    listed = ship_weights.catalogue.read_rows(table)
+    assert listed["petrichor-live"] == replace(rows[1], sha256=file_digest(shipped))
+    assert listed["petrichor"] == rows[0]
+    for name, message in (
+        ("nledn", "expected weights of nledn, found petrichor-live"),
+        ("petrichor-live-2", "no recipe"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ship_weights.check(name, card)
+    table.write_text('{"weights": [], "retired": {}}')
+    with pytest.raises(ValueError, match="no row of petrichor-live; expected one"):
+        ship_weights.check("petrichor-live", card)

@@ -1,0 +1,1 @@
+"""Release tools, which are not part of the package."""

@@ -1,0 +1,1 @@
+"""Train, ship and describe the weights inside the package."""
