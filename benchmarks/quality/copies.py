@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from derain.data.check import find_leaks
+from derain.data.audit.check import find_leaks
 from derain.data.folders import clean_pictures
 from numpy.typing import NDArray
 from PIL import Image

@@ -87,7 +87,7 @@ def plan_run(
             validate on.
         ValueError: If an argument does not fit.
     """
-    settings = settings or {}
+    settings = dict(settings or {})
     # A branch takes its trunk's recipe, which knows some settings that the named one does not.
     named = find_recipe(recipe, {} if branch else settings)
     folder = output or Path("runs") / (f"{named.name}-branch" if branch else named.name)
