@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from derain.data.audit.check import find_leaks
-from derain.data.folders import clean_pictures
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
+from derain.data import clean_pictures
+from derain.data.audit.check import find_leaks
 from derain.data.copies import find_copies
 from derain.images import read_image, to_eight_bits
 
