@@ -93,7 +93,7 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
 
 def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: TrainingRun) -> None:
     (run.data / "broken.png").write_bytes(b"\x89PNG nothing more")
-    with pytest.raises(ValueError, match=r"broken\.png.*mend or remove"):
+    with pytest.raises(ValueError, match=r"broken\.png.*repair or remove"):
         next(train(find_recipe("nledn", TINY), run))
     assert not run.out.exists()
 

@@ -105,10 +105,10 @@ def test_going_on_in_another_number_format_is_said(run: TrainingRun) -> None:
     recipe, notes = find_recipe("petrichor-live", TINY), list[str]()
     list(train(recipe, replace(run, minutes=1e-9), on_note=notes.append))
     list(train(recipe, replace(run, minutes=1e-9), resume=True, on_note=notes.append))
-    assert not [note for note in notes if "goes on" in note]
+    assert not [note for note in notes if "continues" in note]
     list(train(recipe, replace(run, dtype=torch.bfloat16), resume=True, on_note=notes.append))
-    assert [note for note in notes if "goes on" in note] == [
-        "goes on in bfloat16, was in float32 until step 2; --dtype float32 keeps it"
+    assert [note for note in notes if "continues" in note] == [
+        "continues in bfloat16, was in float32 until step 2; --dtype float32 keeps it"
     ]
 
 

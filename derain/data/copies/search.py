@@ -40,7 +40,15 @@ from derain.data.copies.candidates import (
     mirror,
 )
 from derain.data.pairs import digest_or_error
-from derain.data.copies.vision import Grey, Matrix, blur, fit_affine, grey_of, resize_grey, warp_grey
+from derain.data.copies.vision import (
+    Grey,
+    Matrix,
+    blur,
+    fit_affine,
+    grey_of,
+    resize_grey,
+    warp_grey,
+)
 from derain.images import Pixels, read
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
