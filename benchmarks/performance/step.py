@@ -22,7 +22,7 @@ from derain.engines import choose_training_dtype
 from derain.machine import keep_freed_memory
 from derain.networks import NETWORKS
 from derain.recipes import Recipe, find_recipe
-from derain.train.batches import BatchSource
+from derain.train import BatchSource
 
 
 def main() -> None:

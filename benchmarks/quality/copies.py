@@ -19,9 +19,9 @@ from PIL import Image
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
+from derain.data import clean_pictures
 from derain.data.audit.check import find_leaks
 from derain.data.copies import find_copies
-from derain.data.layouts.folders import clean_pictures
 from derain.images import read_image, to_eight_bits
 
 Rgb = NDArray[np.uint8]

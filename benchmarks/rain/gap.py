@@ -26,7 +26,7 @@ from derain import metrics
 from derain.data import clean_pictures
 from derain.images import to_floats
 from derain.rain import PRESETS
-from derain.train.batches import RainyBatches
+from derain.train import RainyBatches
 
 LR = 1.5e-3
 VALIDATION = {"light": "rain100l", "heavy": "rain100h"}

@@ -108,10 +108,10 @@ def train(
                     step = record["step"]
                     say(describe(record))
         except KeyboardInterrupt:
-            say(f"stopped; --resume goes on from the last checkpoint, if there was one ({run.out})")
+            say(f"stopped; --resume continues from the last checkpoint, if any, in {run.out}")
             raise typer.Exit(130) from None
         if 0 < step < chosen.steps:
-            say(f"stopped at step {step} of {chosen.steps}; --resume goes on")
+            say(f"stopped at step {step} of {chosen.steps}; --resume continues")
     if (run.out / BEST).exists():  # a short run may not have come to a validation
         typer.echo(str(run.out / BEST))
 

@@ -70,7 +70,7 @@ def _search(run: TrainingRun, progress: Progress) -> str:
     unread = [problem.message for problem in problems if problem.kind == "unreadable"]
     if unread:
         raise ValueError(
-            f"{listed(unread, 3)}: expected pictures that can be read; mend or remove what cannot"
+            f"{listed(unread, 3)}: expected pictures that can be read; repair or remove what cannot"
         )
     leaks = [problem for problem in problems if problem.kind == "leak"]
     if not leaks:

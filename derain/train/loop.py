@@ -119,8 +119,8 @@ def _prepare(
         on_note(leak)
     if state.dtype not in ("", run.number_format):
         on_note(
-            f"goes on in {run.number_format}, was in {state.dtype} until step {state.step}; --dtype"
-            f" {state.dtype} keeps it"
+            f"continues in {run.number_format}, was in {state.dtype} until step {state.step};"
+            f" --dtype {state.dtype} keeps it"
         )
     state.dtype = run.number_format
     if resume:

@@ -87,25 +87,13 @@ def plan_run(
             validate on.
         ValueError: If an argument does not fit.
     """
-    settings = settings or {}
-    # A branch takes its trunk's recipe, which knows some settings that the named one does not.
-    named = find_recipe(recipe, {} if branch else settings)
-    folder = output or Path("runs") / (f"{named.name}-branch" if branch else named.name)
-    if branch is None:
-        chosen = named
-    elif resume:  # the trunk may have grown since: a branch that was begun keeps its own plan
-        chosen = override(checkpoint_recipe(folder / CHECKPOINT)[0], settings)
-    else:
-        chosen = branch_recipe(branch, settings)
-    if chosen.name != recipe:
-        raise UsageError(
-            f"is a trunk of {chosen.name}; expected one of {recipe}", option="branch", value=branch
-        )
+    # The cheap checks first: names and numbers, then folders.
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError("expected a number over 0", option="minutes", value=minutes)
+    chosen, folder = _choose_recipe(recipe, output, branch, dict(settings or {}), resume=resume)
     pairs_layout = layout_named(layout)
     training, validation = find_folders(data, val)
     chosen_device = choose_device(device)
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise UsageError("expected a number over 0", option="minutes", value=minutes)
     run = TrainingRun(
         training,
         validation,
@@ -117,6 +105,26 @@ def plan_run(
         allow_leak=allow_leak,
     )
     return chosen, run
+
+
+def _choose_recipe(
+    name: str, output: Path | None, branch: Path | None, settings: dict[str, str], *, resume: bool
+) -> tuple[Recipe, Path]:
+    """Return the recipe that a run trains by, and its folder."""
+    # A branch takes its trunk's recipe: the settings are for that, not for the one of the name.
+    recipe = find_recipe(name, {} if branch else settings)
+    folder = output or Path("runs") / (f"{name}-branch" if branch else name)
+    if branch is None:
+        return recipe, folder
+    if resume:  # the trunk may have grown since: a branch that was begun keeps its own plan
+        recipe = override(checkpoint_recipe(folder / CHECKPOINT)[0], settings)
+    else:
+        recipe = branch_recipe(branch, settings)
+    if recipe.name != name:
+        raise UsageError(
+            f"is a trunk of {recipe.name}; expected one of {name}", option="branch", value=branch
+        )
+    return recipe, folder
 
 
 def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:

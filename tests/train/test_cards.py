@@ -46,8 +46,8 @@ def test_the_card_of_a_branch_tells_of_its_trunk(trunk: TrainingRun) -> None:
     branch = replace(trunk, out=trunk.out / "branch")
     list(train(recipe, branch))
     card = weights.load(branch.out / training.BEST)[1]
-    told = [json.loads(stage.recipe) for stage in card.history]
-    assert [(stage["schedule"], stage["init"]) for stage in told] == [
+    stages = [json.loads(stage.recipe) for stage in card.history]
+    assert [(stage["schedule"], stage["init"]) for stage in stages] == [
         ("trunk", ""),
         ("branch", training.CHECKPOINT),
     ]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from derain import weights
 from derain.data import Problem
 from derain.images import write_image
 from derain.recipes import find_recipe
-from derain.train import TrainingRun, leaks, train
+from derain.train import TrainingRun, leaks, loop, train
 
 
 def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
@@ -43,6 +44,33 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
         next(train(drawn, strict, resume=True))
 
 
+def test_a_leak_is_refused_before_the_validation_set_is_decoded(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def refuse(run: TrainingRun, _progress: object) -> str:
+        decoded.append("search")
+        if run.allow_leak:
+            return ""
+        raise training.LeakError
+
+    class Spy(training.ValidationSet):
+        def __init__(self, *arguments: Any) -> None:
+            decoded.append("validation set")
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(loop, "refuse_leaks", refuse)
+    monkeypatch.setattr(loop, "ValidationSet", Spy)
+    recipe = find_recipe("petrichor-live", TINY | {"steps": "1"})
+    with pytest.raises(training.LeakError):
+        next(train(recipe, replace(run, allow_leak=False)))
+    assert decoded == ["search"]
+    run.out.mkdir()  # by the search, if it were the real one
+    next(train(recipe, run))
+    assert decoded == ["search", "search", "validation set"]
+
+
 def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +93,7 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
 
 def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: TrainingRun) -> None:
     (run.data / "broken.png").write_bytes(b"\x89PNG nothing more")
-    with pytest.raises(ValueError, match=r"broken\.png.*mend or remove"):
+    with pytest.raises(ValueError, match=r"broken\.png.*repair or remove"):
         next(train(find_recipe("nledn", TINY), run))
     assert not run.out.exists()
 

@@ -19,9 +19,7 @@ DRY = rain.RainPreset("dry", "nothing", (rain.Field(probability=0),))
 def noise(
     sizes: tuple[tuple[int, int], ...] = ((20, 24), (30, 17), (16, 16)),
 ) -> list[torch.Tensor]:
-    """Pictures of which no two pixels in a row are alike, so that a window is found in one place
-    alone.
-    """
+    """Return pictures of noise, of which a window is found in one place alone."""
     numbers = np.random.default_rng(0)
     return [
         torch.from_numpy(numbers.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes
@@ -43,8 +41,9 @@ def resident(
 
 
 def found(crop: torch.Tensor, pictures: list[torch.Tensor]) -> list[tuple[int, int, int, int]]:
-    """Where a crop of 16x16 is cut from, by search: picture, row, column, and which of the eight
-    ways round.
+    """Return where a crop of 16x16 is cut from, by search.
+
+    Each find is a picture, row, column, and one of the eight flips and turns.
     """
     levels = (255 * crop).round().byte().permute(1, 2, 0)
     ways: list[torch.Tensor] = []

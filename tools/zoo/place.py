@@ -18,7 +18,7 @@ from derain import rain, weights
 from derain.data import clean_pictures
 from derain.images import read_image
 from derain.networks import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
-from derain.train.resident import ResidentBatches, read_bytes
+from derain.train import ResidentBatches, read_bytes
 from derain.weights import Card
 from tools.zoo.stepper import Settings
 

@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from derain.networks import Petrichor
 from derain.networks.losses import frequency_loss
 from derain.networks.petrichor import FREQUENCY_WEIGHT, GatedBlock, ResidualBlock
-from derain.train.batches import Batch
-from derain.train.resident import ResidentBatches
+from derain.train import Batch, ResidentBatches
 
 MODES = ("compiled", "graph", "compiled graph", "shifted compiled graph")
 """How a step runs. ``shifted``: depthwise convolutions as sums of shifted maps, which compile well;

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from derain.data.audit.benchmarks import BENCHMARKS, is_alike
-from derain.data.audit.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
 from derain.data.copies.search import (
     Copy,
     Search,
@@ -21,6 +20,7 @@ from derain.data.copies.search import (
     pixels_of,
 )
 from derain.data.layouts.folders import Layout, NoPairsError, clean_pictures, survey
+from derain.data.audit.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
 from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem, halves
 from derain.files import listed, printable
 from derain.images import SUFFIXES, ImageError, Pixels, read_image

@@ -39,6 +39,7 @@ from derain.data.copies.candidates import (
     match,
     mirror,
 )
+from derain.data.pairs import digest_or_error
 from derain.data.copies.vision import (
     Grey,
     Matrix,
@@ -48,7 +49,6 @@ from derain.data.copies.vision import (
     resize_grey,
     warp_grey,
 )
-from derain.data.pairs import digest_or_error
 from derain.images import Pixels, read
 
 __all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
