@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.data import clean_pictures, find_pairs, generator_for
+from derain.data import clean_pictures, find_pairs
 from derain.images import read_image, to_eight_bits
-from derain.rain import PRESETS, rain_on
+from derain.rain import PRESETS, generator_for, rain_on
 
 PixelPair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A rainy and a clean picture, each (H, W, 3)."""

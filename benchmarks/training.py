@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 
 from derain.engines import choose_device, choose_training_dtype
-from derain.train import Run
-from derain.train.leaks import SEAL
+from derain.train import SEAL, TrainingRun
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, help="of PyTorch, on a CPU")
 
 
-def run_of(arguments: argparse.Namespace) -> Run:
+def run_of(arguments: argparse.Namespace) -> TrainingRun:
     """Return a run on the clean pictures; its folder is still to be set."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = choose_device(arguments.device)
     clean: Path = arguments.clean
-    return Run(
+    return TrainingRun(
         clean / "train",
         clean / "val",
         Path(),

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from derain.data import clean_pictures, generator_for
+from derain.data import clean_pictures
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import write_file
 from derain.images import (
@@ -22,7 +22,15 @@ from derain.images import (
     to_levels,
 )
 from derain.progress import Progress, silent
-from derain.rain import PRESETS, RainPreset, TextureBank, compose_pixels, load_textures, sample
+from derain.rain import (
+    PRESETS,
+    RainPreset,
+    TextureBank,
+    compose_pixels,
+    generator_for,
+    load_textures,
+    sample,
+)
 
 DENSITY_FILE = "density.csv"
 DENSITY_COLUMNS = ("picture", "preset", "coverage", "density")

@@ -22,9 +22,8 @@ from derain import engines, weights
 from derain.bench import picture
 from derain.data import find_pairs, read_pair
 from derain.engines import Exported, quantize
-from derain.engines.quantize import psnr
 from derain.images import to_eight_bits, to_floats
-from derain.metrics import score
+from derain.metrics import psnr, score
 from derain.restore import Derainer, load
 
 KINDS: tuple[tuple[engines.Target, str], ...] = (("onnx", ".onnx"), ("openvino", ".xml"))
@@ -110,7 +109,7 @@ def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
     for pair in find_pairs(folder).pairs:
         rainy, clean = read_pair(pair)
         results = [derainer(to_floats(rainy)) for derainer in (exact, integer)]
-        each.append(psnr(results[1:], results[:1]))
+        each.append(psnr(results[1], results[0], peak=1.0))
         before, after = (score(result, to_eight_bits(clean), "y-matlab").psnr for result in results)
         changes.append(after - before)
     overall = -10 * np.log10(np.mean([10 ** (-value / 10) for value in each]))

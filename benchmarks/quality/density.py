@@ -15,9 +15,10 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from derain import rain
-from derain.data import clean_pictures, generator_for, to_tensor
+from derain.data import clean_pictures
 from derain.images import read_image
 from derain.networks.losses import cumulative_labels
+from derain.rain.crops import generator_for, to_tensor
 from derain.restore import load
 
 WORDS = ("none", "light", "medium", "heavy")

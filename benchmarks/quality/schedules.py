@@ -56,7 +56,9 @@ class Row:
 class Trial:
     """Runs that are trained one after the other and scored at their ends."""
 
-    def __init__(self, run: train.Run, out: Path, recipe: Recipe, pairs: Sequence[Path]) -> None:
+    def __init__(
+        self, run: train.TrainingRun, out: Path, recipe: Recipe, pairs: Sequence[Path]
+    ) -> None:
         self._run, self._out = run, out
         self._pairs = [find_pairs(folder) for folder in pairs]
         self._validation = train.ValidationSet(recipe, run.validation)

@@ -80,7 +80,7 @@ def main() -> None:
 
 def train_and_score(
     recipe: Recipe,
-    run: train.Run,
+    run: train.TrainingRun,
     pairs: Sequence[Path],
     protocols: Sequence[Protocol] = (PROTOCOL,),
 ) -> Trained:

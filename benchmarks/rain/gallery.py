@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from benchmarks.command import new_parser
-from derain.data import generator_for
 from derain.images import read_image, to_eight_bits
-from derain.rain import PRESETS, TextureBank, compose_pixels, load_textures, sample
+from derain.rain import PRESETS, TextureBank, compose_pixels, generator_for, load_textures, sample
 
 MIXTURES = ("light", "heavy", "clear", "mixed")
 """To train on; they have no look of their own."""

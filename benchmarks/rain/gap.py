@@ -23,9 +23,10 @@ from benchmarks.pairs import PixelPair, real_pairs, synthetic_pairs
 from benchmarks.rain.small_network import SmallNetwork
 from benchmarks.tables import table_head, table_row
 from derain import metrics
-from derain.data import RainyBatches, clean_pictures
+from derain.data import clean_pictures
 from derain.images import to_floats
 from derain.rain import PRESETS
+from derain.train import RainyBatches
 
 LR = 1.5e-3
 VALIDATION = {"light": "rain100l", "heavy": "rain100h"}

@@ -16,9 +16,9 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from derain import metrics
-from derain.data import clean_pictures, generator_for
+from derain.data import clean_pictures
 from derain.images import Pixels, read_image, to_eight_bits, to_floats
-from derain.rain import Field, field
+from derain.rain import Field, field, generator_for
 from derain.rain.numbers import Draws
 from derain.restore import Derainer, load
 

@@ -17,13 +17,13 @@ import torch
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
-from derain.data import generator_for
 from derain.rain import (
     PRESETS,
     Rain,
     RainTable,
     TextureBank,
     compose,
+    generator_for,
     load_textures,
     sample_batch,
 )

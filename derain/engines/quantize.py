@@ -1,29 +1,29 @@
-"""Exported networks in int8 where they bear it, float32 elsewhere.
+"""Exported networks in int8 where that costs little accuracy, in float32 elsewhere.
 
-What is quantized is written as pairs of QuantizeLinear and DequantizeLinear (QDQ) around float
+Quantized operations are written as pairs of QuantizeLinear and DequantizeLinear (QDQ) around float
 operations, which both runtimes compute in integers: weights in 8 bits with a scale for each channel
-and no offset, maps in 8 bits without sign (Jacob et al., "Quantization and Training of Neural
-Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018; the combination x86 has
-instructions for). The ranges of maps are what they span on clean pictures with rain of our own.
+and no offset, feature maps in 8 bits without sign (Jacob et al., "Quantization and Training of
+Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018; x86 has instructions
+for this combination). The ranges of maps are those they span on clean pictures under synthetic
+rain.
 
-What touches the picture itself stays in float32, else its own levels would be lost; then whatever
-costs most of the likeness, each measured alone, until the rest comes up to `TARGET` on pictures
-that gave no ranges.
+Operations that touch the picture itself stay in float32, because 8 bits would lose its own levels.
+Then those that cost most accuracy, each measured alone, are kept in float32 until the rest reaches
+`TARGET` on crops that were not used for ranges.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
-from derain import rain
+from derain import metrics, rain
 from derain.data import clean_pictures
-from derain.train.batches import RainyBatches
 from derain.engines.export import HEADER, Target, require, to_onnx, write_exported
 from derain.engines.exported import (
     SUFFIXES,
@@ -33,31 +33,38 @@ from derain.engines.exported import (
     openvino_request,
     session,
 )
+from derain.images import read_image
 from derain.networks import Network
+from derain.rain.crops import as_floats, generator_for, planes, random_crop
+from derain.tiles import Float32s
 from derain.weights import Card
-
-Floats = NDArray[np.float32]
 
 TARGET = 46.0
 """PSNR in dB to the float32 network on held-back crops, so that `LEAST` holds on other pictures."""
+
 LEAST = 45.0
+"""Least PSNR in dB between a written file and its network."""
+
 LEAST_SHARE = 0.5
-"""Of the multiply-adds in int8: below, a file would be called int8 and hardly be."""
+"""Least share of the multiply-adds in int8; with less a file would hardly deserve the name."""
 
 PRESET = "mixed"
 SIDE = 256
+"""Side of the calibration crops, in pixels."""
+
 RANGING, HELD_BACK = 40, 8
-"""Crops that give ranges, and that measure. With 12 for ranges, maps of one dev picture went far
-beyond them: 42 dB, else 54.
-"""
-RANKING, RANKING_SIDE = 2, 128
-"""As many of those held back, and so much of them, tell which operations cost most: over a hundred
-are tried.
+"""Numbers of crops that give ranges and that measure accuracy.
+
+With 12 for ranges, maps of one development picture went far beyond them: 42 dB instead of 54.
 """
 
+RANKING, RANKING_SIDE = 2, 128
+"""Number and side of the held-back crops that rank operations: over a hundred are tried."""
+
 SEVEN_BITS = True
-"""For weights: processors without VNNI add products of two bytes in 16 bits, which then never
-overflow. It costs 0 to 0.8 dB.
+"""Whether weights use seven of their eight bits, which costs 0 to 0.8 dB.
+
+Processors without VNNI add products of two bytes in 16 bits, which then never overflow.
 """
 
 
@@ -66,8 +73,8 @@ class Style:
     """Which operations a runtime computes faster if they are quantized.
 
     Attributes:
-        operations: ONNX names.
-        results: Whether what a convolution gives is quantized too.
+        operations: Their ONNX names.
+        results: Whether the results of convolutions are quantized too.
     """
 
     operations: tuple[str, ...]
@@ -78,8 +85,9 @@ STYLES: dict[Target, Style] = {
     "onnx": Style(("Conv", "Relu", "Add", "Concat", "MaxPool"), results=True),
     "openvino": Style(("Conv",), results=False),
 }
-"""ONNX Runtime's integer convolution gives integers, and is worth it where they stay so; OpenVINO's
-gives floats as readily.
+"""ONNX Runtime's integer convolution gives integers, and pays where they stay integers.
+
+OpenVINO's gives floats at no extra cost.
 """
 
 
@@ -88,32 +96,43 @@ class Crops:
     """Rainy crops, each (N, 3, H, W) in [0, 1].
 
     Attributes:
-        ranging: Maps take their ranges from these.
-        held_back: Likeness is measured on these.
+        ranging: Crops that give the ranges of maps.
+        held_back: Crops that accuracy is measured on.
     """
 
-    ranging: Floats
-    held_back: Floats
+    ranging: Float32s
+    held_back: Float32s
 
     @classmethod
     def of(cls, clean: Path, side: int = SIDE) -> "Crops":
-        """Crops of the clean pictures in a folder, with rain of `PRESET`; always the same of the
-        same pictures.
+        """Return crops of the clean pictures in a folder under rain of `PRESET`.
+
+        The same pictures always give the same crops.
 
         Raises:
-            FileNotFoundError: If there are none.
+            FileNotFoundError: If there are no pictures.
         """
-        count = RANGING + HELD_BACK
-        source = RainyBatches(
-            clean_pictures(clean),
-            [rain.PRESETS[PRESET]],
-            batch=count,
-            crop=side,
-            augment="none",
-            seed=0,
-        )
-        rainy = source.batch(0, torch.device("cpu")).rainy.numpy()
+        rainy = _rainy_crops(clean_pictures(clean), RANGING + HELD_BACK, side).numpy()
         return cls(rainy[:RANGING], rainy[RANGING:])
+
+
+def _rainy_crops(pictures: Sequence[Path], count: int, side: int) -> Tensor:
+    """Return crops under rain of `PRESET`, (N, 3, side, side) in [0, 1], always the same."""
+    # These are the first batch that training with seed 0 would see: shipped int8 files were made
+    # with it. Hence the two draws that go unused, where training chooses a flip and a preset.
+    epochs = -(-count // len(pictures))
+    places = torch.cat(
+        [torch.randperm(len(pictures), generator=generator_for(0, 1, k)) for k in range(epochs)]
+    )
+    generators = [generator_for(0, 2, 0, k) for k in range(count)]
+    clean: list[Tensor] = []
+    for place, generator in zip(places.tolist(), generators, strict=False):
+        picture = planes(torch.from_numpy(read_image(pictures[place])))
+        clean.append(as_floats(random_crop(picture, side, generator)))
+        for choices in (8, 1):
+            torch.randint(choices, (), generator=generator)
+    drops = rain.sample_batch([rain.PRESETS[PRESET]] * count, (side, side), generators)
+    return rain.compose(torch.stack(clean), drops)
 
 
 @dataclass(frozen=True)
@@ -122,8 +141,8 @@ class Quantized:
 
     Attributes:
         model: ONNX with QDQ.
-        share: Of the multiply-adds in int8.
-        psnr: To float32 on the held-back crops, in dB.
+        share: Share of the multiply-adds in int8, in [0, 1].
+        psnr: PSNR to the float32 network on the held-back crops, in dB.
     """
 
     model: bytes
@@ -137,13 +156,19 @@ class Quantized:
         )
 
 
-Run = Callable[[Floats], Floats]
-"""(1, 3, H, W) -> the same."""
+Infer = Callable[[Float32s], Float32s]
+"""Function that computes a model, (1, 3, H, W) -> (1, 3, H, W) in [0, 1]."""
 
 
 def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Crops) -> Quantized:
-    """Writes an exported file in int8, as `derain.engines.export`; its card's note says how much of
-    it, and how like float32.
+    """Write an exported file in int8, as `derain.engines.export` does in float32.
+
+    The note of its card says how much of it is int8, and how close it is to float32.
+
+    Args:
+        path: Ends in the suffix of the runtime.
+        to: The runtime that it is for.
+        crops: Crops to calibrate with.
 
     Raises:
         ImportError: Without the extra ``onnx``, or ``openvino`` for that.
@@ -158,20 +183,22 @@ def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Cro
     return quantized
 
 
-def check_likeness(network: Network, path: Path, rainy: Floats) -> float:
-    """PSNR of an exported file in int8 to the network it was made of, in dB, on (N, 3, H, W).
+def check_likeness(network: Network, path: Path, rainy: Float32s) -> float:
+    """Return the PSNR of an exported file in int8 to the network it was made from, in dB.
+
+    Args:
+        rainy: Pictures to compare on, (N, 3, H, W) in [0, 1].
 
     Raises:
         ValueError: If it is less than `LEAST`.
     """
-    engine = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}[SUFFIXES[path.suffix]](
-        Exported.read(path)
-    )
+    kind = OnnxEngine if SUFFIXES[path.suffix] == "onnx" else OpenvinoEngine
+    engine = kind(Exported.read(path))
     pictures = torch.from_numpy(rainy).split(1)
     with torch.inference_mode():
-        found = psnr(
-            [engine(picture).numpy() for picture in pictures],
-            [network(picture).numpy() for picture in pictures],
+        found = _psnr(
+            np.concatenate([engine(picture).numpy() for picture in pictures]),
+            np.concatenate([network(picture).numpy() for picture in pictures]),
         )
     if found < LEAST:
         raise ValueError(
@@ -181,27 +208,27 @@ def check_likeness(network: Network, path: Path, rainy: Floats) -> float:
 
 
 def quantize(model: bytes, crops: Crops, to: Target, target: float = TARGET) -> Quantized:
-    """A network as ONNX in float32 -> the same in int8, as much of it as comes up to the target.
+    """Return a network in int8, except for as few operations as the target allows.
 
     Args:
-        to: The runtime it is for, in which likeness is measured.
+        model: The network as ONNX in float32.
+        crops: Crops to calibrate with.
+        to: The runtime it is for, which accuracy is measured in.
         target: Least PSNR on the held-back crops, in dB.
 
     Raises:
         ImportError: Without the extra ``onnx``.
         ValueError: If less than `LEAST_SHARE` of the multiply-adds can be in int8.
     """
-    graph, open_model = Graph(model, STYLES[to], crops.ranging), RUNS[to]
+    graph, open_model = Graph(model, STYLES[to], crops.ranging), OPENERS[to]
     exact = _outputs(open_model(model), crops.held_back)
 
     def made(nodes: Sequence[str]) -> Quantized:
         quantized = graph.quantized(nodes)
-        return Quantized(
-            quantized,
-            graph.share(nodes),
-            psnr(_outputs(open_model(quantized), crops.held_back), exact),
-        )
+        found = _outputs(open_model(quantized), crops.held_back)
+        return Quantized(quantized, graph.share(nodes), _psnr(found, exact))
 
+    # Everything at once first: where that is close enough, nothing has to be ranked.
     found = made(graph.candidates)
     if found.psnr < target and found.share >= LEAST_SHARE:
         nodes = ranked(graph, crops.held_back[:RANKING, :, :RANKING_SIDE, :RANKING_SIDE])
@@ -218,14 +245,16 @@ def quantize(model: bytes, crops: Crops, to: Target, target: float = TARGET) -> 
 def _fewest_kept(
     made: Callable[[Sequence[str]], Quantized], nodes: Sequence[str], most: int, target: float
 ) -> Quantized:
-    """What comes up to the target with the fewest of the first nodes in float32, or the most if it
-    does not even with these.
+    """Return what reaches the target with the fewest of the first nodes in float32.
 
-    Likeness is taken to grow with their number, so that halving finds it.
+    If the most that may be kept do not suffice, it is the result all the same. Accuracy is taken to
+    grow with their number, so that bisection finds it.
 
     Args:
-        nodes: The one that costs most first.
-        most: So many may be kept; none were tried already, in vain.
+        made: Quantizes some nodes and measures the result.
+        nodes: Names of nodes, the one that costs most first.
+        most: Number of nodes that may be kept; keeping 0 was tried already and did not suffice.
+        target: Least PSNR in dB.
     """
     fails, enough, best = 0, most, made(nodes[most:])
     while best.psnr >= target and enough - fails > 1:
@@ -238,131 +267,122 @@ def _fewest_kept(
     return best
 
 
-def ranked(graph: "Graph", rainy: Floats) -> list[str]:
-    """Candidates by what each costs when it alone is quantized, the dearest first; convolutions,
-    which gain most, after all else.
+def ranked(graph: "Graph", rainy: Float32s) -> list[str]:
+    """Return the candidates by what each costs when it alone is quantized, the dearest first.
+
+    Convolutions, which gain most, come after all others.
 
     Args:
-        rainy: (N, 3, H, W), to measure on.
+        rainy: Pictures to measure on, (N, 3, H, W) in [0, 1].
     """
     exact = _outputs(onnx_run(graph.model), rainy)
     errors = {
-        node: psnr(_outputs(onnx_run(graph.quantized([node])), rainy), exact)
+        node: _psnr(_outputs(onnx_run(graph.quantized([node])), rainy), exact)
         for node in graph.candidates
     }
     return sorted(errors, key=lambda node: (node in graph.work, errors[node]))
 
 
-def psnr(one: Sequence[Floats], other: Sequence[Floats]) -> float:
-    """Over several pictures in [0, 1] at once, in dB."""
-    error = float(
-        np.mean([np.mean((a.astype(np.float64) - b) ** 2) for a, b in zip(one, other, strict=True)])
-    )
-    return -10 * math.log10(error) if error else math.inf
+def _psnr(one: Float32s, other: Float32s) -> float:
+    """Return the PSNR of pictures in [0, 1], over all of them at once, in dB."""
+    return metrics.psnr(one, other, peak=1.0)
 
 
-def onnx_run(model: bytes) -> Run:
-    """ONNX Runtime on a model."""
+def onnx_run(model: bytes) -> Infer:
+    """Return a function that computes an ONNX model in ONNX Runtime."""
     opened = session(require("onnxruntime", "onnx"), model)
     return lambda rainy: opened.run(None, {"rainy": rainy})[0]
 
 
-def openvino_run(model: bytes) -> Run:
-    """OpenVINO on ONNX."""
+def openvino_run(model: bytes) -> Infer:
+    """Return a function that computes an ONNX model in OpenVINO."""
     request = openvino_request(model)
     return lambda rainy: request.infer({"rainy": rainy})["clean"].copy()
 
 
-RUNS: dict[Target, Callable[[bytes], Run]] = {"onnx": onnx_run, "openvino": openvino_run}
+OPENERS: dict[Target, Callable[[bytes], Infer]] = {"onnx": onnx_run, "openvino": openvino_run}
 
 
-def _outputs(run: Run, rainy: Floats) -> list[Floats]:
-    """(N, 3, H, W), one at a time."""
-    return [run(picture[None]) for picture in rainy]
+def _outputs(infer: Infer, rainy: Float32s) -> Float32s:
+    """Return what a model makes of pictures, (N, 3, H, W), computed one at a time."""
+    return np.concatenate([infer(picture[None]) for picture in rainy])
 
 
 class Graph:
-    """An ONNX network, and what has to be known of it to quantize it.
+    """An ONNX network, and what has to be known about it to quantize it.
 
     Args:
         model: ONNX in float32, ``rainy`` -> ``clean``.
         style: Which operations may be quantized.
-        rainy: (N, 3, H, W), of which maps take their ranges.
+        rainy: Pictures that give the ranges of maps, (N, 3, H, W) in [0, 1].
 
     Attributes:
-        candidates: Names of nodes that may be quantized: none that the picture comes to, or the
-            result from, without a convolution between.
-        work: Multiply-adds of every convolution, on a crop.
+        candidates: Names of nodes that may be quantized: those with a convolution between them and
+            the rainy picture, and between them and the clean one.
+        work: Multiply-adds of every convolution, on a crop, by name.
     """
 
-    def __init__(self, model: bytes, style: Style, rainy: Floats) -> None:
+    def __init__(self, model: bytes, style: Style, rainy: Float32s) -> None:
         onnx: Any = require("onnx", "onnx")
         self.model = model
         self._onnx, self._style = onnx, style
         self._inferred = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
         nodes = self._inferred.graph.node
-        touched = _around_picture(nodes)
-        self.candidates = [
-            node.name
-            for node in nodes
-            if node.op_type in style.operations and node.name not in touched
-        ]
+        kept = _around_picture(nodes)
+        suited = [node for node in nodes if node.op_type in style.operations]
+        self.candidates = [node.name for node in suited if node.name not in kept]
+        # Only maps of floats have ranges: other inputs of these nodes are constants, or shapes.
         kinds = {
             value.name: value.type.tensor_type.elem_type
             for value in self._inferred.graph.value_info
         }
-        wanted = {
-            name
-            for node in nodes
-            if node.op_type in style.operations
-            for name in (*node.input, *node.output)
-        }
-        self._measure(
-            sorted(name for name in wanted if kinds.get(name) == onnx.TensorProto.FLOAT), rainy
-        )
+        around = {name for node in suited for name in (*node.input, *node.output)}
+        maps = sorted(name for name in around if kinds.get(name) == onnx.TensorProto.FLOAT)
+        lows, highs, shapes = self._measure(maps, rainy)
+        self._ranges = dict(zip(maps, zip(lows, highs, strict=True), strict=True))
+        self.work = self._count(dict(zip(maps, shapes, strict=True)))
 
-    def _measure(self, maps: list[str], rainy: Floats) -> None:
-        """Notes what every map spans, and the multiply-adds of every convolution."""
-        asked = {"ReduceMin": "low", "ReduceMax": "high", "Shape": "shape"}
-        make = self._onnx.helper
-        shown = self._onnx.load_from_string(self.model)
-        for operation, key in asked.items():
-            keep = {} if operation == "Shape" else {"keepdims": 0}
-            shown.graph.node.extend(
-                make.make_node(operation, [name], [f"{name} {key}"], **keep) for name in maps
+    def _measure(self, maps: Sequence[str], rainy: Float32s) -> tuple[list[Any], list[Any], Any]:
+        """Return the least and the largest value of every map, and its shape on the first picture.
+
+        A copy of the network with these as further outputs is run on every picture.
+        """
+        helper = self._onnx.helper
+        measures = {"ReduceMin": "low", "ReduceMax": "high", "Shape": "shape"}
+        model = self._onnx.load_from_string(self.model)
+        for operation, key in measures.items():
+            options = {} if operation == "Shape" else {"keepdims": 0}
+            model.graph.node.extend(
+                helper.make_node(operation, [name], [f"{name} {key}"], **options) for name in maps
             )
-            shown.graph.output.extend(
+            model.graph.output.extend(
                 self._onnx.ValueInfoProto(name=f"{name} {key}") for name in maps
             )
-        opened = session(require("onnxruntime", "onnx"), shown.SerializeToString())
-        answers = [
-            opened.run(
-                [f"{name} {key}" for key in asked.values() for name in maps], {"rainy": x[None]}
-            )
-            for x in rainy
-        ]
+        opened = session(require("onnxruntime", "onnx"), model.SerializeToString())
+        outputs = [f"{name} {key}" for key in measures.values() for name in maps]
+        answers = [opened.run(outputs, {"rainy": picture[None]}) for picture in rainy]
+        # Each answer has the lows of all maps, then the highs, then the shapes.
         count = len(maps)
-        low, high = (
-            np.min([a[:count] for a in answers], axis=0),
-            np.max([a[count : 2 * count] for a in answers], axis=0),
-        )
-        self._ranges = {name: (np.array(low[k]), np.array(high[k])) for k, name in enumerate(maps)}
-        areas = {
-            name: int(np.prod(shape[2:]))
-            for name, shape in zip(maps, answers[0][2 * count :], strict=True)
-        }
+        lows = np.min([answer[:count] for answer in answers], axis=0)
+        highs = np.max([answer[count : 2 * count] for answer in answers], axis=0)
+        shapes = answers[0][2 * count :]
+        return [np.array(low) for low in lows], [np.array(high) for high in highs], shapes
+
+    def _count(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+        """Return the multiply-adds of every convolution, from the shapes of maps (N, C, H, W)."""
         sizes = {value.name: math.prod(value.dims) for value in self._inferred.graph.initializer}
-        convolutions = [node for node in self._inferred.graph.node if node.op_type == "Conv"]
-        self.work: dict[str, int] = {
-            node.name: sizes[node.input[1]] * areas[node.output[0]] for node in convolutions
+        return {
+            node.name: sizes[node.input[1]] * int(np.prod(shapes[node.output[0]][2:]))
+            for node in self._inferred.graph.node
+            if node.op_type == "Conv"
         }
 
     def share(self, nodes: Collection[str]) -> float:
-        """Of the convolutions' multiply-adds, those of some nodes."""
+        """Return the share of some nodes in the convolutions' multiply-adds, in [0, 1]."""
         return sum(self.work.get(node, 0) for node in nodes) / max(1, sum(self.work.values()))
 
     def quantized(self, nodes: Sequence[str]) -> bytes:
-        """The network with these nodes in int8."""
+        """Return the network with these nodes in int8, as ONNX."""
         if not nodes:
             return self.model
         tools: Any = require("onnxruntime.quantization", "onnx")
@@ -380,18 +400,20 @@ class Graph:
 
 
 def _around_picture(nodes: Sequence[Any]) -> set[str]:
-    """Names of nodes with no convolution between them and the rainy picture, or them and the clean
-    one.
+    """Return the names of nodes that touch the rainy picture, or the clean one.
+
+    These are nodes with no convolution between them and the picture.
     """
     before = _reached([(node, node.input, node.output) for node in nodes], "rainy")
     return before | _reached([(node, node.output, node.input) for node in reversed(nodes)], "clean")
 
 
 def _reached(steps: Iterable[tuple[Any, Sequence[str], Sequence[str]]], start: str) -> set[str]:
-    """Names of nodes that a map comes to, the first convolutions on its way included.
+    """Return the names of nodes that a map reaches, up to the first convolutions on its way.
 
     Args:
         steps: Nodes in order, with the maps they are reached by and those that they lead to.
+        start: Name of the map.
     """
     maps, names = {start}, set[str]()
     for node, entered, left in steps:

@@ -1,6 +1,7 @@
 """Synthetic rain, on CPU or GPU; the same seed gives the same rain."""
 
 from derain.rain.compression import Compression
+from derain.rain.crops import generator_for
 from derain.rain.field import Field
 from derain.rain.presets import PRESETS, Composition, Layer, RainPreset, Veil
 from derain.rain.scene import (
@@ -33,6 +34,7 @@ __all__ = [
     "bank_of",
     "compose",
     "compose_pixels",
+    "generator_for",
     "load_textures",
     "rain_on",
     "sample",

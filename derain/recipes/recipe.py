@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
-from derain.data import Augment
 from derain.errors import SettingError
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
+Augment = Literal["none", "flip", "dihedral"]
 Schedule = Literal["cosine", "plateau", "steps", "trunk", "branch"]
 Optimiser = Literal["adam", "adamw"]
 

@@ -1,26 +1,49 @@
 """Training: a recipe and pictures in, weights out.
 
-`loop` trains, `sources` is what it trains and validates on, `leaks` keeps these apart, `state` is
-what a run holds and writes.
+`loop` trains, one `step` after the other at the rates of `schedule`. `run` says where a run reads
+and writes, `sources` what it trains and validates on, in `batches` or, made on a GPU, `resident`
+ones; `leaks` keeps these apart. `state` is what changes meanwhile, `checkpoint` its file, `cards`
+and `log` what is written about it.
 """
 
-from derain.train.leaks import LeakError
-from derain.train.loop import TrainingStep, describe, learning_rate, train
+from derain.train.batches import Batch, BatchSource, PairedBatches, RainyBatches
+from derain.train.cards import on_a_card
+from derain.train.checkpoint import CHECKPOINT, branch_recipe, checkpoint_recipe
+from derain.train.leaks import SEAL, LeakError
+from derain.train.log import describe, read_log
+from derain.train.loop import prefetch, train
+from derain.train.resident import ResidentBatches, read_bytes
+from derain.train.run import BEST, LOG, TrainingRun, find_folders, plan_run
+from derain.train.schedule import learning_rate
 from derain.train.sources import ValidationSet, open_batches
-from derain.train.state import BEST, CHECKPOINT, LOG, Run, branch_recipe, checkpoint_recipe
+from derain.train.step import TrainingStep, prepare, set_training
 
 __all__ = [
     "BEST",
     "CHECKPOINT",
     "LOG",
+    "SEAL",
+    "Batch",
+    "BatchSource",
     "LeakError",
-    "Run",
+    "PairedBatches",
+    "RainyBatches",
+    "ResidentBatches",
+    "TrainingRun",
     "TrainingStep",
     "ValidationSet",
     "branch_recipe",
     "checkpoint_recipe",
     "describe",
+    "find_folders",
     "learning_rate",
+    "on_a_card",
     "open_batches",
+    "plan_run",
+    "prefetch",
+    "prepare",
+    "read_bytes",
+    "read_log",
+    "set_training",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""Batches to train on: crops of real pairs, or of clean pictures that get rain of our own.
+"""Batches to train on: crops of real pairs, or of clean pictures under synthetic rain.
 
 Every random choice is a function of ``(seed, step, place in the batch)``, so that a resumed run, or
 one with another number of prefetching threads, sees the same pictures.
@@ -9,85 +9,32 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from derain import rain
 from derain.data.pairs import Pair, read_pair
-from derain.images import Pixels, read_image
-
-Augment = Literal["none", "flip", "dihedral"]
+from derain.images import read_image
+from derain.rain.crops import as_floats, generator_for, planes, random_crop, shrink
+from derain.recipes import Augment
 
 CACHE_BYTES = 2 << 30
 JPEG_QUALITIES = (30.0, 96.0)
-"""Of JPEG compression, as libjpeg counts: from video of little bandwidth to careful cameras."""
+"""Range of JPEG qualities on libjpeg's scale: low-bandwidth video to careful cameras."""
 
 LUMINANCE_STEP = 8
-"""Every so many pixels are looked at where the lights of a crop are measured."""
+"""Distance in pixels of the samples by which the lights of a crop are measured."""
 
 DARKEST_LIGHT = 0.15
-"""Crops are brightened at most until this grey is white."""
+"""Darkest grey that may be exposed until it is white; darker crops are brightened as much."""
 
 LEAST_CONTRAST = 0.25
-"""What haze leaves of a crop's contrast at least."""
+"""Least share of a crop's contrast that haze leaves."""
 
 LONG_SIDE = 512
-"""Of whole training pictures, in pixels (NLEDN, section 4.2)."""
-
-
-def to_tensor(pixels: Pixels) -> Tensor:
-    """(H, W, 3) uint8 or uint16 -> (3, H, W) float in [0, 1]."""
-    return _as_floats(_planes(torch.from_numpy(np.ascontiguousarray(pixels))))
-
-
-def _planes(picture: Tensor) -> Tensor:
-    """(H, W, 3) -> (3, H, W)."""
-    return picture.permute(2, 0, 1)
-
-
-def _as_floats(picture: Tensor) -> Tensor:
-    """Integers -> floats in [0, 1]; floats stay."""
-    return (
-        picture if picture.is_floating_point() else picture.float() / torch.iinfo(picture.dtype).max
-    )
-
-
-def generator_for(*numbers: int) -> torch.Generator:
-    """A CPU generator that is a function of the numbers alone, well mixed."""
-    words = np.random.SeedSequence(numbers[0], spawn_key=numbers[1:]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed((int(words[0]) << 32 | int(words[1])) & (2**63 - 1))
-
-
-class _Cache:
-    """Pictures as integers on a device, the longest unused dropped when they exceed `CACHE_BYTES`;
-    several threads may read.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._pictures: OrderedDict[Path, Tensor] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def read(self, path: Path) -> Tensor:
-        """(H, W, 3), 8 or 16 bits."""
-        with self._lock:
-            if path not in self._pictures:
-                self._pictures[path] = torch.from_numpy(read_image(path)).to(self._device)
-                self._bytes += self._pictures[path].nbytes
-            self._pictures.move_to_end(path)
-            picture = self._pictures[path]
-            if (
-                picture.is_cuda
-            ):  # its memory may be given away once this stream, too, is done with it
-                picture.record_stream(torch.cuda.current_stream(picture.device))
-            while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
-                self._bytes -= self._pictures.popitem(last=False)[1].nbytes
-            return picture
+"""Longest side of whole training pictures, in pixels (NLEDN, section 4.2)."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +49,11 @@ class BatchSource(Protocol):
     """Where the trainer gets its batches from."""
 
     def __len__(self) -> int:
-        """How many pictures make an epoch."""
+        """Return how many pictures make an epoch."""
         ...
 
     def batch(self, step: int, device: torch.device) -> Batch:
-        """The batch of a step: the same for the same step, always."""
+        """Return the batch of a step, which is the same whenever it is asked for."""
         ...
 
 
@@ -124,85 +71,34 @@ class PairedBatches:
         return len(self._pairs)
 
     def batch(self, step: int, device: torch.device) -> Batch:
+        """Return the batch of a step, on a device."""
         cache = self._caches.setdefault(device, _Cache(device))
-        cuts: list[Tensor] = []
+        crops: list[Tensor] = []
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            rainy, clean = (
-                _planes(picture) for picture in read_pair(self._pairs[index], cache.read)
-            )
-            if (
-                rainy.dtype != torch.uint8 or clean.dtype != torch.uint8
-            ):  # 16-bit integers have few operations
-                rainy, clean = _as_floats(rainy), _as_floats(clean)
-            cuts.append(self._plan.cut(torch.cat([rainy, clean]), generator))
-        rainy, clean = torch.stack(cuts).split(3, 1)
+            halves = [planes(picture) for picture in read_pair(self._pairs[index], cache.read)]
+            if any(half.dtype != torch.uint8 for half in halves):
+                # PyTorch has few operations for 16-bit integers, and cat wants one type.
+                halves = [as_floats(half) for half in halves]
+            # Both halves are cut as one picture of six channels, so that they stay aligned.
+            crops.append(self._plan.cut(torch.cat(halves), generator))
+        rainy, clean = torch.stack(crops).split(3, 1)  # (N, 6, h, w) -> twice (N, 3, h, w)
         return Batch(rainy, clean)
-
-
-def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
-    """Return the exposure that blows out the brighter part of each crop, (N, 3, H, W) -> (N,).
-
-    Between three tenths and seven tenths of a crop become white, so that what is dark and thin in
-    it stands before white, as branches do before a hazy sky.
-
-    Args:
-        share: How much of it, 0 to 1 between those, (N,).
-    """
-    grey = clean[:, :, ::LUMINANCE_STEP, ::LUMINANCE_STEP].amin(1).flatten(1).sort(1).values
-    place = ((0.3 + 0.4 * share) * (grey.shape[1] - 1)).long()
-    light = grey.gather(1, place.unsqueeze(1)).squeeze(1)
-    return 1 / light.clamp(min=DARKEST_LIGHT)
-
-
-def hazed(clean: Tensor, contrast: Tensor) -> Tensor:
-    """Veil crops in white haze, (N, 3, H, W): what is far away in rain is grey before a white sky.
-
-    Args:
-        contrast: How much is left, 0 to 1 between `LEAST_CONTRAST` and all, (N,).
-    """
-    left = LEAST_CONTRAST + (1 - LEAST_CONTRAST) * contrast
-    return 1 - (1 - clean) * left.view(-1, 1, 1, 1)
-
-
-def compressed(batch: Batch, share: float, numbers: Tensor, compression: rain.Compression) -> Batch:
-    """Compress a share of the pairs, both halves alike: a network is to take out rain, not
-    compression.
-
-    Args:
-        numbers: Uniform in [0, 1), (N, 2): whether a pair is compressed, and how well.
-    """
-    low, high = JPEG_QUALITIES
-    quality = (low + (high - low) * numbers[:, 1]).floor()
-    chosen = numbers[:, 0] < share
-    if chosen.device.type != "cpu":  # counting would wait for a GPU
-        halves = (batch.rainy, batch.clean)
-        return Batch(
-            *(
-                torch.where(chosen.view(-1, 1, 1, 1), compression(half, quality), half)
-                for half in halves
-            )
-        )
-    both = torch.stack([batch.rainy, batch.clean], 1)  # (N, 2, 3, H, W)
-    both[chosen] = compression(
-        both[chosen].flatten(0, 1), quality[chosen].repeat_interleave(2)
-    ).unflatten(0, (-1, 2))
-    return Batch(both[:, 0], both[:, 1])
 
 
 class RainyBatches:
     """Batches from clean pictures with rain made on the fly, each crop under a preset of its own.
 
-    Pictures stay on the device, as integers; what is cut, rained on and stacked never leaves it.
+    Pictures stay on the device, as integers; crops and rain are made there too.
 
     Args:
-        exposure: By up to how many stops each crop is made brighter or darker before it rains; what
-            passes white is white.
-        blown: Share of crops whose brighter part is blown out to white instead, the rest veiled in
-            haze, as are skies behind the leaves of trees in the rain.
+        exposure: Number of stops by which each crop is made brighter or darker, at most, before it
+            rains; values above white become white.
+        blown: Share of crops whose brighter part is blown out to white instead, and the rest veiled
+            in haze, as skies are behind the leaves of trees in the rain.
         compressed: Share of pairs that are compressed as JPEG, both halves at one quality of
             `JPEG_QUALITIES`.
-        bank: What layers of textures are cut from; without it they are drawn.
+        bank: Textures that layers of textures are cut from; without it these layers are drawn.
     """
 
     def __init__(
@@ -234,38 +130,38 @@ class RainyBatches:
 
     @property
     def textured(self) -> bool:
-        """Whether layers of textures are cut from some."""
+        """Whether there are textures to cut layers from."""
         return self._bank is not None
 
     def batch(self, step: int, device: torch.device) -> Batch:
+        """Return the batch of a step, made on a device."""
         cache = self._caches.setdefault(device, _Cache(device))
-        pictures: list[Tensor] = []
+        crops: list[Tensor] = []
         presets: list[rain.RainPreset] = []
         generators: list[torch.Generator] = []
+        # Each crop draws all its numbers from a generator of its own. The order of the draws is
+        # part of what a seed means: another order is another training run.
         for k in range(self._plan.batch):
             index, generator = self._plan.draw(step, k)
-            cut = self._plan.cut(_planes(cache.read(self._pictures[index])), generator)
-            pictures.append(self._lit(cut, generator))
-            presets.append(
-                self._presets[int(torch.randint(len(self._presets), (), generator=generator))]
-            )
+            crop = self._plan.cut(planes(cache.read(self._pictures[index])), generator)
+            crops.append(self._expose(crop, generator))
+            choice = int(torch.randint(len(self._presets), (), generator=generator))
+            presets.append(self._presets[choice])
             generators.append(generator)
-        clean = torch.stack(pictures)
-        streaks = rain.sample_batch(
-            presets, (clean.shape[2], clean.shape[3]), generators, device, self._bank
-        )
-        batch = Batch(rain.compose(clean, streaks), clean)
+        clean = torch.stack(crops)  # (N, 3, h, w)
+        size = (clean.shape[2], clean.shape[3])
+        drops = rain.sample_batch(presets, size, generators, device, self._bank)
+        batch = Batch(rain.compose(clean, drops), clean)
         if not self._compressed:
             return batch
-        numbers = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(
-            device
-        )
+        numbers = torch.stack([torch.rand(2, generator=generator) for generator in generators])
         if device not in self._compressions:
             self._compressions[device] = rain.Compression(device)
-        return compressed(batch, self._compressed, numbers, self._compressions[device])
+        compression = self._compressions[device]
+        return compress_pairs(batch, self._compressed, numbers.to(device), compression)
 
-    def _lit(self, clean: Tensor, generator: torch.Generator) -> Tensor:
-        """Expose a crop anew, (3, H, W); what passes white is white."""
+    def _expose(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a crop of (3, H, W) under another exposure; values above white become white."""
         if not (self._exposure or self._blown):
             return clean
         factor: float | Tensor = 1.0
@@ -274,12 +170,74 @@ class RainyBatches:
         if not (self._blown and float(torch.rand((), generator=generator)) < self._blown):
             return (clean * factor).clamp(max=1)
         share, contrast = torch.rand(2, 1, generator=generator).to(clean.device)
-        return hazed((clean * blown_factor(clean[None], share)).clamp(max=1)[None], contrast)[0]
+        blown = (clean * blown_factor(clean[None], share)).clamp(max=1)
+        return haze(blown[None], contrast)[0]
+
+
+def blown_factor(clean: Tensor, share: Tensor) -> Tensor:
+    """Return the exposure that blows out the brighter part of each crop, (N, 3, H, W) -> (N,).
+
+    Between three tenths and seven tenths of a crop become white, so that what is dark and thin in
+    it stands before white, as branches do before a hazy sky.
+
+    Args:
+        clean: Crops in [0, 1].
+        share: Numbers in [0, 1], (N,), that choose between these tenths.
+    """
+    grey = clean[:, :, ::LUMINANCE_STEP, ::LUMINANCE_STEP].amin(1).flatten(1).sort(1).values
+    place = ((0.3 + 0.4 * share) * (grey.shape[1] - 1)).long()
+    light = grey.gather(1, place.unsqueeze(1)).squeeze(1)
+    return 1 / light.clamp(min=DARKEST_LIGHT)
+
+
+def haze(clean: Tensor, contrast: Tensor) -> Tensor:
+    """Return crops of (N, 3, H, W) veiled in white haze.
+
+    Distant things in rain are grey before a white sky.
+
+    Args:
+        clean: Crops in [0, 1].
+        contrast: Numbers in [0, 1], (N,): the share of contrast that is left, between
+            `LEAST_CONTRAST` and all of it.
+    """
+    left = LEAST_CONTRAST + (1 - LEAST_CONTRAST) * contrast
+    return 1 - (1 - clean) * left.view(-1, 1, 1, 1)
+
+
+def compress_pairs(
+    batch: Batch, share: float, numbers: Tensor, compression: rain.Compression
+) -> Batch:
+    """Return a batch with a share of its pairs compressed as JPEG.
+
+    Both halves of a pair are compressed alike, because a network should remove rain, not
+    compression.
+
+    Args:
+        share: Share of pairs to compress, in [0, 1].
+        numbers: Uniform in [0, 1), (N, 2): the first chooses whether a pair is compressed, the
+            second at which quality.
+    """
+    low, high = JPEG_QUALITIES
+    quality = (low + (high - low) * numbers[:, 1]).floor()
+    chosen = numbers[:, 0] < share
+    if chosen.device.type != "cpu":
+        # Selecting pairs would count them first, and so wait for the GPU: compress all of them.
+        where = chosen.view(-1, 1, 1, 1)
+        rainy, clean = (
+            torch.where(where, compression(half, quality), half)
+            for half in (batch.rainy, batch.clean)
+        )
+        return Batch(rainy, clean)
+    both = torch.stack([batch.rainy, batch.clean], 1)  # (N, 2, 3, H, W)
+    pictures = both[chosen].flatten(0, 1)  # (2 * chosen, 3, H, W)
+    pictures = compression(pictures, quality[chosen].repeat_interleave(2))
+    both[chosen] = pictures.unflatten(0, (-1, 2))
+    return Batch(both[:, 0], both[:, 1])
 
 
 @dataclass(frozen=True)
 class _CropPlan:
-    """Which picture, which part of it, and which way round."""
+    """Which picture each place of a batch shows, which part of it, and how it is flipped."""
 
     pictures: int
     batch: int
@@ -288,23 +246,24 @@ class _CropPlan:
     seed: int
 
     def draw(self, step: int, k: int) -> tuple[int, torch.Generator]:
-        """The k-th picture of a step: epochs are permutations of all pictures, one after the
-        other.
+        """Return the index of the k-th picture of a step, and a generator for its crop.
+
+        Epochs are permutations of all pictures, one after the other.
         """
         epoch, place = divmod(step * self.batch + k, self.pictures)
         order = torch.randperm(self.pictures, generator=generator_for(self.seed, 1, epoch))
         return int(order[place]), generator_for(self.seed, 2, step, k)
 
     def cut(self, picture: Tensor, generator: torch.Generator) -> Tensor:
-        """A random crop, or the whole no longer than `LONG_SIDE`, flipped and turned: (C, H, W) ->
-        floats (C, h, w).
+        """Return a random crop of (C, H, W), flipped and turned, as floats (C, h, w) in [0, 1].
+
+        Without a size of crops it is the whole picture, no side longer than `LONG_SIDE`.
         """
-        picture = (
-            shrink(picture, LONG_SIDE)
-            if self.crop is None
-            else _random_crop(picture, self.crop, generator)
-        )
-        picture = _as_floats(picture)
+        if self.crop is None:
+            picture = shrink(picture, LONG_SIDE)
+        else:
+            picture = random_crop(picture, self.crop, generator)
+        picture = as_floats(picture)
         choice = int(torch.randint(8, (), generator=generator))
         if choice & 1 and self.augment != "none":
             picture = picture.flip(2)
@@ -316,25 +275,29 @@ class _CropPlan:
         return picture
 
 
-def _random_crop(picture: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    short = min(picture.shape[1:])
-    if short < size:
-        picture = _resize(picture, size / short)
-    top, left = (
-        int(torch.randint(side - size + 1, (), generator=generator)) for side in picture.shape[1:]
-    )
-    return picture[:, top : top + size, left : left + size]
+class _Cache:
+    """Pictures as integers on a device; several threads may read from it.
 
+    When they exceed `CACHE_BYTES`, those that were not used for longest are dropped.
+    """
 
-def shrink(picture: Tensor, long_side: int) -> Tensor:
-    """(C, H, W) with no side longer than this."""
-    longest = max(picture.shape[1:])
-    return picture if longest <= long_side else _resize(picture, long_side / longest)
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pictures: OrderedDict[Path, Tensor] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
 
-
-def _resize(picture: Tensor, factor: float) -> Tensor:
-    size = [max(1, -(-int(side * factor * 1000) // 1000)) for side in picture.shape[1:]]
-    picture = _as_floats(picture)
-    return F.interpolate(
-        picture[None], size=size, mode="bicubic", antialias=True, align_corners=False
-    )[0].clamp(0, 1)
+    def read(self, path: Path) -> Tensor:
+        """Return a picture, (H, W, 3) of 8 or 16 bits."""
+        with self._lock:
+            if path not in self._pictures:
+                self._pictures[path] = torch.from_numpy(read_image(path)).to(self._device)
+                self._bytes += self._pictures[path].nbytes
+            self._pictures.move_to_end(path)
+            picture = self._pictures[path]
+            if picture.is_cuda:
+                # The cache may drop it while this stream still reads: keep its memory until then.
+                picture.record_stream(torch.cuda.current_stream(picture.device))
+            while self._bytes > CACHE_BYTES and len(self._pictures) > 1:
+                self._bytes -= self._pictures.popitem(last=False)[1].nbytes
+            return picture

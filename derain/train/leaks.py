@@ -1,84 +1,85 @@
-"""No validation picture may be trained on: looked for before the first step."""
+"""No validation picture may be trained on: the search for such leaks, before the first step."""
 
 import contextlib
 import hashlib
 import json
-from dataclasses import replace
 
 from derain.data import clean_pictures
-from derain.data.audit.check import OnProgress, find_leaks
+from derain.data.audit.check import find_leaks
 from derain.files import listed, write_file
+from derain.progress import Progress
+from derain.train.run import TrainingRun
 from derain.train.sources import pairs_of
-from derain.train.state import Run
 
 SEAL = "checked.json"
-"""Which files no validation picture was found among."""
+"""File of a run that says among which files no leak was found."""
 
 
 class LeakError(ValueError):
     """Validation pictures are among the training pictures."""
 
 
-def checked(run: Run, on_progress: OnProgress) -> Run:
-    """The run with its folder made, if no validation picture is trained on; not looked at again
-    while no file changes.
+def refuse_leaks(run: TrainingRun, progress: Progress) -> str:
+    """Refuse a run whose validation pictures are trained on, and make its folder otherwise.
+
+    The result is kept in the folder: the search is not repeated while no file changes.
+
+    Returns:
+        What the card has to say about leaks; empty if there are no leaks.
+
+    Raises:
+        LeakError: If there are leaks, and the run does not allow them.
+        ValueError: If a picture cannot be read.
     """
     seal = run.out / SEAL
     files = _state_of_files(run)
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        old = json.loads(seal.read_text())
-        if old["files"] == files and (run.allow_leak or not old["note"]):
-            return replace(run, note=str(old["note"]))
-    run = _without_leak(run, on_progress)
+        found = json.loads(seal.read_text())
+        if found["files"] == files and (run.allow_leak or not found["note"]):
+            return str(found["note"])
+    note = _search(run, progress)
     run.out.mkdir(parents=True, exist_ok=True)
-    write_file(seal, json.dumps({"files": files, "note": run.note}).encode())
-    return run
+    write_file(seal, json.dumps({"files": files, "note": note}).encode())
+    return note
 
 
-def _state_of_files(run: Run) -> str:
-    """A digest of the names, sizes and dates of all pictures of both datasets, and of which half of
-    a file is the clean one.
+def _state_of_files(run: TrainingRun) -> str:
+    """Return a digest of the names, sizes and dates of all pictures, and of the layout of pairs.
 
-    Dates count in seconds, which copies and archives keep.
+    The layout says which half of a file is the clean one. Dates count in seconds, because copies
+    and archives keep no fractions.
     """
     state = hashlib.sha256(str(run.layout).encode())
     for folder in (run.data, run.validation):
         pairs = pairs_of(folder, run.layout)
-        files = (
-            clean_pictures(folder)
-            if pairs is None
-            else [path for pair in pairs for path in (pair.rainy, pair.clean)]
-        )
+        if pairs is None:
+            files = clean_pictures(folder)
+        else:
+            files = [path for pair in pairs for path in (pair.rainy, pair.clean)]
         for path in files:
-            with contextlib.suppress(OSError):  # told where it is read
+            with contextlib.suppress(OSError):  # whoever reads the picture reports it
                 found = path.stat()
-                state.update(
-                    f"{path} {found.st_size} {int(found.st_mtime)}\n".encode(
-                        errors="surrogateescape"
-                    )
-                )
+                line = f"{path} {found.st_size} {int(found.st_mtime)}\n"
+                state.update(line.encode(errors="surrogateescape"))
     return state.hexdigest()
 
 
-def _without_leak(run: Run, on_progress: OnProgress) -> Run:
-    """The run, if no validation picture is trained on; with a note on its card, if that is
-    allowed.
-    """
-    problems = find_leaks(run.validation, run.data, run.layout, on_progress)
+def _search(run: TrainingRun, progress: Progress) -> str:
+    """Search for leaks, and return the card's note about those that are allowed."""
+    problems = find_leaks(run.validation, run.data, run.layout, progress)
     unread = [problem.message for problem in problems if problem.kind == "unreadable"]
     if unread:
         raise ValueError(
-            f"{listed(unread, 3)}: expected pictures that can be read; mend or remove what cannot"
+            f"{listed(unread, 3)}: expected pictures that can be read; repair or remove what cannot"
         )
     leaks = [problem for problem in problems if problem.kind == "leak"]
     if not leaks:
-        return run
+        return ""
     count = len({leak.paths[0] for leak in leaks})
-    what = (
-        f"{count} validation picture{'s are' if count > 1 else ' is'} among the training pictures"
-    )
+    pictures = "pictures are" if count > 1 else "picture is"
+    what = f"{count} validation {pictures} among the training pictures"
     if run.allow_leak:
-        return replace(run, note=f"{what}: its validation scores say little")
+        return f"{what}: its validation scores say little"
     raise LeakError(
         f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check"
         f" {run.validation} --against {run.data} names them all), or give --allow-leak"

@@ -1,8 +1,8 @@
-"""Batches that never leave the device: pictures, crops and rain of a whole batch at once.
+"""Batches that are made on one device in a few large operations.
 
-`RainyBatches` cuts and rains on one crop after the other, which suits a processor. A GPU wants few
-large operations: here all training pictures lie on the device in one row of bytes, and a batch is
-one gather from it under rain from `derain.rain.RainTable`. Every random number is a hash of
+`RainyBatches` makes one crop after the other, which suits a processor. A GPU wants few large
+operations: here all training pictures lie on the device in one row of bytes, and a batch is one
+gather from it under rain from `derain.rain.RainTable`. Every random number is a hash of
 ``(seed, step, place in the batch)``, so that a batch is the same whenever and wherever it is made.
 """
 
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.train.batches import Batch, blown_factor, compressed, hazed, to_tensor
 from derain.images import read_image
 from derain.rain import Compression, RainPreset, RainTable, TextureBank, compose
+from derain.rain.crops import to_tensor
 from derain.rain.numbers import mixed_bits, white_noise
+from derain.train.batches import Batch, blown_factor, compress_pairs, haze
 
 
 class ResidentBatches:
@@ -25,7 +26,8 @@ class ResidentBatches:
 
     Args:
         pictures: Bytes, (H, W, 3) each, no side shorter than a crop (`read_bytes`).
-        exposure: By up to how many stops each crop is made brighter or darker before it rains.
+        exposure: Number of stops by which each crop is made brighter or darker, at most, before it
+            rains.
         blown: Share of crops whose brighter part is blown out to white, the rest veiled in haze.
         compressed: Share of pairs that are compressed as JPEG, both halves alike.
 
@@ -80,26 +82,30 @@ class ResidentBatches:
         return self.numbered(torch.tensor(step, device=device))
 
     def numbered(self, step: Tensor) -> Batch:
-        """Make the batch of a step that the device knows, so that nothing waits for anything."""
+        """Make the batch of a step whose number lies on the device.
+
+        The processor then need not wait for the device, nor the device for the processor.
+        """
         number = (step * self._batch + self._places) % 2**31
         keys = mixed_bits(number.int() ^ self._stream)
         numbers = white_noise(mixed_bits(keys), (1, 10))[:, 0]  # (N, 10)
-        clean = self._lit(self._cut(numbers), numbers)
+        clean = self._expose(self._cut(numbers), numbers)
         rain = self._rain.sample(keys, (self._crop, self._crop))
         batch = Batch(compose(clean, rain), clean)
-        return (
-            compressed(batch, self._compressed, numbers[:, 7:9], self._compression)
-            if self._compressed
-            else batch
-        )
+        if not self._compressed:
+            return batch
+        return compress_pairs(batch, self._compressed, numbers[:, 7:9], self._compression)
 
     def _cut(self, numbers: Tensor) -> Tensor:
-        """Cut a crop for each row of numbers, flipped and turned: (N, 3, crop, crop) in [0, 1]."""
+        """Return a crop for each row of numbers, flipped and turned: (N, 3, crop, crop)."""
         side = self._crop
+        # Which picture, and where in it.
         picture = (numbers[:, 0] * len(self)).long().clamp(max=len(self) - 1)
         height, width = self._heights[picture], self._widths[picture]
         top = (numbers[:, 1] * (height - side + 1)).long()
         left = (numbers[:, 2] * (width - side + 1)).long()
+        # For each pixel of a crop, the row and column of the picture that it shows: turning
+        # exchanges them, and each flip counts one of them backwards. Each is (N, crop, crop).
         flips = (numbers[:, 3] * 8).long()
         place = torch.arange(side, device=self._device)
         down, right = place.view(1, -1, 1), place.view(1, 1, -1)
@@ -107,19 +113,20 @@ class ResidentBatches:
         row, column = torch.where(turned, right, down), torch.where(turned, down, right)
         row = torch.where(upside, side - 1 - row, row) + top.view(-1, 1, 1)
         column = torch.where(mirrored, side - 1 - column, column) + left.view(-1, 1, 1)
+        # One gather from the row of bytes that all pictures lie in.
         first = self._starts[picture].view(-1, 1, 1) + 3 * (row * width.view(-1, 1, 1) + column)
         channel = torch.arange(3, device=self._device).view(1, 3, 1, 1)
         return self._bytes[first.unsqueeze(1) + channel].float() / 255
 
-    def _lit(self, clean: Tensor, numbers: Tensor) -> Tensor:
-        """Expose crops anew; what passes white is white."""
+    def _expose(self, clean: Tensor, numbers: Tensor) -> Tensor:
+        """Return crops under other exposures; values above white become white."""
         factor = torch.exp2(self._exposure * (2 * numbers[:, 4] - 1)).view(-1, 1, 1, 1)
         lit = (clean * factor).clamp(max=1)
         if not self._blown:
             return lit
         blown = (clean * blown_factor(clean, numbers[:, 6]).view(-1, 1, 1, 1)).clamp(max=1)
         chosen = (numbers[:, 5] < self._blown).view(-1, 1, 1, 1)
-        return torch.where(chosen, hazed(blown, numbers[:, 9]), lit)
+        return torch.where(chosen, haze(blown, numbers[:, 9]), lit)
 
 
 def read_bytes(path: Path, side: int) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from derain import engines
+from derain import engines, metrics
 from derain.engines import quantize
 from derain.engines.export import Target, to_onnx
 from derain.images import write_image
@@ -137,9 +137,10 @@ def test_what_is_sensitive_is_kept(network: Tiny, crops: quantize.Crops) -> None
     graph = quantize.Graph(model, quantize.STYLES["openvino"], crops.ranging)
     dearest = quantize.ranked(graph, crops.held_back)[0]
     assert dearest == "/fine_up/fine_up.0/Conv_1"
-    all_of_it = quantize.psnr(
-        [quantize.onnx_run(graph.quantized(graph.candidates))(crops.held_back[:1])],
-        [quantize.onnx_run(model)(crops.held_back[:1])],
+    all_of_it = metrics.psnr(
+        quantize.onnx_run(graph.quantized(graph.candidates))(crops.held_back[:1]),
+        quantize.onnx_run(model)(crops.held_back[:1]),
+        peak=1.0,
     )
     target = all_of_it + 1
     found = quantize.quantize(model, crops, "openvino", target)

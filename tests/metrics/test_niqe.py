@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F
 
-from derain.data import generator_for
 from derain.images import find_images, read_image
 from derain.metrics import niqe
-from derain.rain import PRESETS, rain_on
+from derain.rain import PRESETS, generator_for, rain_on
 
 Bytes = NDArray[np.uint8]
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from derain import metrics, rain
-from derain.data import clean_pictures, generator_for, to_tensor
+from derain.data import clean_pictures
 from derain.images import read_image
+from derain.rain.crops import generator_for, to_tensor
 
 
 def draw(preset: rain.RainPreset, size: tuple[int, int] = (80, 90), seed: int = 3) -> rain.Rain:
@@ -95,7 +96,7 @@ def test_rain_is_the_same_in_other_processes_and_with_other_threads() -> None:
     script = """
 import torch
 from derain import rain
-from derain.data import generator_for
+from derain.rain import generator_for
 torch.set_num_threads({})
 names = sorted(rain.PRESETS)
 presets = [rain.PRESETS[name] for name in names]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from derain import rain
-from derain.data import generator_for
+from derain.rain import generator_for
 from derain.rain.table import as_field
 
 CPU = torch.device("cpu")

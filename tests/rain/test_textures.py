@@ -17,9 +17,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from derain import rain
-from derain.data import generator_for
 from derain.images import ImageError, write_image
-from derain.rain import textures
+from derain.rain import generator_for, textures
 from derain.rain.numbers import Draws
 from derain.rain.textures import Window
 
@@ -279,7 +278,7 @@ def test_rain_is_the_same_in_another_process() -> None:
     script = """
 import torch
 from derain import rain
-from derain.data import generator_for
+from derain.rain import generator_for
 numbers = torch.Generator().manual_seed(0)
 bank = rain.bank_of("noise", [torch.rand(50, 60, generator=numbers) for _ in range(3)])
 names = ["rain100l-textures", "rain100h-textures", "downpour", "mixed"] * 2

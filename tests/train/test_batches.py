@@ -7,9 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from derain import data, rain
-from derain.data import batches as batches_module
+from derain import data, rain, train
 from derain.images import write_image
+from derain.rain import crops
+from derain.recipes import Augment
+from derain.train import batches as batches_module
 
 CPU = torch.device("cpu")
 
@@ -22,9 +24,9 @@ def put(folder: Path, names: list[str]) -> None:
 
 def batches(
     folder: Path, *, batch: int = 3, crop: int | None = 16, seed: int = 0
-) -> data.RainyBatches:
+) -> train.RainyBatches:
     presets = list(rain.PRESETS.values())
-    return data.RainyBatches(
+    return train.RainyBatches(
         data.clean_pictures(folder), presets, batch=batch, crop=crop, augment="dihedral", seed=seed
     )
 
@@ -49,7 +51,7 @@ def test_batches_are_rain_on_crops_of_the_pictures(pictures: Path) -> None:
         rain.PRESETS[name] for name in ("rain100l", "rain100h")
     ]  # others darken what they hide
     paths = data.clean_pictures(pictures)
-    batch = data.RainyBatches(paths, added, batch=3, crop=16, augment="dihedral", seed=0).batch(
+    batch = train.RainyBatches(paths, added, batch=3, crop=16, augment="dihedral", seed=0).batch(
         0, CPU
     )
     assert batch.rainy.shape == batch.clean.shape == (3, 3, 16, 16)
@@ -74,24 +76,23 @@ def test_crops_larger_than_a_picture_enlarge_it(pictures: Path) -> None:
 
 
 @pytest.mark.parametrize(("augment", "ways"), [("none", 1), ("flip", 2), ("dihedral", 8)])
-def test_how_many_ways_round(augment: data.Augment, ways: int) -> None:
+def test_how_many_ways_round(augment: Augment, ways: int) -> None:
     plan = batches_module._CropPlan(1, 1, 16, augment, 0)  # pyright: ignore[reportPrivateUsage]
     picture = torch.rand(3, 16, 16)
     assert (
-        len({plan.cut(picture, data.generator_for(k)).numpy().tobytes() for k in range(80)}) == ways
+        len({plan.cut(picture, crops.generator_for(k)).numpy().tobytes() for k in range(80)})
+        == ways
     )
 
 
 @pytest.mark.parametrize("augment", ["none", "flip", "dihedral"])
-def test_pairs_are_cut_alike(
-    augment: data.Augment, tmp_path: Path, photo: NDArray[np.uint8]
-) -> None:
+def test_pairs_are_cut_alike(augment: Augment, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     (tmp_path / "rainy").mkdir()
     write_image(tmp_path / "rainy/1.png", photo)
     (tmp_path / "clean").mkdir()
     write_image(tmp_path / "clean/1.png", photo // 2)
     pairs = data.find_pairs(tmp_path).pairs
-    source = data.PairedBatches(pairs, batch=4, crop=24, augment=augment, seed=0)
+    source = train.PairedBatches(pairs, batch=4, crop=24, augment=augment, seed=0)
     batch = source.batch(0, CPU)
     assert float((batch.rainy / 2 - batch.clean).abs().max()) < 0.005
     turned = {tuple(source.batch(step, CPU).clean.flatten(1)[0, :3].tolist()) for step in range(6)}
@@ -106,7 +107,7 @@ def test_twins_of_8_and_16_bits_are_cut_alike(
         (tmp_path / name).mkdir()
     write_image(tmp_path / "rainy/1.png", photo.astype(np.uint16) * 257 if deep else photo)
     write_image(tmp_path / "clean/1.png", photo.astype(np.uint16) * 257)
-    batch = data.PairedBatches(
+    batch = train.PairedBatches(
         data.find_pairs(tmp_path).pairs, batch=2, crop=24, augment="dihedral", seed=0
     ).batch(0, CPU)
     assert batch.rainy.shape == batch.clean.shape == (2, 3, 24, 24)
@@ -117,7 +118,7 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
     put(tmp_path, ["rainy/1.png"])
     (tmp_path / "clean").mkdir()
     write_image(tmp_path / "clean/1.png", np.zeros((20, 25, 3), np.uint8))
-    source = data.PairedBatches(
+    source = train.PairedBatches(
         data.find_pairs(tmp_path).pairs, batch=1, crop=16, augment="flip", seed=0
     )
     with pytest.raises(ValueError, match="are 24x20 and 25x20: expected twins of one size"):
@@ -138,7 +139,7 @@ def test_cache_forgets_what_is_longest_unused(
 def test_exposure_makes_the_clean_twin_brighter_or_darker_and_clips_it(pictures: Path) -> None:
     paths, presets = data.clean_pictures(pictures), [rain.PRESETS["mixed"]]
     plain, exposed = (
-        data.RainyBatches(
+        train.RainyBatches(
             paths, presets, batch=16, crop=32, augment="none", seed=0, exposure=stops
         ).batch(0, CPU)
         for stops in (0.0, 2.0)
@@ -154,13 +155,15 @@ def test_exposure_makes_the_clean_twin_brighter_or_darker_and_clips_it(pictures:
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_blown_factor_makes_so_much_of_a_crop_white(share: float) -> None:
-    numbers = torch.rand(1, 1, 160, 160, generator=data.generator_for(1)) * 0.6 + 0.2
+    numbers = torch.rand(1, 1, 160, 160, generator=crops.generator_for(1)) * 0.6 + 0.2
     tinted = numbers * torch.tensor([1.0, 0.9, 0.8]).view(1, 3, 1, 1)
-    factor = data.blown_factor(tinted, torch.tensor([share]))
+    factor = batches_module.blown_factor(tinted, torch.tensor([share]))
     white = ((factor * tinted).amin(1) >= 1).float().mean()
     assert float(white) == pytest.approx(0.7 - 0.4 * share, abs=0.06)
     assert torch.equal(
-        data.blown_factor(tinted.expand(2, -1, -1, -1), torch.tensor([share, 1 - share]))[:1],
+        batches_module.blown_factor(tinted.expand(2, -1, -1, -1), torch.tensor([share, 1 - share]))[
+            :1
+        ],
         factor,
     )
 
@@ -168,14 +171,14 @@ def test_blown_factor_makes_so_much_of_a_crop_white(share: float) -> None:
 def test_dark_crops_are_not_blown_out_of_their_noise() -> None:
     # Grey of 0.15 becomes white, what is darker does not.
     assert float(
-        data.blown_factor(torch.full((1, 3, 16, 16), 0.01), torch.tensor([0.5]))
+        batches_module.blown_factor(torch.full((1, 3, 16, 16), 0.01), torch.tensor([0.5]))
     ) == pytest.approx(1 / 0.15)
 
 
 def test_blown_crops_rain_after_they_were_blown(pictures: Path) -> None:
     paths, presets = data.clean_pictures(pictures), [rain.PRESETS["rain100l"]]
     plain, blown = (
-        data.RainyBatches(
+        train.RainyBatches(
             paths, presets, batch=40, crop=32, augment="none", seed=0, blown=share
         ).batch(2, CPU)
         for share in (0.0, 0.4)
@@ -193,13 +196,13 @@ def test_blown_crops_rain_after_they_were_blown(pictures: Path) -> None:
 def test_compressed_leaves_the_others_alone_and_takes_both_halves_alike(
     photo: NDArray[np.uint8],
 ) -> None:
-    clean = data.to_tensor(photo[:64, :64]).expand(6, -1, -1, -1)
-    batch = data.Batch((clean + 0.1).clamp(max=1), clean)
+    clean = crops.to_tensor(photo[:64, :64]).expand(6, -1, -1, -1)
+    batch = train.Batch((clean + 0.1).clamp(max=1), clean)
     chances = torch.tensor(
         [[0.1, 0.0], [0.9, 0.0], [0.29, 0.5], [0.31, 0.5], [0.0, 0.999], [0.5, 0.999]]
     )
     compression = rain.Compression(CPU)
-    found = batches_module.compressed(batch, 0.3, chances, compression)
+    found = batches_module.compress_pairs(batch, 0.3, chances, compression)
     for k, quality in enumerate((30.0, None, 63.0, None, 95.0, None)):
         for half, before in ((found.rainy, batch.rainy), (found.clean, batch.clean)):
             after = (
@@ -214,7 +217,7 @@ def test_compressed_leaves_the_others_alone_and_takes_both_halves_alike(
 def test_batches_are_compressed_after_the_rain(pictures: Path) -> None:
     paths, presets = data.clean_pictures(pictures), [rain.PRESETS["mixed"]]
     plain, some, again = (
-        data.RainyBatches(
+        train.RainyBatches(
             paths, presets, batch=24, crop=32, augment="none", seed=0, compressed=share
         ).batch(1, CPU)
         for share in (0.0, 0.5, 0.5)
@@ -232,7 +235,7 @@ def test_rainy_batches_cut_their_rain_from_textures(pictures: Path) -> None:
     preset = rain.RainPreset("flat", "nothing", (rain.Texture(otherwise=rain.Field()),))
     paths = data.clean_pictures(pictures)
     textured, drawn = (
-        data.RainyBatches(paths, [preset], batch=3, crop=16, augment="flip", seed=0, bank=bank)
+        train.RainyBatches(paths, [preset], batch=3, crop=16, augment="flip", seed=0, bank=bank)
         for bank in (flat, None)
     )
     assert textured.textured
@@ -253,7 +256,7 @@ def test_pictures_stay_on_the_device_as_integers(pictures: Path) -> None:
 
 def test_generators_differ_by_every_number() -> None:
     states = {
-        float(torch.rand((), generator=data.generator_for(*numbers)))
+        float(torch.rand((), generator=crops.generator_for(*numbers)))
         for numbers in [(0,), (1,), (0, 1), (1, 0), (0, 0, 1)]
     }
     assert len(states) == 5

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from derain import data, rain
+from derain import rain, train
 from derain.images import write_image
 
 CPU = torch.device("cpu")
@@ -19,9 +19,7 @@ DRY = rain.RainPreset("dry", "nothing", (rain.Field(probability=0),))
 def noise(
     sizes: tuple[tuple[int, int], ...] = ((20, 24), (30, 17), (16, 16)),
 ) -> list[torch.Tensor]:
-    """Pictures of which no two pixels in a row are alike, so that a window is found in one place
-    alone.
-    """
+    """Return pictures of noise, of which a window is found in one place alone."""
     numbers = np.random.default_rng(0)
     return [
         torch.from_numpy(numbers.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes
@@ -36,15 +34,16 @@ def resident(
     crop: int = 16,
     seed: int = 0,
     **settings: float,
-) -> data.ResidentBatches:
-    return data.ResidentBatches(
+) -> train.ResidentBatches:
+    return train.ResidentBatches(
         pictures, preset, None, CPU, batch=batch, crop=crop, seed=seed, **settings
     )
 
 
 def found(crop: torch.Tensor, pictures: list[torch.Tensor]) -> list[tuple[int, int, int, int]]:
-    """Where a crop of 16x16 is cut from, by search: picture, row, column, and which of the eight
-    ways round.
+    """Return where a crop of 16x16 is cut from, by search.
+
+    Each find is a picture, row, column, and one of the eight flips and turns.
     """
     levels = (255 * crop).round().byte().permute(1, 2, 0)
     ways: list[torch.Tensor] = []
@@ -117,7 +116,7 @@ def test_rain_is_cut_from_textures_where_there_are_some() -> None:
     flat = rain.bank_of("flat", [torch.full((30, 40), 0.5)])
     preset = rain.RainPreset("flat", "nothing", (rain.Texture(otherwise=rain.Field()),))
     black = [torch.zeros(20, 20, 3, dtype=torch.uint8)]
-    batch = data.ResidentBatches(black, preset, flat, CPU, batch=2, crop=16, seed=0).batch(3, CPU)
+    batch = train.ResidentBatches(black, preset, flat, CPU, batch=2, crop=16, seed=0).batch(3, CPU)
     assert batch.rainy.flatten().tolist() == pytest.approx(
         [128 / 255 * 219 / 255] * batch.rainy.numel(), abs=1e-4
     )
@@ -201,7 +200,7 @@ def test_pictures_are_read_as_bytes(tmp_path: Path, photo: NDArray[np.uint8]) ->
     write_image(tmp_path / "8.png", photo)
     write_image(tmp_path / "16.png", photo.astype(np.uint16) * 257)
     for name in ("8", "16"):
-        read = data.read_bytes(tmp_path / f"{name}.png", 64)
+        read = train.read_bytes(tmp_path / f"{name}.png", 64)
         assert read.dtype == torch.uint8
         assert np.array_equal(read.numpy(), photo)
 
@@ -214,7 +213,7 @@ def test_pictures_are_enlarged_to_a_crop(
 ) -> None:
     small = photo[: part[0], : part[1]]
     write_image(tmp_path / "small.png", small)
-    larger = data.read_bytes(tmp_path / "small.png", 100)
+    larger = train.read_bytes(tmp_path / "small.png", 100)
     assert larger.shape == (*expected, 3)
     assert larger.is_contiguous()
     assert larger.float().mean((0, 1)).tolist() == pytest.approx(small.mean((0, 1)).tolist(), abs=1)
@@ -224,7 +223,7 @@ def test_pictures_are_enlarged_to_a_crop(
 def test_same_batches_on_a_gpu() -> None:
     settings: dict[str, Any] = {"batch": 32, "crop": 16, "seed": 3, "exposure": 0.5, "blown": 0.3}
     on_cpu, on_gpu = (
-        data.ResidentBatches(noise(), rain.PRESETS["mixed"], None, device, **settings).batch(
+        train.ResidentBatches(noise(), rain.PRESETS["mixed"], None, device, **settings).batch(
             5, device
         )
         for device in (CPU, torch.device("cuda", 0))

@@ -1,7 +1,7 @@
 r"""Test, train and time Petrichor's sizes on a GPU that is available for minutes.
 
 Such a GPU must not wait for anything. Rain is made on it for whole batches
-(`derain.data.ResidentBatches`), a step is compiled and recorded as a CUDA graph where that is
+(`derain.train.ResidentBatches`), a step is compiled and recorded as a CUDA graph where that is
 faster, and sizes that train one after the other compile at the same time. What only a GPU can do
 (compiling, graphs, streams) falls back to the plain step, with a message, so that the script can be
 rehearsed on a CPU.

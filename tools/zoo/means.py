@@ -24,7 +24,7 @@ from derain.engines import choose_device
 from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
-from derain.train.state import on_a_card
+from derain.train import on_a_card
 
 
 def main() -> None:

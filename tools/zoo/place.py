@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from derain import rain, weights
-from derain.data import ResidentBatches, clean_pictures, read_bytes
+from derain.data import clean_pictures
 from derain.images import read_image
 from derain.networks import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
+from derain.train import ResidentBatches, read_bytes
 from derain.weights import Card
 from tools.zoo.stepper import Settings
 

@@ -25,8 +25,7 @@ from derain.files import file_digest
 from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
-from derain.train import ValidationSet
-from derain.train.state import on_a_card
+from derain.train import ValidationSet, on_a_card
 from derain.weights import Card, catalogue
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.data import Batch, ResidentBatches
 from derain.networks import Petrichor
 from derain.networks.losses import frequency_loss
 from derain.networks.petrichor import FREQUENCY_WEIGHT, GatedBlock, ResidualBlock
+from derain.train import Batch, ResidentBatches
 
 MODES = ("compiled", "graph", "compiled graph", "shifted compiled graph")
 """How a step runs. ``shifted``: depthwise convolutions as sums of shifted maps, which compile well;

@@ -31,12 +31,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from benchmarks.training import add_arguments, pass_on_seal, run_of
 from derain import train, weights
-from derain.data import Batch, BatchSource
 from derain.files import write_file
 from derain.networks import NETWORKS
 from derain.recipes import Recipe
-from derain.train.loop import prefetch, prepare, set_training
-from derain.train.state import logged
+from derain.train import Batch, BatchSource, prefetch, prepare, read_log, set_training
 from derain.weights import CATALOGUE, Card
 from tools.zoo.entries import ZOO, ZooEntry
 from tools.zoo.zoo_cards import FORWARD_AND_BACKWARD, recipe_of
@@ -154,7 +152,7 @@ class Plan:
 def _ended(run: Path) -> bool:
     """Return whether a stage has taken all its steps."""
     return Plan.read(run).recipe.steps <= max(
-        (line["step"] for line in logged(run / train.LOG)), default=0
+        (line["step"] for line in read_log(run / train.LOG)), default=0
     )
 
 
@@ -233,7 +231,7 @@ def main() -> None:
 def train_one(
     standing: Standing,
     found: list[Standing],
-    run: train.Run,
+    run: train.TrainingRun,
     out: Path,
     ends: float,
     steps: int | None,
@@ -342,7 +340,7 @@ class Pace:
         )
 
 
-def measure(recipe: Recipe, run: train.Run, *, compiled: bool | None = None) -> Pace:
+def measure(recipe: Recipe, run: train.TrainingRun, *, compiled: bool | None = None) -> Pace:
     """Time whole steps, rain included; on a GPU also compiled steps, if these are faster.
 
     Args:

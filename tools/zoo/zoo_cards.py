@@ -15,9 +15,9 @@ from benchmarks.command import new_parser
 from benchmarks.quality.still_camera import KEY_WORD
 from benchmarks.tables import table_head, table_row
 from derain import weights
-from derain.data import LONG_SIDE
 from derain.evaluate import MACS_SIDE, multiply_adds
 from derain.networks import NETWORKS, Network
+from derain.train.batches import LONG_SIDE
 from derain.weights import CATALOGUE, Card, Stage
 from tools.zoo.entries import ZOO
 

@@ -22,7 +22,7 @@ from derain.data.audit.known import Known
 from derain.data.copies import Album, fingerprint
 from derain.data.copies.greys import GreyStore
 from derain.images import read_image, write_image
-from derain.rain.crops import generator_for
+from derain.rain import generator_for
 
 Bytes = NDArray[np.uint8]
 

@@ -1,0 +1,35 @@
+"""The log of a run: one JSON record in each line."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from derain.files import write_file
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the records of a log; a line that is half written or no record is left out."""
+    records: list[dict[str, Any]] = []
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            record = json.loads(text)
+            if isinstance(record, dict) and {"step", "seconds"} <= record.keys():
+                records.append(record)
+    return records
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Remove the records of steps after this one, which will be done again, and damaged lines."""
+    kept = [record for record in read_log(path) if record["step"] <= step]
+    write_file(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
+
+
+def describe(record: dict[str, Any]) -> str:
+    """Return a record of the log as one line for people."""
+    rate, seconds = f"{record['lr']:.2e}", f"{record['seconds']:.0f}"
+    line = f"step {record['step']}  loss {record['loss']:.5f}  lr {rate}  {seconds} s"
+    if "validation" not in record:
+        return line
+    scores = (f"{name} {value:.2f} dB" for name, value in record["validation"].items())
+    return f"{line}  validation {', '.join(scores)}"

@@ -1,0 +1,153 @@
+"""Where a training run reads and writes, and how a command's arguments become one."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from derain.data import Layout, layout_named
+from derain.engines import choose_device, choose_training_dtype
+from derain.errors import UsageError
+from derain.recipes import Recipe, find_recipe, override
+from derain.train.checkpoint import CHECKPOINT, branch_recipe, checkpoint_recipe
+
+BEST = "best.safetensors"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Where a training run reads and writes.
+
+    Attributes:
+        data: Clean pictures, which get synthetic rain, or pairs of rainy and clean ones.
+        validation: Likewise. Rain on clean pictures is seeded by their place, and so always the
+            same.
+        out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use,
+            ``log.jsonl`` to look at.
+        device: Where the network, and the rain, are computed.
+        dtype: Number format that convolutions and products are computed in; weights, losses and
+            optimiser stay in float32.
+        compiled: Whether the step is compiled first (torch.compile), which takes minutes and pays
+            on GPUs.
+        minutes: Time after which the run stops with a checkpoint to resume from, the search for
+            leaks included; None for no limit.
+        machine: Description of the machine for the card; empty describes this one.
+        layout: How pairs lie on disk, for both folders; None looks.
+        allow_leak: Train even if validation pictures are trained on too; the card then says so.
+    """
+
+    data: Path
+    validation: Path
+    out: Path
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    compiled: bool = False
+    minutes: float | None = None
+    machine: str = ""
+    layout: Layout | None = None
+    allow_leak: bool = False
+
+    @property
+    def number_format(self) -> str:
+        """Name of the number format, as ``--dtype`` takes it."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+def plan_run(
+    recipe: str,
+    data: Path,
+    *,
+    val: Path | None = None,
+    output: Path | None = None,
+    branch: Path | None = None,
+    resume: bool = False,
+    settings: Mapping[str, str] | None = None,
+    layout: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    minutes: float | None = None,
+    allow_leak: bool = False,
+) -> tuple[Recipe, TrainingRun]:
+    """Return the recipe and the run that the arguments of ``derain train`` ask for.
+
+    Args:
+        recipe: Name of a recipe.
+        data: Pictures to train on, or a folder with ``train`` and ``val``.
+        val: Pictures to validate on; None for ``val`` in the data.
+        output: Folder of the run; None for ``runs/RECIPE``.
+        branch: Run of a trunk, whose checkpoint the run begins from.
+        resume: Whether the run will be resumed, and not begun.
+        settings: Fields of the recipe to override, as text.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint to branch from or resume, or nothing to
+            validate on.
+        ValueError: If an argument does not fit.
+    """
+    # The cheap checks first: names and numbers, then folders.
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError("expected a number over 0", option="minutes", value=minutes)
+    chosen, folder = _choose_recipe(recipe, output, branch, dict(settings or {}), resume=resume)
+    pairs_layout = layout_named(layout)
+    training, validation = find_folders(data, val)
+    chosen_device = choose_device(device)
+    run = TrainingRun(
+        training,
+        validation,
+        folder,
+        chosen_device,
+        dtype=choose_training_dtype(dtype, chosen_device),
+        minutes=minutes,
+        layout=pairs_layout,
+        allow_leak=allow_leak,
+    )
+    return chosen, run
+
+
+def _choose_recipe(
+    name: str, output: Path | None, branch: Path | None, settings: dict[str, str], *, resume: bool
+) -> tuple[Recipe, Path]:
+    """Return the recipe that a run trains by, and its folder."""
+    # A branch takes its trunk's recipe: the settings are for that, not for the one of the name.
+    recipe = find_recipe(name, {} if branch else settings)
+    folder = output or Path("runs") / (f"{name}-branch" if branch else name)
+    if branch is None:
+        return recipe, folder
+    if resume:  # the trunk may have grown since: a branch that was begun keeps its own plan
+        recipe = override(checkpoint_recipe(folder / CHECKPOINT)[0], settings)
+    else:
+        recipe = branch_recipe(branch, settings)
+    if recipe.name != name:
+        raise UsageError(
+            f"is a trunk of {recipe.name}; expected one of {name}", option="branch", value=branch
+        )
+    return recipe, folder
+
+
+def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:
+    """Return the folders to train on and to validate on: ``train`` and ``val`` of the data.
+
+    Args:
+        data: A folder with both, or one of training pictures.
+        val: Pictures to validate on instead of those in the data.
+
+    Raises:
+        FileNotFoundError: If there are no pictures to validate on.
+        UsageError: If they lie inside the training pictures.
+    """
+    training = data / "train" if (data / "train").is_dir() else data
+    validation = data / "val" if val is None else val
+    if not validation.is_dir() and not validation.is_file():
+        raise FileNotFoundError(
+            f"{validation}: no pictures to validate on; name a folder with --val"
+        )
+    if validation.resolve().is_relative_to(training.resolve()):
+        raise UsageError(
+            f"lies inside the training pictures in {training}; move these to {data / 'train'}",
+            option="val",
+            value=validation,
+        )
+    return training, validation

@@ -1,0 +1,119 @@
+"""Validation pictures among the training pictures are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tiny_runs import TINY
+
+from derain import train as training
+from derain import weights
+from derain.data import Problem
+from derain.images import write_image
+from derain.recipes import find_recipe
+from derain.train import TrainingRun, leaks, loop, train
+
+
+def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
+    run: TrainingRun, photo: NDArray[np.uint8]
+) -> None:
+    for path in run.validation.iterdir():
+        path.unlink()
+    write_image(run.data / "whole.png", photo)
+    write_image(
+        run.validation / "part.png", np.ascontiguousarray(photo[10:110, 20:140, :][:, ::-1])
+    )
+    strict = replace(run, allow_leak=False)
+    with pytest.raises(
+        training.LeakError,
+        match=r"1 validation picture is among.*part\.png shows what.*whole\.png.*--allow-leak",
+    ):
+        next(train(find_recipe("nledn", TINY), strict))
+    assert not run.out.exists()
+    notes: list[str] = []
+    drawn = find_recipe(
+        "nledn", TINY | {"steps": "3", "rain": "light"}
+    )  # needs no textures, which would be a note
+    list(train(drawn, run, on_note=notes.append))
+    assert notes == [weights.load(run.out / training.BEST)[1].note]
+    assert "1 validation picture is among the training pictures" in notes[0]
+    with pytest.raises(training.LeakError):
+        next(train(drawn, strict, resume=True))
+
+
+def test_a_leak_is_refused_before_the_validation_set_is_decoded(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def refuse(run: TrainingRun, _progress: object) -> str:
+        decoded.append("search")
+        if run.allow_leak:
+            return ""
+        raise training.LeakError
+
+    class Spy(training.ValidationSet):
+        def __init__(self, *arguments: Any) -> None:
+            decoded.append("validation set")
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(loop, "refuse_leaks", refuse)
+    monkeypatch.setattr(loop, "ValidationSet", Spy)
+    recipe = find_recipe("petrichor-live", TINY | {"steps": "1"})
+    with pytest.raises(training.LeakError):
+        next(train(recipe, replace(run, allow_leak=False)))
+    assert decoded == ["search"]
+    run.out.mkdir()  # by the search, if it were the real one
+    next(train(recipe, run))
+    assert decoded == ["search", "search", "validation set"]
+
+
+def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[Path] = []
+
+    def search(pictures: Path, *_: object) -> tuple[Problem, ...]:
+        searches.append(pictures)
+        return ()
+
+    monkeypatch.setattr(leaks, "find_leaks", search)
+    recipe = find_recipe("nledn", TINY | {"steps": "3"})
+    list(train(recipe, run))
+    list(train(recipe, run, resume=True))
+    assert len(searches) == 1
+    picture = next(run.data.iterdir())
+    picture.with_name("another.png").write_bytes(picture.read_bytes())
+    list(train(recipe, run, resume=True))
+    assert len(searches) == 2
+
+
+def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: TrainingRun) -> None:
+    (run.data / "broken.png").write_bytes(b"\x89PNG nothing more")
+    with pytest.raises(ValueError, match=r"broken\.png.*repair or remove"):
+        next(train(find_recipe("nledn", TINY), run))
+    assert not run.out.exists()
+
+
+def test_which_half_is_clean_matters_to_the_search_for_leaks(
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pairs").mkdir()
+    write_image(tmp_path / "pairs/1.png", np.concatenate([photo, photo], axis=1))
+    searched: list[object] = []
+
+    def search(_pictures: Path, _training: Path, layout: object, *_: object) -> tuple[Problem, ...]:
+        searched.append(layout)
+        return ()
+
+    monkeypatch.setattr(leaks, "find_leaks", search)
+    paired = replace(
+        run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right"
+    )
+    recipe = find_recipe("nledn", TINY | {"steps": "3"})
+    list(train(recipe, paired))
+    list(train(recipe, replace(paired, layout="rainy-left"), resume=True))
+    assert searched == ["rainy-right", "rainy-left"]
