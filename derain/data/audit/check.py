@@ -147,6 +147,7 @@ def check(
     against: Path | None = None,
     layout: Layout | None = None,
     progress: Progress = silent,
+    album: Album | None = None,
 ) -> Report:
     """Check every picture of a dataset, paired or clean.
 
@@ -157,6 +158,7 @@ def check(
         against: Training data, paired or clean, in which none of its pictures may occur.
         layout: How it lies on disk; None recognises it.
         progress: Receives the stages "pairs" or "pictures", "duplicates" and "copies".
+        album: What is already known of files, if several datasets are checked.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
@@ -164,7 +166,7 @@ def check(
         ValueError: If it holds several datasets, or a list cannot be read.
         OSError: If a folder cannot be listed.
     """
-    album = Album()
+    album = album or Album()
     try:
         dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except NoPairsError:
