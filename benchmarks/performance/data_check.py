@@ -5,7 +5,8 @@
 
 With another checkout, both take turns on the same files, and every second round begins with the
 other one. Opening is counted by an audit hook, decoding by calls of Pillow's `Image.open`. Hooks
-cannot be removed, so each run is a process of its own; its time includes imports of the verb.
+cannot be removed, so each run is a process of its own; its time includes imports of the verb. The
+time of all cores together hardly depends on what else the machine does.
 """
 
 import json
@@ -51,9 +52,15 @@ try:
     main()
 except SystemExit as end:
     status = end.code
-seconds = time.perf_counter() - began
+found = {
+    "opens": opens,
+    "decodes": decodes,
+    "seconds": time.perf_counter() - began,
+    "core_seconds": time.process_time(),
+    "status": status,
+}
 with open(report, "w") as file:
-    json.dump({"opens": opens, "decodes": decodes, "seconds": seconds, "status": status}, file)
+    json.dump(found, file)
 """
 HERE = Path(__file__).parents[2]
 
@@ -68,6 +75,7 @@ class Run:
         most: How often one of them was opened at most.
         decodes: How often a picture was decoded.
         seconds: From the first import to the end.
+        core_seconds: Time of all cores together.
         output: What the verb printed.
     """
 
@@ -76,6 +84,7 @@ class Run:
     most: int
     decodes: int
     seconds: float
+    core_seconds: float
     output: str
 
 
@@ -98,7 +107,13 @@ def main() -> None:
         raise SystemExit("the reports differ between runs")
     print(
         table_head(
-            "checkout", "files", "opens a file, mean", "at most", "decodes a file, mean", "seconds"
+            "checkout",
+            "files",
+            "opens a file, mean",
+            "at most",
+            "decodes a file, mean",
+            "seconds",
+            "seconds of all cores",
         )
     )
     for name, made in runs.items():
@@ -128,21 +143,33 @@ def run(checkout: Path, arguments: Sequence[str]) -> Run:
         raise SystemExit(f"{checkout}: the verb failed: {process.stderr.strip()}")
     opens = found["opens"].values()
     return Run(
-        len(opens), sum(opens), max(opens), found["decodes"], found["seconds"], process.stdout
+        files=len(opens),
+        opens=sum(opens),
+        most=max(opens),
+        decodes=found["decodes"],
+        seconds=found["seconds"],
+        core_seconds=found["core_seconds"],
+        output=process.stdout,
     )
 
 
 def row_of(name: str, runs: Sequence[Run]) -> str:
     """Return the row of a checkout; counts are the same in every run."""
-    first, seconds = runs[0], [each.seconds for each in runs]
+    first = runs[0]
     return table_row(
         name,
         first.files,
         f"{first.opens / first.files:.2f}",
         first.most,
         f"{first.decodes / first.files:.2f}",
-        f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})",
+        spread([each.seconds for each in runs]),
+        spread([each.core_seconds for each in runs]),
     )
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Return the median and the range of times."""
+    return f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
 
 
 if __name__ == "__main__":

@@ -173,12 +173,31 @@ def check(
         if layout:
             raise
         return _check_clean(folder, against, album, progress)
+    return _check_pairs(folder, dataset, problems, against, album, progress)
+
+
+def _check_pairs(
+    folder: Path,
+    dataset: PairedFolder,
+    problems: Sequence[Problem],
+    against: Path | None,
+    album: Album,
+    progress: Progress,
+) -> Report:
+    """Check a paired dataset.
+
+    Args:
+        folder: Where it lies.
+        dataset: Its pairs.
+        problems: What is wrong with how it is put together.
+        against: Training data, if any.
+        album: Reads the files.
+        progress: As for `check`.
+    """
     clean = _clean_of_pairs(dataset.pairs)
     album.use_halves(clean.rainy_halves)
-    measured, seen = _measure(dataset, album, progress)
-    # Pictures whose twin cannot be read are opened here. Digests come later: all files have been
-    # opened by then.
-    duplicates = _duplicates(clean, album, progress)
+    # This opens and decodes all files of pairs; what follows gets by with what was kept of them.
+    measured, unsound = _measure(dataset, album, progress)
     digests, unread = file_digests(dataset.pairs, album)
     identity = name_of(dataset, measured, digest_of(dataset.pairs, digests))
     files = [*_files_of(dataset.pairs), *(path for problem in problems for path in problem.paths)]
@@ -186,29 +205,29 @@ def check(
         *problems,
         *_oddities(folder, files),
         *unread,
-        *seen,
+        *unsound,
         *_exchanged(folder, measured),
         *_repeated_rain(dataset.pairs, digests),
     ]
+    # A test set may hold test pictures; anything else may be trained on.
     if identity.part != "test":
         prints = [(each.pair.clean, each.fingerprint) for each in measured]
         found += _known_test_pictures(prints, against)
     if not dataset.pairs:
         message = f"{printable(folder)}: not one pair of twins"
         found.append(Problem("no pictures", message, (folder,)))
-    everything = _with_loose(clean, problems)
-    found += [*duplicates, *_leaks(everything, against, album, progress)]
-    psnr = float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None
+    found += _duplicates(clean, album, progress)
+    found += _leaks(_with_loose(clean, problems), against, album, progress)
     sizes = Counter(f"{each.width}x{each.height}" for each in measured)
     return Report(
         folder,
-        dataset.layout,
-        identity,
-        len(dataset.pairs),
-        tuple(sizes.most_common()),
-        psnr,
-        against,
-        _without_twice(found),
+        layout=dataset.layout,
+        identity=identity,
+        pictures=len(dataset.pairs),
+        sizes=tuple(sizes.most_common()),
+        psnr=float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None,
+        against=against,
+        problems=_without_twice(found),
     )
 
 
@@ -257,13 +276,13 @@ def _check_clean(folder: Path, against: Path | None, album: Album, progress: Pro
     problems += _leaks(clean, against, album, progress)
     return Report(
         folder,
-        "",
-        None,
-        len(files),
-        tuple(sizes.most_common()),
-        None,
-        against,
-        _without_twice(problems),
+        layout="",
+        identity=None,
+        pictures=len(files),
+        sizes=tuple(sizes.most_common()),
+        psnr=None,
+        against=against,
+        problems=_without_twice(problems),
     )
 
 
