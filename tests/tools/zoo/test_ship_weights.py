@@ -14,7 +14,11 @@ from tools.zoo import ship_weights
 
 
 def test_shipped_weights_are_rounded_scored_and_listed(
-    train_and_val: Path, yard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_and_val: Path,
+    yard: Path,
+    tmp_path: Path,
+    one_thread: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, card = weights.find("petrichor-live")
     weights.save(
