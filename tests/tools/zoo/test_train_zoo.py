@@ -110,7 +110,7 @@ def test_a_stage_is_begun_stopped_resumed_and_ended(
 def test_a_stage_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "crdnet/stage-3"
     folder.mkdir(parents=True)
-    train_zoo.Plan(ZOO["crdnet"].stage("cpu", 50, "crdnet")).write(folder)
+    train_zoo.StagePlan(ZOO["crdnet"].stage("cpu", 50, "crdnet")).write(folder)
     assert [found.begun for found in train_zoo.standings(tmp_path) if found.begun] == [folder]
     with train_zoo.claim(folder):
         assert [found.begun for found in train_zoo.standings(tmp_path) if found.begun] == []
@@ -124,8 +124,8 @@ def test_a_stage_goes_on_as_it_was_begun_and_the_next_gets_a_folder_of_its_own(
     folder = tmp_path / "crdnet/stage-10"
     folder.mkdir(parents=True)
     recipe = replace(ZOO["crdnet"].stage("cpu", 50, "crdnet"), crop=96, lr=1e-5)
-    train_zoo.Plan(recipe).write(folder)
-    assert train_zoo.Plan.read(folder).recipe == recipe
+    train_zoo.StagePlan(recipe).write(folder)
+    assert train_zoo.StagePlan.read(folder).recipe == recipe
     (tmp_path / "crdnet/stage-9").mkdir()
     assert train_zoo._next_folder(tmp_path / "crdnet").name == "stage-11"  # pyright: ignore[reportPrivateUsage]
 
