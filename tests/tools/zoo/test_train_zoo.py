@@ -17,9 +17,14 @@ from tools.zoo.train_zoo import Standing
 def standing(
     name: str, scores: dict[str, float], *, steps: int = 1000, begun: Path | None = None
 ) -> Standing:
-    told = {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()}
+    scores_by_key = {
+        f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()
+    }
     return Standing(
-        ZOO[name], name, Card(name, ZOO[name].planned.network, steps=steps, scores=told), begun
+        ZOO[name],
+        name,
+        Card(name, ZOO[name].planned.network, steps=steps, scores=scores_by_key),
+        begun,
     )
 
 
