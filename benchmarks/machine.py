@@ -1,19 +1,14 @@
 """Describe the machine and the code that a table was measured with."""
 
-import os
 import subprocess
 from pathlib import Path
 
-import torch
-
-from derain.machine import processor, version_of
+from derain import evaluate
 
 
 def describe_machine() -> str:
-    """Return processor, cores, GPU, PyTorch's version and the commit, in one line."""
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    versions = f"torch {version_of('torch')}; commit {commit()}"
-    return f"{processor()}, {os.cpu_count()} cores{gpu}; {versions}"
+    """Return versions, processor, cores, accelerator and commit, in one line."""
+    return f"{evaluate.describe_machine()}; commit {commit()}"
 
 
 def commit() -> str:

@@ -30,6 +30,16 @@ class UsageError(DerainError, ValueError):
         return f"{option}{'' if self.value is None else f'{sign}{self.value}'}: {self.problem}"
 
 
+class SettingError(UsageError):
+    """A field of a training recipe has a value that cannot be meant.
+
+    The command line gives these as ``--set KEY=VALUE``.
+
+    >>> str(SettingError("expected a value like 0.001", option="lr", value="abc"))
+    'lr=abc: expected a value like 0.001'
+    """
+
+
 class ExistsError(DerainError):
     """A file that would be written exists already, and may only be overwritten on request.
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from derain import tiles, weights
 from derain.density import RainDensity
@@ -23,6 +22,7 @@ from derain.engines import (
 from derain.errors import UsageError, is_out_of_memory
 from derain.images import to_floats, to_levels
 from derain.networks import Network
+from derain.networks.padding import pad_to
 from derain.progress import Progress, silent
 from derain.tiles import Float32s, Grid
 
@@ -229,8 +229,7 @@ class Derainer:
         # side, and the grid would lie differently in a tile than in the whole picture. So both are
         # padded, as the network would, before they are flipped.
         height, width = rainy.shape[2:]
-        right, below = (-side % self.tiling.multiple for side in (width, height))
-        padded = F.pad(rainy, (0, right, 0, below), mode="replicate")
+        padded = pad_to(rainy, self.tiling.multiple)
         total = torch.zeros_like(padded)
         for flip in _ORDER[: self.flips]:
             total += flip.undo(self.engine(flip.apply(padded)))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from derain.errors import SettingError
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, find_recipe
 
@@ -89,9 +90,9 @@ def test_overrides() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"lr": "fast"}, "set=lr=fast: expected a value like"),
-        ({"speed": "1"}, "set=speed: no such setting; expected one of"),
-        ({"network": "other"}, "set=network: no such setting"),
+        ({"lr": "fast"}, "^lr=fast: expected a value like"),
+        ({"speed": "1"}, "^speed: no such setting; expected one of"),
+        ({"network": "other"}, "^network: no such setting"),
         ({"batch": "0"}, "batch=0: expected a whole number of at least 1"),
         ({"crop": "none"}, "whole pictures differ in size"),
         ({"crop": "8"}, "crop=8: expected at least 16"),
@@ -103,13 +104,13 @@ def test_overrides() -> None:
         ({"milestones": "0.5,0.2"}, "milestones=0.5,0.2: expected rising shares"),
         ({"milestones": "2000"}, "milestones=2000.0: expected rising shares"),
         ({"decay": "1"}, "decay=1.0: expected over 0"),
-        ({"frozen_norms": "perhaps"}, "set=frozen_norms=perhaps: expected a value like False"),
+        ({"frozen_norms": "perhaps"}, "^frozen_norms=perhaps: expected a value like False"),
         ({"frozen_norms": "true"}, "random weights have no statistics to keep; expected init too"),
-        ({"lr_of": "1"}, "set=lr_of: no such setting"),
+        ({"lr_of": "1"}, "^lr_of: no such setting"),
     ],
 )
 def test_settings_are_checked(setting: dict[str, str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SettingError, match=message):
         find_recipe("nledn", setting)
 
 

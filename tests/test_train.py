@@ -778,7 +778,7 @@ def test_weights_of_a_smaller_petrichor_grow(run: Run) -> None:
     list(train(recipe, run))
     network, card = weights.load(run.out / training.BEST)
     assert (card.network, type(network)) == ("petrichor-deep", NETWORKS["petrichor-deep"])
-    assert len(card.history) == len(weights.find_card("petrichor").stages) + 1
+    assert len(card.history) == len(weights.find_card("petrichor").history) + 1
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from derain import engines, weights
+from derain.bench import picture
 from derain.data import find_pairs, read_pair
 from derain.engines import Exported, quantize
 from derain.engines.quantize import psnr
-from derain.evaluate.speed import picture
 from derain.images import to_eight_bits, to_floats
 from derain.metrics import score
 from derain.restore import Derainer, load

@@ -26,9 +26,9 @@ from benchmarks.machine import describe_machine
 from benchmarks.performance.plain import plain_form
 from benchmarks.tables import table_head, table_row
 from derain import weights
+from derain.bench import Case, Ceiling, in_turns, picture, time_cases
 from derain.engines import has_bfloat16
-from derain.evaluate.cost import PeakMemory
-from derain.evaluate.speed import Case, Ceiling, bench, in_turns, picture
+from derain.evaluate import DevicePeak
 
 CPU = torch.device("cpu")
 
@@ -92,7 +92,7 @@ def compare(
     ours: list[list[Any]] = []
     for _ in range(rounds):
         plain.append(in_own_process(model, size, pictures))
-        ours.append(bench(cases, 1, pictures, lambda _done, _total: None))
+        ours.append(time_cases(cases, rounds=1, pictures=pictures))
     rows = [
         {
             "kind": "plain",
@@ -148,7 +148,7 @@ def measure_plain(model: str, width: int, height: int, pictures: int) -> dict[st
     """Measure the plain form in this process."""
     network: nn.Module = plain_form(weights.find(model)[0])  # pyright: ignore[reportArgumentType]
     rainy = torch.from_numpy(picture(width, height)).permute(2, 0, 1)[None].contiguous()
-    peak = PeakMemory(CPU)
+    peak = DevicePeak(CPU)
     with torch.inference_mode():
         clean: Tensor = network(rainy)
         held = peak.read()

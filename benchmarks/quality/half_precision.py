@@ -11,12 +11,13 @@ only more slowly, so that quality can be measured anywhere.
 import statistics
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.pairs import PixelPair, real_pairs
 from benchmarks.tables import table_head, table_row
 from derain import metrics
-from derain.evaluate.speed import psnr_between
 from derain.images import to_floats
 from derain.restore import Derainer, load
 
@@ -49,7 +50,7 @@ def compare(exact: Derainer, half: Derainer, pair: PixelPair) -> tuple[float, fl
     floats = to_floats(rainy)
     one, other = exact(floats), half(floats)
     before, after = (metrics.score(result, clean, "y-matlab").psnr for result in (one, other))
-    return before, after, psnr_between(one, other)
+    return before, after, metrics.psnr(255.0 * one.astype(np.float64), 255.0 * other)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from benchmarks.tables import table_head, table_row
 from derain import metrics
 from derain.data import clean_pictures
 from derain.images import read_image, to_eight_bits
-from derain.metrics import Bytes, Floats
+from derain.metrics import Bytes, Float64s
 from derain.restore import load
 
 FRAMES = (20, 120, 220, 320)
@@ -62,7 +62,7 @@ class StillFrame:
 
     number: int
     rainy: Bytes
-    truth: Floats
+    truth: Float64s
     steady: NDArray[np.bool_]
 
     def psnr(self, picture: Bytes) -> float:
@@ -181,7 +181,7 @@ def regular_subset(count: int, most: int) -> list[int]:
     return np.linspace(0, count - 1, min(count, max(most, 0))).round().astype(int).tolist()
 
 
-def temporal_median(pictures: Sequence[Bytes]) -> tuple[Floats, Floats]:
+def temporal_median(pictures: Sequence[Bytes]) -> tuple[Float64s, Float64s]:
     """Return the median luma of each pixel over time, and the median absolute deviation from it.
 
     Args:

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from derain.errors import DerainError, ExistsError, UsageError, reason
+from derain.errors import DerainError, ExistsError, SettingError, UsageError, reason
 from derain.files import printable
 
 STDOUT = Path("-")
@@ -138,6 +138,8 @@ def flag_of(option: str) -> str:
 
 def line_of(error: BaseException) -> str:
     """Return an error as one line, with flags where the library names Python arguments."""
+    if isinstance(error, SettingError):
+        return printable(f"--set {error}")
     if isinstance(error, UsageError):
         return printable(error.named(flag_of(error.option), " "))
     if isinstance(error, ExistsError):

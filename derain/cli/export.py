@@ -6,29 +6,32 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import check_file, one_line_errors, result, say
+from derain.cli.options import ForceOption, WeightsArgument
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
 
+ToOption = Annotated[str, typer.Option(help=f"{' or '.join(SUFFIX_OF)}.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Default: its name with .onnx or .xml, here."),
+]
+Int8Option = Annotated[
+    Path | None,
+    typer.Option(
+        "--int8",
+        metavar="CLEAN",
+        help="In 8 bits where it bears that; from a folder of clean pictures.",
+    ),
+]
+
+
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'."),
-    ],
-    to: Annotated[str, typer.Option(help=f"{' or '.join(SUFFIX_OF)}.")] = "onnx",
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Default: its name with .onnx or .xml, here."),
-    ] = None,
-    int8: Annotated[
-        Path | None,
-        typer.Option(
-            "--int8",
-            metavar="CLEAN",
-            help="In 8 bits where it bears that; from a folder of clean pictures.",
-        ),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    model: WeightsArgument,
+    to: ToOption = "onnx",
+    output: OutputOption = None,
+    int8: Int8Option = None,
+    force: ForceOption = False,
 ) -> None:
     """Write weights as a file that ONNX Runtime or OpenVINO execute, and check that they compute
     the same.
@@ -52,8 +55,10 @@ def export(
             raise UsageError(
                 f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=target
             )
+        # Everything that can be refused is refused before the work, which takes minutes for int8.
         for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
             check_file(path, force=force)
+        # What is written is executed and compared with PyTorch before it is called done.
         kind = cast("engines.Target", to)
         if int8 is None:
             engines.export(network, card, target, kind)

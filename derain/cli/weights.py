@@ -1,6 +1,4 @@
-"""derain weights: what the package holds, what a file says of itself, authors' checkpoints made
-ours.
-"""
+"""The verb ``derain weights``: list, show, and import authors' checkpoints."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,23 +12,22 @@ app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", ri
 
 @app.command("list")
 def list_weights() -> None:
-    """The weights inside the package."""
+    """List the weights inside the package."""
     from derain.weights import CATALOGUE, DEFAULT
 
     width = max(map(len, CATALOGUE))
-    for entry in CATALOGUE.values():
-        typer.echo(
-            f"{entry.name:<{width}}  {entry.summary}{' (default)' if entry.name == DEFAULT else ''}"
-        )
+    for row in CATALOGUE.values():
+        default = " (default)" if row.name == DEFAULT else ""
+        typer.echo(f"{row.name:<{width}}  {row.summary}{default}")
 
 
 @app.command()
 def show(
     model: Annotated[
-        str, typer.Argument(help="Shipped weights, or a file of ours or the authors'.")
+        str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
     ],
 ) -> None:
-    """What weights say of themselves: network, recipe, data, scores, licence."""
+    """Show what weights say of themselves: network, recipe, data, scores, licence."""
     from dataclasses import asdict
 
     from derain.weights import find_card
@@ -68,8 +65,8 @@ def import_weights(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
-    from derain.errors import UsageError
-    from derain.weights import published, save
+    from derain.errors import ExistsError, UsageError
+    from derain.weights import authors, save
 
     with one_line_errors():
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
@@ -78,8 +75,8 @@ def import_weights(
                 "expected a name ending in .safetensors", option="output", value=target
             )
         if target.exists() and not force:
-            raise FileExistsError(f"{target} is there already; --force overwrites it")
-        network, card = published.load(checkpoint, bgr=bgr)
+            raise ExistsError(f"{target} already exists")
+        network, card = authors.load(checkpoint, bgr=bgr)
         save(network, card, target)
     say(f"{checkpoint}: the authors' {card.network}, {card.note}")
     typer.echo(str(target))

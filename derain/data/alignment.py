@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 
 from derain.images import Pixels
-from derain.metrics import Floats, luma_matlab
+from derain.metrics import Float64s, luma_matlab
 
-__all__ = ["Alignment", "Floats", "align", "luma", "rainier"]
+__all__ = ["Alignment", "Float64s", "align", "luma", "rainier"]
 
 Verdict = Literal["aligned", "shifted", "different", "unknown"]
 
@@ -55,13 +55,13 @@ class Alignment:
     strength: float = 0.0
 
 
-def luma(pixels: Pixels) -> Floats:
+def luma(pixels: Pixels) -> Float64s:
     """(H, W, 3) of 8 or 16 bits -> (H, W) as `metrics.luma_matlab` of 8-bit pictures."""
     eight = pixels if pixels.dtype == np.uint8 else pixels >> 8
     return luma_matlab(eight.astype(np.uint8, copy=False))
 
 
-def align(first: Floats, second: Floats) -> Alignment:
+def align(first: Float64s, second: Float64s) -> Alignment:
     """Looks for one picture on the other.
 
     Args:
@@ -76,12 +76,12 @@ def align(first: Floats, second: Floats) -> Alignment:
     return found
 
 
-def _middle(plane: Floats, side: int) -> Floats:
+def _middle(plane: Float64s, side: int) -> Float64s:
     top, left = (max(0, (length - side) // 2) for length in plane.shape)
     return plane[top : top + side, left : left + side]
 
 
-def _look(a: Floats, b: Floats) -> Alignment:
+def _look(a: Float64s, b: Float64s) -> Alignment:
     if min(a.std(), b.std()) < FLAT:
         return Alignment("unknown")
     peaks = _phase_correlation(a, b)
@@ -98,7 +98,7 @@ def _look(a: Floats, b: Floats) -> Alignment:
     return Alignment("unknown" if alike else "different", 0, 0, highest)
 
 
-def _phase_correlation(a: Floats, b: Floats) -> Floats:
+def _phase_correlation(a: Float64s, b: Float64s) -> Float64s:
     """(H, W) peaks by shift, in standard deviations."""
     height, width = a.shape
     fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
@@ -111,7 +111,7 @@ def _phase_correlation(a: Floats, b: Floats) -> Floats:
     return peaks / peaks.std()
 
 
-def rainier(first: Floats, second: Floats) -> int:
+def rainier(first: Float64s, second: Float64s) -> int:
     """How the first of two aligned pictures is rainier by three signs: 3 surely, -3 surely not, 0
     for equal pictures.
 
@@ -127,7 +127,7 @@ def rainier(first: Floats, second: Floats) -> int:
     return int(np.sign(more.mean()) + np.sign((fine**3).mean()) + np.sign(edges[0] - edges[1]))
 
 
-def _box(plane: Floats, side: int = 9) -> Floats:
+def _box(plane: Float64s, side: int = 9) -> Float64s:
     """(H, W) mean over squares of 9 pixels, those at the edge mirrored."""
     padded = np.pad(plane, side // 2 + 1, mode="symmetric")[:-1, :-1]
     total = padded.cumsum(0).cumsum(1)

@@ -5,7 +5,7 @@ and which half is rainy.
 from collections.abc import Sequence
 from pathlib import Path
 
-from derain.data.alignment import Floats, align, luma, rainier
+from derain.data.alignment import Float64s, align, luma, rainier
 from derain.data.pairs import Half, Pair, halves
 from derain.images import ImageError, read_image
 
@@ -44,7 +44,7 @@ def _spread(files: Sequence[Path]) -> list[Path]:
     return [files[k * len(files) // count] for k in range(count)]
 
 
-def _both(path: Path) -> tuple[Floats, Floats] | None:
+def _both(path: Path) -> tuple[Float64s, Float64s] | None:
     """Luma of the halves; None if it cannot be read or cut."""
     try:
         left, right = halves(read_image(path), path)

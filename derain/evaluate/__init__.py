@@ -1,19 +1,29 @@
-"""A Derainer over a dataset: scores, what they cost, tables, pictures.
+"""Scores of models on datasets, what they cost, tables and reports.
 
-`scores` derains and scores, `cost` says what a network asks of the machine, `paper` what its
-authors printed, `photographs` and `natural` are for pictures without clean twins, `identity` says
-what a dataset is, `results` what pictures are called and where they go, `tables` writes it all
-down, `report` as a page with a plot and pictures.
+`compare` scores models on datasets, `scores` one on one, `cost` measures what a network asks of the
+machine, `paper` holds what its authors printed. `photographs` and `natural` are for pictures
+without ground truth. `identity` says what a dataset is, `results` names what is made of pictures.
+`tables` writes Markdown, CSV and JSON, `report` an HTML page with a plot and pictures.
 """
 
-from derain.evaluate.cost import MACS_SIDE, Cost, PeakMemory, multiply_adds
+from derain.evaluate.compare import Model, compare, find_datasets, find_models, sort_inputs
+from derain.evaluate.cost import MACS_SIDE, Cost, DevicePeak, describe_machine, multiply_adds
 from derain.evaluate.identity import identity
 from derain.evaluate.natural import natural_model
 from derain.evaluate.paper import PAPER_SCORES, PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs, find_photographs
 from derain.evaluate.report import Gallery, check_report, to_html
 from derain.evaluate.results import numbered
-from derain.evaluate.scores import Evaluation, Naturalness, PictureScore, evaluate
+from derain.evaluate.scores import (
+    Evaluation,
+    Failure,
+    Naturalness,
+    OnResult,
+    PictureScore,
+    Scoring,
+    evaluate,
+    evaluate_each,
+)
 from derain.evaluate.tables import PAPER_MARK, to_csv, to_json, to_markdown
 
 __all__ = [
@@ -21,22 +31,32 @@ __all__ = [
     "PAPER_MARK",
     "PAPER_SCORES",
     "Cost",
+    "DevicePeak",
     "Evaluation",
+    "Failure",
     "Gallery",
+    "Model",
     "Naturalness",
+    "OnResult",
     "PaperScore",
-    "PeakMemory",
     "Photograph",
     "Photographs",
     "PictureScore",
+    "Scoring",
     "check_report",
+    "compare",
+    "describe_machine",
     "evaluate",
+    "evaluate_each",
+    "find_datasets",
+    "find_models",
     "find_photographs",
     "identity",
     "multiply_adds",
     "natural_model",
     "numbered",
     "paper_score",
+    "sort_inputs",
     "to_csv",
     "to_html",
     "to_json",

@@ -10,11 +10,11 @@ from derain.evaluate.photographs import Photographs
 
 
 def identity(dataset: PairedFolder | Photographs) -> str:
-    """Which benchmark it is and which version, as `derain data check` tells it, how it lies on
-    disk, and a digest.
+    """Return which benchmark a dataset is and which version, its layout on disk, and a digest.
 
-    A dataset with a picture that cannot be read is not looked at so closely: layout, number of
-    pairs and a digest of the bytes in their order, where that picture may be left out.
+    The words are those of `derain data check`. A dataset with a picture that cannot be read is not
+    recognised: its line has the layout, the number of pairs, and a digest of the files in their
+    order that leaves out what cannot be opened.
     """
     if isinstance(dataset, PairedFolder):
         with contextlib.suppress(ValueError, OSError):
@@ -26,7 +26,7 @@ def identity(dataset: PairedFolder | Photographs) -> str:
 
 
 def _digest(paths: list[Path]) -> str:
-    """SHA-256 over each file's own."""
+    """Return the SHA-256 over the digests of files, in their order."""
     whole = hashlib.sha256()
     for path in paths:
         digest = digest_or_error(path)

@@ -1,31 +1,30 @@
 """The NIQE model of a folder of clean pictures, or of a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from derain.data import NoPairsError, clean_pictures, find_pairs
 from derain.images import Pixels, read_image
 from derain.metrics import NaturalModel, NiqeError, niqe
+from derain.progress import Progress, silent
 
 
-def natural_model(
-    place: Path, on_picture: Callable[[int, int], None] = lambda _done, _total: None
-) -> NaturalModel:
-    """Fits a model on all pictures anywhere under a folder, or reads one from a file that
-    `niqe.to_json` made.
+def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
+    """Return the NIQE model of all pictures under a folder, or of a file.
 
     Args:
-        on_picture: Called before each picture with the number done and the number of all.
+        place: A folder of clean pictures, or a file that `niqe.to_json` made.
+        progress: Gets a report of "NIQE of PLACE" before each picture of a folder.
 
     Raises:
-        FileNotFoundError: If there is no such folder or file, or no pictures.
+        FileNotFoundError: If there is no such folder or file, or there are no pictures.
         NiqeError: If the pictures make no model, or the file holds none.
         ValueError: If the folder is a paired dataset, half of which is rainy, or a picture cannot
             be read.
-        OSError: If something cannot be looked into.
+        OSError: If a folder cannot be listed.
     """
     if place.is_dir():
-        return _fit(place, on_picture)
+        return _fit(place, progress)
     if not place.is_file():
         raise FileNotFoundError(
             f"{place}: no such folder of clean pictures, and no such file with a NIQE model"
@@ -36,19 +35,19 @@ def natural_model(
         raise NiqeError(f"{place}: {error}; a folder of clean pictures will do, too") from error
 
 
-def _fit(folder: Path, on_picture: Callable[[int, int], None]) -> NaturalModel:
+def _fit(folder: Path, progress: Progress) -> NaturalModel:
     if _is_paired(folder):
         raise ValueError(
             f"{folder}: holds rainy pictures too; expected clean ones alone, such as its folder of"
             " clean twins"
         )
     paths = clean_pictures(folder)
-    at = folder
+    at = folder  # what is being looked at, so that an error can name it
 
     def pictures() -> Iterator[Pixels]:
         nonlocal at
         for done, at in enumerate(paths):
-            on_picture(done, len(paths))
+            progress(f"NIQE of {folder}", done, len(paths))
             yield read_image(at)
         at = folder
 
@@ -63,6 +62,6 @@ def _is_paired(folder: Path) -> bool:
         find_pairs(folder)
     except NoPairsError:
         return False
-    except ValueError:  # pairs, and something wrong with them
+    except ValueError:  # there are pairs, and something is wrong with them
         return True
     return True

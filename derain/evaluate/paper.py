@@ -11,9 +11,13 @@ class PaperScore:
     """What a paper prints for its own network; the digits are as printed.
 
     Attributes:
-        aliases: How folders of the dataset are called; a name that begins so is taken for the
+        network: Class of the network.
+        dataset: Name of the dataset.
+        aliases: What folders of the dataset are called; one whose name begins so is taken for the
             dataset, or a part of it.
         protocol: The closest to how the authors measured.
+        psnr: In dB.
+        ssim: Of 1.
     """
 
     network: str
@@ -24,13 +28,11 @@ class PaperScore:
     ssim: str
 
 
+_RAIN100L = ("Rain100L", ("rain100l",))
+_RAIN100H = ("Rain100H", ("rain100h",))
+_RAIN800 = ("Rain800", ("rain800",))
 _RAIN1200 = ("Rain1200", ("rain1200", "did-mdn", "didmdn"))
 _RAIN1400 = ("Rain1400", ("rain1400", "ddn"))
-_RAIN100L, _RAIN100H, _RAIN800 = (
-    ("Rain100L", ("rain100l",)),
-    ("Rain100H", ("rain100h",)),
-    ("Rain800", ("rain800",)),
-)
 
 PAPER_SCORES = (
     PaperScore("NLEDN", *_RAIN100L, "y-pil", "36.57", "0.9747"),  # ACM MM 2018, Table 1
@@ -46,13 +48,22 @@ PAPER_SCORES = (
 
 
 def paper_score(network: str, dataset: str) -> PaperScore | None:
-    """What the paper of a network (``NLEDN``) prints for a dataset, told by how its name begins;
-    None if nothing.
+    """Return what the paper of a network prints for a dataset.
+
+    Args:
+        network: Name of the class, such as ``NLEDN``.
+        dataset: Name of its folder; how it begins decides.
+
+    Returns:
+        The figures; None if the paper prints no such thing.
     """
-    for entry in PAPER_SCORES:
-        begins = any(
-            re.match(rf"{re.escape(alias)}(?![a-z0-9])", dataset.lower()) for alias in entry.aliases
-        )
-        if entry.network == network and begins:
-            return entry
+    name = dataset.lower()
+    for score in PAPER_SCORES:
+        if score.network == network and any(_begins(name, alias) for alias in score.aliases):
+            return score
     return None
+
+
+def _begins(name: str, alias: str) -> bool:
+    """Return whether a name begins with an alias as a word: ``rain100l-dev``, not ``rain100lx``."""
+    return re.match(rf"{re.escape(alias)}(?![a-z0-9])", name) is not None

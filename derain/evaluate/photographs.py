@@ -1,4 +1,4 @@
-"""Photographs without clean twins."""
+"""Photographs that nobody has without the rain."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,12 @@ from derain.evaluate.results import distinct
 
 @dataclass(frozen=True)
 class Photograph:
-    """A rainy picture that nobody has without the rain; its name keeps the suffix where another
-    differs in that alone.
+    """A rainy picture without a clean one to compare with.
+
+    Attributes:
+        name: Its path inside the folder without the suffix, which stays where another picture
+            differs in nothing else.
+        rainy: Its file.
     """
 
     name: str
@@ -19,7 +23,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Photographs:
-    """A folder of them."""
+    """A folder of photographs."""
 
     name: str
     photographs: tuple[Photograph, ...]
@@ -28,11 +32,11 @@ class Photographs:
 
 
 def find_photographs(folder: Path) -> Photographs:
-    """All pictures anywhere under a folder, img2 before img10.
+    """Return all pictures anywhere under a folder, img2 before img10.
 
     Raises:
-        FileNotFoundError: If there are none.
-        OSError: If a folder cannot be looked into.
+        FileNotFoundError: If there are no pictures.
+        OSError: If a folder cannot be listed.
     """
     found = [
         Photograph(path.relative_to(folder).with_suffix("").as_posix(), path)

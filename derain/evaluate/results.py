@@ -1,25 +1,36 @@
-"""What the results of a dataset are called, and where they go: each a name of its own, none outside
-its folder.
-"""
+"""Names of results: each picture's is its own, and none lies outside its folder."""
 
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import Field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
-
-from derain.data import Pair
-
-if TYPE_CHECKING:
-    from derain.evaluate.photographs import Photograph
-
-Named = TypeVar("Named", Pair, "Photograph")
+from typing import Any, ClassVar, Protocol, TypeVar
 
 
-def distinct(pictures: Sequence[Named]) -> tuple[Named, ...]:
-    """The pictures under names that occur once: those of one name keep their suffix, and a number
-    where that is one, too.
+class NamedPicture(Protocol):
+    """A dataclass with a name and a rainy file: a pair, or a photograph."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def name(self) -> str:
+        """What the picture is called in results."""
+        ...
+
+    @property
+    def rainy(self) -> Path:
+        """The file of the rainy picture."""
+        ...
+
+
+NamedT = TypeVar("NamedT", bound=NamedPicture)
+
+
+def distinct(pictures: Sequence[NamedT]) -> tuple[NamedT, ...]:
+    """Return pictures under names that occur once.
+
+    Pictures of one name keep their suffix, and get a number where that does not tell them apart.
     """
     times = Counter(picture.name for picture in pictures)
     names = [
@@ -32,25 +43,26 @@ def distinct(pictures: Sequence[Named]) -> tuple[Named, ...]:
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """Names that occur once: of equal ones the first stays, ``name-2`` and so on follow."""
+    """Return names that occur once: of equal ones the first stays, ``name-2`` and so on follow."""
     taken = set(names)
     seen: Counter[str] = Counter()
-    own: list[str] = []
+    unique: list[str] = []
     for name in names:
         seen[name] += 1
         if seen[name] == 1:
-            own.append(name)
+            unique.append(name)
             continue
+        # Counting on from the last number keeps many equal names from taking quadratic time.
         seen[name] = next(
             number for number in itertools.count(seen[name]) if f"{name}-{number}" not in taken
         )
-        own.append(f"{name}-{seen[name]}")
-        taken.add(own[-1])
-    return own
+        unique.append(f"{name}-{seen[name]}")
+        taken.add(unique[-1])
+    return unique
 
 
 def result_file(folder: Path, name: str) -> Path:
-    """Where in a folder the result of a picture goes.
+    """Return where in a folder the result of a picture goes.
 
     Raises:
         ValueError: If that is outside the folder, as the names in a list of pairs may ask for.

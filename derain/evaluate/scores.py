@@ -1,9 +1,8 @@
-"""A Derainer over a dataset of pairs, or over photographs without clean twins: scores, what they
-cost, pictures.
-"""
+"""Scores of a Derainer on a dataset: pairs by named protocols, photographs by NIQE; its cost."""
 
 import time
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,14 +12,15 @@ from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import Pair, PairedFolder, read_pair
-from derain.evaluate.cost import Cost, PeakMemory, multiply_adds
+from derain.evaluate.cost import Cost, DevicePeak, count_parameters, multiply_adds
 from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs
 from derain.evaluate.results import distinct, result_file
 from derain.files import write_file
-from derain.images import Picture, Pixels, encode, read_image
-from derain.metrics import NaturalModel, NiqeError, Protocol, Score, niqe
+from derain.images import Picture, Pixels, encode, read_image, to_floats
+from derain.metrics import Bytes, NaturalModel, NiqeError, Protocol, Score, niqe
+from derain.progress import Progress, silent
 from derain.restore import Derainer
 
 Side = Literal["rainy", "output"]
@@ -36,11 +36,13 @@ class Naturalness:
 
 @dataclass(frozen=True)
 class PictureScore:
-    """One picture's scores: of the rainy input and of the output, by protocol in the order asked
-    for.
+    """Scores of one picture.
 
-    Photographs have none by protocol; NIQE is there where it was asked for and the picture is large
-    enough.
+    Attributes:
+        name: What the picture is called in results.
+        rainy: Scores of the rainy input, by protocol in the order asked for; empty for photographs.
+        output: Likewise of the output.
+        niqe: None where it was not asked for, or the picture is too small.
     """
 
     name: str
@@ -51,13 +53,16 @@ class PictureScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on a dataset, with all that its scores depend on.
+    """Scores of a model on a dataset, with all that they depend on.
 
     Attributes:
-        network: What kind of network the model is, as its paper calls it.
+        model: What the model is called.
+        network: What kind of network it is, as its paper calls it.
+        dataset: What the dataset is called.
         layout: How the dataset lies on disk.
         data: What the dataset is, in words: layout, number of pictures, digest.
         execution: Tile, number format and device, in words.
+        cost: What the network asks of the machine.
         pictures: Those that could be scored, at least one.
         unscored: Names of those that could not.
         natural: What the NIQE model was fitted on, in words; empty without NIQE.
@@ -76,7 +81,7 @@ class Evaluation:
 
     @property
     def protocols(self) -> list[Protocol]:
-        """Those it was scored under, in the order asked for; none for photographs."""
+        """Protocols it was scored under, in the order asked for; empty for photographs."""
         return [score.protocol for score in self.pictures[0].output]
 
     @property
@@ -86,22 +91,22 @@ class Evaluation:
 
     @property
     def total(self) -> int:
-        """Pictures in the dataset, scored or not."""
+        """Number of pictures in the dataset, scored or not."""
         return len(self.pictures) + len(self.unscored)
 
     def mean(self, protocol: Protocol, of: Side = "output") -> Score:
-        """Mean over the pictures. Identical pictures count as 100 dB."""
+        """Return the mean over the pictures; identical pictures count as 100 dB."""
         scores = [
             score
             for picture in self.pictures
-            for score in getattr(picture, of)
+            for score in (picture.output if of == "output" else picture.rainy)
             if score.protocol == protocol
         ]
         psnr = float(np.mean([min(score.psnr, 100.0) for score in scores]))
         return Score(protocol, psnr, float(np.mean([score.ssim for score in scores])))
 
     def mean_niqe(self, of: Side = "output") -> float | None:
-        """Mean over the pictures that have one; None if none has."""
+        """Return the mean over the pictures that have a NIQE; None if no picture has one."""
         values = [
             picture.niqe.output if of == "output" else picture.niqe.rainy
             for picture in self.pictures
@@ -110,13 +115,61 @@ class Evaluation:
         return float(np.mean(values)) if values else None
 
 
-OnFailure = Callable[[Path, Exception], None]
-OnResult = Callable[
-    [str, NDArray[np.floating], NDArray[np.floating], NDArray[np.uint8] | None], None
-]
-"""Of a picture's name, the rainy one, the output, the clean one if there is any: (H, W, 3), floats
-in [0, 1] but for the last.
-"""
+@dataclass(frozen=True)
+class Failure:
+    """A picture that could not be scored or has no NIQE, or a dataset without any score.
+
+    Attributes:
+        path: The rainy picture, or the name of the dataset.
+        error: Why.
+    """
+
+    path: Path
+    error: Exception
+
+
+class OnResult(typing.Protocol):
+    """Receives the pixels of every picture that was scored.
+
+    It is called with pixels, rather than given them with the results, because what it does not keep
+    is freed before the next picture, and does not count as memory of the model.
+    """
+
+    def __call__(
+        self,
+        name: str,
+        rainy: NDArray[np.floating],
+        output: NDArray[np.floating],
+        clean: Bytes | None,
+    ) -> None:
+        """Take one picture.
+
+        Args:
+            name: What the picture is called in results.
+            rainy: (H, W, 3) in [0, 1].
+            output: (H, W, 3) in [0, 1].
+            clean: (H, W, 3); None for a photograph.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How pictures are scored, and what becomes of the results.
+
+    Attributes:
+        protocols: Of pairs; photographs have no PSNR.
+        natural: Clean pictures to compare with by NIQE, which photographs need.
+        save_to: Folder for the results as PNG files, made if missing; a picture whose result would
+            lie outside it fails.
+        on_result: Gets the pixels of each picture that was scored; what it raises counts as a
+            failure of the picture.
+    """
+
+    protocols: Sequence[Protocol] = metrics.PROTOCOLS
+    natural: NaturalModel | None = None
+    save_to: Path | None = None
+    on_result: OnResult | None = None
 
 
 def evaluate(
@@ -127,158 +180,203 @@ def evaluate(
     natural: NaturalModel | None = None,
     data: str | None = None,
     save_to: Path | None = None,
-    on_picture: Callable[[int, int], None] = lambda _done, _total: None,
-    on_failure: OnFailure | None = None,
     on_result: OnResult | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
-    """Derains and scores every picture, each under a name of its own: ``710.png`` and ``710.jpg``
-    keep their suffixes.
+    """Derain and score every picture; the first that cannot be scored ends it.
 
     Args:
-        protocols: Of pairs; photographs have no PSNR.
-        natural: Clean pictures to compare with by NIQE, which photographs need.
-        data: What the dataset is, in words; None works it out, which reads all of it.
-        save_to: Folder for the results as PNG files, made if missing; a picture whose result would
-            lie outside it fails.
-        on_picture: Called after each picture with the number done and the number of all.
-        on_failure: Called with a rainy picture that cannot be scored (or has no NIQE) and why; the
-            others are scored. Without it, such a picture ends the evaluation.
-        on_result: Called after each picture that was scored, with its pixels; what it raises counts
-            as a failure of the picture.
+        derainer: The model.
+        dataset: Pairs or photographs.
+        protocols: As in `Scoring`, and so are natural, save_to and on_result.
+        natural: See `Scoring`.
+        data: What the dataset is, in words; None finds out, which reads all of it.
+        save_to: See `Scoring`.
+        on_result: See `Scoring`.
+        progress: As in `evaluate_each`.
 
     Raises:
-        ValueError: If the twins of a pair differ in size, there are no pictures or nothing to score
-            them by, or not one of them can be scored.
+        ValueError: If the pictures of a pair differ in size or have 16 bits a channel, there are no
+            pictures or nothing to score them by, or a picture cannot be scored.
         OSError: If pictures cannot be read or written.
     """
-    pictures = (
-        distinct(dataset.pairs)
-        if isinstance(dataset, PairedFolder)
-        else distinct(dataset.photographs)
-    )
-    protocols = protocols if isinstance(dataset, PairedFolder) else ()
-    if not pictures or not (protocols or natural):
-        raise ValueError(
-            f"{dataset.name}: {len(pictures)} pictures and {len(protocols)} protocols; expected"
-            " some of both, or NIQE"
-        )
-    network = derainer.engine.network
-    of_one_pass = multiply_adds(network)
-    counted = None if of_one_pass is None else derainer.flips * of_one_pass
-    scored: list[PictureScore] = []
+    scoring = Scoring(protocols, natural, save_to, on_result)
+    outcomes = evaluate_each(derainer, dataset, scoring, data=data, progress=progress)
+    outcome = next(outcomes)
+    if isinstance(outcome, Evaluation):
+        return outcome
+    error = outcome.error
+    if isinstance(error, ValueError) and str(outcome.path) not in str(error):
+        raise ValueError(f"{outcome.path}: {error}") from error
+    raise error
+
+
+def evaluate_each(
+    derainer: Derainer,
+    dataset: PairedFolder | Photographs,
+    scoring: Scoring,
+    *,
+    data: str | None = None,
+    progress: Progress = silent,
+) -> Iterator[Failure | Evaluation]:
+    """Derain and score every picture; yield what fails as it fails, and the evaluation last.
+
+    Each picture has a name of its own: ``710.png`` and ``710.jpg`` keep their suffixes. Where no
+    picture can be scored, the last value is a failure of the dataset.
+
+    Args:
+        derainer: The model.
+        dataset: Pairs or photographs.
+        scoring: How they are scored.
+        data: What the dataset is, in words; None finds out, which reads all of it.
+        progress: Gets a report of "MODEL on DATASET" before the first picture and after each.
+    """
+    pictures = _pictures(dataset)
+    if problem := _nothing_to_score(dataset, len(pictures), scoring):
+        yield _failed(dataset.name, problem)
+        return
+    # Multiply-adds are counted before memory is watched, and so is all else that is not deraining.
+    counted = multiply_adds(derainer.engine.network)
+    identified = identity(dataset) if data is None else data
+    scored: list[_Scored] = []
     unscored: list[str] = []
-    seconds: list[float] = []
-    memory = PeakMemory(derainer.engine.device)
+    memory = DevicePeak(derainer.engine.device)
+    stage = f"{derainer.name} on {dataset.name}"
+    progress(stage, 0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
         try:
-            score, speed = _score(
-                derainer, picture, protocols, natural, save_to, on_failure, on_result
-            )
-        except Exception as error:  # whatever a picture does, the others get scored
-            _fail(picture.rainy, error, on_failure)
+            scored.append(_score(derainer, picture, scoring))
+        except Exception as error:  # whatever a picture does, the others are scored
             unscored.append(picture.name)
+            yield Failure(picture.rainy, error)
         else:
-            scored.append(score)
-            seconds.append(speed)
-        on_picture(done, len(pictures))
+            if missing := scored[-1].niqe_error:
+                yield Failure(picture.rainy, missing)
+        progress(stage, done, len(pictures))
     if not scored:
-        raise ValueError(f"{dataset.name}: not one of {len(pictures)} pictures could be scored")
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Evaluation(
+        yield _failed(dataset.name, f"not one of {len(pictures)} pictures could be scored")
+        return
+    yield Evaluation(
         model=derainer.name,
-        network=type(network).__name__,
+        network=type(derainer.engine.network).__name__,
         dataset=dataset.name,
         layout=dataset.layout,
-        data=identity(dataset) if data is None else data,
+        data=identified,
         execution=derainer.describe(),
-        cost=Cost(parameters, counted, float(np.median(seconds)), memory.read()),
-        pictures=tuple(scored),
+        cost=_cost(derainer, counted, scored, memory),
+        pictures=tuple(one.score for one in scored),
         unscored=tuple(unscored),
-        natural=natural.describe() if natural else "",
+        natural=scoring.natural.describe() if scoring.natural else "",
     )
 
 
-def _fail(path: Path, error: Exception, on_failure: OnFailure | None) -> None:
-    """Reports a failure, or raises it with the picture's name in it if nobody listens."""
-    if on_failure:
-        on_failure(path, error)
-    elif isinstance(error, ValueError) and str(path) not in str(error):
-        raise ValueError(f"{path}: {error}") from error
-    else:
-        raise error
+def _pictures(dataset: PairedFolder | Photographs) -> Sequence[Pair | Photograph]:
+    """Return the pictures of a dataset, each under a name of its own."""
+    if isinstance(dataset, PairedFolder):
+        return distinct(dataset.pairs)
+    return distinct(dataset.photographs)
 
 
-def _score(
-    derainer: Derainer,
-    picture: Pair | Photograph,
-    protocols: Sequence[Protocol],
-    natural: NaturalModel | None,
-    save_to: Path | None,
-    on_failure: OnFailure | None,
-    on_result: OnResult | None,
-) -> tuple[PictureScore, float]:
-    """One picture's scores, and the seconds a megapixel took."""
-    target = result_file(save_to, picture.name) if save_to is not None else None
-    rainy, clean = (
-        _read_pair(picture) if isinstance(picture, Pair) else (read_image(picture.rainy), None)
+def _nothing_to_score(
+    dataset: PairedFolder | Photographs, count: int, scoring: Scoring
+) -> str | None:
+    """Return why no picture can have a score; None if pictures can."""
+    protocols = len(scoring.protocols) if isinstance(dataset, PairedFolder) else 0
+    if count and (protocols or scoring.natural):
+        return None
+    return f"{count} pictures and {protocols} protocols; expected some of both, or NIQE"
+
+
+def _failed(dataset: str, problem: str) -> Failure:
+    return Failure(Path(dataset), ValueError(f"{dataset}: {problem}"))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One picture's scores, how long it took, and why it has no NIQE though others have."""
+
+    score: PictureScore
+    seconds_per_megapixel: float
+    niqe_error: NiqeError | None
+
+
+def _cost(
+    derainer: Derainer, counted: int | None, scored: Sequence[_Scored], memory: DevicePeak
+) -> Cost:
+    return Cost(
+        parameters=count_parameters(derainer.engine.network),
+        multiply_adds=None if counted is None else derainer.flips * counted,
+        seconds_per_megapixel=float(np.median([one.seconds_per_megapixel for one in scored])),
+        peak_memory=memory.read(),
     )
+
+
+def _score(derainer: Derainer, picture: Pair | Photograph, scoring: Scoring) -> _Scored:
+    """Derain and score one picture.
+
+    Raises:
+        NiqeError: If a photograph is too small for NIQE; a pair keeps its other scores.
+    """
+    # A name that leads outside the folder is refused before the work.
+    target = result_file(scoring.save_to, picture.name) if scoring.save_to is not None else None
+    rainy, clean = _read(picture)
     # Floats in, floats out: how they are brought to 8 bits belongs to the protocol.
-    floats = rainy.astype(np.float32) / np.float32(np.iinfo(rainy.dtype).max)
+    floats = to_floats(rainy)
     began = time.perf_counter()
     output = derainer(floats)
     seconds = time.perf_counter() - began
     if target is not None:
-        _save(output, target)
-    before, after = (
-        (
-            tuple(metrics.score(pixels, clean, protocol) for protocol in protocols)
-            if clean is not None
-            else ()
-        )
-        for pixels in (floats, output)
-    )
-    score = PictureScore(
-        picture.name, before, after, _naturalness(picture, floats, output, natural, on_failure)
-    )
-    if on_result is not None:
-        on_result(picture.name, floats, output, clean)
-    return score, seconds / (rainy.shape[0] * rainy.shape[1] / 1e6)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_file(target, encode(Picture(metrics.quantise(output)), "PNG"))
+    before, after = (_scores(pixels, clean, scoring.protocols) for pixels in (floats, output))
+    natural, niqe_error = None, None
+    if scoring.natural:
+        try:
+            natural = _naturalness(floats, output, scoring.natural)
+        except NiqeError as error:
+            if clean is None:  # a photograph has no other score
+                raise
+            niqe_error = error
+    if scoring.on_result is not None:
+        scoring.on_result(picture.name, floats, output, clean)
+    megapixels = rainy.shape[0] * rainy.shape[1] / 1e6
+    score = PictureScore(picture.name, before, after, natural)
+    return _Scored(score, seconds / megapixels, niqe_error)
 
 
-def _read_pair(pair: Pair) -> tuple[Pixels, NDArray[np.uint8]]:
-    rainy, clean = read_pair(pair)
+def _read(picture: Pair | Photograph) -> tuple[Pixels, Bytes | None]:
+    """Return the rainy picture and the clean one, if there is any.
+
+    Raises:
+        ValueError: If one of a pair has 16 bits a channel, or they differ in size.
+    """
+    if not isinstance(picture, Pair):
+        return read_image(picture.rainy), None
+    rainy, clean = read_pair(picture)
     if rainy.dtype != np.uint8 or clean.dtype != np.uint8:
         raise ValueError(
-            f"{pair.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit pictures"
+            f"{picture.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit"
+            " pictures"
         )
     return rainy, clean.astype(np.uint8, copy=False)
 
 
-def _save(output: NDArray[np.floating], target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(target, encode(Picture(metrics.quantise(output)), "PNG"))
+def _scores(
+    pixels: NDArray[np.floating], clean: Bytes | None, protocols: Sequence[Protocol]
+) -> tuple[Score, ...]:
+    if clean is None:
+        return ()
+    return tuple(metrics.score(pixels, clean, protocol) for protocol in protocols)
 
 
 def _naturalness(
-    picture: Pair | Photograph,
-    rainy: NDArray[np.floating],
-    output: NDArray[np.floating],
-    natural: NaturalModel | None,
-    on_failure: OnFailure | None,
-) -> Naturalness | None:
-    """NIQE of both, at 8 bits. A pair without it keeps its other scores; a photograph has no other.
+    rainy: NDArray[np.floating], output: NDArray[np.floating], natural: NaturalModel
+) -> Naturalness:
+    """Return NIQE of both, at 8 bits.
 
     Raises:
-        NiqeError: If a photograph has none, or nobody listens to failures.
+        NiqeError: If the picture is too small.
     """
-    if natural is None:
-        return None
-    try:
-        return Naturalness(
-            *(niqe.niqe(metrics.quantise(pixels), natural) for pixels in (rainy, output))
-        )
-    except NiqeError as error:
-        if not isinstance(picture, Pair):
-            raise
-        _fail(picture.rainy, error, on_failure)
-        return None
+    return Naturalness(
+        niqe.niqe(metrics.quantise(rainy), natural), niqe.niqe(metrics.quantise(output), natural)
+    )

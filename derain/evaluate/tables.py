@@ -18,52 +18,38 @@ Column = Literal[Protocol, "niqe"]
 PAPER_MARK = "(as printed in its paper)"
 """In the model column of rows that were not measured here."""
 
+COSTS = ("parameters", "multiply-adds", "s/megapixel", "peak memory")
+_NO_COSTS = [""] * len(COSTS)
+
 
 def to_markdown(evaluations: Sequence[Evaluation], *, per_picture: bool = False) -> str:
-    """A table of means, one row a model and dataset, PSNR in dB and SSIM under each protocol, NIQE;
-    one a picture if asked for.
+    """Return a Markdown table of means, one row for each model and dataset.
 
-    A row in italics gives the paper's own figures, where there are some, under the protocol closest
-    to its own. What the scores depend on stands below: tile, number format and device, each
-    dataset's identity, what NIQE compares with.
+    Columns are PSNR in dB and SSIM under each protocol, NIQE, and the cost. A row in italics gives
+    the paper's own figures, where there are some, under the protocol closest to its own. What the
+    scores depend on stands below: tile, number format and device, each dataset's identity, what
+    NIQE compares with.
+
+    Args:
+        evaluations: At least one.
+        per_picture: Whether every picture has a row too.
     """
     columns = columns_of(evaluations)
-    headings = [
-        "model",
-        "dataset",
-        "pictures",
-        *columns,
-        "parameters",
-        "multiply-adds",
-        "s/megapixel",
-        "peak memory",
-    ]
+    headings = ["model", "dataset", "pictures", *columns, *COSTS]
     lines = [_row(headings), "|" + "---|" * len(headings)]
     for dataset in dict.fromkeys(evaluation.dataset for evaluation in evaluations):
         group = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-        lines.append(
-            _row(
-                [
-                    "rainy input",
-                    dataset,
-                    count_of(group[0]),
-                    *_means(group[0], "rainy", columns),
-                    "",
-                    "",
-                    "",
-                    "",
-                ]
-            )
-        )
+        means = _means(group[0], "rainy", columns)
+        lines.append(_row(["rainy input", dataset, count_of(group[0]), *means, *_NO_COSTS]))
         for evaluation in group:
-            lines += _rows(evaluation, columns, per_picture)
+            lines += _rows(evaluation, columns, per_picture=per_picture)
         papers = {evaluation.network: evaluation.paper for evaluation in group}
         lines += [_paper_row(paper, columns) for paper in papers.values() if paper]
     return "\n".join([*lines, "", *_notes(evaluations)])
 
 
 def columns_of(evaluations: Sequence[Evaluation]) -> list[Column]:
-    """The protocols that anything was scored under, then NIQE if it was taken."""
+    """Return the protocols that anything was scored under, then NIQE if it was taken."""
     columns: dict[Column, None] = {
         protocol: None for evaluation in evaluations for protocol in evaluation.protocols
     }
@@ -73,13 +59,10 @@ def columns_of(evaluations: Sequence[Evaluation]) -> list[Column]:
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    measures = (
-        "PSNR in dB / SSIM. " if any(evaluation.protocols for evaluation in evaluations) else ""
-    )
-    yield (
-        f"{measures}{'; '.join(executions(evaluations))}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE}"
-        " pixels."
-    )
+    paired = any(evaluation.protocols for evaluation in evaluations)
+    measures = "PSNR in dB / SSIM. " if paired else ""
+    execution = "; ".join(executions(evaluations))
+    yield f"{measures}{execution}. Multiply-adds of {MACS_SIDE}x{MACS_SIDE} pixels."
     yield from dict.fromkeys(
         printable(f"{evaluation.dataset}: {evaluation.data}.") for evaluation in evaluations
     )
@@ -91,7 +74,7 @@ def _notes(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 
 def executions(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Tile, number format and device, with the models they are of unless all have the same."""
+    """Return tile, number format and device, with the models they are of if models differ."""
     models_of: dict[str, dict[str, None]] = {}
     for evaluation in evaluations:
         models_of.setdefault(evaluation.execution, {})[evaluation.model] = None
@@ -101,31 +84,20 @@ def executions(evaluations: Sequence[Evaluation]) -> list[str]:
     ]
 
 
-def _rows(evaluation: Evaluation, columns: Sequence[Column], per_picture: bool) -> Iterator[str]:
-    """The rows of one model on one dataset."""
+def _rows(evaluation: Evaluation, columns: Sequence[Column], *, per_picture: bool) -> Iterator[str]:
+    """Yield the rows of one model on one dataset."""
+    model, dataset = evaluation.model, evaluation.dataset
     for picture in evaluation.pictures if per_picture else ():
         cells = {score.protocol: _cell(score) for score in picture.output}
         cells |= {"niqe": f"{picture.niqe.output:.3f}"} if picture.niqe else {}
         scores = [cells.get(column, "") for column in columns]
-        yield _row(
-            [evaluation.model, f"{evaluation.dataset}/{picture.name}", "", *scores, "", "", "", ""]
-        )
+        yield _row([model, f"{dataset}/{picture.name}", "", *scores, *_NO_COSTS])
     means = _means(evaluation, "output", columns)
-    yield _row(
-        [
-            evaluation.model,
-            evaluation.dataset,
-            count_of(evaluation),
-            *means,
-            *cost_cells(evaluation.cost),
-        ]
-    )
+    yield _row([model, dataset, count_of(evaluation), *means, *cost_cells(evaluation.cost)])
 
 
 def cost_cells(cost: Cost) -> list[str]:
-    """Parameters, multiply-adds, seconds a megapixel, peak memory; empty where something is not
-    known.
-    """
+    """Return parameters, multiply-adds, seconds per megapixel, peak memory; empty if unknown."""
     return [
         f"{cost.parameters:,}",
         "" if cost.multiply_adds is None else f"{cost.multiply_adds / 1e9:.1f} G",
@@ -135,25 +107,21 @@ def cost_cells(cost: Cost) -> list[str]:
 
 
 def count_of(evaluation: Evaluation) -> str:
-    """How many pictures were scored, and of how many if not all."""
+    """Return how many pictures were scored, and of how many if not all."""
     scored = str(len(evaluation.pictures))
     return f"{scored} of {evaluation.total}" if evaluation.unscored else scored
 
 
 def _means(evaluation: Evaluation, of: Side, columns: Sequence[Column]) -> list[str]:
-    """One cell a column; empty where the dataset has no such score."""
+    """Return a cell for each column; empty where the dataset has no such score."""
     cells: dict[Column, str] = {
         protocol: _cell(evaluation.mean(protocol, of)) for protocol in evaluation.protocols
     }
-    mean, with_niqe = (
-        evaluation.mean_niqe(of),
-        sum(picture.niqe is not None for picture in evaluation.pictures),
-    )
+    mean = evaluation.mean_niqe(of)
     if mean is not None:
-        all_of_them = with_niqe == len(evaluation.pictures)
-        cells["niqe"] = (
-            f"{mean:.3f}" if all_of_them else f"{mean:.3f} ({with_niqe} of {evaluation.total})"
-        )
+        count = sum(picture.niqe is not None for picture in evaluation.pictures)
+        not_all = count < len(evaluation.pictures)
+        cells["niqe"] = f"{mean:.3f}" + (f" ({count} of {evaluation.total})" if not_all else "")
     return [cells.get(column, "") for column in columns]
 
 
@@ -163,22 +131,12 @@ def _paper_row(paper: PaperScore, columns: Sequence[Column]) -> str:
     ]
     if not any(scores):
         scores[0] = f"*{paper.psnr} / {paper.ssim} ({paper.protocol})*"
-    return _row(
-        [
-            f"*{paper.network} {PAPER_MARK}*",
-            f"*{paper.dataset}, whole*",
-            "",
-            *scores,
-            "",
-            "",
-            "",
-            "",
-        ]
-    )
+    model, dataset = f"*{paper.network} {PAPER_MARK}*", f"*{paper.dataset}, whole*"
+    return _row([model, dataset, "", *scores, *_NO_COSTS])
 
 
 def _row(cells: Sequence[str]) -> str:
-    """One line of as many cells, whatever the names in them hold."""
+    """Return a line of the table; names with line ends or ``|`` in them do not break it."""
     return "| " + " | ".join(printable(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -187,10 +145,11 @@ def _cell(score: Score) -> str:
 
 
 def to_csv(evaluations: Sequence[Evaluation]) -> str:
-    """One line a model, dataset and protocol, or one without a protocol for photographs.
+    """Return CSV with a line for each model, dataset and protocol.
 
-    Full precision, bytes and seconds; empty where something is not known. NIQE knows no protocols:
-    it stands on each line.
+    Photographs have one line, without a protocol. NIQE does not depend on the protocol and stands
+    on each line. Figures have full precision, in bytes and seconds, and are empty where something
+    is not known.
     """
     lines = [line for evaluation in evaluations for line in _csv_lines(evaluation)]
     text = io.StringIO()
@@ -203,9 +162,8 @@ def to_csv(evaluations: Sequence[Evaluation]) -> str:
 def _csv_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
     paper = evaluation.paper
     for protocol in evaluation.protocols or [None]:
-        rainy, output = (
-            evaluation.mean(protocol, of) if protocol else None for of in ("rainy", "output")
-        )
+        rainy = evaluation.mean(protocol, "rainy") if protocol else None
+        output = evaluation.mean(protocol, "output") if protocol else None
         yield {
             "model": evaluation.model,
             "network": evaluation.network,
@@ -230,9 +188,8 @@ def _csv_lines(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 
 def to_json(evaluations: Sequence[Evaluation]) -> str:
-    """All scores, those of single pictures too. An infinite PSNR is null."""
-    content = [_as_dict(evaluation) for evaluation in evaluations]
-    return json.dumps(content, indent=2)
+    """Return JSON of all scores, those of single pictures too; an infinite PSNR is null."""
+    return json.dumps([_as_dict(evaluation) for evaluation in evaluations], indent=2)
 
 
 def _as_dict(evaluation: Evaluation) -> dict[str, Any]:

@@ -1,13 +1,13 @@
-"""What a picture scores. Nothing else in derain decides what "PSNR", "SSIM" or "NIQE" means.
+"""Metrics: nothing else in derain decides what "PSNR", "SSIM" or "NIQE" means.
 
-`fidelity`: PSNR and SSIM against a clean twin, and the named protocols. `niqe`: how natural a
-picture looks, without a twin.
+`fidelity` has PSNR and SSIM against the ground truth, and the named protocols. `niqe` says how
+natural a picture looks, without ground truth.
 """
 
 from derain.metrics.fidelity import (
     PROTOCOLS,
     Bytes,
-    Floats,
+    Float64s,
     Protocol,
     Score,
     luma_matlab,
@@ -22,7 +22,7 @@ from derain.metrics.niqe import NaturalModel, NiqeError
 __all__ = [
     "PROTOCOLS",
     "Bytes",
-    "Floats",
+    "Float64s",
     "NaturalModel",
     "NiqeError",
     "Protocol",

@@ -1,4 +1,4 @@
-"""PSNR and SSIM against a clean twin, and the named protocols.
+"""PSNR and SSIM against the ground truth, and the named protocols.
 
 A score is only worth comparing with one of the same protocol: the same pictures differ by 1.3 dB
 between the first two.
@@ -32,15 +32,13 @@ from numpy.typing import NDArray
 Protocol = Literal["y-matlab", "y-pil", "rgb"]
 PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil", "rgb")
 
-Floats = NDArray[np.float64]
+Float64s = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB (infinite for identical pictures) and SSIM, with the protocol they were taken
-    under.
-    """
+    """PSNR in dB (infinite for identical pictures) and SSIM, with their protocol."""
 
     protocol: Protocol
     psnr: float
@@ -48,12 +46,13 @@ class Score:
 
 
 def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Score:
-    """Scores a network's output against the clean picture.
+    """Score a network's output against the clean picture.
 
     Args:
         output: (H, W, 3) RGB in [0, 1], not yet brought to 8 bits: how that is done is part of the
             protocol.
         clean: (H, W, 3) RGB of uint8.
+        protocol: A name of `PROTOCOLS`.
 
     Raises:
         ValueError: If shapes differ, or a side is shorter than the SSIM window.
@@ -74,31 +73,38 @@ def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Sco
 
 
 def quantise(output: NDArray[np.floating], *, truncate: bool = False) -> Bytes:
-    """[0, 1] -> 0 … 255 of uint8, rounded to the nearest or truncated."""
+    """Turn values in [0, 1] into levels of 8 bits, rounded to the nearest or truncated."""
     levels = np.clip(output, 0, 1).astype(np.float32) * np.float32(255)
     return (levels if truncate else np.rint(levels)).astype(np.uint8)
 
 
-def luma_matlab(rgb: Bytes) -> Floats:
-    """(…, 3) uint8 -> (…) luma in [16, 235], not rounded: ITU-R BT.601 as MATLAB's rgb2ycbcr."""
+def luma_matlab(rgb: Bytes) -> Float64s:
+    """Return the luma in [16, 235] of (…, 3) levels, not rounded, (…).
+
+    The weights are ITU-R BT.601's, as in MATLAB's ``rgb2ycbcr``.
+    """
     return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
 
 
 def luma_pil(rgb: Bytes) -> Bytes:
-    """(…, 3) uint8 -> (…) luma in 0 … 255 in the fixed-point arithmetic of PIL's
-    ``convert("YCbCr")``.
+    """Return the luma in 0 … 255 of (…, 3) levels, (…).
+
+    It is computed in the fixed-point arithmetic of PIL's ``convert("YCbCr")``.
     """
     weights = np.array([0.299, 0.587, 0.114])
-    table = np.rint(np.arange(256)[:, None] * weights * 64).astype(
-        np.int32
-    )  # (256, 3), six fractional bits
+    # Six fractional bits: (256, 3).
+    table = np.rint(np.arange(256)[:, None] * weights * 64).astype(np.int32)
     total = table[rgb[..., 0], 0] + table[rgb[..., 1], 1] + table[rgb[..., 2], 2]
     return np.minimum(total >> 6, 255).astype(np.uint8)
 
 
-def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
-    """Peak signal-to-noise ratio in dB of two arrays on the scale 0 … 255; infinite if they are
-    equal.
+def psnr(a: NDArray[np.generic], b: NDArray[np.generic], *, peak: float = 255.0) -> float:
+    """Return the peak signal-to-noise ratio of two arrays in dB; infinite if they are equal.
+
+    Args:
+        a: Values from 0 to ``peak``, of any shape.
+        b: The same.
+        peak: Largest value of the scale: 255 for levels of 8 bits, 1 for floats in [0, 1].
 
     Raises:
         ValueError: If shapes differ.
@@ -106,7 +112,7 @@ def psnr(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     if a.shape != b.shape:
         raise ValueError(f"shapes {a.shape} and {b.shape} differ: expected the same")
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
 def ssim(
@@ -114,9 +120,11 @@ def ssim(
     b: NDArray[np.generic],
     window: Literal["gaussian", "uniform"] = "gaussian",
 ) -> float:
-    """Structural similarity of two (H, W) arrays on the scale 0 … 255, 1 if they are equal.
+    """Return the structural similarity of two planes on the scale 0 … 255, 1 if they are equal.
 
     Args:
+        a: (H, W).
+        b: (H, W).
         window: ``gaussian``: 11x11, sigma 1.5, population covariance. ``uniform``: 7x7, sample
             covariance.
 
@@ -144,12 +152,12 @@ def ssim(
     return float(similarity.mean())
 
 
-def _gaussian_weights() -> Floats:
+def _gaussian_weights() -> Float64s:
     weights = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     return weights / weights.sum()
 
 
-def _filter(plane: Floats, weights: Floats) -> Floats:
-    """Separable window, only where it fits: (H, W) -> (H - n + 1, W - n + 1)."""
+def _filter(plane: Float64s, weights: Float64s) -> Float64s:
+    """Apply a separable window where it fits: (H, W) -> (H - n + 1, W - n + 1)."""
     windows = np.lib.stride_tricks.sliding_window_view
     return windows(windows(plane, len(weights), axis=0) @ weights, len(weights), axis=1) @ weights

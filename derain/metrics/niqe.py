@@ -1,8 +1,7 @@
-"""NIQE: how far a picture's statistics lie from those of clean pictures, no clean twin needed.
-Lower is better.
+"""NIQE: how far a picture's statistics lie from those of clean pictures, without ground truth.
 
-Mittal, Soundararajan, Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal
-Processing Letters 20(3), 2013, step by step as in the authors' MATLAB release:
+Lower is better. Mittal, Soundararajan, Bovik, "Making a 'Completely Blind' Image Quality Analyzer",
+IEEE Signal Processing Letters 20(3), 2013, step by step as in the authors' MATLAB release:
 
 1. grey levels 0 … 255 (``rgb2gray``, rounded), cut to whole 96x96 patches;
 2. mean subtracted and contrast normalised (MSCN) by a 7x7 Gaussian window of sigma 7/6 (Eq. 1 to
@@ -36,7 +35,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.metrics.fidelity import Floats
+from derain.errors import DerainError
+from derain.metrics.fidelity import Float64s
 
 PATCH = 96
 """Side of a patch at the first scale, in pixels."""
@@ -55,16 +55,13 @@ _FLAT = 1e-9
 """Differences from the local mean under this, of 255, are rounding errors."""
 
 
-class NiqeError(ValueError):
-    """A picture has no NIQE, or pictures or a file make no model; says what was expected and
-    found.
-    """
+class NiqeError(DerainError, ValueError):
+    """A picture has no NIQE, or pictures or a file make no model; says what was found instead."""
 
 
 @dataclass(frozen=True, eq=False)
 class NaturalModel:
-    """What clean pictures look like: a multivariate Gaussian of the 36 features of their sharp
-    patches.
+    """A model of clean pictures: a multivariate Gaussian of the features of their sharp patches.
 
     Attributes:
         mean: (36,).
@@ -78,8 +75,8 @@ class NaturalModel:
         NiqeError: If shapes or values cannot be those of such a model.
     """
 
-    mean: Floats
-    covariance: Floats
+    mean: Float64s
+    covariance: Float64s
     pictures: int
     patches: int
     digest: str
@@ -103,18 +100,17 @@ class NaturalModel:
             raise NiqeError(f"the digest is {self.digest!r}; expected 64 hexadecimal digits")
 
     def describe(self) -> str:
-        """What it was fitted on, in words: belongs to every score."""
+        """Return what it was fitted on, in words, which belong to every score."""
         return (
             f"fitted on {self.pictures} clean pictures, {self.patches} patches, sha256"
             f" {self.digest[:12]}"
         )
 
 
-def _is_covariance(matrix: Floats) -> bool:
-    """Symmetric, and without eigenvalues under zero."""
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # of absurd numbers, which then fail the tests
+def _is_covariance(matrix: Float64s) -> bool:
+    """Return whether a matrix is symmetric and has no eigenvalues under zero."""
+    # Absurd numbers overflow, and then fail the tests.
+    with np.errstate(over="ignore", invalid="ignore"):
         try:
             least, largest = np.linalg.eigvalsh(matrix)[[0, -1]]
         except np.linalg.LinAlgError:
@@ -123,7 +119,7 @@ def _is_covariance(matrix: Floats) -> bool:
 
 
 def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
-    """The model of clean pictures.
+    """Fit a model to clean pictures.
 
     Args:
         pictures: (H, W, 3) RGB or (H, W) grey, uint8 or uint16, at least 96x96; one is held at a
@@ -134,7 +130,7 @@ def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
             than there are features.
     """
     digest = hashlib.sha256()
-    kept: list[Floats] = []
+    kept: list[Float64s] = []
     for count, picture in enumerate(pictures, start=1):
         try:
             kept.append(_sharp_patches(picture))
@@ -153,10 +149,11 @@ def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
 
 
 def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
-    """Distance of a picture from clean ones: at least 0, lower is better.
+    """Return the distance of a picture from clean ones: at least 0, lower is better.
 
     Args:
         pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
+        model: Fitted on clean pictures. Scores compare under one model only.
 
     Raises:
         NiqeError: If it has fewer than two patches of 96x96 with texture, or the model's numbers
@@ -180,9 +177,10 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
     return math.sqrt(max(0.0, squared))  # rounding may leave it a little under zero
 
 
-def _squared_distance(apart: Floats, pooled: Floats) -> float:
-    """(36,) and (36, 36) -> Eq. 10 before the root; NaN where the covariance has no inverse that
-    can be computed.
+def _squared_distance(apart: Float64s, pooled: Float64s) -> float:
+    """Return Eq. 10 before the root, of (36,) and (36, 36).
+
+    It is NaN where no inverse of the covariance can be computed.
     """
     try:
         inverse = np.linalg.pinv(pooled, rcond=FEATURES * np.finfo(np.float64).eps, hermitian=True)
@@ -192,13 +190,13 @@ def _squared_distance(apart: Floats, pooled: Floats) -> float:
 
 
 def to_json(model: NaturalModel) -> str:
-    """A model as text, which `from_json` reads back exactly."""
+    """Return a model as text, which `from_json` reads back exactly."""
     values = asdict(model) | {"mean": model.mean.tolist(), "covariance": model.covariance.tolist()}
     return json.dumps({"format": FORMAT, "patch": PATCH, "sharpness": SHARP, **values}) + "\n"
 
 
 def from_json(text: str | bytes) -> NaturalModel:
-    """Reads what `to_json` wrote.
+    """Read what `to_json` wrote.
 
     Raises:
         NiqeError: If it is anything else.
@@ -222,7 +220,7 @@ def from_json(text: str | bytes) -> NaturalModel:
     return NaturalModel(mean, covariance, **values)
 
 
-def _as_array(key: str, values: list[Any]) -> Floats:
+def _as_array(key: str, values: list[Any]) -> Float64s:
     try:
         array = np.array(values)
     except ValueError:  # rows of several lengths
@@ -232,8 +230,8 @@ def _as_array(key: str, values: list[Any]) -> Floats:
     return array.astype(np.float64)
 
 
-def patch_features(pixels: NDArray[np.generic]) -> tuple[Floats, Floats]:
-    """The 36 numbers of every patch, and how sharp it is.
+def patch_features(pixels: NDArray[np.generic]) -> tuple[Float64s, Float64s]:
+    """Return the 36 features of every patch, and how sharp it is.
 
     Args:
         pixels: (H, W, 3) RGB or (H, W) grey, uint8 or uint16.
@@ -243,7 +241,7 @@ def patch_features(pixels: NDArray[np.generic]) -> tuple[Floats, Floats]:
         (N,), the mean local deviation of each patch at the first scale.
 
     Raises:
-        NiqeError: If the picture holds no patch, or is no such array.
+        NiqeError: If the picture is smaller than a patch, or not such an array.
     """
     plane = _grey(pixels)
     if min(plane.shape) < PATCH:
@@ -255,26 +253,24 @@ def patch_features(pixels: NDArray[np.generic]) -> tuple[Floats, Floats]:
     coefficients, deviation = _normalise(plane)
     sharpness = _patches(deviation, PATCH).mean(axis=(1, 2))
     half, _ = _normalise(_halve(plane))
-    rows_of_patches = [  # one after the other, which stays in the cache
-        np.concatenate(
-            [
-                _scale_features(_patches(band, side))
-                for band, side in ((whole, PATCH), (small, PATCH // 2))
-            ],
-            axis=1,
-        )
-        for whole, small in zip(
-            coefficients.reshape(-1, PATCH, columns),
-            half.reshape(-1, PATCH // 2, columns // 2),
-            strict=True,
-        )
-    ]
+    # One row of patches after the other stays in the cache.
+    bands = zip(
+        coefficients.reshape(-1, PATCH, columns),
+        half.reshape(-1, PATCH // 2, columns // 2),
+        strict=True,
+    )
+    rows_of_patches: list[Float64s] = []
+    for whole, small in bands:
+        first = _scale_features(_patches(whole, PATCH))
+        second = _scale_features(_patches(small, PATCH // 2))
+        rows_of_patches.append(np.concatenate([first, second], axis=1))
     return np.concatenate(rows_of_patches), sharpness
 
 
-def fit_aggd(samples: Floats) -> Floats:
-    """Fits an asymmetric generalised Gaussian by moment matching (Lasmar et al., ICIP 2009; Eq. 7
-    of the paper).
+def fit_aggd(samples: Float64s) -> Float64s:
+    """Fit an asymmetric generalised Gaussian by moment matching.
+
+    Source: Lasmar et al., ICIP 2009; Eq. 7 of the paper.
 
     Args:
         samples: (…, N), one fit for each row.
@@ -286,7 +282,7 @@ def fit_aggd(samples: Floats) -> Floats:
     below, above = np.minimum(samples, 0), np.maximum(samples, 0)
     power_below, power_above = (np.einsum("...n,...n->...", side, side) for side in (below, above))
     total = above.sum(axis=-1) - below.sum(axis=-1)  # of the absolute values
-    # no samples on a side: NaN, as promised
+    # A side without samples gives NaN, as the docstring says.
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.sqrt(power_below / np.count_nonzero(below, axis=-1))
         right = np.sqrt(power_above / np.count_nonzero(above, axis=-1))
@@ -301,25 +297,28 @@ def fit_aggd(samples: Floats) -> Floats:
 
 
 @functools.cache
-def _aggd_table() -> tuple[Floats, Floats, Floats]:
-    """Shapes alpha; what (mean |x|)² / mean x² is for each, which rises with it; and beta for a
-    standard deviation of 1.
+def _aggd_table() -> tuple[Float64s, Float64s, Float64s]:
+    """Return shapes alpha, and what each implies.
+
+    Returns:
+        Alpha; (mean |x|)² / mean x², which rises with it; and beta for a standard deviation of 1.
+        Each (9801,).
     """
-    shapes: Floats = 0.2 + 0.001 * np.arange(9801, dtype=np.float64)
+    shapes: Float64s = 0.2 + 0.001 * np.arange(9801, dtype=np.float64)
     one, two, three = (
         np.array([math.lgamma(k / shape) for shape in shapes], np.float64) for k in (1, 2, 3)
     )
     return shapes, np.exp(2 * two - one - three), np.exp((one - three) / 2)
 
 
-def _nearest(rising: Floats, values: Floats) -> NDArray[np.intp]:
-    """Index of the entry closest to each value, the first of two that are."""
+def _nearest(rising: Float64s, values: Float64s) -> NDArray[np.intp]:
+    """Return the index of the number closest to each value, the first of two that are."""
     after = np.clip(np.searchsorted(rising, values), 1, len(rising) - 1)
     return after - (values - rising[after - 1] <= rising[after] - values)
 
 
-def _scale_features(patches: Floats) -> Floats:
-    """(N, h, w) normalised coefficients -> (N, 18)."""
+def _scale_features(patches: Float64s) -> Float64s:
+    """Return the features of patches at one scale, (N, 18), from coefficients (N, h, w)."""
     count = len(patches)
     alpha, left, right = np.moveaxis(fit_aggd(patches.reshape(count, -1)), -1, 0)
     features = [alpha, (left + right) / 2]
@@ -330,17 +329,15 @@ def _scale_features(patches: Floats) -> Floats:
     return np.stack(features, axis=1)
 
 
-def _gamma_ratio(alpha: Floats) -> Floats:
-    """gamma(2 / alpha) / gamma(1 / alpha)."""
+def _gamma_ratio(alpha: Float64s) -> Float64s:
+    """Return gamma(2 / alpha) / gamma(1 / alpha)."""
     return np.array(
         [math.exp(math.lgamma(2 / a) - math.lgamma(1 / a)) if a == a else a for a in alpha]
     )
 
 
-def _grey(pixels: NDArray[np.generic]) -> Floats:
-    """Grey levels 0 … 255 as MATLAB's ``rgb2gray`` gives them: rounded to the steps of the
-    picture's type.
-    """
+def _grey(pixels: NDArray[np.generic]) -> Float64s:
+    """Return grey levels 0 … 255 as MATLAB's ``rgb2gray``: rounded to steps of the pixels' type."""
     if pixels.dtype.name not in ("uint8", "uint16") or not (
         pixels.ndim == 2 or pixels.shape[2:] == (3,)
     ):
@@ -354,8 +351,8 @@ def _grey(pixels: NDArray[np.generic]) -> Floats:
     return levels if pixels.dtype == np.uint8 else levels / 257
 
 
-def _normalise(plane: Floats) -> tuple[Floats, Floats]:
-    """Coefficients (I - mu) / (sigma + 1) and local deviations sigma, both (H, W)."""
+def _normalise(plane: Float64s) -> tuple[Float64s, Float64s]:
+    """Return coefficients (I - mu) / (sigma + 1) and local deviations sigma, both (H, W)."""
     mean = _blur(plane)
     deviation = np.sqrt(np.abs(_blur(plane * plane) - mean * mean))
     apart = plane - mean
@@ -363,32 +360,29 @@ def _normalise(plane: Floats) -> tuple[Floats, Floats]:
     return apart / (deviation + 1), deviation
 
 
-def _blur(plane: Floats) -> Floats:
-    """The Gaussian window, borders repeated: (H, W) -> (H, W)."""
+def _blur(plane: Float64s) -> Float64s:
+    """Apply the Gaussian window, borders repeated: (H, W) -> (H, W)."""
     return _taps(_taps(np.pad(plane, 3, mode="edge"), _WINDOW, 0), _WINDOW, 1)
 
 
-def _halve(plane: Floats) -> Floats:
-    """Half the size by a bicubic kernel stretched to twice its width, borders mirrored, as MATLAB's
-    ``imresize``.
+def _halve(plane: Float64s) -> Float64s:
+    """Halve a plane as MATLAB's ``imresize`` does: (H, W) -> (H / 2, W / 2).
+
+    The bicubic kernel is stretched to twice its width, and borders are mirrored.
     """
-    near, far = (
-        np.array([0.25, 0.75]),
-        np.array([1.25, 1.75]),
-    )  # of the eight pixels around the new one, in new pixels
-    right = (
-        np.concatenate(
-            [1.5 * near**3 - 2.5 * near**2 + 1, -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2]
-        )
-        / 2
-    )
+    # Distances of the eight pixels around the new one, in new pixels; the kernel is symmetric.
+    near, far = np.array([0.25, 0.75]), np.array([1.25, 1.75])
+    inner = 1.5 * near**3 - 2.5 * near**2 + 1
+    outer = -0.5 * far**3 + 2.5 * far**2 - 4 * far + 2
+    right = np.concatenate([inner, outer]) / 2
     weights = np.concatenate([right[::-1], right])
     return _taps(_taps(np.pad(plane, 3, mode="symmetric"), weights, 0, step=2), weights, 1, step=2)
 
 
-def _taps(plane: Floats, weights: Floats, axis: int, step: int = 1) -> Floats:
-    """A window of n weights at every step-th place where it fits along an axis of L pixels, which
-    becomes (L - n) // step + 1.
+def _taps(plane: Float64s, weights: Float64s, axis: int, step: int = 1) -> Float64s:
+    """Apply a window of n weights at every ``step``-th place where it fits.
+
+    An axis of L pixels becomes one of (L - n) // step + 1.
     """
     places = (plane.shape[axis] - len(weights)) // step + 1
     ends = [slice(k, k + step * (places - 1) + 1, step) for k in range(len(weights))]
@@ -398,14 +392,14 @@ def _taps(plane: Floats, weights: Floats, axis: int, step: int = 1) -> Floats:
     return total
 
 
-def _patches(plane: Floats, side: int) -> Floats:
-    """(H, W) -> (N, side, side), row by row; sides are multiples."""
+def _patches(plane: Float64s, side: int) -> Float64s:
+    """Cut a plane whose sides are multiples, row by row: (H, W) -> (N, side, side)."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     return plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
 
 
-def _sharp_patches(picture: NDArray[np.generic]) -> Floats:
-    """Features of a clean picture's sharp patches: (N, 36)."""
+def _sharp_patches(picture: NDArray[np.generic]) -> Float64s:
+    """Return the features of a clean picture's sharp patches: (N, 36)."""
     features, sharpness = patch_features(picture)
     usable = np.isfinite(features).all(axis=1)
     if not usable.any():
@@ -413,6 +407,6 @@ def _sharp_patches(picture: NDArray[np.generic]) -> Floats:
     return features[usable & (sharpness > SHARP * sharpness.max())]
 
 
-def _gaussian(features: Floats) -> tuple[Floats, Floats]:
-    """Mean and sample covariance over patches: (N, 36) -> (36,), (36, 36)."""
+def _gaussian(features: Float64s) -> tuple[Float64s, Float64s]:
+    """Return mean and sample covariance over patches: (N, 36) -> (36,), (36, 36)."""
     return features.mean(axis=0), np.cov(features, rowvar=False)

@@ -1,5 +1,6 @@
-"""The networks: one file per paper, and one of our own. To add one, write its file and its line
-here (CONTRIBUTING shows how).
+"""The networks: one file per paper, and derain's own, Petrichor.
+
+To add a network, write its file and its line here (CONTRIBUTING.md shows how).
 """
 
 from collections.abc import Callable

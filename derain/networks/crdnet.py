@@ -7,11 +7,11 @@ know how dense the rain is.
 The authors published code without a licence, and weights that are no longer to be had; this file is
 written from what they describe and from what their released code computes:
 
-- Of the second batch normalisation and activation of a block nothing is left in what was released
-  and trained: both are registered under the names of the first. So a block is convolution,
+- The second batch normalisation and activation of a block have no effect in what was released and
+  trained: both are registered under the names of the first. So a block is convolution,
   normalisation, ReLU, convolution.
 - Their transposed convolutions of stride 1 are convolutions with the kernel turned round, and are
-  convolutions here; the reader of their files (`derain.weights.published`) turns the kernels.
+  convolutions here; the reader of their files (`derain.weights.authors`) turns the kernels.
 - Pictures whose sides are no multiples of 32 are padded inside by repeating their last row and
   column.
 - The three streams of the extractor go through the blocks they share as one batch. Nothing changes
@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from derain.networks.fused import Kernel, convolve, is_traced
 from derain.networks.losses import cumulative_density_loss, cumulative_labels, grey, ssim
 from derain.networks.network import Hyperparameters
+from derain.networks.padding import pad_to
 from derain.tiles import Tiling
 
 EXTRACTOR_WIDTHS = (3, 4, 8, 16)
@@ -51,7 +52,7 @@ Classifier = Literal["none", "paper", "compact"]
 
 
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Kernel:
-    """A convolution and the normalisation that follows it, as it is in evaluation, in one."""
+    """Fold the normalisation that follows a convolution, as it is in evaluation, into it."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     weight, bias = nn.utils.fuse_conv_bn_weights(
@@ -67,9 +68,7 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Kernel:
 
 
 class Convs(nn.Module):
-    """What every block of the extractor and of W-Net is, between pooling or enlarging: conv, BN,
-    ReLU, conv.
-    """
+    """The block of extractor and W-Net between pooling or enlarging: conv, BN, ReLU, conv."""
 
     def __init__(self, inputs: int, outputs: int, dilation: int = 1) -> None:
         super().__init__()
@@ -87,19 +86,17 @@ class Convs(nn.Module):
 
 
 def halve(x: Tensor) -> Tensor:
-    """2x2 max-pooling: (N, C, H, W) -> (N, C, H/2, W/2)."""
+    """Pool 2x2 by the maximum: (N, C, H, W) -> (N, C, H/2, W/2)."""
     if x.device.type != "cpu" or is_traced():
         return F.max_pool2d(x, 2)
-    height, width = (
-        x.shape[2] // 2 * 2,
-        x.shape[3] // 2 * 2,
-    )  # pooling is slow on a processor where channels are few
+    # PyTorch's pooling is slow on a processor where channels are few.
+    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
     rows = torch.maximum(x[:, :, :height:2], x[:, :, 1:height:2])
     return torch.maximum(rows[..., :width:2], rows[..., 1:width:2])
 
 
 def double(x: Tensor) -> Tensor:
-    """Nearest neighbour: (N, C, H, W) -> (N, C, 2H, 2W)."""
+    """Enlarge to the nearest neighbour: (N, C, H, W) -> (N, C, 2H, 2W)."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
@@ -134,16 +131,18 @@ class RainExtractor(nn.Module):
 
 
 def guide(rgb: Tensor) -> Tensor:
-    """The fourth channel of W-Net's input, 0.8 (max - min over the channels) + 0.2 luminance: (N,
-    3, H, W) -> (N, 1, H, W).
+    """Return the fourth channel of W-Net's input: (N, 3, H, W) -> (N, 1, H, W).
+
+    It is 0.8 (max - min over the channels) + 0.2 luminance.
     """
     spread = rgb.amax(dim=1, keepdim=True) - rgb.amin(dim=1, keepdim=True)
     return 0.8 * spread + 0.2 * grey(rgb)
 
 
 class WNet(nn.Module):
-    """Two U-Nets in a row, both fed by the first encoder: the background, (N, 3, H, W) -> (N, 4, H,
-    W).
+    """Two U-Nets in a row, both fed by the first encoder, that estimate the background.
+
+    (N, 3, H, W) -> (N, 4, H, W).
     """
 
     def __init__(self) -> None:
@@ -166,7 +165,7 @@ class WNet(nn.Module):
 
     @staticmethod
     def _rise(x: Tensor, blocks: nn.ModuleList, encoded: list[Tensor]) -> Tensor:
-        """Back to full size; e4 … e1 are added on the way."""
+        """Return to full size; e4 … e1 are added on the way."""
         for block, skip in zip(blocks, [*reversed(encoded[:-1]), None], strict=True):
             x = double(block(x))
             x = x if skip is None else x + skip
@@ -194,10 +193,8 @@ class Refinement(nn.Module):
         return self.exit(self.merge(torch.cat([background, self.rain(rain), rainy], dim=1)))
 
     def start_from_identity(self) -> None:
-        """Lets the rainy picture through unchanged, under a tenth of the noise that weights are
-        usually begun with.
-        """
-        image = 7  # the first of the three channels of the merge's input that hold it
+        """Let the rainy picture through, under a tenth of the noise of usual initial weights."""
+        image = 7  # the first of the merge's three input channels that hold the rainy picture
         for conv, first in (
             (self.merge[0], image),
             (self.merge[2], 0),
@@ -211,13 +208,14 @@ class Refinement(nn.Module):
 
 
 def _halvings(widths: Sequence[int]) -> nn.ModuleList:
-    """Convolutions of a classifier."""
+    """Return the convolutions of a classifier, each before a halving."""
     return nn.ModuleList(nn.Conv2d(i, o, 3, padding=1) for i, o in itertools.pairwise((9, *widths)))
 
 
 class DensityClassifier(nn.Module):
-    """The nine rain channels -> cumulative densities, (N, 9, H, W) -> (N, 3), heaviest first; H and
-    W at least 128.
+    """Senses cumulative densities in the nine rain channels: (N, 9, H, W) -> (N, 3).
+
+    The heaviest comes first. H and W are at least 128.
     """
 
     def __init__(self) -> None:
@@ -239,8 +237,9 @@ class DensityClassifier(nn.Module):
 
 
 class CompactClassifier(nn.Module):
-    """Ours, small enough to ship (98,517 parameters): as `DensityClassifier`, but narrow, with one
-    linear layer of means.
+    """A classifier that is small enough to ship: as `DensityClassifier`, with 98,517 parameters.
+
+    It is narrow, and has one linear layer of means. It is derain's, not the paper's.
 
     Normalised once, at full size: deeper maps of a few small crops have too few pixels to give
     statistics that hold for others.
@@ -260,17 +259,18 @@ class CompactClassifier(nn.Module):
 
 
 def _repeated(maps: Tensor) -> Tensor:
-    """(N, C, H, W) as often side by side as makes no side less than a classifier needs."""
+    """Repeat (N, C, H, W) side by side until no side is less than a classifier needs."""
     return maps.repeat(1, 1, *(-(-CLASSIFIER_MIN // side) for side in maps.shape[2:]))
 
 
 class CRDNet(nn.Module):
-    """Rain streaks and background side by side, then refined; in training, the rain features must
-    also tell the rain's density.
+    """CRDNet: rain streaks and background are estimated in parallel, then refined.
+
+    In training, the rain features must also suffice to classify the rain's density.
 
     Args:
-        classifier: ``none`` (nothing to sense densities with), ``paper``, or ``compact``, a small
-            one of ours. Deraining does not depend on it.
+        classifier: ``none`` (densities cannot be sensed), ``paper``, or ``compact``, derain's own
+            small one. Deraining does not depend on it.
 
     Raises:
         ValueError: For another classifier.
@@ -299,27 +299,28 @@ class CRDNet(nn.Module):
         self.refinement.start_from_identity()
 
     def _estimate(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
-        """The clean picture, not clamped, and the nine rain channels; sides must be multiples of
-        32.
+        """Return the clean picture, not clamped, and the nine rain channels.
+
+        Sides must be multiples of 32.
         """
         rain = self.extractor(rainy)
         return self.refinement(rainy, rain, self.background(rainy)), rain
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
         height, width = rainy.shape[2:]
         return self._estimate(pad_to(rainy, MULTIPLE))[0][..., :height, :width].clamp(0, 1)
 
     @property
     def senses_density(self) -> bool:
-        """Whether there is a classifier."""
+        """Return whether there is a classifier."""
         return self.classifier is not None
 
     def density(self, rainy: Tensor) -> Tensor:
-        """How dense the rain is: (N, 3, H, W) -> (N, 3), cumulative, heavy, medium, light, each
-        about 0 or 1.
+        """Return how dense the rain is: (N, 3, H, W) -> (N, 3), each about 0 or 1.
 
-        Pictures with sides under 128 pixels are repeated until they fill these.
+        Densities are cumulative: heavy, at least medium, at least light. Pictures with sides under
+        128 pixels are repeated until they fill these.
 
         Raises:
             ValueError: If there is no classifier.
@@ -329,8 +330,9 @@ class CRDNet(nn.Module):
         return self.classifier(self.extractor(pad_to(_repeated(rainy), MULTIPLE)))
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Squared error, structure, and the error of the densities, which are told from the pair
-        itself.
+        """Return squared error, structure, and the error of the densities.
+
+        The true densities are computed from the pair.
 
         Raises:
             ValueError: In training, for a single crop of at most 32 pixels.
@@ -353,9 +355,3 @@ class CRDNet(nn.Module):
                 self.classifier(_repeated(rain)), cumulative_labels(rainy, clean)
             )
         return terms
-
-
-def pad_to(picture: Tensor, multiple: int) -> Tensor:
-    """Repeats the last row and column until both sides are multiples."""
-    height, width = picture.shape[2:]
-    return F.pad(picture, (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -26,8 +26,9 @@ EDGE_WEIGHT = 0.05
 
 
 class DilatedDenseResidualBlock(nn.Module):
-    """DDRB: three pairs of convolutions, each pair wider in reach, each fed by the block's input
-    and all pairs before it.
+    """DDRB: three pairs of convolutions, each of a larger dilation than the one before.
+
+    Each is fed by the sum of the block's input and all pairs before it.
     """
 
     def __init__(self) -> None:
@@ -75,7 +76,7 @@ class ResidualPixelAttentionBlock(nn.Module):
 
 
 def _stage(blocks: list[nn.Module]) -> nn.Sequential:
-    """A picture to what is to be added to it: (N, 3, H, W) -> (N, 3, H, W)."""
+    """Return a stage, which maps a picture to a residual of the same shape, (N, 3, H, W)."""
     entrance, exit_ = nn.Conv2d(3, CHANNELS, 1, bias=False), nn.Conv2d(CHANNELS, 3, 1, bias=False)
     return nn.Sequential(entrance, nn.ReLU(), *blocks, exit_)
 
@@ -101,17 +102,18 @@ class DPENet(nn.Module):
         self.drnet = _stage([ResidualPixelAttentionBlock() for _ in range(ERPABS)])
 
     def estimates(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
-        """What each stage makes of a rainy (N, 3, H, W), not clamped."""
+        """Return what each stage makes of a rainy (N, 3, H, W), not clamped."""
         first = rainy + self.r2net(rainy)
         return first, first + self.drnet(first.relu())
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
         return self.estimates(rainy)[1].clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Structure and edges of both estimates (the paper's comprehensive loss), before
-        clamping.
+        """Return the paper's comprehensive loss: structure and edges of both estimates.
+
+        It is taken before clamping.
         """
         both = self.estimates(rainy)
         return {

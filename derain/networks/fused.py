@@ -35,8 +35,11 @@ _IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class Kernel(NamedTuple):
-    """A convolution made up on the way, of stride 1, that keeps the size: weight (O, I, k, k) with
-    k odd, bias (O).
+    """A convolution of stride 1 that keeps the size, computed from other weights.
+
+    Attributes:
+        weight: (O, I, k, k), k odd.
+        bias: (O,).
     """
 
     weight: Tensor
@@ -44,7 +47,7 @@ class Kernel(NamedTuple):
 
 
 class _Geometry(NamedTuple):
-    """In the order oneDNN's operators take them."""
+    """Arguments of a convolution, in the order in which oneDNN's operators take them."""
 
     padding: tuple[int, ...]
     stride: tuple[int, ...] = (1, 1)
@@ -59,34 +62,32 @@ def convolve(
     activation: Activation = "none",
     dilation: int | None = None,
 ) -> Tensor:
-    """``activation(conv(cat(parts)) + add)``, without concatenating where that is faster.
+    """Return ``activation(conv(cat(parts)) + add)``, without concatenating where that is faster.
 
     Args:
         conv: An `nn.Conv2d` with zero padding, or a kernel.
         parts: Maps (N, C_k, H, W) whose channels add up to the convolution's; they are left as they
             are.
-        add: A map of the result's size, left as it is; or none.
+        add: A map of the result's size, left as it is.
+        activation: Applied at the end.
         dilation: Instead of the convolution's own; the padding that keeps the size comes with it.
 
     Returns:
         (N, O, H', W').
     """
     weight, bias, geometry = _taken_apart(conv, dilation)
+    # oneDNN's operators have no gradients.
     learns = torch.is_grad_enabled() and any(
         x is not None and x.requires_grad for x in (*parts, add, weight, bias)
     )
     if not learns and _can_fuse(parts[0], weight):
-        dtype = (
-            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else weight.dtype
-        )
-        weight, bias, add = (
-            weight.to(dtype),
-            bias if bias is None else bias.to(dtype),
-            add if add is None else add.to(dtype),
-        )
-        return _fused(
-            tuple(part.to(dtype) for part in parts), weight, bias, geometry, add, activation
-        )
+        # Autocast does not know them either: its number format is applied here.
+        autocast = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if autocast else weight.dtype
+        weight = weight.to(dtype)
+        bias, add = (x if x is None else x.to(dtype) for x in (bias, add))
+        maps = tuple(part.to(dtype) for part in parts)
+        return _fused(maps, weight, bias, geometry, add, activation)
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
     y = F.conv2d(
         whole, weight, bias, geometry.stride, geometry.padding, geometry.dilation, geometry.groups
@@ -97,29 +98,24 @@ def convolve(
 def _taken_apart(
     conv: nn.Module | Kernel, dilation: int | None
 ) -> tuple[Tensor, Tensor | None, _Geometry]:
+    """Return weight, bias and geometry; a dilation comes with the padding that keeps the size."""
     side = dilation or 1
     if isinstance(conv, Kernel):
-        return (
-            conv.weight,
-            conv.bias,
-            _Geometry((side * (conv.weight.shape[2] // 2),) * 2, dilation=(side, side)),
-        )
+        padding = (side * (conv.weight.shape[2] // 2),) * 2
+        return conv.weight, conv.bias, _Geometry(padding, dilation=(side, side))
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(conv.padding, tuple)
     if dilation is None:
-        return (
-            conv.weight,
-            conv.bias,
-            _Geometry(conv.padding, conv.stride, conv.dilation, conv.groups),
-        )
+        geometry = _Geometry(conv.padding, conv.stride, conv.dilation, conv.groups)
+        return conv.weight, conv.bias, geometry
     padding = (side * (conv.kernel_size[0] // 2),) * 2
     return conv.weight, conv.bias, _Geometry(padding, conv.stride, (side, side), conv.groups)
 
 
 def _can_fuse(x: Tensor, weight: Tensor) -> bool:
-    known = (
-        (torch.float32, torch.bfloat16) if torch.is_autocast_enabled("cpu") else (torch.float32,)
-    )
+    """Return whether oneDNN can be called for a map and a convolution of such weights."""
+    autocast = torch.is_autocast_enabled("cpu")
+    known = (torch.float32, torch.bfloat16) if autocast else (torch.float32,)
     plain = (
         x.device.type == "cpu"
         and x.dtype in known
@@ -130,12 +126,12 @@ def _can_fuse(x: Tensor, weight: Tensor) -> bool:
 
 
 def _autocast_fits() -> bool:
-    """Whether oneDNN knows the number format that is asked for."""
+    """Return whether oneDNN has the number format that autocast asks for, if it does."""
     return not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def is_traced() -> bool:
-    """Whether what runs is being written down, for export or a compiler, instead of computed."""
+    """Return whether the network is being traced, for export or by a compiler."""
     return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
 
 
@@ -143,16 +139,15 @@ def is_traced() -> bool:
 def _operators() -> (
     tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]] | None
 ):
-    """oneDNN's convolution: alone, with a map added, and added onto a map; None where PyTorch was
-    built without.
+    """Return oneDNN's convolution alone, with a map added, and added onto a map.
+
+    None where PyTorch was built without oneDNN.
     """
     if not torch.backends.mkldnn.is_available():
         return None
     try:
-        anew, onto = (
-            torch.ops.mkldnn._convolution_pointwise,
-            torch.ops.mkldnn._convolution_pointwise_,
-        )
+        anew = torch.ops.mkldnn._convolution_pointwise
+        onto = torch.ops.mkldnn._convolution_pointwise_
         return anew.default, anew.binary, onto.binary
     except AttributeError:  # they are no public interface
         return None
@@ -166,15 +161,15 @@ def _fused(
     add: Tensor | None,
     activation: Activation,
 ) -> Tensor:
-    """A sum over the parts, each with its slice of the weights, gathered in place; the activation
-    comes with the last.
+    """Sum over the parts in place, each with its slice of the weights.
+
+    The activation comes with the last part.
     """
     operators = _operators()
     assert operators is not None
     alone, adding, onto = operators
-    if activation not in ("none", "relu") and (
-        add is not None or len(parts) > 1
-    ):  # sums come with no other
+    # oneDNN's sums can be followed by a ReLU only.
+    if activation not in ("none", "relu") and (add is not None or len(parts) > 1):
         return _IN_PLACE[activation](_fused(parts, weight, bias, geometry, add, "none"))
     slices = weight.split([part.shape[1] for part in parts], dim=1) if len(parts) > 1 else (weight,)
     total = add
@@ -182,16 +177,13 @@ def _fused(
         last = activation if k == len(parts) - 1 else "none"
         kernel = kernel.contiguous(memory_format=torch.channels_last)
         if total is None:
-            total = alone(
-                part, kernel, bias, *geometry, last, [SLOPE] if last == "leaky_relu" else [], ""
-            )
+            slope = [SLOPE] if last == "leaky_relu" else []
+            total = alone(part, kernel, bias, *geometry, last, slope, "")
             continue
         then: tuple[Any, ...] = ("add", 1.0, None if last == "none" else last, [], None)
-        first = k == 0
-        total = (
-            adding(part, total, kernel, bias, *geometry, *then)
-            if first
-            else onto(total, part, kernel, None, *geometry, *then)
-        )
+        if k == 0:  # the map to add belongs to the caller, so its sum is a new map
+            total = adding(part, total, kernel, bias, *geometry, *then)
+        else:  # the bias is in the sum already
+            total = onto(total, part, kernel, None, *geometry, *then)
     assert total is not None
     return total

@@ -1,5 +1,4 @@
-"""The losses of the papers, as pure functions of pictures: (N, C, H, W) floats in [0, 1] -> a
-scalar.
+"""The losses of the papers: functions of pictures, (N, C, H, W) in [0, 1], that give a scalar.
 
 A loss that belongs to one network alone still lives here, so that another can be trained with it.
 """
@@ -27,9 +26,7 @@ Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 
 
 def in_float32(function: Loss) -> Loss:
-    """Keeps a loss out of autocast and of TF32: variances are differences of nearly equal
-    numbers.
-    """
+    """Keep a loss out of autocast and TF32: variances are differences of nearly equal numbers."""
 
     @functools.wraps(function)
     def exact(*pictures: Tensor) -> Tensor:
@@ -47,15 +44,16 @@ def in_float32(function: Loss) -> Loss:
 
 
 def grey(rgb: Tensor, weights: tuple[float, float, float] = LUMINANCE) -> Tensor:
-    """Weighted sum of the channels: (N, 3, H, W) -> (N, 1, H, W)."""
+    """Return the weighted sum of the channels: (N, 3, H, W) -> (N, 1, H, W)."""
     red, green, blue = (weight * rgb[:, k : k + 1] for k, weight in enumerate(weights))
     return red + green + blue
 
 
 @in_float32
 def edges(rgb: Tensor) -> Tensor:
-    """Edge map of ReMAEN's edge loss: positive part of a 3x3 Laplacian of the grey picture, zeros
-    around it.
+    """Return the edge map of ReMAEN's edge loss.
+
+    It is the positive part of a 3x3 Laplacian of the grey picture, with zeros around it.
 
     Returns:
         (N, 1, H, W), at least 0.
@@ -66,16 +64,16 @@ def edges(rgb: Tensor) -> Tensor:
 
 
 def edge_loss(output: Tensor, clean: Tensor) -> Tensor:
-    """Mean squared difference of the edge maps (Yang and Lu, ReMAEN, ICME 2019)."""
+    """Return the mean squared difference of the edge maps (Yang and Lu, ReMAEN, ICME 2019)."""
     return F.mse_loss(edges(output), edges(clean))
 
 
 @in_float32
 def laplacian_residual(picture: Tensor) -> Tensor:
-    """What one level of a Laplacian pyramid keeps: the picture less its halved and expanded self,
-    of the same shape.
+    """Return one level of a Laplacian pyramid: the picture less its halved and expanded self.
 
-    Burt and Adelson, "The Laplacian Pyramid as a Compact Image Code", 1983; their 5-tap kernel (a =
+    The shape stays the same, (N, C, H, W). Source: Burt and Adelson, "The Laplacian Pyramid as a
+    Compact Image Code", 1983; their 5-tap kernel (a =
     0.4), replicated borders.
     """
     low = _blur(picture)
@@ -92,35 +90,34 @@ def _blur(picture: Tensor) -> Tensor:
 
 
 def charbonnier(a: Tensor, b: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """Mean of sqrt((a - b)^2 + epsilon^2), a mean absolute difference that is smooth at zero."""
+    """Return the mean of sqrt((a - b)^2 + epsilon^2), a mean difference that is smooth at zero."""
     return ((a - b).square() + epsilon**2).sqrt().mean()
 
 
 def laplacian_edge_loss(output: Tensor, clean: Tensor) -> Tensor:
-    """Charbonnier distance of the Laplacian residuals (DPENet, after Zamir et al., MPRNet, CVPR
-    2021, Eq. 4).
+    """Return the Charbonnier distance of the Laplacian residuals.
+
+    Source: DPENet, after Zamir et al., MPRNet, CVPR 2021, Eq. 4.
     """
     return charbonnier(laplacian_residual(output), laplacian_residual(clean))
 
 
 @in_float32
 def frequency_loss(output: Tensor, clean: Tensor) -> Tensor:
-    """Mean absolute difference of the real and imaginary parts of the orthonormal Fourier
-    transforms, of which half is kept.
+    """Return the mean absolute difference of the real and imaginary parts of Fourier transforms.
 
-    After Cho et al., MIMO-UNet, ICCV 2021, Eq. 5. A streak that is left fills much of a picture,
-    but few of its frequencies.
+    Transforms are orthonormal, and half of their frequencies are kept. After Cho et al., MIMO-UNet,
+    ICCV 2021, Eq. 5. A streak that is left fills much of a picture, but few of its frequencies.
     """
     return torch.view_as_real(torch.fft.rfft2(output - clean, norm="ortho")).abs().mean()
 
 
 @in_float32
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Mean structural similarity, differentiable, 1 for equal pictures; for training only: scores
-    are `derain.metrics`' business.
+    """Return the mean structural similarity, 1 for equal pictures, for training only.
 
-    11x11 Gaussian window, sigma 1.5, population covariance, zeros beyond the borders (Wang et al.,
-    IEEE TIP 2004, Eq. 13).
+    Scores are `derain.metrics`' business. 11x11 Gaussian window, sigma 1.5, population covariance,
+    zeros beyond the borders (Wang et al., IEEE TIP 2004, Eq. 13).
     """
     stack = torch.stack([a, b, a * a, b * b, a * b])
     mean_a, mean_b, aa, bb, ab = _window(stack.flatten(0, 2).unsqueeze(1)).view_as(stack)
@@ -132,7 +129,7 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _window(planes: Tensor) -> Tensor:
-    """Gaussian means around every pixel: (P, 1, H, W) -> the same shape."""
+    """Return Gaussian means around every pixel, of the same shape, (P, 1, H, W)."""
     place = torch.arange(WINDOW, dtype=planes.dtype, device=planes.device) - WINDOW // 2
     taps = torch.exp(-0.5 * (place / SIGMA).square())
     taps = taps / taps.sum()
@@ -142,11 +139,11 @@ def _window(planes: Tensor) -> Tensor:
 
 
 def cumulative_labels(rainy: Tensor, clean: Tensor) -> Tensor:
-    """CRDNet's labels, told from the pair itself: light (0, 0, 1), medium (0, 1, 1), heavy (1, 1,
-    1).
+    """Return CRDNet's labels, computed from pairs.
 
-    Rain covers the pixels where any channel grew by more than `derain.density.THRESHOLD`; no rain
-    at all is (0, 0, 0).
+    They are cumulative: light is (0, 0, 1), medium (0, 1, 1), heavy (1, 1, 1). Rain covers the
+    pixels where any channel grew by more than `derain.density.THRESHOLD`; no rain at all is (0, 0,
+    0).
 
     Returns:
         (N, 3), heaviest first.
@@ -157,9 +154,9 @@ def cumulative_labels(rainy: Tensor, clean: Tensor) -> Tensor:
 
 
 def cumulative_density_loss(sensed: Tensor, labels: Tensor) -> Tensor:
-    """Mean squared error of sensed cumulative densities, both (N, 3): a class two steps off costs
-    twice as much as its neighbour.
+    """Return the mean squared error of sensed cumulative densities, both (N, 3).
 
-    Peng et al., CRDNet, IEEE SPL 2020.
+    A class two steps off costs twice as much as its neighbour. Source: Peng et al., CRDNet, IEEE
+    SPL 2020.
     """
     return F.mse_loss(sensed, labels)

@@ -16,9 +16,9 @@ Hyperparameters = Mapping[str, bool | int | float | str]
 
 
 class Network(Protocol):
-    """``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range,
-    for every H, W >= 1.
+    """A network that derains pictures of every size from 1x1.
 
+    ``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range.
     Hyperparameters are the constructor's keyword arguments; ``hyperparameters`` gives them back, so
     that a weights file can rebuild the network.
     """
@@ -31,7 +31,7 @@ class Network(Protocol):
     def __call__(self, rainy: Tensor, /) -> Tensor: ...
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Named terms of the training loss, each a scalar; the trainer sums and logs them."""
+        """Return named terms of the loss, each a scalar; the trainer sums and logs them."""
         ...
 
     # What of nn.Module the package uses.
@@ -47,15 +47,16 @@ class Network(Protocol):
 
 @runtime_checkable
 class SensesDensity(Protocol):
-    """What a network may be besides: able to tell how dense the rain is."""
+    """A network that may also sense how dense the rain is."""
 
     @property
     def senses_density(self) -> bool:
-        """Whether it can with the weights it has."""
+        """Return whether it can with the weights it has."""
         ...
 
     def density(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> (N, 3): how sure it is that the rain is heavy, at least
-        medium, at least light.
+        """Return how sure the network is that rain is heavy, at least medium, at least light.
+
+        Rainy (N, 3, H, W) in [0, 1] -> (N, 3).
         """
         ...

@@ -7,22 +7,23 @@ paper and from what the checkpoints compute. It departs from the released code i
 which changes a result:
 
 - The checkpoints learned ``clean = rainy - R``; the paper's Eq. 3 is ``clean = rainy + R``, which
-  is what stands here. tanh is odd, so the reader of the authors' files (`derain.weights.published`)
+  is what stands here. tanh is odd, so the reader of the authors' files (`derain.weights.authors`)
   turns the sign of the last convolution.
 - theta, phi and g are one 1x1 convolution, and attention is `scaled_dot_product_attention`: the
-  affinity matrix of a region is never held as a whole. Regions of equal size run as one batch.
+  affinity matrix of a region is never held as a whole. Regions of equal size run as one batch. For
+  export and compilers, `derain.networks.nledn_traced` computes the same at any size.
 - Pictures so small that the released code fails on them (a side under 8 pixels, a region one pixel
   high) work: a side of one pixel is not pooled.
 - ``forward`` clamps to [0, 1]; the loss is taken before clamping, where gradients still flow.
 """
 
-import functools
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from derain.networks import nledn_traced
 from derain.networks.fused import convolve, is_traced
 from derain.networks.network import Hyperparameters
 from derain.tiles import Tiling
@@ -38,8 +39,10 @@ GRIDS = (8, 4, 2, 1, 2, 4)
 
 
 def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
-    """How ``torch.chunk`` cuts ``size`` pixels into at most ``grid`` regions, as runs ``(count,
-    length)`` of equal ones.
+    """Return how ``torch.chunk`` cuts pixels into at most ``grid`` regions.
+
+    Returns:
+        Runs ``(count, length)`` of equal regions.
 
     >>> region_runs(321, 8)
     [(7, 41), (1, 34)]
@@ -51,43 +54,15 @@ def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
     return [(count, length), (1, rest)] if rest else [(count, length)]
 
 
-def region_places(size: int, grid: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """How ``torch.chunk`` cuts, as places to gather from, for graphs that do not know the size: all
-    regions get one even length.
-
-    Returns:
-        Which pixel each place of each region shows, the last one again where a region is shorter:
-        (grid, length). Which of the pooled places a region has, at least one: (grid, length / 2).
-        At which of ``grid * length`` places a pixel is: (size,).
-
-    >>> shows, has, back = region_places(9, 4, torch.device("cpu"))
-    >>> shows.tolist()  # three of three, and one that is empty
-    [[0, 1, 2, 2], [3, 4, 5, 5], [6, 7, 8, 8], [8, 8, 8, 8]]
-    >>> has.tolist()
-    [[True, False], [True, False], [True, False], [True, False]]
-    >>> back.tolist()
-    [0, 1, 2, 4, 5, 6, 8, 9, 10]
-    """
-    length = (size + grid - 1) // grid
-    even = length + length % 2
-    starts = torch.arange(grid, device=device)[:, None] * length
-    have = (size - starts).clamp(0, length)
-    last = (starts + have - 1).clamp(max=size - 1)
-    shows = torch.minimum(starts + torch.arange(even, device=device), last)
-    pooled = torch.arange(even // 2, device=device)
-    has = (2 * pooled + 1 < have) | ((pooled == 0) & (have < 2))
-    place = torch.arange(size, device=device)
-    return shows, has, place // length * even + place % length
-
-
 def pooling_kernel(height: int, width: int) -> tuple[int, int]:
-    """2x2, but a side of one pixel is left alone (the released code fails there)."""
+    """Return 2x2; a side of one pixel is left alone (the released code fails there)."""
     return min(2, height), min(2, width)
 
 
 class NonLocal(nn.Module):
-    """Region-wise non-local block (Eqs. 4, 5): every pixel of a region gathers from all pooled
-    pixels of that region.
+    """Region-wise non-local block (Eqs. 4, 5).
+
+    Every pixel of a region gathers from all pooled pixels of that region.
 
     Args:
         grid: The map is cut into ``grid x grid`` regions, as ``torch.chunk`` cuts; 1 is the global
@@ -108,46 +83,40 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C, H, W)
         if is_traced():
-            return x + self.project(self._gather_traced(self.embed(x)))
+            gather = nledn_traced.Gather(self.grid, self.affinity, EMBEDDING)
+            return x + self.project(gather(self.embed(x)))
         rows = region_runs(x.shape[2], self.grid)
         columns = region_runs(x.shape[3], self.grid)
-        bands = self.embed(x).split([count * height for count, height in rows], dim=2)
-        gathered = [
-            torch.cat(
-                [
-                    self._gather(block, row_count, column_count)
-                    for block, (column_count, _) in zip(
-                        band.split([count * width for count, width in columns], dim=3),
-                        columns,
-                        strict=True,
-                    )
-                ],
-                dim=3,
-            )
-            for band, (row_count, _) in zip(bands, rows, strict=True)
-        ]
+        split = self.embed(x).split([count * height for count, height in rows], dim=2)
+        bands = zip(split, rows, strict=True)
+        gathered = [self._gather_band(band, count, columns) for band, (count, _) in bands]
         return convolve(self.project, torch.cat(gathered, dim=2), add=x)
 
+    def _gather_band(self, band: Tensor, rows: int, columns: list[tuple[int, int]]) -> Tensor:
+        """Gather inside rows of regions of equal height: (N, 3E, h, W) -> (N, E, h, W)."""
+        blocks = band.split([count * width for count, width in columns], dim=3)
+        return torch.cat(
+            [
+                self._gather(block, rows, count)
+                for block, (count, _) in zip(blocks, columns, strict=True)
+            ],
+            dim=3,
+        )
+
     def _gather(self, block: Tensor, rows: int, columns: int) -> Tensor:
-        """Attention inside each of ``rows x columns`` equal regions of a block: (N, 3E, H, W) ->
-        (N, E, H, W).
-        """
+        """Gather inside each of ``rows x columns`` equal regions: (N, 3E, H, W) -> (N, E, H, W)."""
         n, _, height, width = block.shape
-        regions = (
-            block.permute(0, 2, 3, 1).unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
-        )  # (N, rows, h, columns, w, 3E)
-        # Fused attention wants the embedding last and dense in memory; without, it falls back to
-        # holding the affinities.
-        regions = (
-            regions.transpose(2, 3).flatten(0, 2).contiguous()
-        )  # (B, h, w, 3E), B = N rows columns
+        last = block.permute(0, 2, 3, 1)  # (N, H, W, 3E)
+        regions = last.unflatten(2, (columns, -1)).unflatten(1, (rows, -1))
+        # (N, rows, h, columns, w, 3E) -> (B, h, w, 3E), B = N rows columns. Fused attention wants
+        # the embedding last and dense in memory; else it falls back to holding the affinities.
+        regions = regions.transpose(2, 3).flatten(0, 2).contiguous()
         theta, phi_g = regions.split([EMBEDDING, 2 * EMBEDDING], dim=3)
         pooled = F.max_pool2d(
             phi_g.permute(0, 3, 1, 2), pooling_kernel(phi_g.shape[1], phi_g.shape[2])
         )
-        pooled = (
-            pooled.permute(0, 2, 3, 1).contiguous().flatten(1, 2).unsqueeze(1)
-        )  # (B, 1, keys, 2E)
+        dense = pooled.permute(0, 2, 3, 1).contiguous()
+        pooled = dense.flatten(1, 2).unsqueeze(1)  # (B, 1, keys, 2E)
         query = theta.flatten(1, 2).unsqueeze(1)  # (B, 1, h w, E)
         key, value = (part.contiguous() for part in pooled.chunk(2, dim=3))
         if self.affinity == "softmax":
@@ -157,53 +126,15 @@ class NonLocal(nn.Module):
         y = y.reshape(n, rows, columns, height // rows, width // columns, EMBEDDING)
         return y.transpose(2, 3).reshape(n, height, width, EMBEDDING).permute(0, 3, 1, 2)
 
-    def _gather_traced(self, embedded: Tensor) -> Tensor:
-        """The same for all regions, as a graph that holds for every size from 8 on: (N, 3E, H, W)
-        -> (N, E, H, W).
-        """
-        (rows, has_rows, back_rows), (columns, has_columns, back_columns) = (
-            region_places(side, self.grid, embedded.device) for side in embedded.shape[2:]
-        )
-        spread = embedded.index_select(2, rows.flatten()).index_select(3, columns.flatten())
-        theta, phi_g = spread.split([EMBEDDING, 2 * EMBEDDING], dim=1)
-        pooled = F.max_pool2d(phi_g, 2)
-        bands: list[Tensor] = []
-        for number, (band, keys) in enumerate(
-            zip(theta.chunk(self.grid, dim=2), pooled.chunk(self.grid, dim=2), strict=True)
-        ):
-            query, (key, value) = self._side_by_side(band), self._side_by_side(keys).chunk(2, dim=3)
-            has = (has_rows[number][:, None] & has_columns[:, None]).flatten(1)[
-                None, :, None
-            ]  # (1, grid, 1, keys)
-            y = self._attend(query, key, value, has)
-            bands.append(
-                y.unflatten(2, (rows.shape[1], columns.shape[1])).permute(0, 4, 2, 1, 3).flatten(3)
-            )
-        return torch.cat(bands, dim=2).index_select(2, back_rows).index_select(3, back_columns)
-
-    def _side_by_side(self, band: Tensor) -> Tensor:
-        """The regions of one row in place of attention's heads: (N, C, h, grid w) -> (N, grid, h w,
-        C).
-        """
-        return band.unflatten(3, (self.grid, -1)).permute(0, 3, 2, 4, 1).flatten(2, 3)
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, has: Tensor) -> Tensor:
-        """Of keys that are there only; ``has`` says which are."""
-        if self.affinity == "softmax":
-            return F.scaled_dot_product_attention(query, key, value, attn_mask=has, scale=1.0)
-        there = has.transpose(2, 3).to(key.dtype)
-        return query @ ((key * there).transpose(2, 3) @ value) / there.sum(dim=2, keepdim=True)
-
 
 class Block(nn.Module):
-    """Non-locally enhanced dense block, NEDB (Fig. 3, Eqs. 6 to 8), and what the ablation leaves of
-    it.
+    """Non-locally enhanced dense block, NEDB (Fig. 3, Eqs. 6 to 8), and its ablations.
 
     Without dense connections (Ra) the four convolutions stand in a row, 64 -> 32 -> 32 -> 32 -> 32,
     and the 1x1 convolution takes the last one's output alone.
     """
 
-    def __init__(self, dense: bool, grid: int, affinity: Affinity | None) -> None:
+    def __init__(self, grid: int, affinity: Affinity | None, *, dense: bool) -> None:
         super().__init__()
         self.dense = dense
         self.non_local = NonLocal(grid, affinity) if affinity else nn.Identity()
@@ -215,7 +146,7 @@ class Block(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(width, GROWTH, 3, padding=1) for width in widths)
         self.fusion = nn.Conv2d(CHANNELS + DENSE_LAYERS * GROWTH if dense else GROWTH, CHANNELS, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # (N, 64, H, W) -> the same
         features: list[Tensor] = [self.non_local(x)]
         for layer in self.layers:
             grown = convolve(layer, *features, activation="relu")
@@ -224,50 +155,30 @@ class Block(nn.Module):
 
 
 def pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """2x2 max-pooling and the indices it took, or, traced, which of the four; an odd last row or
-    column is dropped.
+    """Pool 2x2: the maxima, (N, C, h, w), and for `unpool` the places they were taken from.
+
+    An odd last row or column is dropped.
     """
     if is_traced():
-        return _pool_traced(x)
+        return nledn_traced.pool(x)
     return F.max_pool2d(x, pooling_kernel(x.shape[2], x.shape[3]), return_indices=True)
 
 
 def unpool(x: Tensor, indices: Tensor, size: torch.Size) -> Tensor:
-    """Puts every value where pooling took it from, zeros elsewhere: (N, C, h, w) -> (N, C,
-    *size[2:]).
+    """Put every value where `pool` took it from, zeros elsewhere: (N, C, h, w) -> (N, C, H, W).
+
+    Args:
+        x: Values of the size that pooling gave.
+        indices: What `pool` returned beside the maxima.
+        size: Of the result.
     """
     if is_traced():
-        return _unpool_traced(x, indices, size)
+        return nledn_traced.unpool(x, indices, size)
     return F.max_unpool2d(x, indices, pooling_kernel(size[2], size[3]), output_size=list(size[2:]))
 
 
-def _pool_traced(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The first maximum of each four, as pooling with indices takes it: (N, C, H, W) -> (N, C, h,
-    w), (4, N, C, h, w).
-    """
-    height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2
-    corners = torch.stack(
-        [x[:, :, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)]
-    )
-    pooled = corners.amax(dim=0)
-    highest = corners == pooled
-    first = [highest[0]]
-    for this in highest[1:]:
-        first.append(this & ~functools.reduce(torch.logical_or, first))
-    return pooled, torch.stack(first)
-
-
-def _unpool_traced(x: Tensor, taken: Tensor, size: torch.Size) -> Tensor:
-    corners = torch.where(taken, x, 0.0)
-    above, below = (
-        torch.stack([corners[row], corners[row + 1]], dim=4).flatten(3) for row in (0, 2)
-    )
-    whole = torch.stack([above, below], dim=3).flatten(2, 3)
-    return F.pad(whole, (0, size[3] - whole.shape[3], 0, size[2] - whole.shape[2]))
-
-
 class NLEDN(nn.Module):
-    """The network, and by its arguments the ablations of the paper's Table 2.
+    """NLEDN, and by its arguments the ablations of the paper's Table 2.
 
     ========  ======  =======  ========  ===========
     variant   dense   blocks   pooling   non_local
@@ -322,7 +233,7 @@ class NLEDN(nn.Module):
         self.entrance = nn.ModuleList(
             [nn.Conv2d(3, CHANNELS, 3, padding=1), nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)]
         )
-        self.blocks = nn.ModuleList(Block(dense, grid, affinity) for grid in GRIDS[:blocks])
+        self.blocks = nn.ModuleList(Block(grid, affinity, dense=dense) for grid in GRIDS[:blocks])
         # Where a decoder stage meets the encoder's map of its size.
         self.joints = nn.ModuleList(
             nn.Conv2d(2 * CHANNELS, CHANNELS, 1) for _ in range(2 if pooling else 0)
@@ -333,7 +244,7 @@ class NLEDN(nn.Module):
         self.exit = nn.Conv2d(CHANNELS, 3, 3, padding=1)
 
     def rain_map(self, rainy: Tensor) -> Tensor:
-        """R of Eq. 3, in (-1, 1): what is added to the rainy picture."""
+        """Return R of Eq. 3, in (-1, 1), which is added to the rainy picture: (N, 3, H, W)."""
         f0: Tensor = self.entrance[0](rainy)
         f1: Tensor = self.entrance[1](f0)
         first, last = self._encode_decode(f1) if self.pooling else self._in_a_row(f1)
@@ -348,7 +259,7 @@ class NLEDN(nn.Module):
         return first, last
 
     def _encode_decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The first block's map before pooling, and the decoder's at full resolution."""
+        """Return the first block's map before pooling, and the decoder's at full resolution."""
         e1: Tensor = self.blocks[0](x)
         p1, i1 = pool(e1)
         e2: Tensor = self.blocks[1](p1)
@@ -362,9 +273,9 @@ class NLEDN(nn.Module):
         return e1, unpool(d1, i1, e1.shape)
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range (Eq. 3)."""
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same (Eq. 3)."""
         return (rainy + self.rain_map(rainy)).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Mean absolute error (Eq. 9), before clamping."""
+        """Return the mean absolute error (Eq. 9), before clamping."""
         return {"mae": F.l1_loss(rainy + self.rain_map(rainy), clean)}

@@ -1,4 +1,4 @@
-"""Petrichor, our own network: the one people get by default (1,036,172 parameters).
+"""Petrichor, derain's own network and its default (1,036,172 parameters).
 
 Its other sizes: one for live video (253,356), a deeper one for quality (1,665,676), and a wide one
 that wants a GPU to train (4,869,644).
@@ -23,7 +23,7 @@ Petrichor is the smell of rain that has gone. Where the ideas come from:
 docs/lab-notes/petrichor.md.
 
 Larger sizes are not trained from random weights: `grown` makes one that computes what a smaller one
-does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training goes on from there.
+does (Net2Net, Chen, Goodfellow, Shlens, ICLR 2016), and training continues from there.
 """
 
 from collections.abc import Callable
@@ -36,6 +36,7 @@ from torch.nn import functional as F
 from derain.networks.fused import Kernel, convolve
 from derain.networks.losses import frequency_loss
 from derain.networks.network import Hyperparameters
+from derain.networks.padding import pad_to
 from derain.tiles import Tiling
 
 FOLD = 2
@@ -59,8 +60,9 @@ class ResidualBlock(nn.Module):
 
 
 class ChannelNorm(nn.Module):
-    """Zero mean and unit variance over the channels of each pixel. Without it the products of the
-    gates never start to learn.
+    """Zero mean and unit variance over the channels of each pixel.
+
+    Without it the products of the gates never start to learn.
     """
 
     def __init__(self, channels: int) -> None:
@@ -76,8 +78,9 @@ class ChannelNorm(nn.Module):
 
 
 class GatedBlock(nn.Module):
-    """Pointwise to twice the channels, depthwise context, the product of the halves, pointwise,
-    scaled and added.
+    """A gate between pointwise convolutions, scaled and added.
+
+    Pointwise to twice the channels, depthwise context, the product of the halves, pointwise.
     """
 
     def __init__(self, channels: int) -> None:
@@ -89,8 +92,9 @@ class GatedBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
-        a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)
+        a, b = self.context(self.spread(self.norm(x))).chunk(2, dim=1)  # each (N, C, H, W)
         assert self.mix.bias is not None
+        # The scale is folded into the last convolution, which saves a pass over the map.
         scaled = Kernel(
             self.mix.weight * self.scale.reshape(-1, 1, 1, 1), self.mix.bias * self.scale.flatten()
         )
@@ -124,23 +128,19 @@ class Petrichor(nn.Module):
             _stage(GatedBlock, middle, self.blocks[1]) for _ in range(2)
         )
         self.coarse = _stage(GatedBlock, coarse, self.blocks[2])
-        self.to_middle, self.to_coarse = (
-            nn.Conv2d(fine, middle, 2, 2),
-            nn.Conv2d(middle, coarse, 2, 2),
-        )
-        self.from_coarse, self.from_middle = (
-            nn.Conv2d(coarse, 4 * middle, 1),
-            nn.Conv2d(middle, 4 * fine, 1),
-        )
+        self.to_middle = nn.Conv2d(fine, middle, 2, 2)
+        self.to_coarse = nn.Conv2d(middle, coarse, 2, 2)
+        self.from_coarse = nn.Conv2d(coarse, 4 * middle, 1)
+        self.from_middle = nn.Conv2d(middle, 4 * fine, 1)
         self.out = nn.Conv2d(fine, 3 * FOLD**2, 3, padding=1)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
 
     def estimate(self, rainy: Tensor) -> Tensor:
-        """What becomes of a rainy (N, 3, H, W), not clamped."""
+        """Return the derained (N, 3, H, W), not clamped."""
         height, width = rainy.shape[2:]
-        right, below = (-side % MULTIPLE for side in (width, height))
-        padded = F.pad(rainy, (0, right, 0, below), mode="replicate")
+        padded = pad_to(rainy, MULTIPLE)
+        # (N, 12, H / 2, W / 2), then a quarter and an eighth of the side.
         folded = F.pixel_unshuffle(padded, FOLD).contiguous(memory_format=torch.channels_last)
         fine = self.fine_down(self.door(folded))
         middle = self.middle_down(self.to_middle(fine))
@@ -150,12 +150,13 @@ class Petrichor(nn.Module):
         return (padded + F.pixel_shuffle(self.out(fine), FOLD))[..., :height, :width]
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
         return self.estimate(rainy).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Mean absolute error of the pixels, and a tenth of that of their frequencies, before
-        clamping.
+        """Return the mean absolute errors of pixels and, at a tenth, of frequencies.
+
+        Both are taken before clamping.
         """
         estimate = self.estimate(rainy)
         return {
@@ -175,9 +176,7 @@ class PetrichorLive(Petrichor):
 
 
 class PetrichorDeep(Petrichor):
-    """The size for quality: more blocks, most of them at the finest scale, where light rain is
-    decided.
-    """
+    """The size for quality: more blocks, most at the finest scale, where light rain is decided."""
 
     tiling: ClassVar[Tiling] = Tiling(
         tile=1536, overlap=456, reach=227, multiple=MULTIPLE, memory=600

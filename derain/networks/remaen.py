@@ -40,8 +40,9 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class ChannelAttention(nn.Module):
-    """SE: every channel is scaled by what the means of all channels say (Hu et al.,
-    Squeeze-and-Excitation, CVPR 2018).
+    """SE: every channel is scaled by a factor that the means of all channels give.
+
+    Source: Hu et al., Squeeze-and-Excitation, CVPR 2018.
     """
 
     def __init__(self) -> None:
@@ -78,16 +79,14 @@ def _in_three(parameter: Tensor) -> tuple[Tensor, ...]:
 
 
 def _stacked(first: Kernel, second: Kernel) -> Kernel:
-    """Two convolutions of one map as one: the channels of the second come after those of the
-    first.
-    """
+    """Join two convolutions of one map; the channels of the second follow those of the first."""
     assert first.bias is not None
     assert second.bias is not None
     return Kernel(torch.cat([first.weight, second.weight]), torch.cat([first.bias, second.bias]))
 
 
-def _side_by_side(of_input: Kernel, of_state: nn.Conv2d) -> Kernel:
-    """The sum of a convolution of one map and another of a second, as one of both."""
+def _summed(of_input: Kernel, of_state: nn.Conv2d) -> Kernel:
+    """Return the sum of a convolution of one map and another of a second, as one of both."""
     assert of_input.bias is not None
     assert of_state.bias is not None
     return Kernel(
@@ -96,8 +95,9 @@ def _side_by_side(of_input: Kernel, of_state: nn.Conv2d) -> Kernel:
 
 
 class ConvGRU(nn.Module):
-    """Gated recurrent unit of convolutions; its channel attention is shared with its neighbours,
-    and so given from outside.
+    """Gated recurrent unit of convolutions.
+
+    Its channel attention is shared with its neighbours, and so given from outside.
     """
 
     def __init__(self) -> None:
@@ -107,26 +107,24 @@ class ConvGRU(nn.Module):
         self.of_reset_state = _conv(CHANNELS, CHANNELS)  # candidate n
 
     def forward(self, x: Tensor, state: Tensor | None, attention: ChannelAttention) -> Tensor:
-        """All (N, 32, H, W); what comes out is both output and state."""
+        """Return the output, which is also the new state; all maps are (N, 32, H, W)."""
         update, candidate, reset = (
             Kernel(*both) for both in zip(*map(_in_three, self.of_input.parameters()), strict=True)
         )
-        if state is None:
-            fresh = convolve(update, x, activation="sigmoid") * convolve(
-                candidate, x, activation="tanh"
-            )
+        if state is None:  # as if it were zero, so that reset and half of update drop out
+            z = convolve(update, x, activation="sigmoid")
+            fresh = z * convolve(candidate, x, activation="tanh")
         else:
-            gates = _side_by_side(_stacked(update, reset), self.of_state)
+            gates = _summed(_stacked(update, reset), self.of_state)
             z, r = convolve(gates, x, state, activation="sigmoid").chunk(2, dim=1)
-            n = convolve(
-                _side_by_side(candidate, self.of_reset_state), x, r * state, activation="tanh"
-            )
+            joined = _summed(candidate, self.of_reset_state)
+            n = convolve(joined, x, r * state, activation="tanh")
             fresh = torch.lerp(state, n, z)
         return F.leaky_relu_(attention(fresh), SLOPE)
 
 
 class ReMAEN(nn.Module):
-    """One recurrent network taken several times, each time on what the last one left.
+    """ReMAEN: one recurrent network applied several times, each time to what the last one left.
 
     Args:
         recurrences: How often; the authors' three by default. Weights do not depend on it.
@@ -159,8 +157,9 @@ class ReMAEN(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def _recur(self, derained: Tensor, states: States) -> tuple[Tensor, States]:
-        """One recurrence: the residual map (N, 3, H, W) and the seven states; none come in at
-        first.
+        """Return the residual map (N, 3, H, W) and seven states of one recurrence.
+
+        The first recurrence has no states to begin from.
         """
         new: States = []
         skips: list[Tensor] = []
@@ -177,7 +176,7 @@ class ReMAEN(nn.Module):
         return last(F.leaky_relu_(attention(first(x)), SLOPE)), new
 
     def estimate(self, rainy: Tensor) -> Tensor:
-        """The last recurrence's picture, not clamped: (N, 3, H, W) -> the same."""
+        """Return the last recurrence's picture, not clamped, of the same shape, (N, 3, H, W)."""
         derained, states = rainy, []
         for _ in range(self.recurrences):
             residual, states = self._recur(derained, states)
@@ -185,11 +184,11 @@ class ReMAEN(nn.Module):
         return derained
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Rainy (N, 3, H, W) in [0, 1] -> clean, same shape and range."""
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
         return self.estimate(rainy).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Squared error of the last estimate and of its edges, before clamping."""
+        """Return the squared error of the last estimate and of its edges, before clamping."""
         estimate = self.estimate(rainy)
         return {
             "mse": F.mse_loss(estimate, clean),

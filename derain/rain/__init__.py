@@ -1,4 +1,4 @@
-"""Rain made by hand, on CPU or GPU, the same from the same seed."""
+"""Synthetic rain, on CPU or GPU; the same seed gives the same rain."""
 
 from derain.rain.compression import Compression
 from derain.rain.field import Field

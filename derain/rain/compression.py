@@ -1,5 +1,4 @@
-"""What a camera does to a picture after the rain: JPEG compression, on tensors, alike on every
-device.
+"""JPEG compression on tensors, as a camera applies it after the rain; alike on every device.
 
 The rain of photographs and video is compressed with the scene: its edges ring, faint streaks are
 quantised away, colour is halved in resolution. Networks that only saw clean rain leave it alone.
@@ -38,7 +37,7 @@ _YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -
 
 
 class Compression:
-    """Compresses batches of pictures on one device.
+    """A function that compresses batches of pictures on one device.
 
     Args:
         device: Where the pictures lie.
@@ -60,16 +59,21 @@ class Compression:
         """Compress and open again: (N, 3, H, W) in [0, 1] -> the same, rounded to 8 bits.
 
         Args:
+            pictures: (N, 3, H, W) in [0, 1].
             quality: Of each picture, 1 to 100, as libjpeg counts it, (N,).
         """
+        # Whole blocks of luminance and of colour at half the size.
         height, width = pictures.shape[2:]
         below, right = -height % (2 * BLOCK), -width % (2 * BLOCK)
         padded = F.pad(pictures, (0, right, 0, below), mode="replicate")
+        # (N, 3, H, W), 0 … 255
         ycbcr = torch.einsum("ij,njhw->nihw", self._to_ycbcr, (255 * padded).round())
+        # libjpeg's factor on the tables: 50 takes them as they are.
         scale = torch.maximum(5000 / quality.clamp(max=50), torch.zeros_like(quality)) * (
             quality < 50
         )
         scale = (scale + (200 - 2 * quality) * (quality >= 50)) / 100
+        # Colour at half the size, as most cameras store it: (N, 2, H / 2, W / 2).
         grey = self._quantised(ycbcr[:, :1] - 128, self._tables[0], scale)
         colour = self._quantised(F.avg_pool2d(ycbcr[:, 1:], 2), self._tables[1], scale)
         colour = F.interpolate(colour, scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,10 +1,9 @@
-"""Rain as picture editors make it: noise, motion blur, levels; of a whole layer at once, by Fourier
-transform.
+"""Rain as picture editors make it: noise, motion blur, levels, for a whole layer at once.
 
-Much of the rain in benchmarks was made so (Rain1200 and Rain1400 in Photoshop; the dense lines of
-Rain100H look like specks under a motion filter), and it differs from streaks drawn one by one: all
-lines of a layer have one direction and one length to the pixel, they clump as noise does, and where
-they merge their light is capped or left to add up.
+Layers are filtered by Fourier transform. Much of the rain in benchmarks was made so (Rain1200 and
+Rain1400 in Photoshop; the dense lines of Rain100H look like specks under a motion filter), and it
+differs from streaks drawn one by one: all lines of a layer have one direction and one length to the
+pixel, they clump as noise does, and where they merge their light is capped or left to add up.
 
 The picture lies on a torus somewhat larger than itself: what leaves at one side comes back at the
 other, far from the picture unless it is very long.
@@ -79,8 +78,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Filter:
-    """What one layer of filtered noise drew; angle in radians, the rest as in `Field`, ``key`` and
-    ``wave_key`` for its noise.
+    """The numbers that one layer of filtered noise drew.
+
+    The angle is in radians; ``key`` and ``wave_key`` seed the noise; the rest is as in `Field`.
     """
 
     coverage: float
@@ -100,7 +100,7 @@ class Filter:
 
 
 def choose(field: Field, draws: Draws) -> Filter:
-    """The numbers of one layer."""
+    """Draw the numbers of one layer."""
     return Filter(
         coverage=draws.uniform(field.coverage),
         angle=math.radians(draws.uniform(field.angle)),
@@ -120,7 +120,7 @@ def choose(field: Field, draws: Draws) -> Filter:
 
 
 def draw(layers: Sequence[Filter], size: tuple[int, int], device: torch.device) -> Tensor:
-    """Light of each layer, (n, H, W), at least 0."""
+    """Return the light of each layer, (n, H, W), at least 0."""
     torus = torus_around(size)
     at_once = max(1, CELLS_AT_ONCE.get(device.type, CELLS_ELSEWHERE) // (torus[0] * torus[1]))
     parts = [
@@ -130,7 +130,7 @@ def draw(layers: Sequence[Filter], size: tuple[int, int], device: torch.device) 
 
 
 def _smooth(side: int) -> int:
-    """The next length that transforms fast: a product of 2, 3 and 5, and even."""
+    """Return the next length that transforms fast: a product of 2, 3 and 5, and even."""
     while True:
         rest = side
         for prime in (2, 3, 5):
@@ -165,20 +165,20 @@ def torus_around(size: tuple[int, int]) -> tuple[int, int]:
 def draw_table(
     columns: dict[str, Tensor], torus: tuple[int, int], size: tuple[int, int], *, noisy: bool = True
 ) -> Tensor:
-    """Return the light of layers given as columns, one (n,) tensor for each attribute of `Filter`:
-    (n, H, W).
+    """Return the light of layers given as columns, (n, H, W).
 
     Args:
+        columns: One (n,) tensor for each attribute of `Filter`.
+        torus: Height and width of the torus that the picture is cut from.
+        size: Height and width of the picture.
         noisy: Whether any layer has noise of each rain pixel.
     """
     of = {name: column.view(-1, 1, 1) for name, column in columns.items()}
     area = of["length"] * torch.hypot(of["width"], 2.5 * of["softness"])
     rate = (-torch.log1p(-of["coverage"]) / area).clamp(max=1)
     specks = _specks(of, rate, torus)
-    blurred = torch.fft.irfft2(torch.fft.rfft2(specks) * _line_spectrum(of, torus), s=torus)[
-        :, : size[0], : size[1]
-    ]
-    blurred = blurred.clamp(min=0)
+    blurred = torch.fft.irfft2(torch.fft.rfft2(specks) * _line_spectrum(of, torus), s=torus)
+    blurred = blurred[:, : size[0], : size[1]].clamp(min=0)  # (n, H, W)
     # Specks of strength u ** fading have mean 1 / (fading + 1) and mean square 1 / (2 fading + 1)
     # (Campbell's theorem).
     mean = rate * area / (of["fading"] + 1)
@@ -189,14 +189,14 @@ def draw_table(
     light = (blurred - cut).clamp(min=0) / (one - cut).clamp(min=0.05)
     light = torch.where(capped, light.clamp(max=1), light)
     if noisy:
-        light = (light * (1 + of["noise"] * normal_noise(of["key"] ^ 0x5BD1E995, size))).clamp(
-            min=0
-        )
+        # Another key than the specks have, or noise would follow them.
+        grain = normal_noise(of["key"] ^ 0x5BD1E995, size)
+        light = (light * (1 + of["noise"] * grain)).clamp(min=0)
     return light * of["brightness"]
 
 
 def _specks(of: dict[str, Tensor], rate: Tensor, torus: tuple[int, int]) -> Tensor:
-    """Single bright pixels, strewn at a rate that three long waves modulate: (n, *torus)."""
+    """Strew single bright pixels at a rate that three long waves modulate: (n, *torus)."""
     wave = torch.zeros_like(rate)
     down = torch.arange(torus[0], device=rate.device).view(1, -1, 1) / torus[0]
     right = torch.arange(torus[1], device=rate.device).view(1, 1, -1) / torus[1]
@@ -226,7 +226,7 @@ def _specks(of: dict[str, Tensor], rate: Tensor, torus: tuple[int, int]) -> Tens
 
 
 def _line_spectrum(of: dict[str, Tensor], torus: tuple[int, int]) -> Tensor:
-    """Fourier transform of a line of peak 1, seen through pixels: (n, H, W // 2 + 1)."""
+    """Return the Fourier transform of a line of peak 1, seen through pixels: (n, H, W // 2 + 1)."""
     down = torch.fft.fftfreq(torus[0], device=of["angle"].device).view(1, -1, 1)
     right = torch.fft.rfftfreq(torus[1], device=of["angle"].device).view(1, 1, -1)
     sine, cosine = torch.sin(of["angle"]), torch.cos(of["angle"])
@@ -242,6 +242,5 @@ def _line_spectrum(of: dict[str, Tensor], torus: tuple[int, int]) -> Tensor:
     # A core of this width under this blur would peak at erf(...) of its strength.
     peak = torch.erf(of["width"] / 2 / (2**0.5 * of["softness"].clamp(min=0.05)))
     integral = of["length"] * of["width"] / peak
-    return torch.where(of["shape"] == SHAPES.index("comet"), decay, box.to(decay.dtype)) * (
-        sharp * soft * integral
-    )
+    comet = of["shape"] == SHAPES.index("comet")
+    return torch.where(comet, decay, box.to(decay.dtype)) * (sharp * soft * integral)

@@ -1,6 +1,4 @@
-"""Random numbers of rain: scalars from a CPU generator, and noise per pixel that every device
-computes alike.
-"""
+"""Random numbers of rain: scalars from a CPU generator, and noise that devices compute alike."""
 
 import math
 
@@ -13,8 +11,13 @@ DRAWN_AT_ONCE = 64
 
 
 def check_ranges(layer: object) -> None:
-    """Raises a ValueError if the ranges of a layer, its attributes that are pairs of numbers,
-    cannot be drawn from.
+    """Check that the ranges of a layer can be drawn from.
+
+    Args:
+        layer: Its ranges are its attributes that are pairs of numbers.
+
+    Raises:
+        ValueError: If a range has another order, or goes beyond what can be drawn.
     """
     for name, bounds in vars(layer).items():
         if not isinstance(bounds, tuple) or not bounds:
@@ -57,7 +60,7 @@ class Draws:
         self._numbers: list[float] = []
 
     def unit(self) -> float:
-        """Uniform in [0, 1)."""
+        """Draw a number from [0, 1), uniformly."""
         if not self._numbers:
             self._numbers = torch.rand(
                 DRAWN_AT_ONCE, generator=self._generator, dtype=torch.float64
@@ -65,38 +68,38 @@ class Draws:
         return self._numbers.pop()
 
     def uniform(self, bounds: Range) -> float:
-        """Uniform between the bounds."""
+        """Draw a number between the bounds, uniformly."""
         low, high = bounds
         return low + (high - low) * self.unit()
 
     def log_uniform(self, bounds: Range) -> float:
-        """For sizes: as many between 1 and 2 pixels as between 2 and 4."""
+        """Draw a size, log-uniformly: as many between 1 and 2 pixels as between 2 and 4."""
         low, high = bounds
         return low * (high / low) ** self.unit()
 
     def chance(self, probability: float) -> bool:
-        """True so often."""
+        """Return True with a probability."""
         return self.unit() < probability
 
     def key(self) -> int:
-        """For `white_noise`: 31 bits."""
+        """Draw a key for `white_noise`, of 31 bits."""
         return int(self.unit() * 2**31)
 
     def scatter(self, n: int) -> Tensor:
-        """Uniform in [0, 1), (n,)."""
+        """Draw n numbers from [0, 1), uniformly: (n,)."""
         return torch.rand(n, generator=self._generator)
 
     def normal(self, n: int) -> Tensor:
-        """Normal, none beyond two standard deviations, (n,)."""
+        """Draw n normal numbers, clipped at two standard deviations: (n,)."""
         return torch.randn(n, generator=self._generator).clamp(-2, 2)
 
 
 def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
-    """Uniform noise in [0, 1), (n,) keys -> (n, H, W): to the bit the same on every device, for it
-    is made of integers.
+    """Return uniform noise in [0, 1), (n,) keys -> (n, H, W).
 
-    Two rounds of a 32-bit integer hash (Wellons, "Prospecting for Hash Functions", 2018: lowbias32)
-    over the pixel's number.
+    It is computed in integers, so that every device gives the same bits. Source: two rounds of a
+    32-bit integer hash (Wellons, "Prospecting for Hash Functions", 2018: lowbias32) over the
+    pixel's number.
     """
     height, width = size
     place = torch.arange(height * width, dtype=torch.int32, device=keys.device)
@@ -106,14 +109,15 @@ def white_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def normal_noise(keys: Tensor, size: tuple[int, int]) -> Tensor:
-    """Normal noise, (n,) keys -> (n, H, W): the same on every device to rounding."""
+    """Return normal noise, (n,) keys -> (n, H, W): the same on every device to rounding."""
     uniform = white_noise(keys, size).clamp(1e-6, 1 - 1e-6)
     return 2**0.5 * torch.erfinv(2 * uniform - 1)
 
 
 def mixed_bits(x: Tensor) -> Tensor:
-    """Hash int32, lowbias32, whose products wrap around; in few allocations, for it hashes every
-    pixel of a layer.
+    """Hash int32 numbers by lowbias32, whose products wrap around.
+
+    It makes few allocations, as it hashes every pixel of a layer.
     """
     x = x ^ (x >> 16 & 0xFFFF)
     x *= 0x7FEB352D

@@ -15,10 +15,10 @@ Composition = Literal["add", "screen", "alpha"]
 
 @dataclass(frozen=True)
 class Veil:
-    """Haze of the many drops too far away to be seen, thicker with depth (Li, Cheong, Tan, CVPR
-    2019, Eq. 2).
+    """Haze of the many drops too far away to be seen, thicker with depth.
 
-    There is no depth in a photograph: it is guessed as growing towards the top, with slow waves.
+    Source: Li, Cheong, Tan, CVPR 2019, Eq. 2. There is no depth in a photograph: it is guessed as
+    growing towards the top, with slow waves.
 
     Attributes:
         thickness: Optical depth where the picture is farthest.
@@ -179,9 +179,7 @@ def _photoshop(
     length: Range,
     levels: Range = (0.3, 0.9),
 ) -> RainPreset:
-    """Noise, motion blur, levels, and the layer laid over the picture by ``screen``, as the
-    tutorials have it.
-    """
+    """Return a preset of noise, motion blur, levels and ``screen``, as Photoshop tutorials do."""
     layer = Field(
         coverage=coverage,
         angle=angle,

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from derain.density import THRESHOLD, Density, density_of
+from derain.images import to_floats, to_levels
 from derain.rain import field, streaks, textures
 from derain.rain.numbers import Draws, Range, normal_noise, white_noise
 from derain.rain.presets import Layer, RainPreset, Veil
@@ -61,13 +61,14 @@ def sample(
     device: torch.device | str = "cpu",
     bank: TextureBank | None = None,
 ) -> Rain:
-    """Draws the rain of one picture.
+    """Draw the rain of one picture.
 
     Args:
+        preset: The kind of rain.
         size: Height and width in pixels.
         generator: A CPU generator; the same state gives the same rain on every device, to rounding.
         device: Where streaks are drawn and the result lies.
-        bank: What layers of textures are cut from; without it they are drawn.
+        bank: Textures that layers of textures are cut from; without it they are drawn.
     """
     batch = sample_batch([preset], size, [generator], device, bank)
     parts = {
@@ -83,16 +84,18 @@ def sample_batch(
     device: torch.device | str = "cpu",
     bank: TextureBank | None = None,
 ) -> Rain:
-    """Draws the rain of several pictures of one size at once, each from its own preset and
-    generator.
+    """Draw the rain of pictures of one size at once, each from its own preset and generator.
 
-    The rain of a picture does not depend on the others, but to rounding.
+    The rain of a picture does not depend on the others, except for rounding. Arguments are those of
+    `sample`.
     """
     device = torch.device(device)
     lines: list[tuple[int, streaks.Lines]] = []
     filters: list[tuple[int, field.Filter]] = []
-    cuts: list[tuple[int, textures.Cut]] = []
+    windows: list[tuple[int, textures.Window]] = []
     skies: list[_Sky] = []
+    # All numbers are drawn first, picture by picture, in an order that must not change: the same
+    # seed gives the same rain.
     for k, (preset, generator) in enumerate(zip(presets, generators, strict=True)):
         draws = Draws(generator)
         preset, scale = _pick(preset, draws)
@@ -100,18 +103,19 @@ def sample_batch(
             if isinstance(layer, streaks.Streaks):
                 lines.append((k, streaks.scatter(layer, size, draws)))
             elif isinstance(layer, Texture):
-                cuts.append((k, textures.choose(layer, draws)))
+                windows.append((k, textures.choose(layer, draws)))
             else:
                 filters.append((k, field.choose(layer, draws)))
         skies.append(_Sky.over(preset, draws))
-    total = torch.zeros(len(presets), *size, device=device)
+    # Then all layers of a kind are drawn at once, and their light is added to their pictures.
+    total = torch.zeros(len(presets), *size, device=device)  # (N, H, W)
     drawn = [
         (streaks.draw([part for _, part in lines], size, device), [k for k, _ in lines]),
         (field.draw([part for _, part in filters], size, device), [k for k, _ in filters]),
     ]
     if bank is not None:
-        light = textures.draw([part for _, part in cuts], bank, size, device)
-        drawn.append((light, [k for k, _ in cuts]))
+        light = textures.draw([part for _, part in windows], bank, size, device)
+        drawn.append((light, [k for k, _ in windows]))
     for light, owners in drawn:
         if owners:
             total.index_add_(0, torch.tensor(owners, device=device), light)
@@ -119,7 +123,7 @@ def sample_batch(
 
 
 def compose(clean: Tensor, rain: Rain) -> Tensor:
-    """Rainy picture: (…, 3, H, W) in [0, 1] -> the same.
+    """Return the rainy picture of a clean one, (…, 3, H, W) in [0, 1].
 
     Light is added and clipped (JORDER, CVPR 2017, Eq. 2) unless drops hide what is behind them; a
     veil lies over both (Li, Cheong, Tan, CVPR 2019, Eq. 2).
@@ -133,15 +137,14 @@ def compose(clean: Tensor, rain: Rain) -> Tensor:
 
 
 def rain_on(pixels: NDArray[Any], preset: RainPreset, generator: torch.Generator) -> NDArray[Any]:
-    """Rain on an image: (H, W, 3) of uint8 or uint16 -> the same."""
+    """Let it rain on an image: (H, W, 3) of uint8 or uint16 -> the same."""
     return compose_pixels(pixels, sample(preset, (pixels.shape[0], pixels.shape[1]), generator))
 
 
 def compose_pixels(pixels: NDArray[Any], rain: Rain) -> NDArray[Any]:
-    """`compose` for an image: (H, W, 3) of uint8 or uint16 -> the same, rounded."""
-    top = np.iinfo(pixels.dtype).max
-    clean = torch.from_numpy(pixels.astype(np.float32) / np.float32(top)).permute(2, 0, 1)
-    return np.rint(compose(clean, rain).permute(1, 2, 0).numpy() * top).astype(pixels.dtype)
+    """Do as `compose` for an image: (H, W, 3) of uint8 or uint16 -> the same, rounded."""
+    clean = torch.from_numpy(to_floats(pixels)).permute(2, 0, 1)  # (3, H, W)
+    return to_levels(compose(clean, rain).permute(1, 2, 0).numpy(), pixels.dtype)
 
 
 def _pick(preset: RainPreset, draws: Draws) -> tuple[RainPreset, float]:
@@ -159,8 +162,9 @@ def _pick(preset: RainPreset, draws: Draws) -> tuple[RainPreset, float]:
 
 
 def _scale(preset: RainPreset, draws: Draws) -> float:
-    """Draw a preset's own scale. Presets of one scale draw nothing, so their rain stays as it
-    was.
+    """Draw a preset's own scale.
+
+    Presets of one scale draw nothing: what they draw next stays the same.
     """
     if preset.scale == (1, 1) or not draws.chance(preset.scale_probability):
         return 1.0
@@ -168,10 +172,11 @@ def _scale(preset: RainPreset, draws: Draws) -> float:
 
 
 def _layers(preset: RainPreset, draws: Draws, scale: float, *, textured: bool) -> "list[Layer]":
-    """The layers that are there, if any, in one direction if they fall together, out of focus if
-    the preset is.
+    """Draw which layers are there, their common direction if they fall together, and their focus.
 
     Args:
+        preset: One that has layers.
+        draws: Where numbers come from.
         scale: Of all streaks.
         textured: Whether there are textures; else layers of them give what is drawn in their place.
     """
@@ -214,20 +219,18 @@ _Layer = TypeVar("_Layer", streaks.Streaks, field.Field)
 
 
 def _defocused(layer: _Layer, blur: float) -> _Layer:
-    """The same light, spread wider."""
+    """Spread the same light wider."""
     low, high = layer.softness
     width = math.sqrt(layer.width[0] * layer.width[1])
     dimmer = math.hypot(width, 2.5 * low) / math.hypot(width, 2.5 * low, 2.5 * blur)
-    softness, brightness = (
-        (math.hypot(low, blur), math.hypot(high, blur)),
-        tuple(dimmer * value for value in layer.brightness),
-    )
+    softness = math.hypot(low, blur), math.hypot(high, blur)
+    brightness = tuple(dimmer * value for value in layer.brightness)
     return replace(layer, softness=softness, brightness=brightness)
 
 
 @dataclass(frozen=True)
 class _Sky:
-    """What a picture's rain has besides streaks."""
+    """Everything about a picture's rain but its streaks."""
 
     light: tuple[float, float, float]
     hides: bool
@@ -239,16 +242,11 @@ class _Sky:
 
     @staticmethod
     def over(preset: RainPreset, draws: Draws) -> "_Sky":
-        veil = (
-            preset.veil
-            if preset.veil and draws.chance(preset.veil_probability)
-            else Veil((0, 0), (1, 1))
-        )
-        light = (
-            _greyish(draws.uniform(preset.light), draws)
-            if preset.composition == "alpha"
-            else (1.0, 1.0, 1.0)
-        )
+        veil, light = Veil((0, 0), (1, 1)), (1.0, 1.0, 1.0)
+        if preset.veil and draws.chance(preset.veil_probability):
+            veil = preset.veil
+        if preset.composition == "alpha":
+            light = _greyish(draws.uniform(preset.light), draws)
         return _Sky(
             light=light,
             hides=preset.composition != "add",
@@ -261,13 +259,13 @@ class _Sky:
 
 
 def _greyish(level: float, draws: Draws) -> tuple[float, float, float]:
-    """A grey that leans a little towards blue, or away from it."""
+    """Draw a grey that leans a little towards blue, or away from it."""
     lean = draws.uniform((-0.02, 0.05))
     return max(0.0, level - lean), level, min(1.0, level + lean)
 
 
 def _under(skies: Sequence[_Sky], layer: Tensor, device: torch.device) -> Rain:
-    """Layers (N, 1, H, W) with all else that the pictures have."""
+    """Return the rain of pictures: layers, (N, 1, H, W), and everything else."""
     size = (layer.shape[-2], layer.shape[-1])
 
     def each(values: Sequence[Any]) -> Tensor:
@@ -281,17 +279,14 @@ def _under(skies: Sequence[_Sky], layer: Tensor, device: torch.device) -> Rain:
         keys = torch.tensor(
             [sky.camera_key ^ channel for sky in skies for channel in range(3)], device=device
         )
-        camera = normal_noise(keys, size).view(len(skies), 3, *size) * each(
-            [sky.camera for sky in skies]
-        )
+        noise = normal_noise(keys, size).view(len(skies), 3, *size)  # (N, 3, H, W)
+        camera = noise * each([sky.camera for sky in skies])
     light, hides = each([sky.light for sky in skies]), each([sky.hides for sky in skies])
     return Rain(layer, light, hides, transmission, each([sky.airlight for sky in skies]), camera)
 
 
 def _depth(keys: Tensor, size: tuple[int, int]) -> Tensor:
-    """Guessed depth, (n,) -> (n, 1, H, W) in [0, 1]: farther towards the top, with two slow
-    waves.
-    """
+    """Guess depths, (n,) -> (n, 1, H, W) in [0, 1]: farther towards the top, with slow waves."""
     down = torch.linspace(0, 1, size[0], device=keys.device).view(1, -1, 1)
     right = torch.linspace(0, 1, size[1], device=keys.device).view(1, 1, -1)
     numbers = white_noise(keys, (2, 4)).unsqueeze(-1).unsqueeze(-1)

@@ -1,6 +1,4 @@
-"""Streaks drawn one by one: every drop has a place, a direction, a length, a width and a brightness
-of its own.
-"""
+"""Streaks drawn one by one, each with its own place, direction, length, width and brightness."""
 
 import math
 from collections.abc import Sequence
@@ -21,8 +19,9 @@ PIXELS_AT_ONCE = 1 << 23
 
 @dataclass(frozen=True)
 class Streaks:
-    """Ranges for one layer of streaks. A layer draws its own means from them; streaks scatter
-    around these.
+    """Ranges for one layer of streaks.
+
+    A layer draws its means from them, and its streaks scatter around these.
 
     Attributes:
         probability: How often the layer is there at all.
@@ -67,8 +66,9 @@ class Streaks:
 
 @dataclass(frozen=True)
 class Lines:
-    """Streaks of one layer, each attribute (n,); centres and sizes in pixels, angles in radians
-    from the vertical.
+    """Streaks of one layer, each tensor (n,).
+
+    Centres and sizes are in pixels, angles in radians from the vertical.
 
     Attributes:
         flat: They lie rather than stand: rows and columns are exchanged.
@@ -112,11 +112,10 @@ _LENGTH = _PER_STREAK.index("length")
 
 
 def scatter(streaks: Streaks, size: tuple[int, int], draws: Draws) -> Lines:
-    """The streaks of one layer on a picture of (height, width) pixels."""
-    mean_angle, spread = (
-        math.radians(draws.uniform(streaks.angle)),
-        math.radians(draws.uniform(streaks.angle_spread)),
-    )
+    """Draw the streaks of one layer on a picture of (height, width) pixels."""
+    mean_angle = math.radians(draws.uniform(streaks.angle))
+    spread = math.radians(draws.uniform(streaks.angle_spread))
+    # Windows of pixels slide along a streak row by row, so it must stand rather than lie.
     flat = abs(mean_angle) > math.pi / 4
     height, width = size
     if flat:
@@ -127,12 +126,9 @@ def scatter(streaks: Streaks, size: tuple[int, int], draws: Draws) -> Lines:
     # Centres lie in the picture and as far around it as streaks reach in.
     margin = length / 2 + breadth
     area = (height + 2 * margin) * (width + 2 * margin)
-    n = max(
-        1,
-        round(
-            -math.log(1 - draws.uniform(streaks.coverage)) * area / (length * (breadth + softness))
-        ),
-    )
+    # Streaks that fall independently leave exp(-n size / area) of the area free.
+    covered = -math.log(1 - draws.uniform(streaks.coverage)) * area
+    n = max(1, round(covered / (length * (breadth + softness))))
     return Lines(
         x=draws.scatter(n) * (width + 2 * margin) - margin,
         y=draws.scatter(n) * (height + 2 * margin) - margin,
@@ -155,19 +151,15 @@ def scatter(streaks: Streaks, size: tuple[int, int], draws: Draws) -> Lines:
 
 
 def draw(layers: Sequence[Lines], size: tuple[int, int], device: torch.device) -> Tensor:
-    """Light of each layer, (n, H, W), at least 0."""
+    """Return the light of each layer, (n, H, W), at least 0."""
     result = torch.zeros(len(layers), *size, device=device)
     kinds: dict[tuple[bool, bool, bool], list[int]] = {}
     for k, lines in enumerate(layers):
         kinds.setdefault((lines.flat, lines.hard, lines.add), []).append(k)
     for (flat, hard, add), members in kinds.items():
-        drawn = _draw_alike(
-            [layers[k] for k in members],
-            (size[1], size[0]) if flat else size,
-            device,
-            hard=hard,
-            add=add,
-        )
+        alike = [layers[k] for k in members]
+        turned = (size[1], size[0]) if flat else size
+        drawn = _draw_alike(alike, turned, device, hard=hard, add=add)
         result[members] = drawn.transpose(1, 2) if flat else drawn
     noisy = [k for k, lines in enumerate(layers) if lines.noise > 0]
     if noisy:
@@ -180,8 +172,9 @@ def draw(layers: Sequence[Lines], size: tuple[int, int], device: torch.device) -
 def _draw_alike(
     layers: Sequence[Lines], size: tuple[int, int], device: torch.device, *, hard: bool, add: bool
 ) -> Tensor:
-    """Layers that stand upright and share edges and overlap, each streak on a window of pixels that
-    slides along with it::
+    """Draw layers that stand upright and share edges and overlap: (n, H, W).
+
+    Each streak lies on a window of pixels that slides along with it::
 
         . . # # . .        centre of the window in row y: x + (row - y) tan(angle)
       . . # # . .          across: distance d to the axis, box- or Gaussian-filtered edge
@@ -190,18 +183,12 @@ def _draw_alike(
     height, width = size
     # One place more than the pictures takes what falls outside.
     canvas = torch.zeros(len(layers) * height * width + 1, device=device)
-    owners = [
-        torch.full_like(lines.x, k) for k, lines in enumerate(layers)
-    ]  # exact in floats, and so one copy with the rest
-    table = torch.stack(
-        [
-            *(torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK),
-            torch.cat(owners),
-        ]
-    )
-    table = table[
-        :, table[_LENGTH].argsort()
-    ]  # streaks drawn together are of like length, which keeps their common window small
+    # The number of a layer is exact as a float, so that it is copied with the rest.
+    owners = torch.cat([torch.full_like(lines.x, k) for k, lines in enumerate(layers)])
+    rows = [torch.cat([getattr(lines, name) for lines in layers]) for name in _PER_STREAK]
+    table = torch.stack([*rows, owners])  # (attributes + 1, streaks)
+    # Streaks drawn together are of like length, which keeps their common window small.
+    table = table[:, table[_LENGTH].argsort()]
     chunk = CHUNK.get(device.type, CHUNK_ELSEWHERE)
     for part, there in zip(table.split(chunk, 1), table.to(device).split(chunk, 1), strict=True):
         _add_to(canvas, part, there, size, hard=hard, add=add)
@@ -211,12 +198,16 @@ def _draw_alike(
 def _add_to(
     canvas: Tensor, table: Tensor, there: Tensor, size: tuple[int, int], *, hard: bool, add: bool
 ) -> None:
-    """Draws streaks on the canvas of all layers; in halves if they are too many for their length.
+    """Draw streaks on the canvas of all layers, in halves if they are too many for their length.
 
     Args:
-        table: A column a streak, a row for each of `_PER_STREAK` and one for the layer: what
-            windows are measured on.
+        canvas: All layers in a row, and one place more.
+        table: A column for each streak, a row for each of `_PER_STREAK` and one for the layer, on
+            the CPU: windows are measured on it.
         there: The same on the canvas's device.
+        size: Height and width of a layer.
+        hard: Whether edges are box-filtered.
+        add: Whether light adds up where streaks cross.
     """
     rows, columns = _reach(dict(zip(_PER_STREAK, table, strict=False)))
     half = table.shape[1] // 2
@@ -228,6 +219,7 @@ def _add_to(
     device = canvas.device
     *values, owner = (row.view(-1, 1, 1) for row in there)
     streak = dict(zip(_PER_STREAK, values, strict=True))
+    # Windows of pixels around the centres: rows (n, R, 1), pixels (n, R, C).
     row = streak["y"].floor() + torch.arange(-rows, rows + 1, device=device).view(1, -1, 1)
     along = row - streak["y"]
     centre = streak["x"] + along * torch.tan(streak["angle"])
@@ -240,16 +232,21 @@ def _add_to(
 
 
 def _reach(streak: dict[str, Tensor]) -> tuple[int, int]:
-    """Half-height and half-width in pixels of a window, moving with the streak, that holds any of
-    these streaks.
-    """
+    """Return half the height and width, in pixels, of a window that holds any of these streaks."""
     rows = streak["length"] / 2 + streak["width"] / 2 + 1
     columns = (streak["width"] / 2 + 1 + 3 * streak["softness"]) / torch.cos(streak["angle"])
     return math.ceil(float(rows.max())), math.ceil(float(columns.max()))
 
 
 def _light(streak: dict[str, Tensor], along: Tensor, across: Tensor, *, hard: bool) -> Tensor:
-    """What streaks add at offsets from their centres, down and to the right: (n, rows, columns)."""
+    """Return what streaks add at offsets from their centres: (n, rows, columns).
+
+    Args:
+        streak: Attributes of `_PER_STREAK`, each (n, 1, 1).
+        along: Offsets down.
+        across: Offsets to the right.
+        hard: Whether edges are box-filtered.
+    """
     sine, cosine = torch.sin(streak["angle"]), torch.cos(streak["angle"])
     d = across * cosine - along * sine
     t = across * sine + along * cosine
@@ -257,18 +254,20 @@ def _light(streak: dict[str, Tensor], along: Tensor, across: Tensor, *, hard: bo
     place = (t / half).clamp(-1, 1)
     thinned = streak["taper"] * place**2
     wave = 1 + torch.sin(math.pi * streak["wave"] * place + streak["phase"])
-    profile = _edge_profile(
-        d, streak["width"] * (1 - 0.5 * thinned), None if hard else streak["softness"]
-    )
+    width, softness = streak["width"] * (1 - 0.5 * thinned), None if hard else streak["softness"]
+    profile = _edge_profile(d, width, softness)
     ends = (half + 0.5 - t.abs()).clamp(0, 1)
-    return (
-        profile * ends * (1 - thinned) * (1 - 0.5 * streak["flicker"] * wave) * streak["brightness"]
-    )
+    flicker = 1 - 0.5 * streak["flicker"] * wave
+    return profile * ends * (1 - thinned) * flicker * streak["brightness"]
 
 
 def _edge_profile(d: Tensor, width: Tensor, softness: Tensor | None) -> Tensor:
-    """How much of a strip of ``width`` a pixel at distance ``d`` from its axis sees, 0 to 1; None
-    for hard edges.
+    """Return how much of a strip a pixel at a distance from its axis sees, 0 to 1.
+
+    Args:
+        d: Distance, in pixels.
+        width: Of the strip.
+        softness: Of its edges; None for hard ones.
     """
     if softness is None:
         return (d + width / 2 + 0.5).clamp(0, 1) - (d - width / 2 + 0.5).clamp(0, 1)

@@ -42,7 +42,7 @@ _LOGARITHMIC = ("length", "width", "scale")
 _RANGES: tuple[str, ...] = (*_FIELD_RANGES, "scale", "gain")
 _FLAGS = ("probability", "noise_probability", "cap", "sheared", "portrait")
 _FILTER = tuple(field.Filter.__dataclass_fields__)
-_CUT = tuple(textures.Cut.__dataclass_fields__)
+_WINDOW = tuple(textures.Window.__dataclass_fields__)
 _OF_LAYER: tuple[str, ...] = (
     "noise", "cap", "sheared", "portrait", "mirrored", "texture",
     "left", "top", "shape", "key", "wave_key", "present",
@@ -60,7 +60,7 @@ _UNIFORMS = len(_RANGES) + len(_OF_LAYER)
 
 
 class RainTable:
-    """Draws the rain of whole batches.
+    """A table of rain that draws whole batches.
 
     Args:
         preset: A mixture, or a preset alone.
@@ -132,7 +132,7 @@ class RainTable:
         kind, present = self._kind[row], each["present"] < self._flags[row][..., 0]
         light = torch.zeros(count, *size, device=self._device)
         torus = field.torus_around(size)
-        for wanted, names in ((FIELD, _FILTER), (TEXTURE, _CUT)):
+        for wanted, names in ((FIELD, _FILTER), (TEXTURE, _WINDOW)):
             if wanted not in self._kinds:
                 continue
             chosen, share = self._chosen((kind == wanted) & present, wanted)
@@ -180,10 +180,8 @@ class RainTable:
         scale: Tensor,
     ) -> dict[str, Tensor]:
         """Return what every layer drew, present or not, each (N, slots)."""
-        ranges, flags = (
-            self._ranges[row],
-            dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True)),
-        )
+        ranges = self._ranges[row]  # (N, slots, ranges, 2)
+        flags = dict(zip(_FLAGS, self._flags[row].unbind(-1), strict=True))  # each (N, slots)
         low, high = ranges.unbind(-1)
         values = low + (high - low) * ranged
         of = dict(zip(_RANGES, values.unbind(-1), strict=True))
@@ -309,9 +307,7 @@ def _scales(scales: _Scales) -> list[list[float]]:
 
 
 def _ranges(layer: Field | Texture | None) -> list[list[float]]:
-    """Return the ranges a layer draws from, in the order of `_RANGES`; logarithms where it says
-    so.
-    """
+    """Return the ranges that a layer draws from, as `_RANGES`; those of `_LOGARITHMIC` as logs."""
     return [_range(layer, name) for name in _RANGES]
 
 

@@ -158,8 +158,8 @@ def _slope(texture: Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What one layer drew: a window of a texture, as numbers between 0 and 1 and those they decide.
+class Window:
+    """The window of a texture that one layer drew, as shares of what there is.
 
     Attributes:
         texture: Which one, as a share of all.
@@ -181,9 +181,9 @@ class Cut:
     mirrored: bool
 
 
-def choose(texture: Texture, draws: Draws) -> Cut:
+def choose(texture: Texture, draws: Draws) -> Window:
     """Draw the numbers of one layer."""
-    return Cut(
+    return Window(
         texture=draws.unit(),
         left=draws.unit(),
         top=draws.unit(),
@@ -197,18 +197,18 @@ def choose(texture: Texture, draws: Draws) -> Cut:
 
 
 def draw(
-    layers: Sequence[Cut], bank: TextureBank, size: tuple[int, int], device: torch.device
+    layers: Sequence[Window], bank: TextureBank, size: tuple[int, int], device: torch.device
 ) -> Tensor:
     """Return the light of each layer, (n, H, W), at least 0."""
     columns = {
         name: torch.tensor([float(getattr(layer, name)) for layer in layers], device=device)
-        for name in Cut.__dataclass_fields__
+        for name in Window.__dataclass_fields__
     }
     return draw_table(columns, bank, size)
 
 
 def draw_table(columns: dict[str, Tensor], bank: TextureBank, size: tuple[int, int]) -> Tensor:
-    """Return the light of layers given as columns, one (n,) tensor for each attribute of `Cut`.
+    """Return the light of layers given as columns, one (n,) for each attribute of `Window`.
 
     Output pixel (r, c) shows the texture at::
 

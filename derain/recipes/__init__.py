@@ -1,4 +1,4 @@
-"""Recipes: what the papers train, and what this project trains.
+"""Recipes: what the papers train, and what derain trains.
 
 `recipe` defines a recipe and its settings, `table` holds all recipes.
 """

@@ -1,11 +1,11 @@
-"""What a recipe is: everything that decides what a training run computes, checked."""
+"""Recipes: everything that decides what a training run computes, checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from derain.data import Augment
-from derain.errors import UsageError
+from derain.errors import SettingError
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
@@ -95,108 +95,112 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.network not in NETWORKS:
-            raise ValueError(f"network={self.network}: expected one of {', '.join(NETWORKS)}")
+        self._check_names()
+        self._check_batch()
+        self._check_optimisation()
+        self._check_start()
+
+    def _check_names(self) -> None:
+        """Check the names of networks, presets, and of what there is a choice of."""
+        self._expect("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}")
         for key, names in (("rain", self.rain), ("validation_rain", self.validation_rain)):
             unknown = [name for name in names if name not in PRESETS]
             if unknown or not self.rain:
-                raise ValueError(
-                    f"{key}={','.join(unknown)}: expected names of presets: {', '.join(PRESETS)}"
-                )
-        choices_of = {
-            "schedule": get_args(Schedule),
-            "augment": get_args(Augment),
-            "optimiser": get_args(Optimiser),
-        }
-        for name, choices in choices_of.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name}={getattr(self, name)}: expected one of {', '.join(choices)}"
-                )
-        if list(self.milestones) != sorted(self.milestones) or not all(
-            0 < share < 1 for share in self.milestones
+                presets = f"expected names of presets: {', '.join(PRESETS)}"
+                raise SettingError(presets, option=key, value=",".join(unknown))
+        for key, choices in (
+            ("schedule", get_args(Schedule)),
+            ("augment", get_args(Augment)),
+            ("optimiser", get_args(Optimiser)),
         ):
-            raise ValueError(
-                f"milestones={','.join(map(str, self.milestones))}: expected rising shares between"
-                " 0 and 1"
+            self._expect(key, getattr(self, key) in choices, f"one of {', '.join(choices)}")
+
+    def _check_batch(self) -> None:
+        """Check what a step and a validation see of the pictures."""
+        for key in ("blown", "compressed"):
+            self._expect(key, 0 <= getattr(self, key) <= 1, "a share from 0 to 1")
+        for key in ("batch", "steps", "validate_every"):
+            self._expect(key, getattr(self, key) >= 1, "a whole number of at least 1")
+        for key in ("warmup", "seed", "clip", "weight_decay", "exposure"):
+            self._expect(key, getattr(self, key) >= 0, "at least 0")
+        validated, crop = self.validation_crop, self.crop
+        fits = validated is None or validated >= 16
+        self._expect("validation_crop", fits, "at least 16 pixels, or none")
+        if crop is None and self.batch != 1:
+            raise SettingError(
+                "whole pictures differ in size, expected batch=1, or give crop=128",
+                option="batch",
+                value=self.batch,
             )
-        for name in ("blown", "compressed"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a share from 0 to 1")
-        if self.schedule == "branch" and not self.init:
-            raise ValueError("schedule=branch: begins from a trunk's checkpoint; expected init too")
-        if not 0 < self.decay < 1:
-            raise ValueError(f"decay={self.decay}: expected over 0 and under 1")
-        for name in ("batch", "steps", "validate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name}={getattr(self, name)}: expected a whole number of at least 1"
-                )
-        for name in ("warmup", "seed", "clip", "weight_decay", "exposure"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(
-                f"betas={','.join(map(str, self.betas))}: expected two numbers, each at least 0 and"
-                " under 1"
-            )
-        if self.validation_crop is not None and self.validation_crop < 16:
-            raise ValueError(
-                f"validation_crop={self.validation_crop}: expected at least 16 pixels, or none"
-            )
-        if self.crop is None and self.batch != 1:
-            raise ValueError(
-                f"batch={self.batch}: whole pictures differ in size, expected batch=1, or give"
-                " crop=128"
-            )
-        if self.crop is not None and self.crop < 16:
-            raise ValueError(f"crop={self.crop}: expected at least 16 pixels")
-        if self.frozen_norms and not self.init:
-            raise ValueError(
-                "frozen_norms=True: random weights have no statistics to keep; expected init too"
-            )
+        self._expect("crop", crop is None or crop >= 16, "at least 16 pixels")
+
+    def _check_optimisation(self) -> None:
+        """Check the numbers of the optimiser and of its rate's schedule."""
+        shares = list(self.milestones)
+        rising = shares == sorted(shares) and all(0 < share < 1 for share in shares)
+        self._expect("milestones", rising, "rising shares between 0 and 1")
+        self._expect("decay", 0 < self.decay < 1, "over 0 and under 1")
+        moments = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        self._expect("betas", moments, "two numbers, each at least 0 and under 1")
+        self._expect("ema", 0 <= self.ema < 1, "at least 0 and under 1")
         if not 0 < self.min_lr <= self.lr < 1000:
-            raise ValueError(
-                f"min_lr={self.min_lr}, lr={self.lr}: expected 0 < min_lr <= lr, and a number"
+            raise SettingError(
+                "expected 0 < min_lr <= lr, and a number",
+                option="min_lr",
+                value=f"{self.min_lr}, lr={self.lr}",
             )
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema={self.ema}: expected at least 0 and under 1")
+
+    def _check_start(self) -> None:
+        """Check that a run that needs something to begin from has it."""
+        if self.schedule == "branch" and not self.init:
+            raise SettingError(
+                "begins from a trunk's checkpoint; expected init too",
+                option="schedule",
+                value=self.schedule,
+            )
+        if self.frozen_norms and not self.init:
+            raise SettingError(
+                "random weights have no statistics to keep; expected init too",
+                option="frozen_norms",
+                value=self.frozen_norms,
+            )
+
+    def _expect(self, key: str, holds: bool, what: str) -> None:
+        """Raise SettingError for a field unless what is expected of it holds."""
+        if not holds:
+            value = getattr(self, key)
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise SettingError(f"expected {what}", option=key, value=text)
+
+
+_FIXED = ("name", "source", "hyperparameters", "network", "lr_of")
+"""Fields that no setting changes."""
 
 
 def override(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
-    """The recipe with ``{"lr": "3e-4"}`` and the like put in.
+    """Return the recipe with settings such as ``{"lr": "3e-4"}`` put in.
 
     Raises:
-        ValueError: For an unknown field, or a value that does not fit it.
+        SettingError: For an unknown field, or a value that does not fit it.
     """
     return replace(recipe, **{key: _parse(recipe, key, text) for key, text in settings.items()})
 
 
 def _parse(recipe: Recipe, key: str, text: str) -> object:
-    """The value of a field from its text, of the kind that the field has."""
-    known = [
-        f.name
-        for f in fields(recipe)
-        if f.name not in ("name", "source", "hyperparameters", "network", "lr_of")
-    ]
+    """Return the value of a field from its text, of the kind that the field has."""
+    known = [f.name for f in fields(recipe) if f.name not in _FIXED]
     if key not in known:
-        raise UsageError(
-            f"no such setting; expected one of {', '.join(known)}", option="set", value=key
-        )
+        raise SettingError(f"no such setting; expected one of {', '.join(known)}", option=key)
+    default = getattr(recipe, key)
     try:
         if key in ("crop", "validation_crop"):
             return None if text == "none" else int(text)
         if key in ("rain", "validation_rain", "betas", "milestones"):
             parts = [part for part in text.split(",") if part]
-            return (
-                tuple(parts)
-                if key in ("rain", "validation_rain")
-                else tuple(float(part) for part in parts)
-            )
-        if isinstance(getattr(recipe, key), bool):
+            names = key in ("rain", "validation_rain")
+            return tuple(parts) if names else tuple(float(part) for part in parts)
+        if isinstance(default, bool):
             return {"true": True, "false": False}[text.lower()]
-        return type(getattr(recipe, key))(text)
+        return type(default)(text)
     except (ValueError, KeyError):
-        raise UsageError(
-            f"expected a value like {getattr(recipe, key)}", option="set", value=f"{key}={text}"
-        ) from None
+        raise SettingError(f"expected a value like {default}", option=key, value=text) from None

@@ -1,4 +1,4 @@
-"""The recipes: what the papers, and we, train, each with the section it comes from.
+"""The table of recipes: those of the papers, each with its section, and those of derain.
 
 An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does that.
 """
@@ -10,8 +10,9 @@ from derain.recipes.recipe import Recipe, override
 
 
 def _general(network: str) -> Recipe:
-    """What we train any network with, one set of weights for light and heavy rain; its loss is its
-    own.
+    """Return the recipe for one set of weights for light and heavy rain; the loss is the network's.
+
+    Every network has one; its weights are for general use.
     """
     return Recipe(
         name=network,
@@ -40,9 +41,7 @@ _PAPER = Recipe(
     ema=0.0,
     validate_every=2000,
 )
-"""What most of the papers' recipes share: Adam, a rate in steps, no warm-up, no running mean, crops
-as they are.
-"""
+"""Settings that most papers share: Adam, a rate in steps, no warm-up, no mean, no augmentation."""
 
 _PAPERS = (
     replace(
@@ -189,10 +188,11 @@ RECIPES: dict[str, Recipe] = {
 
 
 def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
-    """The recipe of a name, with ``{"lr": "3e-4"}`` and the like put in.
+    """Return the recipe of a name, with settings such as ``{"lr": "3e-4"}`` put in.
 
     Raises:
-        ValueError: For an unknown name or field, or a value that does not fit it.
+        ValueError: For an unknown name.
+        SettingError: For an unknown field, or a value that does not fit it.
     """
     if name not in RECIPES:
         raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}")

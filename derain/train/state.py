@@ -125,14 +125,14 @@ def begin(recipe: Recipe, device: torch.device) -> State:
                 f"init={recipe.init}: holds another {card.network}; expected the recipe's"
                 f" {recipe.network}"
             )
-        return _assemble(network, recipe, card.stages, device)
+        return _assemble(network, recipe, card.history, device)
     larger = NETWORKS[recipe.network](**recipe.hyperparameters)
     if not (isinstance(network, Petrichor) and isinstance(larger, Petrichor)):
         raise ValueError(
             f"init={recipe.init}: holds another {card.network}; expected the recipe's"
             f" {recipe.network}"
         )
-    return _assemble(grown(network, type(larger), recipe.seed), recipe, card.stages, device)
+    return _assemble(grown(network, type(larger), recipe.seed), recipe, card.history, device)
 
 
 def _branched(recipe: Recipe, path: Path, device: torch.device) -> State:

@@ -1,6 +1,4 @@
-"""Weights: the catalogue of what the package holds, our self-describing files, the authors'
-files.
-"""
+"""Weights: the catalogue of the package, self-describing files, and the authors' checkpoints."""
 
 from derain.weights.card import Card, Point, Stage, stages_from_json
 from derain.weights.catalogue import (

@@ -1,4 +1,4 @@
-"""What a weights file says about itself: its header, read back as a dataclass."""
+"""Model cards: the header of a weights file, as a dataclass."""
 
 import json
 from collections.abc import Mapping
@@ -10,8 +10,12 @@ from derain.networks import Hyperparameters
 
 @dataclass(frozen=True)
 class Point:
-    """A validation on the way: after how many steps and hours of its stage; PSNR in dB (y-matlab)
-    by kind of rain.
+    """A validation during training.
+
+    Attributes:
+        step: Optimiser steps of its stage until then.
+        hours: Time of its stage until then.
+        scores: PSNR in dB (y-matlab) by kind of rain.
     """
 
     step: int
@@ -21,11 +25,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of the trainer; what weights went through is several of them, each from where the
-    last one ended.
+    """One run of the trainer. Weights go through several, each from where the last one ended.
 
     Attributes:
-        recipe: As JSON; empty where it is not known any more.
+        recipe: As JSON.
+        data: What it trained on.
+        steps: Optimiser steps.
+        hours: Time spent training.
+        machine: On what.
+        commit: Of the code that trained.
         curve: Its validations up to the one whose weights were kept.
     """
 
@@ -38,7 +46,7 @@ class Stage:
     curve: tuple[Point, ...] = ()
 
     def describe(self) -> str:
-        """In a line: how long, on what, and what validation said at its end."""
+        """Return a line that says how long it took, on what, and the last validation."""
         end = (
             ", ".join(f"{name} {value:.2f} dB" for name, value in self.curve[-1].scores.items())
             if self.curve
@@ -50,7 +58,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Card:
-    """Facts about weights.
+    """Facts about weights, as the header of their file holds them.
 
     Attributes:
         name: Short name, as ``derain -m`` takes it.
@@ -87,15 +95,16 @@ class Card:
     history: tuple[Stage, ...] = ()
 
     def to_json(self) -> str:
+        """Return the header's text, which `from_json` reads back."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
-        """Reads a header; fields of a later version are left out.
+        """Read a header; fields of a later version are left out.
 
         Raises:
             ValueError: If it is no JSON object, name or network are missing, or its history is
-                none.
+                not a list of stages.
         """
         try:
             values: Any = json.loads(text)
@@ -111,18 +120,12 @@ class Card:
             raise ValueError("hyperparameters or scores are no table")
         return cls(**_known(cls, values, history=_stages(values.get("history", []))))
 
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """Its history; of weights whose card has none, one stage of what else it says."""
-        whole = Stage(self.recipe, self.data, self.steps, self.hours, self.machine, self.commit)
-        return self.history or ((whole,) if self.steps else ())
-
 
 def stages_from_json(text: str) -> tuple[Stage, ...]:
-    """The stages of a JSON list of them.
+    """Return the stages of a JSON list of them.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not such a list.
     """
     return _stages(json.loads(text))
 
@@ -144,11 +147,7 @@ def _points(values: Any) -> tuple[Point, ...]:
 
 
 def _check_types(part: Stage | Point) -> None:
-    """Text where the fields are text, numbers where they are numbers.
-
-    Raises:
-        ValueError: If not.
-    """
+    """Raise ValueError unless fields of text hold text, and fields of numbers hold numbers."""
     kinds: dict[str, Any] = {
         "step": int,
         "steps": int,
@@ -165,6 +164,6 @@ def _check_types(part: Stage | Point) -> None:
 
 
 def _known(kind: type, values: Mapping[str, Any], **rebuilt: Any) -> dict[str, Any]:
-    """What this version knows of, with some parts rebuilt."""
+    """Return the fields that this version knows, with some of them rebuilt."""
     names = {f.name for f in fields(kind)}
     return {key: value for key, value in values.items() if key in names} | rebuilt

@@ -1,29 +1,36 @@
 """The weights inside the package, and finding weights by name or path.
 
-A row holds what is needed to choose; all else is on the card in the file itself (``derain weights
-show NAME``).
+``catalogue.json`` lists them. A row holds what is needed to choose; all else is on the card in the
+file itself (``derain weights show NAME``).
 """
 
-import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from derain.errors import UsageError
+from derain.files import file_digest, write_file
 from derain.networks import Network
-from derain.weights import published, store
+from derain.weights import authors, store
 from derain.weights.card import Card
 from derain.weights.store import WeightsError
 
 FOLDER = Path(__file__).parent / "files"
+TABLE = Path(__file__).parent / "catalogue.json"
 DEFAULT = "petrichor"
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row: weights that are in the package.
+class ShippedWeights:
+    """A row of the catalogue: weights that are in the package.
 
-    ``bfloat16`` says that they lose under 0.05 dB in it on the pairs of Rain100L and Rain100H
-    (`benchmarks/quality/half_precision.py`).
+    Attributes:
+        name: As ``derain -m`` takes it, and of the file.
+        summary: What they are for, in a few words.
+        sha256: Of the file, in hexadecimal.
+        bfloat16: Whether they lose under 0.05 dB in it on the pairs of Rain100L and Rain100H
+            (`benchmarks/quality/half_precision.py`).
     """
 
     name: str
@@ -33,72 +40,47 @@ class Entry:
 
     @property
     def path(self) -> Path:
+        """The file that holds them."""
         return FOLDER / f"{self.name}.safetensors"
 
 
-CATALOGUE: dict[str, Entry] = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            "petrichor",
-            "light and heavy rain, fast",
-            "beb54f5f319f67a3cc065c00c28c59a9d87adb5d321fb2878da5fb6fc33603df",
-            bfloat16=True,
-        ),
-        Entry(
-            "petrichor-live",
-            "the same, smaller, faster",
-            "bfa35e428164e3d2f37ed8ec2b593ff81862dad37f1708253e74be5903ed0402",
-            bfloat16=True,
-        ),
-        Entry(
-            "petrichor-deep",
-            "the same, deeper, for quality",
-            "f45c767f62927b6a9074425658f7c2eee8b59c2d745bb2598c1e3cdc36a1f6bb",
-            bfloat16=True,
-        ),
-        Entry(
-            "nledn",
-            "NLEDN, light and heavy rain",
-            "5b744c80d3f5337f6a4c3733737ab6863416926730a5c6588b04534ea23be73e",
-            bfloat16=True,
-        ),
-        Entry(
-            "remaen",
-            "ReMAEN, light and heavy rain",
-            "9f24831e534f503191adb3a9c2401373d836a8f012d4095370d8fdd44bf25d87",
-            bfloat16=True,
-        ),
-        Entry(
-            "crdnet",
-            "CRDNet, fast, tells rain density",
-            "d760be76060376ca89477806ff7a44da2fe021eb57db07fe4eec683a0b0d762f",
-        ),
-        Entry(
-            "dpenet",
-            "DPENet, light and heavy rain",
-            "a9fa5acae8dd7180ca869fdc148471085cbb7c90dfafa11314b737a8192bd8de",
-            bfloat16=True,
-        ),
-        Entry(
-            "dpenet-rain100h",
-            "DPENet, heavy rain as in Rain100H",
-            "cca69c2fc8b1425654cdea726294142a7af174a68c925755a64dbe8ce2ff48a1",
-            bfloat16=True,
-        ),
-    )
-}
+def read_rows(table: Path) -> dict[str, ShippedWeights]:
+    """Return the rows of a catalogue by name, in its order.
 
-RETIRED: dict[str, str] = {
-    "nledn-rain100l": "nledn",
-    "nledn-rain100h": "nledn",
-    "remaen-rain100l": "remaen",
-    "remaen-rain100h": "remaen",
-    "crdnet-rain100l": "crdnet",
-    "crdnet-rain100h": "crdnet",
-    "dpenet-rain100l": "dpenet",
-}
-"""Weights that the package no longer holds, by name, and the weights to use instead.
+    Raises:
+        OSError: If it cannot be read.
+    """
+    rows = [ShippedWeights(**row) for row in _content(table)["weights"]]
+    return {row.name: row for row in rows}
+
+
+def replace_row(table: Path, row: ShippedWeights) -> None:
+    """Put a row in place of the one of its name; other rows and the order stay.
+
+    The table is read just before it is written, so that rows which others changed in the meantime
+    are kept.
+
+    Raises:
+        ValueError: If there is no row of the name.
+        OSError: If the table cannot be read or written; it is then as it was.
+    """
+    content = _content(table)
+    names = [other["name"] for other in content["weights"]]
+    if row.name not in names:
+        raise ValueError(f"{table}: no row of {row.name}; expected one of {', '.join(names)}")
+    content["weights"][names.index(row.name)] = asdict(row)
+    write_file(table, f"{json.dumps(content, indent=2, ensure_ascii=False)}\n".encode())
+
+
+def _content(table: Path) -> dict[str, Any]:
+    return json.loads(table.read_text(encoding="utf-8"))
+
+
+CATALOGUE: dict[str, ShippedWeights] = read_rows(TABLE)
+"""The weights that are in the package, by name."""
+
+RETIRED: dict[str, str] = _content(TABLE)["retired"]
+"""Names of weights that are no longer in the package, and the weights to use instead.
 
 Specialised weights are retired unless they beat the general weights of their network by 0.3 dB on
 their own rain and are nowhere worse than the rainy input (docs/results.md).
@@ -107,7 +89,7 @@ their own rain and are nowhere worse than the rainy input (docs/results.md).
 
 @dataclass(frozen=True)
 class Quality:
-    """What somebody gets who asks for a quality rather than for weights by name.
+    """The weights and settings that a user gets who asks for a quality instead of weights.
 
     Attributes:
         weights: Their name in the catalogue.
@@ -132,7 +114,7 @@ def find_quality(name: str) -> Quality:
     """Return what a quality stands for.
 
     Raises:
-        ValueError: If there is none of the name.
+        UsageError: If there is no such quality.
     """
     if name not in QUALITIES:
         raise UsageError(f"expected one of {', '.join(QUALITIES)}", option="quality", value=name)
@@ -140,20 +122,23 @@ def find_quality(name: str) -> Quality:
 
 
 def find(name_or_path: str) -> tuple[Network, Card]:
-    """The network and card of shipped weights by name, of a file of ours (``.safetensors``), or
-    what `published.load` reads.
+    """Return network and card of shipped weights by name, or of a weights file.
+
+    Args:
+        name_or_path: A name in the catalogue, a ``.safetensors`` file that derain wrote, or an
+            authors' checkpoint (`derain.weights.authors.load`).
 
     Raises:
         FileNotFoundError: If it is neither a name of the catalogue nor a file.
         WeightsError: If the file is not one of these.
     """
     if name_or_path in CATALOGUE:
-        entry = CATALOGUE[name_or_path]
-        check(entry)
-        return store.load(entry.path)
+        row = CATALOGUE[name_or_path]
+        check(row)
+        return store.load(row.path)
     path = Path(name_or_path)
-    if published.is_checkpoint(path):
-        return published.load(path)
+    if authors.is_checkpoint(path):
+        return authors.load(path)
     if not path.exists():
         if name_or_path in RETIRED:
             raise FileNotFoundError(
@@ -166,11 +151,11 @@ def find(name_or_path: str) -> tuple[Network, Card]:
         )
     if path.suffix == ".safetensors":
         return store.load(path)
-    return published.load(path)
+    return authors.load(path)
 
 
 def find_card(name_or_path: str) -> Card:
-    """As `find`, but only the card."""
+    """Return the card of weights; arguments and errors are those of `find`."""
     if name_or_path in CATALOGUE:
         return store.read_card(CATALOGUE[name_or_path].path)
     if name_or_path.endswith(".safetensors"):
@@ -178,16 +163,11 @@ def find_card(name_or_path: str) -> Card:
     return find(name_or_path)[1]
 
 
-def sha256(path: Path) -> str:
-    """Hash of a file, as the catalogue lists it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def check(entry: Entry) -> None:
-    """Holds a shipped file against its row.
+def check(row: ShippedWeights) -> None:
+    """Compare a shipped file with its row.
 
     Raises:
         WeightsError: If it is another file.
     """
-    if sha256(entry.path) != entry.sha256:
-        raise WeightsError(f"{entry.path}: not the file the catalogue lists; install derain again")
+    if file_digest(row.path) != row.sha256:
+        raise WeightsError(f"{row.path}: not the file the catalogue lists; install derain again")

@@ -1,5 +1,6 @@
-"""Self-describing weights files: safetensors whose header is a `Card`. Loading is strict and never
-unpickles code.
+"""Self-describing weights files: safetensors whose header is a `Card`.
+
+Loading is strict and never unpickles code.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from derain.errors import DerainError
 from derain.files import write_file
 from derain.networks import NETWORKS, Network
 from derain.weights.card import Card
@@ -17,19 +19,23 @@ from derain.weights.card import Card
 HEADER = "derain"
 
 
-class WeightsError(ValueError):
-    """A file is not what it was taken for; says what was expected, what was found and what to
-    do.
-    """
+class WeightsError(DerainError, ValueError):
+    """A weights file cannot be used; says what was found, what was expected, and what to do."""
 
 
 def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.float32) -> None:
-    """Writes weights and card, whole or not at all; missing folders are made.
+    """Write weights and card, completely or not at all; missing folders are made.
 
     Args:
+        network: Its hyperparameters take the place of the card's.
+        card: What the header says.
+        path: Ends in ``.safetensors``.
         dtype: How numbers are stored: float16 halves the file, and is brought back to float32 by
             `load`. Tensors with values beyond its range, as normalisation's variances may have,
             stay as they are.
+
+    Raises:
+        OSError: If the file cannot be written.
     """
     card = replace(card, hyperparameters=dict(network.hyperparameters))
     tensors = {
@@ -41,7 +47,7 @@ def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.fl
 
 
 def _narrowed(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """In another number format, if it is of floats that all fit."""
+    """Return a tensor in another number format if it holds floats that all fit, else as it is."""
     if not value.is_floating_point():
         return value
     narrow = value.to(dtype)
@@ -49,21 +55,22 @@ def _narrowed(value: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def read_card(path: Path) -> Card:
-    """The card of a weights file.
+    """Return the card of a weights file.
 
     Raises:
-        FileNotFoundError: If there is none of this name.
-        WeightsError: If it is no safetensors file, or none of ours.
+        FileNotFoundError: If there is no such file.
+        WeightsError: If it is not a safetensors file that derain wrote.
     """
     return _read(path)[0]
 
 
 def load(path: Path) -> tuple[Network, Card]:
-    """Rebuilds the network a file describes, with its weights, in float32, in evaluation mode.
+    """Rebuild the network that a file describes, in float32 and in evaluation mode.
 
     Raises:
-        FileNotFoundError: If there is none of this name.
-        WeightsError: If it is no safetensors file of ours, or its tensors do not fit its network.
+        FileNotFoundError: If there is no such file.
+        WeightsError: If it is not a safetensors file that derain wrote, or its tensors do not fit
+            its network.
     """
     card, tensors = _read(path)
     if card.network not in NETWORKS:
@@ -87,7 +94,7 @@ def load(path: Path) -> tuple[Network, Card]:
 
 
 def check_is_file(path: Path) -> None:
-    """Raises FileNotFoundError with a hint, or PermissionError, where there is no file to read."""
+    """Raise FileNotFoundError with a hint, or PermissionError, if there is no file to read."""
     if path.is_dir():
         raise FileNotFoundError(
             f"{path}: a folder; expected a weights file, such as {path / 'best.safetensors'} of"

@@ -248,6 +248,16 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
             "error: --set lr: expected KEY=VALUE",
         ),
         (
+            ["train", "nledn", "--data", ".", "--set", "lr=abc"],
+            2,
+            "error: --set lr=abc: expected a value like 0.001",
+        ),
+        (
+            ["train", "nledn", "--data", ".", "--set", "batch=0"],
+            2,
+            "error: --set batch=0: expected a whole number of at least 1",
+        ),
+        (
             ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
             2,
             "error: --layout heap: expected one of folders, flat",
@@ -515,28 +525,6 @@ def test_train_a_trunk_branch_it_and_run_what_came_out(
         assert "Traceback" not in refused.stderr.decode()
 
 
-def test_synth_and_evaluate_overwrite_nothing_unasked(
-    photo: NDArray[np.uint8], tmp_path: Path
-) -> None:
-    (tmp_path / "set/clean").mkdir(parents=True)
-    write_image(tmp_path / "set/clean/1.png", photo[:40, :40])
-    original = (tmp_path / "set/clean/1.png").read_bytes()
-    (tmp_path / "set/rainy").mkdir()
-    write_image(
-        tmp_path / "set/rainy/1.png", photo[:40, :40]
-    )  # no input: that the clean twin is one must be seen all the same
-    result = derain("synth", tmp_path / "set/clean", "-o", tmp_path / "set", "--force")
-    assert result.returncode == 1
-    assert "is an input; choose another output" in result.stderr.decode()
-    assert (tmp_path / "set/clean/1.png").read_bytes() == original
-    derain("synth", tmp_path / "set/clean", "-o", tmp_path / "pairs")
-    result = derain(
-        "evaluate", "nledn", tmp_path / "pairs", "--json", tmp_path / "pairs/rainy/1.png"
-    )
-    assert "already exists; --force overwrites it" in result.stderr.decode()
-    assert read_image(tmp_path / "pairs/rainy/1.png").shape == (40, 40, 3)
-
-
 def test_data_check_says_what_is_wrong(photo: NDArray[np.uint8], tmp_path: Path) -> None:
     write_image(tmp_path / "clean.png", photo)
     write_image(tmp_path / "mirrored.jpg", np.ascontiguousarray(photo[:, ::-1]))
@@ -621,96 +609,6 @@ def test_validation_pictures_are_not_trained_on(picture: Path) -> None:
     result = derain("train", "nledn", "--data", picture.parent)
     assert result.returncode == 2
     assert "lies inside the training pictures" in result.stderr.decode()
-
-
-def test_synth_writes_the_parts_of_rain(photo: NDArray[np.uint8], tmp_path: Path) -> None:
-    for name in ("a", "b, c"):
-        (tmp_path / "clean" / name).mkdir(parents=True)
-        write_image(tmp_path / "clean" / name / "1.png", photo // 2)
-    out = tmp_path / "out"
-    assert derain("synth", tmp_path / "clean", "-o", out, "--parts").returncode == 0
-    for name in ("a/1.png", "b, c/1.png"):
-        rainy, clean, layer, mask = (
-            read_image(out / part / name).astype(int)
-            for part in ("rainy", "clean", "layer", "mask")
-        )
-        assert np.abs(np.minimum(clean + layer, 255) - rainy).max() <= 1  # each is rounded
-        assert set(np.unique(mask)) == {0, 255}
-        assert ((layer > 8) == (mask > 0)).mean() > 0.99
-    rows = list(csv.DictReader((out / "density.csv").read_text().splitlines()))
-    assert [row["picture"] for row in rows] == ["a/1.png", "b, c/1.png"]
-    assert float(rows[0]["coverage"]) == pytest.approx(
-        (read_image(out / "mask/a/1.png") > 0).mean(), abs=1e-3
-    )
-    again = derain(
-        "synth", tmp_path / "clean/a", "-o", out, "--parts", "--force", "--preset", "rain100h"
-    )
-    assert again.returncode == 0
-    assert len((out / "density.csv").read_text().splitlines()) == 4
-    (out / "rainy/a/1.png").unlink()  # as an interruption leaves it
-    mended = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--preset", "rain100h")
-    assert mended.returncode == 0, mended.stderr.decode()
-    (out / "density.csv").write_text("city,density\nRome,2200\n")
-    foreign = derain("synth", tmp_path / "clean/a", "-o", out, "--parts", "--force")
-    assert foreign.returncode == 1
-    assert "is another table" in foreign.stderr.decode()
-    assert (out / "density.csv").read_text() == "city,density\nRome,2200\n"
-    wrong = derain("synth", tmp_path / "clean/a/1.png", "-o", tmp_path / "one.png", "--parts")
-    assert wrong.returncode == 2
-    assert "expected a folder" in wrong.stderr.decode()
-
-
-def test_synth_of_one_picture(picture: Path) -> None:
-    result = derain("synth", picture, "-o", picture.with_name("rainy.jpg"))
-    assert result.returncode == 0
-    assert read_image(picture.with_name("rainy.jpg")).shape == (40, 50, 3)
-
-
-def test_synth_cuts_rain_from_textures(photo: NDArray[np.uint8], tmp_path: Path) -> None:
-    for folder, pixels in (("clean", photo // 2), ("streaks", np.full((32, 48, 3), 90, np.uint8))):
-        (tmp_path / folder).mkdir()
-        write_image(tmp_path / folder / "1.png", pixels)
-    options = ["--preset", "rain100l-textures", "--seed", "3", "--parts"]
-    result = derain(
-        "synth",
-        tmp_path / "clean",
-        "-o",
-        tmp_path / "cut",
-        "--textures",
-        tmp_path / "streaks",
-        *options,
-    )
-    assert result.returncode == 0, result.stderr.decode()
-    assert "is drawn" not in result.stderr.decode()
-    # A texture of one grey is a layer of one grey, dimmed as Rain100L dims it: 90 * 219 / 255 is
-    # 77.
-    clean, rainy, layer = (
-        read_image(tmp_path / "cut" / part / "1.png").astype(int)
-        for part in ("clean", "rainy", "layer")
-    )
-    assert np.abs(layer - 77).max() <= 1
-    assert np.abs(rainy - clean - 77).max() <= 1
-    drawn = derain("synth", tmp_path / "clean", "-o", tmp_path / "drawn", *options)
-    assert drawn.returncode == 0
-    assert (
-        "rain100l-textures: all of its rain is drawn; with --textures DIR" in drawn.stderr.decode()
-    )
-    assert np.ptp(read_image(tmp_path / "drawn/layer/1.png")) > 20
-    (tmp_path / "streaks/2.png").write_bytes(b"once upon a time")
-    broken = derain(
-        "synth",
-        tmp_path / "clean",
-        "-o",
-        tmp_path / "x",
-        "--textures",
-        tmp_path / "streaks",
-        *options,
-    )
-    assert broken.returncode == 1
-    assert broken.stderr.decode().startswith("error: ")
-    assert "2.png: not a picture that can be read" in broken.stderr.decode()
-    assert len(broken.stderr.decode().splitlines()) == 1
-    assert not (tmp_path / "x").exists()
 
 
 def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_path: Path) -> None:
@@ -888,34 +786,6 @@ def test_export_overwrites_nothing_unasked(there: str, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert f"error: {there} already exists; --force overwrites it" in result.stderr.decode()
     assert (tmp_path / there).read_bytes() == b"once upon a time"
-
-
-def test_bench_prints_a_table(tmp_path: Path) -> None:
-    command = [
-        "bench",
-        "petrichor-live",
-        "--size",
-        "64x48",
-        "--rounds",
-        "1",
-        "--pictures",
-        "1",
-        "--device",
-        "cpu",
-    ]
-    result = derain(*command, "--json", tmp_path / "b.json")
-    assert result.returncode == 0, result.stderr.decode()
-    head, _, row, _, ceiling = result.stdout.decode().splitlines()
-    assert head.startswith(
-        "| model | engine | number format | size | seconds | megapixels a second | peak memory,"
-        " MB |"
-    )
-    assert row.startswith("| `petrichor-live` | torch | float32 | 64x48 | ")
-    assert row.count("|") == head.count("|")
-    assert ceiling.startswith("Ceiling: matrix product, ")
-    (timing,) = json.loads((tmp_path / "b.json").read_text())
-    assert timing["case"]["height"] == 48
-    assert timing["seconds"] > 0
 
 
 def test_weights_list_marks_the_one_that_run_takes() -> None:

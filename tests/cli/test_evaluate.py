@@ -1,5 +1,6 @@
-"""derain evaluate and derain data check on bad input: nothing is lost, nothing is written where it
-should not be.
+"""derain evaluate and derain data check on bad input.
+
+Nothing is lost, and nothing is written where it should not be.
 """
 
 import csv
@@ -53,7 +54,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise AssertionError("work before all was checked")
 
-    monkeypatch.setattr(evaluate, "evaluate", fail)
+    monkeypatch.setattr(evaluate, "compare", fail)
     monkeypatch.setattr("derain.data.check.check", fail)
 
 
@@ -100,7 +101,7 @@ def test_the_first_models_scores_are_not_lost(
     monkeypatch.setattr("derain.restore.load", load_first)
     result = derain("evaluate", "crdnet", "nledn", "small", "--json", "s.json", "--protocol", "rgb")
     assert result.exit_code == 1
-    assert errors(result) == ["error: out of memory; a smaller --tile needs less memory"]
+    assert errors(result) == ["error: out of memory; a smaller tile needs less memory"]
     assert "| crdnet | small | 1 |" in result.stdout
     assert [scores["model"] for scores in json.loads(Path("s.json").read_text())] == ["crdnet"]
     request.getfixturevalue("no_work")
@@ -127,7 +128,7 @@ def test_the_first_models_scores_are_not_lost(
         (
             ["--report", "small/clean/1.png"],
             1,
-            "error: small/clean/1.png is there already; --force overwrites it",
+            "error: small/clean/1.png already exists; --force overwrites it",
         ),
         (
             ["--niqe", "small/clean", "--save-niqe", "none/m"],
@@ -180,7 +181,7 @@ def test_a_report_without_what_it_needs_is_refused_before_the_work(
     result = derain("evaluate", "crdnet", "small", "--report", "r.html")
     assert result.exit_code == 2
     assert errors(result) == [
-        'error: --report needs matplotlib and jinja2: pip install "derain[report]"'
+        'error: --report: a report needs matplotlib and jinja2: pip install "derain[report]"'
     ]
     assert not Path("r.html").exists()
 
@@ -210,7 +211,7 @@ def test_a_report_is_written_though_a_picture_failed(small: Path, photo: NDArray
     assert "&lt;b&gt;2" in html
     assert "crdnet on small: 3" in html
     again = derain(*command[:-2])
-    assert errors(again) == ["error: r.html is there already; --force overwrites it"]
+    assert errors(again) == ["error: r.html already exists; --force overwrites it"]
     Path("r.html").write_text("old")
     assert derain(*command, "--force").exit_code == 1
     assert Path("r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
@@ -239,7 +240,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(
     def full(path: Path, _data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("derain.images.write_file", full)
+    monkeypatch.setattr("derain.files.write_file", full)
     result = derain("data", "check", "small", "--json", "r.json")
     assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: r.json"])
     assert result.stdout.startswith("small: no dataset known here, 1 pair")
@@ -334,3 +335,13 @@ def test_a_line_can_always_be_said() -> None:
         result.returncode,
         line.startswith("error: m.json: a NIQE model with \\ud800x; expected mean"),
     ) == (1, True)
+
+
+def test_no_picture_of_a_dataset_is_overwritten_by_a_table(small: Path) -> None:
+    before = (small / "rainy/1.png").read_bytes()
+    result = derain("evaluate", "crdnet", "small", "--json", "small/rainy/1.png")
+    assert (result.exit_code, errors(result)) == (
+        1,
+        ["error: small/rainy/1.png already exists; --force overwrites it"],
+    )
+    assert (small / "rainy/1.png").read_bytes() == before

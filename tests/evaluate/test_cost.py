@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+from derain import __version__
 from derain.data import find_pairs
-from derain.evaluate import PeakMemory, evaluate, multiply_adds
+from derain.evaluate import DevicePeak, describe_machine, evaluate, multiply_adds
 from derain.networks import NETWORKS, Network, Tiling
 from derain.restore import Derainer
 
 
 def test_what_it_costs(nothing: Derainer, pairs: Path) -> None:
     cost = evaluate(nothing, find_pairs(pairs)).cost
-    assert cost.parameters == 1_005_379
+    assert cost.parameters == 239_587
     assert cost.seconds_per_megapixel > 0
     if sys.platform == "linux":
         assert cost.peak_memory is not None
@@ -40,7 +41,7 @@ def test_peak_memory_is_that_since_it_began() -> None:
         pytest.skip("no high-water mark to set back")
     large = np.ones(60_000_000)  # 480 MB
     del large
-    memory = PeakMemory(torch.device("cpu"))
+    memory = DevicePeak(torch.device("cpu"))
     before = memory.read()
     block = np.ones(30_000_000)
     after = memory.read()
@@ -48,6 +49,13 @@ def test_peak_memory_is_that_since_it_began() -> None:
     assert after is not None
     assert 200e6 < after - before + 40e6 < 400e6
     assert block[-1] == 1
+
+
+def test_the_machine_is_described_in_one_line() -> None:
+    line = describe_machine()
+    assert line.startswith(f"derain {__version__}, torch {torch.__version__}, ")
+    assert f" cores, PyTorch on {torch.get_num_threads()}" in line
+    assert "\n" not in line
 
 
 class OneConvolution(nn.Module):

@@ -21,9 +21,9 @@ def folder(crops: list[NDArray[np.uint8]], tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_fitted_to_the_bottom(folder: Path, natural: NaturalModel) -> None:
-    seen: list[tuple[int, int]] = []
-    model = natural_model(folder, lambda done, total: seen.append((done, total)))
-    assert seen == [(k, 48) for k in range(48)]
+    seen: list[tuple[str, int, int]] = []
+    model = natural_model(folder, lambda stage, done, total: seen.append((stage, done, total)))
+    assert seen == [(f"NIQE of {folder}", k, 48) for k in range(48)]
     assert np.allclose(model.mean, natural.mean)
     assert model.digest != natural.digest, "the order is another"
 

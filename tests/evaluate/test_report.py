@@ -1,6 +1,4 @@
-"""The report: one page that is whole, safe and the same each time; windows, colours, tables, the
-plot.
-"""
+"""The report: one page that is whole, safe and the same each time, and what it is made of."""
 
 import base64
 import os
@@ -25,8 +23,9 @@ from derain.evaluate import (
     Gallery,
     Photographs,
     PictureScore,
+    Scoring,
     check_report,
-    evaluate,
+    evaluate_each,
     find_photographs,
     to_html,
     to_markdown,
@@ -49,8 +48,9 @@ LINKS = ("src", "href", "xlink:href", "srcset", "data", "action", "poster")
 
 @dataclass
 class Page(HTMLParser):
-    """A parsed page: elements with their attributes, texts with the element they are in; a tag
-    closed wrongly is an error.
+    """A parsed page: elements with their attributes, texts with the element they are in.
+
+    A tag that is closed wrongly is an error.
     """
 
     html: str
@@ -97,18 +97,17 @@ def report(
 ) -> tuple[list[Evaluation], Gallery]:
     """What is evaluated, models first, as the command does it."""
     gallery = Gallery(len(models))
-    evaluations = [
-        evaluate(
-            model,
-            dataset,
-            natural=natural,
-            on_result=gallery.on_result(model.name, dataset),
-            on_failure=lambda _path, _error: None,
-        )
+    outcomes = [
+        outcome
         for model in models
         for dataset in datasets
+        for outcome in evaluate_each(
+            model,
+            dataset,
+            Scoring(natural=natural, on_result=gallery.on_result(model.name, dataset)),
+        )
     ]
-    return evaluations, gallery
+    return [outcome for outcome in outcomes if isinstance(outcome, Evaluation)], gallery
 
 
 def made_up(
@@ -265,14 +264,14 @@ def test_the_window_is_the_same_for_all_models(pairs: Path) -> None:
             gallery.on_result(model, dataset)(
                 "1", (photo + rain).astype(np.float32) / 255, output, clean
             )
-            scene = gallery.exhibits[dataset.name].scenes["1"]
-            assert scene.window == window
+            exhibit = gallery.exhibits[dataset.name].by_name["1"]
+            assert exhibit.window == window
             assert np.array_equal(
-                read(scene.outputs[model]).pixels,
+                read(exhibit.outputs[model]).pixels,
                 window.of(photo + rain - np.minimum(change, photo)),
             )
-        assert [scene.name for scene in gallery.exhibits[dataset.name].shown] == ["1"]
-        assert (scene.clean is None) == (clean is None)
+        assert [one.name for one in gallery.exhibits[dataset.name].shown] == ["1"]
+        assert (exhibit.clean is None) == (clean is None)
 
 
 @pytest.mark.parametrize(
@@ -402,11 +401,10 @@ def test_what_could_not_be_scored_is_named(nothing: Derainer, pairs: Path) -> No
     assert "nothing on set: 1" in page.words("dd")
     assert "NLEDN, 1 of 2" in page.words("small")
     assert len(page.all("img")) == 3
-    gallery.exhibits["set"].scenes["1"] = replace(
-        gallery.exhibits["set"].scenes["2"], name="1"
-    )  # of a model that was interrupted
+    kept = gallery.exhibits["set"].by_name
+    kept["1"] = replace(kept["2"], name="1")  # of a model that was interrupted
     assert len(Page(to_html(evaluations, gallery, DAY)).all("img")) == 3
-    del gallery.exhibits["set"].scenes["2"].outputs["nothing"]
+    del kept["2"].outputs["nothing"]
     assert "not scored" in Page(to_html(evaluations, gallery, DAY)).words("small")
 
 
@@ -414,7 +412,7 @@ def test_what_could_not_be_scored_is_named(nothing: Derainer, pairs: Path) -> No
 def test_what_it_needs_is_asked_for(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     check_report()
     monkeypatch.setitem(sys.modules, package, None)
-    message = r'^--report needs matplotlib and jinja2: pip install "derain\[report\]"$'
+    message = r'^a report needs matplotlib and jinja2: pip install "derain\[report\]"$'
     with pytest.raises(ImportError, match=message):
         check_report()
     with pytest.raises(ImportError, match=message):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derain.data import Pair, PairedFolder
-from derain.evaluate import evaluate, numbered
+from derain.evaluate import Evaluation, Failure, Scoring, evaluate, evaluate_each, numbered
 from derain.evaluate.results import distinct, result_file
 from derain.images import read_image, write_image
 from derain.restore import Derainer
@@ -66,15 +66,12 @@ def test_nothing_is_written_outside_the_folder(
     (folder / "link").symlink_to(tmp_path, target_is_directory=True)
     both = (pairs / "rainy/1.png", pairs / "clean/1.png")
     dataset = PairedFolder("set", "list", (Pair(str(name), *both), Pair("a/fine", *both)))
-    named: list[str] = []
-    evaluation = evaluate(
-        nothing,
-        dataset,
-        ["rgb"],
-        save_to=folder,
-        on_failure=lambda _, error: named.append(str(error)),
+    failure, evaluation = evaluate_each(nothing, dataset, Scoring(["rgb"], save_to=folder))
+    assert isinstance(failure, Failure)
+    assert isinstance(evaluation, Evaluation)
+    assert str(failure.error) == (
+        f"{name}: its result would lie outside {folder}; expected a name without .."
     )
-    assert named == [f"{name}: its result would lie outside {folder}; expected a name without .."]
     assert (evaluation.unscored, [picture.name for picture in evaluation.pictures]) == (
         (name,),
         ["a/fine"],

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import find_pairs
-from derain.evaluate import evaluate, find_photographs, identity
+from derain.evaluate import (
+    Evaluation,
+    Failure,
+    Scoring,
+    evaluate,
+    evaluate_each,
+    find_photographs,
+    identity,
+)
 from derain.images import read_image, write_image
 from derain.metrics import NaturalModel, NiqeError, niqe
 from derain.restore import Derainer, load
@@ -37,21 +45,21 @@ def test_twins_of_two_sizes_and_depths_are_refused(nothing: Derainer, pairs: Pat
 
 def test_one_bad_pair_leaves_the_others(nothing: Derainer, pairs: Path) -> None:
     write_image(pairs / "rainy/2.png", np.zeros((30, 30, 3), np.uint8))
-    named: list[tuple[Path, str]] = []
-    seen: list[tuple[int, int]] = []
-    evaluation = evaluate(
+    seen: list[tuple[str, int, int]] = []
+    failure, evaluation = evaluate_each(
         nothing,
         find_pairs(pairs),
-        on_picture=lambda done, total: seen.append((done, total)),
-        on_failure=lambda path, error: named.append((path, str(error))),
+        Scoring(),
+        progress=lambda stage, done, total: seen.append((stage, done, total)),
     )
+    assert isinstance(failure, Failure)
+    assert isinstance(evaluation, Evaluation)
     assert [picture.name for picture in evaluation.pictures] == ["1"]
     assert evaluation.unscored == ("2",)
     assert evaluation.total == 2
-    assert seen == [(1, 2), (2, 2)]
-    ((path, message),) = named
-    assert path == pairs / "rainy/2.png"
-    assert "are 30x30 and 50x40: expected twins of one size" in message
+    assert seen == [("nothing on set", done, 2) for done in (0, 1, 2)]
+    assert failure.path == pairs / "rainy/2.png"
+    assert "are 30x30 and 50x40: expected twins of one size" in str(failure.error)
 
 
 def test_pixels_are_handed_out_as_they_are_scored(nothing: Derainer, pairs: Path) -> None:
@@ -70,19 +78,34 @@ def test_pixels_are_handed_out_as_they_are_scored(nothing: Derainer, pairs: Path
         assert np.array_equal(metrics.quantise(rainy), read_image(pairs / "rainy/1.png"))
         assert np.allclose(rainy, output, atol=1e-6)
 
-    evaluate(
-        nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None, on_result=look
-    )
+    list(evaluate_each(nothing, find_pairs(pairs), Scoring(["rgb"], on_result=look)))
     assert seen == ["1"]
+
+
+def test_a_receiver_that_fails_counts_as_a_failure_of_the_picture(
+    nothing: Derainer, pairs: Path
+) -> None:
+    def look(name: str, *_pixels: object, **_more: object) -> None:
+        if name == "1":
+            raise MemoryError("no room")
+
+    failure, evaluation = evaluate_each(
+        nothing, find_pairs(pairs), Scoring(["rgb"], on_result=look)
+    )
+    assert isinstance(failure, Failure)
+    assert isinstance(evaluation, Evaluation)
+    assert (failure.path.name, str(failure.error)) == ("1.png", "no room")
+    assert [picture.name for picture in evaluation.pictures] == ["2"]
 
 
 def test_nothing_to_score_is_an_error(nothing: Derainer, pairs: Path) -> None:
     for k in (1, 2):
         (pairs / f"rainy/{k}.png").write_bytes(b"no picture")
-    named: list[Path] = []
-    with pytest.raises(ValueError, match="set: not one of 2 pictures could be scored"):
-        evaluate(nothing, find_pairs(pairs), on_failure=lambda path, _: named.append(path))
-    assert [path.name for path in named] == ["1.png", "2.png"]
+    outcomes = list(evaluate_each(nothing, find_pairs(pairs), Scoring()))
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    assert len(failures) == len(outcomes)
+    assert [failure.path.name for failure in failures] == ["1.png", "2.png", "set"]
+    assert str(failures[-1].error) == "set: not one of 2 pictures could be scored"
     with pytest.raises(ValueError, match="expected some of both, or NIQE"):
         evaluate(nothing, find_photographs(pairs / "clean"))
 
@@ -112,22 +135,17 @@ def test_photographs_are_scored_by_niqe_alone(
 def test_a_photograph_without_niqe_is_not_scored_but_a_pair_is(
     nothing: Derainer, pairs: Path, tmp_path: Path, natural: NaturalModel
 ) -> None:
-    evaluation = evaluate(
-        nothing, find_pairs(pairs), natural=natural, on_failure=lambda _path, _error: None
-    )
+    *_, evaluation = evaluate_each(nothing, find_pairs(pairs), Scoring(natural=natural))
+    assert isinstance(evaluation, Evaluation)
     assert [picture.niqe for picture in evaluation.pictures] == [None, None]
     assert evaluation.mean_niqe() is None
     with pytest.raises(ValueError, match=r"1\.png: 50x40 pixels; NIQE needs at least 96x96"):
         evaluate(nothing, find_pairs(pairs), natural=natural)
-    named: list[Exception] = []
-    with pytest.raises(ValueError, match="not one of 2"):
-        evaluate(
-            nothing,
-            find_photographs(pairs / "clean"),
-            natural=natural,
-            on_failure=lambda _, error: named.append(error),
-        )
-    assert [type(error) for error in named] == [NiqeError, NiqeError]
+    photographs = find_photographs(pairs / "clean")
+    *named, last = evaluate_each(nothing, photographs, Scoring(natural=natural))
+    assert [type(one.error) for one in named if isinstance(one, Failure)] == [NiqeError] * 2
+    assert isinstance(last, Failure)
+    assert "not one of 2" in str(last.error)
 
 
 def test_the_identity_is_of_the_bytes_and_in_the_evaluation(nothing: Derainer, pairs: Path) -> None:
@@ -135,7 +153,7 @@ def test_the_identity_is_of_the_bytes_and_in_the_evaluation(nothing: Derainer, p
     assert "2 pairs" in first
     evaluation = evaluate(nothing, find_pairs(pairs), ["rgb"])
     assert evaluation.data == first
-    assert evaluate(nothing, find_pairs(pairs), ["rgb"], data="as told").data == "as told"
+    assert evaluate(nothing, find_pairs(pairs), ["rgb"], data="as given").data == "as given"
     (pairs / "clean/1.png").write_bytes((pairs / "clean/1.png").read_bytes() + b" ")
     assert identity(find_pairs(pairs)) != first
     photographs = find_photographs(pairs / "clean")

@@ -13,7 +13,18 @@ import skimage.data
 
 from derain import metrics
 from derain.data import find_pairs
-from derain.evaluate import evaluate, find_photographs, identity, to_csv, to_json, to_markdown
+from derain.evaluate import (
+    Evaluation,
+    Failure,
+    Scoring,
+    evaluate,
+    evaluate_each,
+    find_photographs,
+    identity,
+    to_csv,
+    to_json,
+    to_markdown,
+)
 from derain.images import read_image, write_image
 from derain.metrics import NaturalModel, niqe
 from derain.networks import NETWORKS
@@ -21,14 +32,7 @@ from derain.restore import Derainer
 
 
 def test_tables_and_pictures(nothing: Derainer, pairs: Path, tmp_path: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    evaluation = evaluate(
-        nothing,
-        find_pairs(pairs),
-        save_to=tmp_path / "out",
-        on_picture=lambda k, n: seen.append((k, n)),
-    )
-    assert seen == [(1, 2), (2, 2)]
+    evaluation = evaluate(nothing, find_pairs(pairs), save_to=tmp_path / "out")
     assert np.array_equal(read_image(tmp_path / "out/2.png"), read_image(pairs / "rainy/2.png"))
     rainy, output = evaluation.mean("rgb", "rainy"), evaluation.mean("rgb")
     assert output.psnr == pytest.approx(rainy.psnr)
@@ -102,7 +106,7 @@ def test_comparison_of_models_and_datasets(nothing: Derainer, pairs: Path, tmp_p
     assert [row["paper_psnr"] for row in table] == ["36.57"] * 3 + [""] * 9
     assert table[0]["paper_protocol"] == "y-pil"
     assert float(table[0]["psnr"]) == evaluations[0].mean("y-matlab").psnr
-    assert table[0]["parameters"] == "1005379"
+    assert table[0]["parameters"] == "239587"
     assert table[0]["execution"] == "tile 512, overlap 64, float32, cpu"
     assert table[0]["data"] == evaluations[0].data == identity(find_pairs(folder))
     assert {row["niqe"] for row in table} == {""}
@@ -140,18 +144,14 @@ def test_niqe_in_every_table(
     write_image(tmp_path / "photos/1.png", photo)
     for name in ("rainy", "clean"):
         write_image(pairs / name / "2.png", photo)  # large enough for NIQE, as the first is not
-    ignored: list[Path] = []
-    evaluations = [
-        evaluate(
-            nothing,
-            dataset,
-            ["rgb"],
-            natural=natural,
-            on_failure=lambda path, _: ignored.append(path),
-        )
+    outcomes = [
+        outcome
         for dataset in (find_pairs(pairs), find_photographs(tmp_path / "photos"))
+        for outcome in evaluate_each(nothing, dataset, Scoring(["rgb"], natural))
     ]
+    ignored = [outcome.path for outcome in outcomes if isinstance(outcome, Failure)]
     assert ignored == [pairs / "rainy/1.png"]
+    evaluations = [outcome for outcome in outcomes if isinstance(outcome, Evaluation)]
     expected = niqe.niqe(photo, natural)
     lines = to_markdown(evaluations, per_picture=True).splitlines()
     rows = [[cell.strip() for cell in line.split("|")[1:6]] for line in lines]
@@ -180,9 +180,8 @@ def test_niqe_in_every_table(
 
 def test_pictures_that_could_not_be_scored_show(nothing: Derainer, pairs: Path) -> None:
     (pairs / "rainy/1.png").write_bytes(b"no picture")
-    evaluation = evaluate(
-        nothing, find_pairs(pairs), ["rgb"], on_failure=lambda _path, _error: None
-    )
+    *_, evaluation = evaluate_each(nothing, find_pairs(pairs), Scoring(["rgb"]))
+    assert isinstance(evaluation, Evaluation)
     rows = [line.split(" | ") for line in to_markdown([evaluation]).splitlines()[2:4]]
     assert [row[2] for row in rows] == ["1 of 2", "1 of 2"]
     (row,) = csv.DictReader(io.StringIO(to_csv([evaluation])))

@@ -1,7 +1,6 @@
-"""NIQE written straight from the paper and its release, slowly: patch by patch, scipy's filters and
-gamma function.
+"""NIQE written straight from the paper and its release, slowly: the reference for `test_niqe`.
 
-Shares no code with the package. The reference for `test_niqe`.
+It goes patch by patch, with scipy's filters and gamma function. It shares no code with the package.
 """
 
 from typing import Any
@@ -10,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-Floats = NDArray[np.float64]
+Float64s = NDArray[np.float64]
 
 GAM = np.arange(0.2, 10.0005, 0.001)
 R_GAM = special.gamma(2 / GAM) ** 2 / (special.gamma(1 / GAM) * special.gamma(3 / GAM))
 
 
-def window() -> Floats:
+def window() -> Float64s:
     """MATLAB's fspecial('gaussian', 7, 7/6)."""
     y, x = np.mgrid[-3:4, -3:4]
     weights = np.exp(-(x * x + y * y) / (2 * (7 / 6) ** 2))
     return weights / weights.sum()
 
 
-def estimate_aggd(vec: Floats) -> tuple[float, float, float]:
+def estimate_aggd(vec: Float64s) -> tuple[float, float, float]:
     """Shape, left and right scale by moment matching over the release's grid."""
     left = np.sqrt(np.mean(vec[vec < 0] ** 2))
     right = np.sqrt(np.mean(vec[vec > 0] ** 2))
@@ -35,7 +34,7 @@ def estimate_aggd(vec: Floats) -> tuple[float, float, float]:
     return float(alpha), float(left * scale), float(right * scale)
 
 
-def compute_feature(structdis: Floats) -> list[float]:
+def compute_feature(structdis: Float64s) -> list[float]:
     """The 18 features of one patch."""
     alpha, left, right = estimate_aggd(structdis.ravel())
     features = [alpha, (left + right) / 2]
@@ -51,16 +50,17 @@ def compute_feature(structdis: Floats) -> list[float]:
     return features
 
 
-def cubic(x: Floats) -> Floats:
+def cubic(x: Float64s) -> Float64s:
     """Keys' kernel, a = -0.5."""
     x = np.abs(x)
     inner, outer = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return np.where(x <= 1, inner, np.where(x <= 2, outer, 0))
 
 
-def halving_matrix(length: int) -> Floats:
-    """What imresize(., 0.5) does to a side, as a matrix of (length / 2, length): kernel twice as
-    wide, mirrored borders.
+def halving_matrix(length: int) -> Float64s:
+    """Return what imresize(., 0.5) does to a side, as a matrix of (length / 2, length).
+
+    The kernel is twice as wide, and borders are mirrored.
     """
     matrix = np.zeros((length // 2, length))
     mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
@@ -73,12 +73,12 @@ def halving_matrix(length: int) -> Floats:
     return matrix
 
 
-def halve(image: Floats) -> Floats:
+def halve(image: Float64s) -> Float64s:
     """imresize(image, 0.5)."""
     return halving_matrix(image.shape[0]) @ image @ halving_matrix(image.shape[1]).T
 
 
-def patches_of(plane: Floats, side: int) -> list[Floats]:
+def patches_of(plane: Float64s, side: int) -> list[Float64s]:
     """Row by row."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     return [
@@ -88,12 +88,14 @@ def patches_of(plane: Floats, side: int) -> list[Floats]:
     ]
 
 
-def features_of(rgb: NDArray[np.uint8], *, rounding: bool = False) -> tuple[Floats, Floats]:
-    """(N, 36) features and (N,) sharpness; with ``rounding``, errors of arithmetic count as
-    texture, as in the release.
+def features_of(rgb: NDArray[np.uint8], *, rounding: bool = False) -> tuple[Float64s, Float64s]:
+    """Return (N, 36) features and (N,) sharpness.
+
+    With ``rounding``, errors of arithmetic count as texture, as in the release.
     """
     grey: Any = np.rint(rgb @ np.array([0.298936021293775, 0.587043074451121, 0.114020904255103]))
-    image: Floats = grey[: grey.shape[0] // 96 * 96, : grey.shape[1] // 96 * 96].astype(np.float64)
+    image: Float64s = grey[: grey.shape[0] // 96 * 96, : grey.shape[1] // 96 * 96]
+    image = image.astype(np.float64)
     sharpness: list[float] = []
     scales: list[list[list[float]]] = []
     for side in (96, 48):
@@ -111,9 +113,9 @@ def features_of(rgb: NDArray[np.uint8], *, rounding: bool = False) -> tuple[Floa
     return np.hstack([np.array(scale) for scale in scales]), np.array(sharpness)
 
 
-def fit(pictures: list[NDArray[np.uint8]]) -> tuple[Floats, Floats]:
+def fit(pictures: list[NDArray[np.uint8]]) -> tuple[Float64s, Float64s]:
     """Mean and covariance of the sharp patches."""
-    kept: list[Floats] = []
+    kept: list[Float64s] = []
     for picture in pictures:
         features, sharpness = features_of(picture)
         kept.append(features[sharpness > 0.75 * sharpness.max()])
@@ -122,7 +124,7 @@ def fit(pictures: list[NDArray[np.uint8]]) -> tuple[Floats, Floats]:
 
 
 def distance(
-    rgb: NDArray[np.uint8], mean: Floats, covariance: Floats, *, rounding: bool = False
+    rgb: NDArray[np.uint8], mean: Float64s, covariance: Float64s, *, rounding: bool = False
 ) -> float:
     """Equation 10."""
     features, _ = features_of(rgb, rounding=rounding)

@@ -108,6 +108,14 @@ def test_black_pictures() -> None:
     )
 
 
+def test_psnr_of_floats_is_that_of_their_levels(photo: NDArray[np.uint8]) -> None:
+    other = np.roll(photo, 3, axis=0)
+    levels = metrics.psnr(photo, other)
+    floats = metrics.psnr(photo / 255, other / 255, peak=1.0)
+    assert floats == pytest.approx(levels, abs=1e-9)
+    assert metrics.psnr(photo, other, peak=1.0) == pytest.approx(levels - 20 * np.log10(255))
+
+
 @given(seed=st.integers(0, 1000), amount=st.floats(0.01, 0.5))
 def test_scores_are_symmetric_and_bounded(seed: int, amount: float) -> None:
     a = np.random.default_rng(seed).integers(0, 256, (13, 17), dtype=np.uint8)

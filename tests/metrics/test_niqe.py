@@ -1,6 +1,4 @@
-"""NIQE against a reference written from the paper, its fits against samples of known shape, its
-scores on spoilt pictures.
-"""
+"""NIQE against a reference, its fits against samples of known shape, its scores of spoilt ones."""
 
 import json
 from dataclasses import replace
@@ -269,8 +267,9 @@ def test_absurd_covariances_are_no_model(natural: niqe.NaturalModel) -> None:
 
 @pytest.fixture(scope="session")
 def fitted(reference_data: Path) -> niqe.NaturalModel:
-    """Fitted on every third of the photographs of BSDS500: others are compressed more, and no model
-    of pristine ones.
+    """Return a model fitted on every third photograph of BSDS500.
+
+    Other photographs are compressed more: they are not pristine.
     """
     pristine = [
         path

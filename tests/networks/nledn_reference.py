@@ -1,7 +1,7 @@
-"""NLEDN as the released code computes it, in the plainest form: every region's whole affinity
-matrix, one region after the other.
+"""NLEDN as the released code computes it, in the plainest form.
 
-Works on an authors' state dict by the authors' names, and shares no code with the package.
+It computes every region's whole affinity matrix, one region after the other. It takes an authors'
+state dict by the authors' names, and shares no code with the package.
 """
 
 from collections.abc import Mapping

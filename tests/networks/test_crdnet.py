@@ -10,7 +10,8 @@ from torch import nn
 
 from derain.images import read_image
 from derain.networks import CRDNet, losses
-from derain.networks.crdnet import guide, pad_to
+from derain.networks.crdnet import guide
+from derain.networks.padding import pad_to
 from derain.weights import find
 
 

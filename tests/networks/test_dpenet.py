@@ -12,11 +12,11 @@ from derain.images import read_image
 from derain.metrics import quantise
 from derain.networks import DPENet, losses
 from derain.restore import Derainer, load
-from derain.weights import published
+from derain.weights import authors
 
 
 @pytest.fixture(scope="module")
-def authors(reference_data: Path) -> Derainer:
+def published(reference_data: Path) -> Derainer:
     return load(str(reference_data / "published-weights/dpenet/Rain100H.pth"), device="cpu")
 
 
@@ -27,17 +27,17 @@ def test_parameter_counts() -> None:
         DPENet(blocks=0)
 
 
-def test_gives_the_authors_published_result(authors: Derainer, reference_data: Path) -> None:
+def test_gives_the_authors_published_result(published: Derainer, reference_data: Path) -> None:
     folder = reference_data / "pairs/DPENet-sample"
-    output = quantise(authors(read_image(folder / "input.png").astype(np.float32) / 255))
+    output = quantise(published(read_image(folder / "input.png").astype(np.float32) / 255))
     expected = read_image(folder / "published-result-Rain100H.png")
     assert int(np.abs(output.astype(int) - expected.astype(int)).max()) <= 1
 
 
 def test_published_checkpoint_gives_the_figures_to_reproduce(
-    authors: Derainer, reference_data: Path
+    published: Derainer, reference_data: Path
 ) -> None:
-    evaluation = evaluate(authors, find_pairs(reference_data / "pairs/Rain100H-dev10"))
+    evaluation = evaluate(published, find_pairs(reference_data / "pairs/Rain100H-dev10"))
     published_figures = {
         "y-matlab": (32.372, 0.9273),
         "y-pil": (30.996, 0.9129),
@@ -61,7 +61,7 @@ def test_the_light_variant_is_told_by_its_blocks(reference_data: Path, tmp_path:
         if not key.startswith(tuple(f"ddrb{k}." for k in range(6, 11)))
     }
     torch.save(kept, tmp_path / "light.pth")
-    network, card = published.load(tmp_path / "light.pth")
+    network, card = authors.load(tmp_path / "light.pth")
     assert card.hyperparameters == {"blocks": 5}
     assert sum(parameter.numel() for parameter in network.parameters()) == 370_848
 

@@ -124,9 +124,7 @@ def test_shipped_weights_take_half_precision(name: str, photo: NDArray[np.uint8]
 
 
 def learn_by_heart(network: Network, size: int) -> float:
-    """Trains two pictures until the loss is near zero or patience ends, and gives what it is
-    then.
-    """
+    """Train on two pictures until the loss is near zero or patience ends, and return it."""
     clean = torch.nn.functional.interpolate(torch.rand(2, 3, 4, 4), size=size, mode="bilinear")
     rainy = clean.clone()
     rainy[..., ::7] += 0.4
@@ -154,9 +152,7 @@ def test_crdnets_classifier_learns_one_batch_too(seeded: None) -> None:
 
 
 def test_another_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
-    """CONTRIBUTING's worked example, word for word, in a copy of the package: it derains, trains
-    and is evaluated.
-    """
+    """Follow CONTRIBUTING's worked example, word for word, in a copy of the package."""
     shutil.copytree(
         ROOT / "derain",
         tmp_path / "derain",

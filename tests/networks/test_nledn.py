@@ -13,7 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from derain.networks import NLEDN
 from derain.networks.nledn import region_runs
-from derain.weights import published
+from derain.weights import authors
+from derain.weights.authors.nledn import BLOCKS
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "Ra": {"dense": False, "blocks": 1, "pooling": False, "non_local": "none"},
@@ -27,9 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def wake(network: NLEDN) -> NLEDN:
-    """Gives the zero-initialised convolutions of the non-local blocks weights, so that what stands
-    before them matters.
-    """
+    """Give zero-initialised convolutions weights, so that what stands before them matters."""
     for name, parameter in network.named_parameters():
         if ".project." in name:
             nn.init.normal_(parameter, std=0.1)
@@ -51,7 +50,7 @@ def authors_weights() -> dict[str, Tensor]:
 
     put("conv1", 64, 3, 3)
     put("conv2", 64, 64, 3)
-    for stage in published.NLEDN_BLOCKS:
+    for stage in BLOCKS:
         inside = "non_local" if stage == "down_3" else "region_non_local.non_local_block"
         for layer in ("g.0", "phi.0", "theta"):
             put(f"{stage}.{inside}.{layer}", 32, 64, 1)
@@ -89,7 +88,7 @@ def test_agrees_with_the_reference(
 ) -> None:
     theirs = authors_weights()
     torch.save(theirs, tmp_path / "net.pth")
-    network, _ = published.load(tmp_path / "net.pth")
+    network, _ = authors.load(tmp_path / "net.pth")
     rainy = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         ours = network.to(memory_format=memory_format)(
@@ -106,7 +105,7 @@ def test_published_weights_agree_with_the_reference(
 ) -> None:
     path = reference_data / "published-weights/nledn/net_Rain100L.pth"
     theirs = torch.load(path, weights_only=True)
-    network, _ = published.load(path)
+    network, _ = authors.load(path)
     rainy = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         difference = network(rainy) - nledn_reference.forward(theirs, rainy)

@@ -12,7 +12,7 @@ from derain.images import read_image
 from derain.networks import ReMAEN
 from derain.networks.losses import edge_loss
 from derain.networks.remaen import ChannelAttention, ConvGRU, MultiScaleBlock
-from derain.weights import find, published
+from derain.weights import authors, find
 
 
 def test_parameter_count() -> None:
@@ -35,8 +35,8 @@ def test_reproduces_the_golden_output(name: str, golden: Path) -> None:
 
 
 def test_weights_for_bgr_pictures_become_weights_for_rgb(golden: Path) -> None:
-    as_is, _ = published.load(golden / "remaen/ReMAEN.index")
-    turned, _ = published.load(golden / "remaen/ReMAEN.index", bgr=True)
+    as_is, _ = authors.load(golden / "remaen/ReMAEN.index")
+    turned, _ = authors.load(golden / "remaen/ReMAEN.index", bgr=True)
     rgb = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.allclose(turned(rgb), as_is(rgb.flip(1)).flip(1), atol=1e-5)

@@ -1,6 +1,4 @@
-"""Rain: the same from the same seed, in range, put on pictures as its preset says, like the
-benchmark it imitates.
-"""
+"""Rain: the same from the same seed, in range, as its preset says, like its benchmark."""
 
 import json
 import subprocess

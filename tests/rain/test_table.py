@@ -1,6 +1,4 @@
-"""Rain of a whole batch at once: a function of its keys, and like the rain of one picture after the
-other.
-"""
+"""Rain of a whole batch at once: a function of its keys, and like that of single pictures."""
 
 import math
 from dataclasses import replace
@@ -245,8 +243,9 @@ def test_layers_that_fall_together_have_one_direction(bank: rain.TextureBank) ->
 
 
 def direction(layer: torch.Tensor) -> float:
-    """Degrees from the vertical, positive towards the right on the way down: of the structure
-    tensor.
+    """Return the direction of streaks by the structure tensor, in degrees from the vertical.
+
+    It is positive towards the right on the way down.
     """
     # Differences of neighbours fall short of steep gradients: thin lines are blurred before.
     down, right = np.gradient(gaussian_filter(layer[0].double().numpy(), 2)[4:-4, 4:-4])

@@ -1,6 +1,4 @@
-"""Rain cut from textures: as Rain100L does it, and in the direction, size and strength asked
-for.
-"""
+"""Rain cut from textures, as in Rain100L, and in the direction, size and strength asked for."""
 
 import json
 import math
@@ -23,17 +21,18 @@ from derain.data import generator_for
 from derain.images import ImageError, write_image
 from derain.rain import textures
 from derain.rain.numbers import Draws
-from derain.rain.textures import Cut
+from derain.rain.textures import Window
 
 CPU = torch.device("cpu")
-PLAIN = Cut(0.0, 0.25, 0.5, 1.0, 219 / 255, 0.0, sheared=False, portrait=False, mirrored=False)
+PLAIN = Window(0.0, 0.25, 0.5, 1.0, 219 / 255, 0.0, sheared=False, portrait=False, mirrored=False)
 
 
 def streaky(
     degrees: float = 10.0, seed: int = 0, size: tuple[int, int] = (320, 560)
 ) -> NDArray[np.uint8]:
-    """A texture of soft streaks, each some 100 pixels long and its own grey, that lean by an
-    angle.
+    """Return a texture of soft streaks that lean by an angle.
+
+    Each is some 100 pixels long and has its own grey.
     """
     numbers = np.random.default_rng(seed)
     down, right = np.mgrid[: size[0], : size[1]].astype(np.float32)
@@ -71,8 +70,9 @@ def draw(
 
 
 def direction(layer: NDArray[np.float64]) -> float:
-    """Degrees from the vertical, positive towards the right on the way down: of the structure
-    tensor.
+    """Return the direction of streaks by the structure tensor, in degrees from the vertical.
+
+    It is positive towards the right on the way down.
     """
     # Differences of neighbours fall short of steep gradients: thin lines are blurred before.
     down, right = np.gradient(gaussian_filter(layer, 2)[4:-4, 4:-4])

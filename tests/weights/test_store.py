@@ -1,7 +1,6 @@
 """Weights files describe themselves, load strictly, and never run code."""
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from safetensors.torch import save_file
 
 from derain import weights
 from derain.networks import NLEDN, CRDNet
-from derain.recipes import find_recipe
 from derain.weights import Card, Point, Stage, WeightsError
-from derain.weights.catalogue import CATALOGUE, RETIRED, check
 
 
 @pytest.fixture
@@ -101,16 +98,7 @@ def test_history_survives_the_file(tmp_path: Path) -> None:
     )
     weights.save(NLEDN(blocks=1, pooling=False, non_local="none"), card, tmp_path / "w.safetensors")
     found = weights.read_card(tmp_path / "w.safetensors")
-    assert (found.history, found.stages, found.failures) == (card.history, card.history, "snow")
-
-
-def test_a_card_without_history_is_one_stage() -> None:
-    card = Card.from_json(
-        '{"name": "mine", "network": "nledn", "recipe": "{}", "steps": 9, "hours": 0.5, "machine":'
-        ' "a"}'
-    )
-    assert card.stages == (Stage(recipe="{}", steps=9, hours=0.5, machine="a"),)
-    assert Card("mine", "nledn").stages == ()
+    assert (found.history, found.failures) == (card.history, "snow")
 
 
 def test_fields_of_a_later_version_are_left_out() -> None:
@@ -122,19 +110,6 @@ def test_no_file(tmp_path: Path) -> None:
         weights.load(tmp_path / "none.safetensors")
     with pytest.raises(FileNotFoundError, match="expected one of petrichor, "):
         weights.find("nlednn")
-
-
-@pytest.mark.parametrize("name", RETIRED)
-@pytest.mark.parametrize("find", [weights.find, weights.find_card])
-def test_retired_weights_name_those_to_use_instead(
-    find: Callable[[str], object], name: str
-) -> None:
-    general = RETIRED[name]
-    assert (name in CATALOGUE, general in CATALOGUE) == (False, True)
-    assert weights.find_card(general).network == find_recipe(name).network
-    message = rf"^{name}: these weights were retired .*; use {general} instead$"
-    with pytest.raises(FileNotFoundError, match=message):
-        find(name)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "long header"])
@@ -205,20 +180,3 @@ def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not those of the nledn it says it holds") as caught:
         weights.load(tmp_path / "w.safetensors")
     assert "\n" not in str(caught.value)
-
-
-def test_the_files_together_leave_the_wheel_small() -> None:
-    assert sum(entry.path.stat().st_size for entry in CATALOGUE.values()) < 14_500_000
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_shipped_files_are_those_of_the_catalogue(name: str) -> None:
-    entry = CATALOGUE[name]
-    check(entry)
-    assert entry.path.stat().st_size < 3_500_000
-    card = weights.find_card(name)
-    assert card.name == name
-    assert card.recipe
-    assert card.data
-    assert card.licence == "Apache-2.0"
-    assert card.scores

@@ -170,7 +170,7 @@ class Training:
 
     def _card(self, stage: Stage) -> Card:
         """Return the card of the weights that this stage made of those it began from."""
-        history = (*self.card.stages, stage)
+        history = (*self.card.history, stage)
         return replace(
             self.card,
             name=self.name,

@@ -9,7 +9,6 @@ gain on real rain before a still camera, as `benchmarks.quality.still_camera` me
         Rain100L-dev10 Rain100H-dev10
 """
 
-import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from benchmarks.quality.still_camera import card_key, still_frames, still_scores
 from derain import weights
 from derain.data import find_pairs
 from derain.evaluate import evaluate, to_json, to_markdown
+from derain.files import file_digest
 from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
@@ -34,7 +34,7 @@ def main() -> None:
     """Round, score, and write the weights."""
     parser = new_parser(__doc__)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("name", help="of the recipe, and of a row in derain/weights/catalogue.py")
+    parser.add_argument("name", help="of the recipe, and of a row in derain/weights/catalogue.json")
     parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
     parser.add_argument("datasets", nargs="*", type=Path)
     parser.add_argument(
@@ -74,17 +74,13 @@ def main() -> None:
         scores[card_key(arguments.still)] = f"{score.gain:+.2f}"
         print(f"{arguments.still}: {score.psnr:.2f} dB, {score.gain:+.2f} over the input")
     weights.save(rounded, replace(card, scores=scores), target, torch.float16)
-    list_hash(arguments.name, catalogue.sha256(target))
+    list_hash(arguments.name, file_digest(target))
     if evaluations:
         print(to_markdown(evaluations))
     if arguments.json:
         arguments.json.write_text(to_json(evaluations))
     print(f"\n{arguments.name}: {target.stat().st_size} bytes. {scores}")
     print(f"Measured on {describe_machine()}.")
-
-
-ROW = r'("{}",\s*"[^"]*",\s*")[0-9a-f]*"'
-"""Of the catalogue, up to the hash."""
 
 
 def check(name: str, card: Card) -> None:
@@ -98,10 +94,8 @@ def check(name: str, card: Card) -> None:
         raise ValueError(
             f"{name}: expected weights of {find_recipe(name).network}, found {card.network}"
         )
-    table = Path(catalogue.__file__)
-    count = len(re.findall(ROW.format(re.escape(name)), table.read_text()))
-    if count != 1:
-        raise ValueError(f"{table}: {count} rows of {name}; expected one to put the hash into")
+    if name not in catalogue.read_rows(catalogue.TABLE):
+        raise ValueError(f"{catalogue.TABLE}: no row of {name}; expected one to put the hash into")
 
 
 def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str]:
@@ -111,9 +105,9 @@ def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str
 
 
 def list_hash(name: str, sha256: str) -> None:
-    """Write a file's hash into its row of the catalogue."""
-    table = Path(catalogue.__file__)
-    table.write_text(re.sub(ROW.format(re.escape(name)), rf'\g<1>{sha256}"', table.read_text()))
+    """Put the hash of a file into its row of the catalogue."""
+    row = catalogue.read_rows(catalogue.TABLE)[name]
+    catalogue.replace_row(catalogue.TABLE, replace(row, sha256=sha256))
 
 
 if __name__ == "__main__":

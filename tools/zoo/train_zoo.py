@@ -283,7 +283,7 @@ def _unused_seed(folder: Path, init: str) -> int:
 
     Stages of the entry count, and those of the weights it begins from.
     """
-    before = weights.find_card(init).stages if init else ()
+    before = weights.find_card(init).history if init else ()
     taken = [recipe_of(stage).get("seed", 0) for stage in before]
     taken += [
         StagePlan.read(run).recipe.seed

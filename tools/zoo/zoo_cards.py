@@ -75,10 +75,10 @@ def describe(card: Card) -> Iterator[str]:
     yield "| | |\n|---|---|"
     yield from (table_row(name, value) for name, value in rows.items() if value)
     yield from score_table(card)
-    if card.stages:
+    if card.history:
         columns = ("recipe", "began from", "steps", "batch, crop", "rate", "hours", "on")
         yield "\n" + table_head("stage", *columns)
-        yield from (stage_row(number, stage) for number, stage in enumerate(card.stages, start=1))
+        yield from (stage_row(number, stage) for number, stage in enumerate(card.history, start=1))
 
 
 def score_table(card: Card) -> Iterator[str]:
@@ -139,7 +139,7 @@ def spent(name: str, card: Card) -> list[list[Spent]]:
     """Return the validations of each stage that lists them, with the multiply-adds spent so far."""
     own = per_pixel_of(weights.find(name)[0])
     before, curves = 0.0, list[list[Spent]]()
-    for stage in card.stages:
+    for stage in card.history:
         recipe = recipe_of(stage)
         trained = recipe.get("network", card.network)
         grew = trained != card.network  # from a smaller network, whose steps cost less

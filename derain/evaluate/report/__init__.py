@@ -1,8 +1,7 @@
 """An evaluation as one HTML file to read on a screen or in print; needs the extra ``report``.
 
-`gallery` keeps what is shown of the pictures as they are scored, `crops` chooses windows, `tables`
-and `plot` bring the figures into shape, `page` puts all of it together by the templates `page.html`
-and `page.css`.
+`gallery` keeps windows of pictures as they are scored, `crops` chooses the windows, `tables` and
+`plot` arrange the figures, `page` fills the templates `page.html` and `page.css`.
 """
 
 from derain.evaluate.report.gallery import Gallery

@@ -1,7 +1,7 @@
-"""What a report shows of pictures, gathered while they are derained: a window of a few, and how
-mean colours changed.
+"""Pictures for a report, gathered while they are derained.
 
-Nothing whole is kept, so that memory is bounded by the number of windows.
+These are windows of a few pictures, and the change of mean colour of all photographs. Whole
+pictures are not kept, so that memory is bounded by the number of windows.
 """
 
 import math
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from derain.data import PairedFolder
 from derain.evaluate.photographs import Photographs
-from derain.evaluate.report.crops import Bytes, Window, busiest_window, to_png
+from derain.evaluate.report.crops import Window, busiest_window, to_png
 from derain.evaluate.results import distinct
 from derain.evaluate.scores import OnResult
-from derain.metrics import quantise
+from derain.metrics import Bytes, quantise
 
 PAIRS = 4
 """Pictures shown of a dataset of pairs."""
@@ -25,15 +25,22 @@ PHOTOGRAPHS = 16
 PAIR_SIDE, PHOTOGRAPH_SIDE = 192, 256
 """Largest side of a window, in pixels."""
 PAIR_PIXELS, PHOTOGRAPH_PIXELS = 1_000_000, 2_000_000
-"""Of all windows of a dataset together: what a page can carry, at three bytes a pixel. With many
-models windows are smaller.
+"""Of all windows of a dataset together: what a page can carry, at three bytes a pixel.
+
+With many models windows are smaller.
 """
 
 
 @dataclass
-class Scene:
-    """A window of one picture, as PNG files: the rainy one, what each model made of it, the clean
-    one if there is any.
+class Exhibit:
+    """A window of one picture, as PNG files.
+
+    Attributes:
+        name: What the picture is called in results.
+        window: Where it lies.
+        rainy: The rainy input.
+        clean: The clean picture; None for a photograph.
+        outputs: What each model made of it, by the model's name.
     """
 
     name: str
@@ -49,44 +56,41 @@ class Exhibits:
 
     Attributes:
         chosen: Names of the pictures to show.
-        side: Of their windows, at most, in pixels.
-        scenes: By name, those that could be scored.
-        changes: Of mean colour, by model and picture: red, green and blue in levels of 255. Only of
-            photographs.
+        side: Largest side of their windows, in pixels.
+        by_name: Windows of the pictures that could be scored.
+        changes: Change of mean colour of photographs, by model and picture: red, green and blue in
+            levels of 255.
     """
 
     chosen: tuple[str, ...]
     side: int
-    scenes: dict[str, Scene] = field(default_factory=dict)
+    by_name: dict[str, Exhibit] = field(default_factory=dict)
     changes: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
 
     @property
-    def shown(self) -> list[Scene]:
-        """The scenes in the dataset's order."""
-        return [self.scenes[name] for name in self.chosen if name in self.scenes]
+    def shown(self) -> list[Exhibit]:
+        """Windows of the pictures that could be scored, in the dataset's order."""
+        return [self.by_name[name] for name in self.chosen if name in self.by_name]
 
     def add(self, model: str, name: str, rainy: Bytes, output: Bytes, clean: Bytes | None) -> None:
-        """A picture as a model derained it: (H, W, 3)."""
+        """Keep what is shown of a picture as a model derained it; all pixels are (H, W, 3)."""
         if clean is None:
-            self.changes.setdefault(model, {})[name] = output.mean(axis=(0, 1)) - rainy.mean(
-                axis=(0, 1)
-            )
+            change = output.mean(axis=(0, 1)) - rainy.mean(axis=(0, 1))
+            self.changes.setdefault(model, {})[name] = change
         if name not in self.chosen:
             return
-        if name not in self.scenes:
-            self.scenes[name] = _scene(name, rainy, output, clean, self.side)
-        scene = self.scenes[name]
-        scene.outputs[model] = to_png(scene.window.of(output))
+        # The window is chosen once, by the first model, so that it is the same for all.
+        if name not in self.by_name:
+            self.by_name[name] = _exhibit(name, rainy, output, clean, self.side)
+        exhibit = self.by_name[name]
+        exhibit.outputs[model] = to_png(exhibit.window.of(output))
 
 
-def _scene(name: str, rainy: Bytes, output: Bytes, clean: Bytes | None, side: int) -> Scene:
-    """The window where rain is densest, or where the output, of the first model, differs most from
-    a photograph.
-    """
+def _exhibit(name: str, rainy: Bytes, output: Bytes, clean: Bytes | None, side: int) -> Exhibit:
+    """Return the window where rain is densest; of a photograph, where the output changed most."""
     window = busiest_window(rainy, output if clean is None else clean, side)
-    return Scene(
-        name, window, to_png(window.of(rainy)), None if clean is None else to_png(window.of(clean))
-    )
+    clean_part = None if clean is None else to_png(window.of(clean))
+    return Exhibit(name, window, to_png(window.of(rainy)), clean_part)
 
 
 class Gallery:
@@ -101,9 +105,7 @@ class Gallery:
         self.exhibits: dict[str, Exhibits] = {}
 
     def on_result(self, model: str, dataset: PairedFolder | Photographs) -> OnResult:
-        """What `evaluate` is to call after each picture of a dataset, for the model of that
-        name.
-        """
+        """Return what `evaluate` calls after each picture, for a model of a name on a dataset."""
         exhibits = self.exhibits.setdefault(dataset.name, _exhibits(dataset, self._models))
 
         def keep(
@@ -118,6 +120,7 @@ class Gallery:
 
 
 def _exhibits(dataset: PairedFolder | Photographs, models: int) -> Exhibits:
+    """Choose the pictures of a dataset to show, and the size of their windows."""
     if isinstance(dataset, PairedFolder):
         chosen = evenly([pair.name for pair in distinct(dataset.pairs)], PAIRS)
         return Exhibits(chosen, _side(PAIR_SIDE, PAIR_PIXELS, len(chosen) * (models + 2)))
@@ -126,13 +129,11 @@ def _exhibits(dataset: PairedFolder | Photographs, models: int) -> Exhibits:
 
 
 def _side(most: int, pixels: int, windows: int) -> int:
-    """Of so many windows that may have so many pixels together."""
+    """Return the side of windows that may have so many pixels together, and at most a side."""
     return min(most, math.isqrt(pixels // max(windows, 1)))
 
 
 def evenly(names: Sequence[str], at_most: int) -> tuple[str, ...]:
-    """Names at equal distances, the first and the last among them unless there is but one to
-    choose.
-    """
+    """Return names at equal distances; the first and the last are among them if two fit."""
     count = min(at_most, len(names))
     return tuple(names[k * (len(names) - 1) // max(count - 1, 1)] for k in range(count))

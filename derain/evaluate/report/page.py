@@ -1,7 +1,5 @@
-"""A report as one HTML file: everything is in it, nothing has to be fetched or run."""
+"""A report as one HTML file that holds everything: nothing has to be fetched or run."""
 
-import os
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,12 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import torch
-
-from derain import __version__
-from derain.evaluate.cost import MACS_SIDE
+from derain.evaluate.cost import MACS_SIDE, describe_machine
 from derain.evaluate.report.crops import data_uri
-from derain.evaluate.report.gallery import Exhibits, Gallery, Scene
+from derain.evaluate.report.gallery import Exhibit, Exhibits, Gallery
 from derain.evaluate.report.tables import (
     MOVED,
     Table,
@@ -55,8 +50,13 @@ ON_SCREEN, ON_PAPER = 8, 5
 
 @dataclass(frozen=True)
 class _Shot:
-    """A window as one model, or nobody, left it: an address that holds it (None if there is none),
-    and lines below.
+    """A window of one picture, from one model or before any.
+
+    Attributes:
+        title: The model, or which picture it is.
+        source: An address that holds the pixels; None if there are none.
+        alt: What it shows, in words.
+        lines: Below it, in small type.
     """
 
     title: str
@@ -67,23 +67,21 @@ class _Shot:
 
 @dataclass(frozen=True)
 class _Strip:
-    """The same window of a picture side by side."""
+    """The same window of a picture, as it was and as each model left it."""
 
     name: str
     place: str
     shots: tuple[_Shot, ...]
 
     def across(self, most: int) -> int:
-        """How many stand side by side where so many may: as many in each row, or one less in the
-        last.
-        """
+        """Return how many stand in a row of at most so many: equally many, the last maybe fewer."""
         rows = -(-len(self.shots) // most)
         return -(-len(self.shots) // rows)
 
 
 @dataclass(frozen=True)
 class _Section:
-    """All about one dataset; what it has not is None or empty."""
+    """Everything about one dataset; what it does not have is None or empty."""
 
     name: str
     pictures: str
@@ -94,22 +92,24 @@ class _Section:
 
 
 def check_report() -> None:
-    """Before the work, looks for what a report is made with, without loading it, which would count
-    as memory of the models.
+    """Check that the packages that make a report are installed.
+
+    They are not imported, which would count as memory of the models.
 
     Raises:
-        ImportError: If it is not installed; says how to.
+        ImportError: If one is missing; says how to install it.
     """
     if not all(find_spec(package) for package in ("matplotlib", "jinja2")):
-        raise ImportError('--report needs matplotlib and jinja2: pip install "derain[report]"')
+        raise ImportError('a report needs matplotlib and jinja2: pip install "derain[report]"')
 
 
 def to_html(evaluations: Sequence[Evaluation], gallery: Gallery, made: date) -> str:
-    """A page of tables, a plot, windows of pictures, and all that the figures depend on.
+    """Return a page of tables, a plot, windows of pictures, and all that the figures depend on.
 
     Args:
-        gallery: What was shown of the pictures as they were scored.
-        made: The day it says it was made on.
+        evaluations: At least one.
+        gallery: What was kept of the pictures as they were scored.
+        made: The day that the page says it was made on.
 
     Raises:
         ImportError: Without the extra ``report``.
@@ -131,14 +131,15 @@ def to_html(evaluations: Sequence[Evaluation], gallery: Gallery, made: date) -> 
 
 
 def _on_one_line(value: object) -> object:
-    """Names may hold line ends, or bytes that are no text: they are shown as escapes, here for
-    every value of the page.
+    """Return text with escapes for line ends and for bytes that are not text.
+
+    Jinja calls it for every value of the page, because any name may hold such letters.
     """
     return printable(value) if type(value) is str else value  # a subclass is markup
 
 
 def _context(evaluations: Sequence[Evaluation], gallery: Gallery) -> dict[str, Any]:
-    """What the template asks for, but for the date."""
+    """Return everything that the template asks for, except the date."""
     paired = [evaluation for evaluation in evaluations if evaluation.protocols]
     protocols = _protocols(evaluations)
     several = len({evaluation.dataset for evaluation in paired}) > 1
@@ -176,7 +177,7 @@ def _protocols(evaluations: Sequence[Evaluation]) -> list[Protocol]:
 
 
 def _plot(paired: Sequence[Evaluation], protocol: Protocol) -> "Markup":
-    """Names in it are escaped already."""
+    """Return the plot as markup that is not escaped again: names in it are escaped already."""
     from markupsafe import Markup
 
     from derain.evaluate.report.plot import psnr_plot
@@ -185,7 +186,7 @@ def _plot(paired: Sequence[Evaluation], protocol: Protocol) -> "Markup":
 
 
 def _summary(evaluations: Sequence[Evaluation]) -> str:
-    """How many models, datasets and pictures."""
+    """Return how many models, datasets and pictures there are, in words."""
     totals = {evaluation.dataset: evaluation.total for evaluation in evaluations}
     models = len({evaluation.model for evaluation in evaluations})
     counts = [(models, "model"), (len(totals), "dataset"), (sum(totals.values()), "picture")]
@@ -193,23 +194,8 @@ def _summary(evaluations: Sequence[Evaluation]) -> str:
     return f"{parts[0]}, {parts[1]}, {parts[2]}"
 
 
-def describe_machine() -> str:
-    """Processor, threads, accelerator and versions, in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-        model = next(
-            (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
-            model,
-        )
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    threads = f"{os.cpu_count()} cores, PyTorch on {torch.get_num_threads()}"
-    return f"derain {__version__}, torch {torch.__version__}, {model}, {threads}{gpu}"
-
-
 def _sections(evaluations: Sequence[Evaluation], gallery: Gallery) -> Iterator[_Section]:
-    """One a dataset, in order."""
+    """Yield a section for each dataset, in order."""
     for dataset in dict.fromkeys(evaluation.dataset for evaluation in evaluations):
         group = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
         exhibits = gallery.exhibits.get(dataset, Exhibits((), 0))
@@ -231,63 +217,69 @@ def _sections(evaluations: Sequence[Evaluation], gallery: Gallery) -> Iterator[_
 def _strips(
     exhibits: Exhibits, group: Sequence[Evaluation], protocol: Protocol | None
 ) -> Iterator[_Strip]:
-    """Of pictures that a model scored; one that was interrupted may have left others."""
-    for scene in exhibits.shown:
+    """Yield a strip for each picture that a model scored.
+
+    A model that was interrupted may have left windows of other pictures.
+    """
+    for exhibit in exhibits.shown:
         first = next(
-            (evaluation for evaluation in group if scene.name in _by_name(evaluation)), None
+            (evaluation for evaluation in group if exhibit.name in _by_name(evaluation)), None
         )
         if first is not None:
-            yield _strip(scene, first, group, protocol, exhibits)
+            yield _strip(exhibit, first, group, protocol, exhibits)
 
 
 def _strip(
-    scene: Scene,
+    exhibit: Exhibit,
     first: Evaluation,
     group: Sequence[Evaluation],
     protocol: Protocol | None,
     exhibits: Exhibits,
 ) -> _Strip:
-    """Rainy, every model, clean; the first model that scored the picture knows the input's
-    figures.
+    """Return the windows of the rainy input, every model and the clean picture.
+
+    Figures of the input are those that the first model's evaluation has.
     """
-    window = scene.window
+    window = exhibit.window
     place = f"{window.width}x{window.height} pixels at ({window.left}, {window.top})"
-    about = f"{scene.name} of {first.dataset}"
+    about = f"{exhibit.name} of {first.dataset}"
     rainy = _Shot(
         "rainy input",
-        data_uri(scene.rainy),
+        data_uri(exhibit.rainy),
         f"rainy: {about}",
-        _lines(first, scene.name, protocol, "rainy"),
+        _lines(first, exhibit.name, protocol, "rainy"),
     )
-    models = [_shot(scene, evaluation, protocol, exhibits, about) for evaluation in group]
-    clean = [_Shot("clean", data_uri(scene.clean), f"clean: {about}")] if scene.clean else []
-    return _Strip(scene.name, place, (rainy, *models, *clean))
+    models = [_shot(exhibit, evaluation, protocol, exhibits, about) for evaluation in group]
+    clean = [_Shot("clean", data_uri(exhibit.clean), f"clean: {about}")] if exhibit.clean else []
+    return _Strip(exhibit.name, place, (rainy, *models, *clean))
 
 
 def _shot(
-    scene: Scene, evaluation: Evaluation, protocol: Protocol | None, exhibits: Exhibits, about: str
+    exhibit: Exhibit,
+    evaluation: Evaluation,
+    protocol: Protocol | None,
+    exhibits: Exhibits,
+    about: str,
 ) -> _Shot:
-    """What a model made of it."""
+    """Return what a model made of a window."""
     model = evaluation.model
-    if model not in scene.outputs or scene.name not in _by_name(evaluation):
+    if model not in exhibit.outputs or exhibit.name not in _by_name(evaluation):
         return _Shot(model, None, "", ("not scored",))
-    lines = _lines(evaluation, scene.name, protocol, "output")
-    change = exhibits.changes.get(model, {}).get(scene.name)
+    lines = _lines(evaluation, exhibit.name, protocol, "output")
+    change = exhibits.changes.get(model, {}).get(exhibit.name)
     if change is not None:
-        lines = (
-            *lines,
-            " ".join(
-                f"{channel} {signed(float(level), 1)}"
-                for channel, level in zip("RGB", change, strict=True)
-            ),
-        )
-    return _Shot(model, data_uri(scene.outputs[model]), f"derained by {model}: {about}", lines)
+        levels = [
+            f"{channel} {signed(float(level), 1)}"
+            for channel, level in zip("RGB", change, strict=True)
+        ]
+        lines = (*lines, " ".join(levels))
+    return _Shot(model, data_uri(exhibit.outputs[model]), f"derained by {model}: {about}", lines)
 
 
 def _lines(
     evaluation: Evaluation, name: str, protocol: Protocol | None, of: Side
 ) -> tuple[str, ...]:
-    """PSNR of the whole picture, or NIQE where there is no clean twin."""
+    """Return the PSNR of the whole picture, or its NIQE where there is no ground truth."""
     picture = _by_name(evaluation)[name]
     if protocol:
         return (decibels(picture_psnr(picture, protocol, of)),)

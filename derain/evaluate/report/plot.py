@@ -1,5 +1,6 @@
-"""PSNR against time, as SVG: one panel a dataset, one point a model. The only file that knows
-matplotlib.
+"""PSNR against time, as SVG: one panel for each dataset, one point for each model.
+
+Only this module imports matplotlib.
 """
 
 import io
@@ -22,8 +23,9 @@ from derain.files import printable
 from derain.metrics import Protocol
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of Okabe and Ito, which colour-blind people tell apart; shapes differ too, where there are more
-models than colours.
+"""Of Okabe and Ito, which colour-blind people tell apart.
+
+Shapes differ too, so that there may be more models than colours.
 """
 MARKERS = "os^vD"
 INK, GREY = "#222222", "#767676"
@@ -50,30 +52,30 @@ REACHES = (1, 2, 3.2, 4.5)
 
 
 def psnr_plot(evaluations: Sequence[Evaluation], protocol: Protocol) -> str:
-    """An SVG element: text is text, and the same input gives the same bytes.
+    """Return an SVG element: text is text, and the same input gives the same bytes.
 
     Args:
         evaluations: Of datasets of pairs, all scored under the protocol.
+        protocol: Whose PSNR is shown.
     """
     datasets = list(dict.fromkeys(evaluation.dataset for evaluation in evaluations))
-    looks = _looks(list(dict.fromkeys(evaluation.model for evaluation in evaluations)))
+    styles = _styles(list(dict.fromkeys(evaluation.model for evaluation in evaluations)))
     across = min(2, len(datasets))
     down = -(-len(datasets) // across)
     with rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Glyph .* missing"
-        )  # of names: who reads the page may have a font for them
+        # Names may hold letters that no font here has; the browser of the reader may have them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure = Figure((PANEL[0] * across, PANEL[1] * down), dpi=72)
         figure.set_layout_engine("constrained", hspace=0.08, wspace=0.05)
         canvas = FigureCanvasAgg(figure)
         for k, dataset in enumerate(datasets):
             group = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]
-            _Panel(figure.add_subplot(down, across, k + 1), canvas, protocol, looks).draw(group)
+            _Panel(figure.add_subplot(down, across, k + 1), canvas, protocol, styles).draw(group)
         return _to_svg(figure)
 
 
-def _looks(models: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each."""
+def _styles(models: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the colour and marker of each model."""
     return {
         model: (COLOURS[k % len(COLOURS)], MARKERS[k % len(MARKERS)])
         for k, model in enumerate(models)
@@ -81,7 +83,7 @@ def _looks(models: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def _to_svg(figure: Figure) -> str:
-    """Without what comes before the element, which names an address."""
+    """Return the element alone: what comes before it names an address."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata=NO_METADATA)
     svg = out.getvalue()
@@ -90,16 +92,21 @@ def _to_svg(figure: Figure) -> str:
 
 @dataclass
 class _Panel:
-    """One dataset's."""
+    """The part of the plot that shows one dataset.
+
+    Attributes:
+        styles: Colour and marker of each model.
+        taken: Where labels may not stand, because markers and other labels do.
+    """
 
     axes: Axes
     canvas: FigureCanvasAgg
     protocol: Protocol
-    looks: dict[str, tuple[str, str]]
+    styles: dict[str, tuple[str, str]]
     taken: list[Bbox] = field(default_factory=list)
 
     def draw(self, group: Sequence[Evaluation]) -> None:
-        """The points first, for labels keep clear of all of them."""
+        """Draw points, then labels, which keep clear of all points."""
         points = [
             (self._seconds(evaluation), evaluation.mean(self.protocol).psnr) for evaluation in group
         ]
@@ -107,6 +114,7 @@ class _Panel:
         rainy = group[0].mean(self.protocol, "rainy").psnr
         for evaluation, point in zip(group, points, strict=True):
             self._mark(evaluation.model, point, filled=True)
+        # A paper's figure stands at the time measured here: papers' machines are other machines.
         printed = {
             paper: (self._seconds(evaluation), float(psnr)) for paper, evaluation, psnr in papers
         }
@@ -124,7 +132,7 @@ class _Panel:
         return max(evaluation.cost.seconds_per_megapixel, LEAST_SECONDS)
 
     def _mark(self, model: str, point: tuple[float, float], *, filled: bool) -> None:
-        colour, marker = self.looks[model]
+        colour, marker = self.styles[model]
         face = colour if filled else "white"
         line = Line2D(
             [point[0]],
@@ -138,8 +146,9 @@ class _Panel:
         self.axes.add_line(line)
 
     def _frame(self, dataset: str, points: Sequence[tuple[float, float]], rainy: float) -> None:
-        """Axes that leave room for labels, and the line of the input."""
+        """Set axes that leave room for labels, and draw the line of the input."""
         axes = self.axes
+        # Labels stand beside points, mostly to the right.
         seconds, levels = [x for x, _ in points], [rainy, *[y for _, y in points]]
         room = max(0.12 * (max(levels) - min(levels)), 0.4)
         axes.set_xscale("log")
@@ -148,6 +157,7 @@ class _Panel:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(_plain))
         axes.xaxis.set_minor_formatter(NullFormatter())
+        # The dashed line is the input: what lies above it is a gain.
         axes.grid(color="#e4e4e4", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -155,6 +165,7 @@ class _Panel:
         axes.set_title(_short(dataset), loc="left", fontweight="bold")
         axes.set_xlabel("seconds per megapixel")
         axes.set_ylabel(f"PSNR, dB ({self.protocol})")
+        # Constrained layout moves the axes; only then is it known where points lie in pixels.
         self.canvas.figure.draw_without_rendering()
         self.taken = [self._around(point) for point in points]
 
@@ -163,7 +174,7 @@ class _Panel:
         return Bbox.from_extents(x - 4, y - 4, x + 4, y + 4)
 
     def _label_input(self, rainy: float) -> None:
-        """At either end of its line, above or below."""
+        """Label the line of the input at either end, above or below."""
         left, right = self.axes.get_xlim()
         candidates = [
             self._text("rainy input", (x, rainy), (dx, dy), GREY)
@@ -173,7 +184,7 @@ class _Panel:
         self._keep_best(candidates)
 
     def _label(self, text: str, point: tuple[float, float], colour: str = INK) -> None:
-        """Where it overlaps with least, rather near than far."""
+        """Label a point where the label overlaps with least, near rather than far."""
         steps = [(dx * reach, dy * reach) for reach in REACHES for dx, dy in STEPS]
         self._keep_best([self._text(text, point, step, colour) for step in steps])
 
@@ -194,7 +205,7 @@ class _Panel:
         return label
 
     def _keep_best(self, candidates: Sequence[Annotation]) -> None:
-        """The first that overlaps with least; the others go."""
+        """Keep the first label that overlaps with least, and remove the others."""
         renderer = self.canvas.get_renderer()
         boxes = [label.get_window_extent(renderer) for label in candidates]
         harms = [self._harm(box) for box in boxes]
@@ -205,7 +216,10 @@ class _Panel:
         self.taken.append(boxes[best])
 
     def _harm(self, box: Bbox) -> float:
-        """Area in which a label overlaps with others, or leaves the panel, which is worse."""
+        """Return the area in which a label overlaps with others or leaves the panel.
+
+        Leaving the panel is ten times as bad.
+        """
         inside = _shared(box, self.axes.bbox)
         return sum(_shared(box, other) for other in self.taken) + 10 * (
             box.width * box.height - inside
@@ -213,12 +227,12 @@ class _Panel:
 
 
 def _plain(value: float, _position: object) -> str:
-    """A number without an exponent where it needs none."""
+    """Return a number, with an exponent only where it needs one."""
     return f"{value:g}"
 
 
 def _papers(group: Sequence[Evaluation], protocol: Protocol) -> list[tuple[str, Evaluation, str]]:
-    """What papers print under this protocol: a label, the first model of that network, PSNR."""
+    """Return what papers print under a protocol: label, first model of that network, PSNR."""
     first = {evaluation.network: evaluation for evaluation in reversed(group)}
     found = [
         (f"{network}, its paper", evaluation, evaluation.paper)
@@ -232,13 +246,13 @@ def _papers(group: Sequence[Evaluation], protocol: Protocol) -> list[tuple[str, 
 
 
 def _shared(one: Bbox, other: Bbox) -> float:
-    """Area of what two boxes share."""
+    """Return the area that two boxes share."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
     return max(width, 0) * max(height, 0)
 
 
 def _short(text: str) -> str:
-    """On one line, without its middle where it is long."""
+    """Return text on one line, without its middle if it is long."""
     text, half = printable(text), LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half + 1 :]}"

@@ -1,4 +1,4 @@
-"""The tables of a report: what stands in which cell, and how it is marked."""
+"""Tables of a report: what stands in which cell, and how it is marked."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from derain.evaluate.paper import PaperScore
 from derain.evaluate.report.gallery import Exhibits
 from derain.evaluate.scores import Evaluation, PictureScore, Side
-from derain.evaluate.tables import PAPER_MARK, Column, columns_of, cost_cells, count_of
+from derain.evaluate.tables import COSTS, PAPER_MARK, Column, columns_of, cost_cells, count_of
 from derain.metrics import Protocol
 
-COSTS = ("parameters", "multiply-adds", "s/megapixel", "peak memory")
 LOWEST = 3
-"""Pictures named of each model."""
+"""Number of pictures named for each model."""
 MOVED = 1.0
 """Levels of 255 by which the mean of a channel may move before the picture counts."""
 
@@ -47,7 +46,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A model's, the rainy input's, or one from a paper; the heading is its first cell."""
+    """A row of the rainy input, a model, or a paper.
+
+    Attributes:
+        kind: Which of these; a class in the style sheet.
+        heading: The first cell.
+        cells: The others.
+    """
 
     kind: Literal["input", "model", "paper"]
     heading: Cell
@@ -72,30 +77,28 @@ class _Measure:
 
 
 def score_table(group: Sequence[Evaluation]) -> Table:
-    """All models on one dataset: the means with the gain over the input, what they cost, what
-    papers print.
-    """
+    """Return all models on one dataset: means with gains over the input, costs, papers' figures."""
     columns = columns_of(group)
     measures = [measure for column in columns for measure in _measures(column)]
-    models = [
-        Row("model", _heading(evaluation), _cells(evaluation, measures)) for evaluation in group
+    # The best is marked among what was measured here: the input and the models, not the papers.
+    rows = [
+        _input_row(group[0], measures),
+        *[Row("model", _heading(evaluation), _cells(evaluation, measures)) for evaluation in group],
     ]
-    before = [measure.value(group[0], "rainy") for measure in measures]
-    cells = [
-        Cell(_fixed(value, measure.places)) for value, measure in zip(before, measures, strict=True)
-    ]
-    rows = [Row("input", Cell("rainy input"), (*cells, *[Cell()] * len(COSTS))), *models]
     bests = [*[measure.best for measure in measures], *[min] * len(COSTS)]
     papers = {evaluation.network: evaluation.paper for evaluation in group}
-    rows = [
-        *_mark_best(rows, bests),
-        *[_paper_row(paper, columns) for paper in papers.values() if paper],
-    ]
+    paper_rows = [_paper_row(paper, columns) for paper in papers.values() if paper]
     groups = [
         ("NIQE", ("lower is better",)) if column == "niqe" else (column, ("PSNR", "SSIM"))
         for column in columns
     ]
-    return Table((*groups, ("what it costs", COSTS)), tuple(rows))
+    return Table((*groups, ("what it costs", COSTS)), (*_mark_best(rows, bests), *paper_rows))
+
+
+def _input_row(first: Evaluation, measures: Sequence[_Measure]) -> Row:
+    """Return the figures of the rainy input, which costs nothing."""
+    cells = [Cell(_fixed(measure.value(first, "rainy"), measure.places)) for measure in measures]
+    return Row("input", Cell("rainy input"), (*cells, *[Cell()] * len(COSTS)))
 
 
 def _measures(column: Column) -> list[_Measure]:
@@ -108,15 +111,9 @@ def _measures(column: Column) -> list[_Measure]:
 
 
 def _heading(evaluation: Evaluation) -> Cell:
-    """The model, and below it its network, and how many pictures it is about if not all."""
-    return Cell(
-        evaluation.model,
-        (
-            f"{evaluation.network}, {count_of(evaluation)}"
-            if evaluation.unscored
-            else evaluation.network
-        ),
-    )
+    """Return the model, and below it its network, and how many pictures were scored if not all."""
+    counted = f", {count_of(evaluation)}" if evaluation.unscored else ""
+    return Cell(evaluation.model, f"{evaluation.network}{counted}")
 
 
 def _cells(evaluation: Evaluation, measures: Sequence[_Measure]) -> tuple[Cell, ...]:
@@ -125,7 +122,7 @@ def _cells(evaluation: Evaluation, measures: Sequence[_Measure]) -> tuple[Cell, 
 
 
 def _gain(measure: _Measure, evaluation: Evaluation) -> Cell:
-    """A mean, and below it how much more that is than the input's of the same pictures."""
+    """Return a mean, and below it how much more that is than the input's of the same pictures."""
     after, before = measure.value(evaluation, "output"), measure.value(evaluation, "rainy")
     if after is None or before is None:
         return Cell()
@@ -133,8 +130,9 @@ def _gain(measure: _Measure, evaluation: Evaluation) -> Cell:
 
 
 def _mark_best(rows: Sequence[Row], bests: Sequence[Callable[[list[float]], float]]) -> list[Row]:
-    """The rows with the best figure of each column marked, by what is printed of it, unless all are
-    equal.
+    """Return rows with the best figure of each column marked, unless all figures are equal.
+
+    What is printed decides, so that figures that look alike are marked alike.
     """
     columns = zip(*[row.cells for row in rows], strict=True)
     marked = [_mark(cells, best) for cells, best in zip(columns, bests, strict=True)]
@@ -151,12 +149,12 @@ def _mark(cells: Sequence[Cell], best: Callable[[list[float]], float]) -> list[C
 
 
 def _figure(cell: Cell) -> float:
-    """The number at its beginning."""
+    """Return the number at the beginning of a cell."""
     return float(cell.text.split()[0].replace(",", ""))
 
 
 def _paper_row(paper: PaperScore, columns: Sequence[Column]) -> Row:
-    """What a paper prints, under its own protocol, or with its name where that was not taken."""
+    """Return what a paper prints, under its own protocol, which is named if it has no column."""
     cells = [cell for column in columns for cell in _paper_cells(paper, column)]
     if paper.protocol not in columns:
         cells[:2] = [Cell(f"{paper.psnr} / {paper.ssim}", paper.protocol, span=2)]
@@ -174,11 +172,10 @@ def _paper_cells(paper: PaperScore, column: Column) -> list[Cell]:
 
 
 def cross_table(evaluations: Sequence[Evaluation], protocol: Protocol) -> Table:
-    """PSNR of every model on every dataset, with the gain over the input, by which cells are
-    coloured.
-    """
+    """Return the PSNR of every model on every dataset, in cells coloured by the gain."""
     datasets = list(dict.fromkeys(evaluation.dataset for evaluation in evaluations))
     by_place = {(evaluation.model, evaluation.dataset): evaluation for evaluation in evaluations}
+    # Colours are relative to the largest gain or loss of the table.
     most = max(abs(_psnr_gain(evaluation, protocol)) for evaluation in evaluations)
     rows = [
         Row(
@@ -221,8 +218,10 @@ def _cross_cell(evaluation: Evaluation | None, protocol: Protocol, most: float) 
 
 
 def tint(share: float) -> str:
-    """A light colour for a gain, or a loss, of a share in [-1, 1] of the largest; white for
-    none.
+    """Return a light colour for a gain or a loss, as CSS.
+
+    Args:
+        share: Of the largest gain or loss, in [-1, 1]; 0 is white.
     """
     amount = STRONGEST * abs(share)
     channels = [round(255 + amount * (level - 255)) for level in (GAIN if share > 0 else LOSS)]
@@ -230,7 +229,7 @@ def tint(share: float) -> str:
 
 
 def lowest_table(group: Sequence[Evaluation], protocol: Protocol) -> Table:
-    """The pictures of one dataset with the lowest PSNR, by model."""
+    """Return the pictures of one dataset with the lowest PSNR, for each model."""
     rows = [
         Row("model", Cell(evaluation.model), _lowest(evaluation, protocol)) for evaluation in group
     ]
@@ -238,24 +237,28 @@ def lowest_table(group: Sequence[Evaluation], protocol: Protocol) -> Table:
 
 
 def _lowest(evaluation: Evaluation, protocol: Protocol) -> tuple[Cell, ...]:
-    pictures = sorted(evaluation.pictures, key=lambda picture: picture_psnr(picture, protocol))[
-        :LOWEST
+    pictures = sorted(evaluation.pictures, key=lambda picture: picture_psnr(picture, protocol))
+    cells = [
+        Cell(picture.name, decibels(picture_psnr(picture, protocol)))
+        for picture in pictures[:LOWEST]
     ]
-    cells = [Cell(picture.name, decibels(picture_psnr(picture, protocol))) for picture in pictures]
     return (*cells, *[Cell()] * (LOWEST - len(cells)))
 
 
 def picture_psnr(picture: PictureScore, protocol: Protocol, of: Side = "output") -> float:
-    """Of one picture, in dB."""
+    """Return the PSNR of one picture, in dB."""
     scores = picture.output if of == "output" else picture.rainy
     return next(score.psnr for score in scores if score.protocol == protocol)
 
 
 def colour_table(exhibits: Exhibits, models: Sequence[str]) -> Table | None:
-    """How models changed the mean colour of photographs: brightness, and the lean of one channel
-    from the others.
+    """Return how models changed the mean colour of photographs.
 
-    None if nothing is known of it.
+    Brightness is the mean of the three channels; the lean of a channel is what it changes more or
+    less than they do in the mean.
+
+    Returns:
+        The table; None if no changes were kept.
     """
     changes = {
         model: np.stack(list(exhibits.changes[model].values()))
@@ -272,7 +275,7 @@ def colour_table(exhibits: Exhibits, models: Sequence[str]) -> Table | None:
 
 
 def _colour_cells(changes: NDArray[np.float64]) -> tuple[Cell, ...]:
-    """Of changes of red, green and blue: (pictures, 3)."""
+    """Return the cells for changes of red, green and blue: (pictures, 3)."""
     brightness = changes.mean(axis=1)
     lean = np.abs(changes - brightness[:, None]).max(axis=1)
     largest = float(brightness[np.abs(brightness).argmax()])
@@ -283,16 +286,15 @@ def _colour_cells(changes: NDArray[np.float64]) -> tuple[Cell, ...]:
 
 
 def signed(value: float, places: int) -> str:
-    """With its sign, but for what is printed as zero."""
-    return (
-        f"{round(value, places):+.{places}f}".replace("-", "\N{MINUS SIGN}")
-        if round(value, places)
-        else _fixed(0, places)
-    )
+    """Return a number with its sign; what is printed as zero has none."""
+    rounded = round(value, places)
+    if not rounded:
+        return _fixed(0, places)
+    return f"{rounded:+.{places}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def decibels(psnr: float) -> str:
-    """A PSNR of one picture."""
+    """Return the PSNR of one picture in words."""
     return "identical" if math.isinf(psnr) else f"{psnr:.2f} dB"
 
 

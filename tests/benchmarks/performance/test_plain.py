@@ -16,8 +16,9 @@ that rounding is not.
 
 
 def randomise(network: nn.Module) -> nn.Module:
-    """Nothing zero, nothing equal; but CRDNet's refinement, near the identity as it begins, keeps
-    pictures in range.
+    """Give a network parameters of which no two are equal and none is zero.
+
+    CRDNet's refinement stays near the identity, which keeps pictures in range.
     """
     for name, tensor in network.state_dict().items():
         if ".norm.weight" in name or "running_var" in name:

@@ -152,7 +152,7 @@ def test_sizes_take_turns_though_one_fails(place: Place) -> None:
 
 def check_weights(data: Path, name: str) -> None:
     """Check what a size leaves behind: decayed weights, the trunk's, and their cards."""
-    before = weights.find_card(name).stages
+    before = weights.find_card(name).history
     for file, schedule in ((name, "trunk and branch"), (f"{name}-trunk", "trunk")):
         network, card = weights.load(data.parent / f"out/{file}.safetensors")
         assert type(network) is SIZES[name]
@@ -168,7 +168,7 @@ def check_weights(data: Path, name: str) -> None:
 def test_a_size_without_weights_of_its_own_grows_from_the_default(place: Place) -> None:
     network, card = place.network("petrichor-wide")
     assert (type(network), card.name) == (SIZES["petrichor-wide"], "petrichor-wide")
-    assert card.stages == weights.find_card("petrichor").stages
+    assert card.history == weights.find_card("petrichor").history
 
 
 def test_speed_prints_a_row_for_each_format(

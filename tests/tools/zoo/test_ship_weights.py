@@ -1,7 +1,8 @@
 """Shipping: what becomes of weights on their way into the package."""
 
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 
 from benchmarks.quality import still_camera
 from derain import weights
+from derain.files import file_digest
 from derain.restore import Derainer
+from derain.weights.catalogue import ShippedWeights
 from tools.zoo import ship_weights
 
 
@@ -24,13 +27,13 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     weights.save(
         network, replace(card, failures="", scores={"old": "1"}), tmp_path / "best.safetensors"
     )
-    table = tmp_path / "catalogue.py"
-    rows = (
-        '"petrichor",\n    "ours",\n    "0a"',
-        '"petrichor-live", "the same, smaller", "77", bfloat16=True',
-    )
-    table.write_text("".join(f"Entry({row}),\n" for row in rows))
-    monkeypatch.setattr(ship_weights.catalogue, "__file__", str(table))
+    table = tmp_path / "catalogue.json"
+    rows = [
+        ShippedWeights("petrichor", "ours", "0a"),
+        ShippedWeights("petrichor-live", "the same, smaller", "77", bfloat16=True),
+    ]
+    table.write_text(json.dumps({"weights": [asdict(row) for row in rows], "retired": {}}))
+    monkeypatch.setattr(ship_weights.catalogue, "TABLE", table)
     monkeypatch.setattr(ship_weights.catalogue, "FOLDER", tmp_path / "files")
     arguments = [
         str(tmp_path / "best.safetensors"),
@@ -65,17 +68,15 @@ def test_shipped_weights_are_rounded_scored_and_listed(
             network(torch.full((1, 3, 16, 16), 0.5)),
             atol=2e-3,
         )
-    assert (
-        f'"petrichor-live", "the same, smaller", "{ship_weights.catalogue.sha256(shipped)}",'
-        " bfloat16" in table.read_text()
-    )
-    assert '"0a"' in table.read_text()
+    listed = ship_weights.catalogue.read_rows(table)
+    assert listed["petrichor-live"] == replace(rows[1], sha256=file_digest(shipped))
+    assert listed["petrichor"] == rows[0]
     for name, message in (
         ("nledn", "expected weights of nledn, found petrichor-live"),
         ("petrichor-live-2", "no recipe"),
     ):
         with pytest.raises(ValueError, match=message):
             ship_weights.check(name, card)
-    table.write_text("")
-    with pytest.raises(ValueError, match="0 rows of petrichor-live; expected one"):
+    table.write_text('{"weights": [], "retired": {}}')
+    with pytest.raises(ValueError, match="no row of petrichor-live; expected one"):
         ship_weights.check("petrichor-live", card)

@@ -105,7 +105,7 @@ def test_a_stage_is_begun_stopped_resumed_and_ended(
     assert "petrichor-live: stage-1, 10 steps" in ended
     assert "`tools.zoo.ship_weights` puts it into the package" in ended
     card = weights.read_card(folder / "best.safetensors")
-    assert card.history[:-1] == weights.find_card("petrichor-live").stages
+    assert card.history[:-1] == weights.find_card("petrichor-live").history
     seeds = [zoo_cards.recipe_of(stage).get("seed", 0) for stage in card.history]
     assert seeds[-1] > max(seeds[:-1]), "other crops and rain than the stages before"
     steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from derain.weights import WeightsError, find, tensorflow_bundle
-from derain.weights.tensorflow_bundle import MAGIC, masked_crc32c, read, read_index
+from derain.weights import WeightsError, find
+from derain.weights.authors import tensorflow_bundle
+from derain.weights.authors.tensorflow_bundle import MAGIC, masked_crc32c, read, read_index
 
 Arrays = dict[str, NDArray[np.float32]]
 

@@ -1,9 +1,6 @@
-"""The authors' files: recognised, complete, and never run as code."""
+"""The folders of CRDNet's authors: put together, the last whole epoch, and what may be missing."""
 
-import os
-import pickle
 import shutil
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -11,103 +8,12 @@ import pytest
 import torch
 
 from derain import weights
-from derain.networks import NLEDN, CRDNet
-from derain.weights import WeightsError, published
-
-
-class Bomb:
-    """Unpickled carelessly, makes a file."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, (f"touch {self.target}",)  # pyright: ignore[reportDeprecated]
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_bomb_does_not_go_off(zipped: bool, tmp_path: Path) -> None:
-    path, trace = tmp_path / "net.pth", tmp_path / "went-off"
-    if zipped:
-        torch.save({"conv1.weight": Bomb(trace)}, path)
-    else:
-        path.write_bytes(pickle.dumps(Bomb(trace)))
-    message = (
-        r"but it asks to run (posix|os)\.system; not loaded"
-        if zipped
-        else "or holds more than that; not loaded"
-    )
-    with pytest.raises(WeightsError, match=message):
-        weights.find(str(path))
-    assert not trace.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"once upon a time", b"PK\x03\x04 broken"])
-def test_damaged_files(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "net.pth"
-    path.write_bytes(content)
-    with pytest.raises(
-        WeightsError, match=r"net\.pth: expected a PyTorch checkpoint of plain tensors"
-    ) as caught:
-        published.load(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_another_network_is_described(tmp_path: Path) -> None:
-    torch.save(
-        {"backbone.0.weight": torch.zeros(2), "head.bias": torch.zeros(1)}, tmp_path / "net.pth"
-    )
-    with pytest.raises(
-        WeightsError,
-        match=r"found 2 tensors \(backbone.0.weight, head.bias, …\), expected .* nledn",
-    ):
-        published.load(tmp_path / "net.pth")
-
-
-def test_a_list_is_no_state_dict(tmp_path: Path) -> None:
-    torch.save([torch.zeros(1)], tmp_path / "net.pth")
-    with pytest.raises(WeightsError, match="holds a list; expected a state dict"):
-        published.load(tmp_path / "net.pth")
-
-
-def test_published_nledn_in_every_wrapping(reference_data: Path, tmp_path: Path) -> None:
-    path = reference_data / "published-weights/nledn/net_DDN.pth"
-    plain = torch.load(path, weights_only=True)
-    network, card = published.load(path)
-    assert isinstance(network, NLEDN)
-    assert (card.network, card.licence) == ("nledn", "none stated by the authors")
-    wrapped = OrderedDict((f"module.{key}", value) for key, value in plain.items())
-    torch.save({"state_dict": wrapped}, tmp_path / "net.pth")
-    again, _ = published.load(tmp_path / "net.pth")
-    assert all(
-        torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True)
-    )
-
-
-def test_incomplete_and_overfull_checkpoints_are_refused(
-    reference_data: Path, tmp_path: Path
-) -> None:
-    plain = torch.load(reference_data / "published-weights/nledn/net_DDN.pth", weights_only=True)
-    without = {key: value for key, value in plain.items() if key != "up_2.fusion.0.bias"}
-    torch.save(without, tmp_path / "less.pth")
-    with pytest.raises(WeightsError, match=r"not complete \('up_2.fusion.0.bias'\)"):
-        published.load(tmp_path / "less.pth")
-    torch.save(plain | {"extra.weight": torch.zeros(1)}, tmp_path / "more.pth")
-    with pytest.raises(WeightsError, match=r"extra.weight"):
-        published.load(tmp_path / "more.pth")
-
-
-def test_imported_file_gives_the_same_network(reference_data: Path, tmp_path: Path) -> None:
-    network, card = published.load(reference_data / "published-weights/nledn/net_Rain100L.pth")
-    weights.save(network, card, tmp_path / "w.safetensors")
-    again, _ = weights.find(str(tmp_path / "w.safetensors"))
-    rainy = torch.rand(1, 3, 24, 24)
-    with torch.inference_mode():
-        assert torch.equal(network(rainy), again(rainy))
+from derain.networks import CRDNet
+from derain.weights import WeightsError, authors
 
 
 def crdnet_checkpoint(network: CRDNet, folder: Path, epoch: str, **names: str) -> None:
-    """A network of ours as the authors' files, under their names."""
+    """Write a network as the authors' files, under their names."""
     ours = network.state_dict()
     theirs: dict[str, dict[str, torch.Tensor]] = {
         "stage1": {},
@@ -171,7 +77,7 @@ def test_the_last_epoch_all_parts_have_is_read(tmp_path: Path) -> None:
     for epoch, network in networks.items():
         crdnet_checkpoint(network, tmp_path, epoch)
     (tmp_path / "derain/11.pth").unlink()
-    found, _ = published.load(tmp_path)
+    found, _ = authors.load(tmp_path)
     pairs = zip(found.parameters(), networks["10"].parameters(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
@@ -183,7 +89,7 @@ def test_epochs_are_ordered_by_their_numbers(earlier: str, later: str, tmp_path:
     networks = {epoch: CRDNet().eval() for epoch in (earlier, later)}
     for epoch, network in networks.items():
         crdnet_checkpoint(network, tmp_path, epoch)
-    pairs = zip(published.load(tmp_path)[0].parameters(), networks[later].parameters(), strict=True)
+    pairs = zip(authors.load(tmp_path)[0].parameters(), networks[later].parameters(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
@@ -191,7 +97,7 @@ def test_a_classifier_of_another_epoch_does_not_stand_in_the_way(tmp_path: Path)
     crdnet_checkpoint(CRDNet(), tmp_path, "5")
     (tmp_path / "classfy").mkdir()
     torch.save({"state_dict": {"x.weight": torch.zeros(1)}}, tmp_path / "classfy/4.pth")
-    assert published.load(tmp_path)[1].hyperparameters == {"classifier": "none"}
+    assert authors.load(tmp_path)[1].hyperparameters == {"classifier": "none"}
 
 
 def test_crdnet_folders_that_hold_a_part_twice(tmp_path: Path) -> None:
@@ -204,9 +110,9 @@ def test_crdnet_folders_that_hold_a_part_twice(tmp_path: Path) -> None:
 def test_only_crdnets_own_folders_make_a_checkpoint(tmp_path: Path) -> None:
     for name in ("derain", "refine", "stage1"):
         (tmp_path / name).mkdir()
-    assert not published.is_checkpoint(tmp_path)
+    assert not authors.is_checkpoint(tmp_path)
     (tmp_path / "stage2").mkdir()
-    assert published.is_checkpoint(tmp_path)
+    assert authors.is_checkpoint(tmp_path)
 
 
 def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
@@ -216,7 +122,7 @@ def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
         WeightsError,
         match="one epoch's name in each of its parts, found stage1: 3; stage2: 3; derain: 4",
     ):
-        published.load(tmp_path / "net")
+        authors.load(tmp_path / "net")
     shutil.rmtree(tmp_path / "net/derain")
     with pytest.raises(
         WeightsError,
@@ -225,12 +131,7 @@ def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
             r" \('refinement.high1.conv1.weight'\)"
         ),
     ):
-        published.load(tmp_path / "net")
+        authors.load(tmp_path / "net")
     shutil.rmtree(tmp_path / "net/stage2")
     with pytest.raises(FileNotFoundError, match="a folder; expected a weights file, such as"):
         weights.find(str(tmp_path / "net"))
-
-
-def test_bgr_is_refused_where_the_authors_use_rgb(reference_data: Path) -> None:
-    with pytest.raises(WeightsError, match="--bgr: dpenet's authors train on RGB pictures"):
-        published.load(reference_data / "published-weights/dpenet/Rain100H.pth", bgr=True)

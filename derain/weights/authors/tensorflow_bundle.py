@@ -1,10 +1,10 @@
-"""Reads TensorFlow checkpoints of the bundle format (``NAME.index`` and
-``NAME.data-00000-of-00001``) without TensorFlow.
+"""Reads TensorFlow checkpoints of the bundle format, without TensorFlow.
 
-The index is a sorted string table as LevelDB writes it: blocks of key-value pairs whose keys share
-prefixes, each block closed by a compression byte and a checksum, and a footer that says where the
-block of blocks lies. The values are protocol buffers that give each tensor's type, shape, place in
-the data file and checksum. Formats: LevelDB's table_format.md; TensorFlow's tensor_bundle.proto.
+A bundle is two files, ``NAME.index`` and ``NAME.data-00000-of-00001``. The index is a sorted string
+table as LevelDB writes it: blocks of key-value pairs whose keys share prefixes, each block closed
+by a compression byte and a checksum, and a footer that says where the block of blocks lies. The
+values are protocol buffers that give each tensor's type, shape, place in the data file and
+checksum. Formats: LevelDB's table_format.md; TensorFlow's tensor_bundle.proto.
 """
 
 import math
@@ -29,14 +29,14 @@ TRAILER = 5
 MASK_DELTA = 0xA282EAD8
 LARGEST_INDEX = 64 << 20
 LONGEST_NAME = 4096
-"""Far beyond any checkpoint's; a file that asks for more is none."""
+"""Far beyond any checkpoint's; a file with longer ones is damaged."""
 
 TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
-"""TensorFlow's DataType numbers of what is read here."""
+"""The types that are read here, by TensorFlow's DataType numbers."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class Variable:
     """Where one variable lies in the data file."""
 
     dtype: int = 0
@@ -48,51 +48,51 @@ class Entry:
 
 
 def index_of(path: Path) -> Path:
-    """The index that belongs to any of a bundle's files, or to the name they share."""
+    """Return the index that belongs to any of a bundle's files, or to the name they share."""
     return path.parent / (re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name) + ".index")
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a path names a bundle: its index, its data, or what their names share."""
+    """Return whether a path is a bundle's index, its data, or what their names share."""
     if path.suffix == ".index" or re.search(r"\.data-\d+-of-\d+$", path.name):
         return True
     return (path.suffix == ".meta" or not path.exists()) and index_of(path).is_file()
 
 
 def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-    """The variables of a bundle, their checksums verified.
+    """Return variables of a bundle by name, their checksums verified.
 
     Args:
         path: The index, the data file, or what their names share.
         wanted: Which variables to read, by name.
 
     Raises:
-        FileNotFoundError: If one of the two files is not there.
+        FileNotFoundError: If one of the two files does not exist.
         WeightsError: If they are damaged, or something else.
     """
     index = index_of(path)
     data = index.with_name(f"{index.stem}.data-00000-of-00001")
-    entries = read_index(path)
+    variables = read_index(path)
     if not data.is_file():
         raise FileNotFoundError(
             f"{data}: not there; a TensorFlow checkpoint is this file and {index.name}"
         )
     with data.open("rb") as file:
         return {
-            name: _read_tensor(file, data, name, entry)
-            for name, entry in entries.items()
+            name: _read_tensor(file, data, name, variable)
+            for name, variable in variables.items()
             if wanted(name)
         }
 
 
-def read_index(path: Path) -> dict[str, Entry]:
-    """What variables a bundle's index lists.
+def read_index(path: Path) -> dict[str, Variable]:
+    """Return where the variables of a bundle lie, by name, as its index says.
 
     Args:
         path: As for `read`.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no index.
         WeightsError: If it is damaged, or something else.
     """
     path = index_of(path)
@@ -101,9 +101,8 @@ def read_index(path: Path) -> dict[str, Entry]:
         if path.stat().st_size > LARGEST_INDEX:
             raise ValueError(f"it is larger than {LARGEST_INDEX >> 20} MiB")
         content = path.read_bytes()
-        return {
-            key.decode(): _entry(value) for key, value in _table(content) if key
-        }  # the empty key is the header
+        # The empty key is the header.
+        return {key.decode(): _variable(value) for key, value in _table(content) if key}
     except (ValueError, IndexError, struct.error) as error:
         reason = "it ends too soon" if isinstance(error, IndexError | struct.error) else str(error)
         raise WeightsError(
@@ -112,37 +111,35 @@ def read_index(path: Path) -> dict[str, Entry]:
         ) from None
 
 
-def _read_tensor(file: BinaryIO, path: Path, name: str, entry: Entry) -> Tensor:
-    """One variable out of the open data file, which ``path`` names."""
-    if entry.dtype not in TYPES or entry.shard != 0:
+def _read_tensor(file: BinaryIO, path: Path, name: str, variable: Variable) -> Tensor:
+    """Read a variable out of the open data file, which ``path`` names."""
+    if variable.dtype not in TYPES or variable.shard != 0:
         raise WeightsError(
-            f"{path}: {name} is of a type or in a part that is not read here (type {entry.dtype},"
-            f" part {entry.shard})"
+            f"{path}: {name} is of a type or in a part that is not read here (type"
+            f" {variable.dtype}, part {variable.shard})"
         )
-    dtype = TYPES[entry.dtype]
-    if entry.offset + entry.size > path.stat().st_size or entry.size != dtype.itemsize * math.prod(
-        entry.shape
-    ):
+    dtype = TYPES[variable.dtype]
+    expected = dtype.itemsize * math.prod(variable.shape)
+    if variable.offset + variable.size > path.stat().st_size or variable.size != expected:
         raise WeightsError(
             f"{path}: ends before {name} does; the file is damaged, or belongs to another index"
         )
-    file.seek(entry.offset)
-    content = file.read(entry.size)
-    if masked_crc32c(content) != entry.checksum:
+    file.seek(variable.offset)
+    content = file.read(variable.size)
+    if masked_crc32c(content) != variable.checksum:
         raise WeightsError(
             f"{path}: the checksum of {name} is wrong; the file is damaged, or belongs to another"
             " index"
         )
-    return torch.from_numpy(np.frombuffer(content, dtype).reshape(entry.shape).copy())
+    return torch.from_numpy(np.frombuffer(content, dtype).reshape(variable.shape).copy())
 
 
 def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """All pairs of a sorted string table."""
+    """Yield all pairs of a sorted string table."""
     if len(content) < FOOTER or struct.unpack("<Q", content[-8:])[0] != MAGIC:
         raise ValueError("its last bytes are not those of an index")
-    _, _, position = _handle(
-        content, len(content) - FOOTER
-    )  # of the meta index, which bundles leave empty
+    # First the handle of the meta index, which bundles leave empty.
+    _, _, position = _handle(content, len(content) - FOOTER)
     offset, size, _ = _handle(content, position)
     end = 0
     for _, handle in _block(content, offset, size):
@@ -154,26 +151,26 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(content: bytes, position: int) -> tuple[int, int, int]:
-    """Offset and size of a block, and the position behind them."""
+    """Return offset and size of a block, and the position behind them."""
     offset, position = _varint(content, position)
     size, position = _varint(content, position)
     return offset, size, position
 
 
 def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """The pairs of a block: each key is given by how much it shares with the one before, and the
-    rest.
+    """Yield the pairs of a block.
+
+    Each key is stored as how many bytes it shares with the one before, and the rest.
     """
-    block, trailer = (
-        content[offset : offset + size],
-        content[offset + size : offset + size + TRAILER],
-    )
+    behind = offset + size
+    block, trailer = content[offset:behind], content[behind : behind + TRAILER]
     if len(block) != size or len(trailer) != TRAILER or size < 4:
         raise ValueError("it ends too soon")
     if trailer[0] != 0:
         raise ValueError("it is compressed, which TensorFlow's own are not")
     if masked_crc32c(block + trailer[:1]) != struct.unpack("<I", trailer[1:])[0]:
         raise ValueError("a checksum is wrong")
+    # The places where whole keys stand close the block; reading from front to back needs none.
     restarts = struct.unpack("<I", block[-4:])[0]
     end, position, key = size - 4 * (restarts + 1), 0, b""
     if end < 0:
@@ -191,7 +188,7 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
 
 
 def _varint(content: bytes, position: int) -> tuple[int, int]:
-    """A number in groups of seven bits, lowest first, and the position behind it."""
+    """Return a number in groups of seven bits, lowest first, and the position behind it."""
     value = shift = 0
     while True:
         byte = content[position]
@@ -205,7 +202,7 @@ def _varint(content: bytes, position: int) -> tuple[int, int]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Fields of a protocol buffer: number and value, an int or the bytes of a nested message."""
+    """Yield the fields of a protocol buffer: number, and an int or a nested message's bytes."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)
@@ -227,28 +224,28 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise ValueError("a field in it is of no known kind")
 
 
-def _entry(message: bytes) -> Entry:
-    """BundleEntryProto."""
+def _variable(message: bytes) -> Variable:
+    """Read a BundleEntryProto."""
     values: dict[str, int] = {}
     shape: list[int] = []
     names = {1: "dtype", 3: "shard", 4: "offset", 5: "size", 6: "checksum"}
     for number, value in _fields(message):
         if isinstance(value, int) and number in names:
             values[names[number]] = value
-        elif (
-            isinstance(value, bytes) and number == 2
-        ):  # TensorShapeProto; each field 2 is a dimension, whose field 1 is its size
-            dimensions = [
-                dict(_fields(inner))
-                for kind, inner in _fields(value)
-                if kind == 2 and isinstance(inner, bytes)
-            ]
-            shape += [
-                size
-                for size in (dimension.get(1, 0) for dimension in dimensions)
-                if isinstance(size, int)
-            ]
-    return Entry(shape=tuple(shape), **values)
+        elif isinstance(value, bytes) and number == 2:
+            shape += _shape(value)
+    return Variable(shape=tuple(shape), **values)
+
+
+def _shape(message: bytes) -> list[int]:
+    """Read a TensorShapeProto: each field 2 is a dimension, whose field 1 is its size."""
+    dimensions = [
+        dict(_fields(inner))
+        for kind, inner in _fields(message)
+        if kind == 2 and isinstance(inner, bytes)
+    ]
+    sizes = [dimension.get(1, 0) for dimension in dimensions]
+    return [size for size in sizes if isinstance(size, int)]
 
 
 def _crc_table() -> list[int]:
@@ -264,7 +261,7 @@ _CRC_TABLE = _crc_table()
 
 
 def masked_crc32c(content: bytes) -> int:
-    """CRC-32C (Castagnoli), turned and shifted as LevelDB and TensorFlow store it."""
+    """Return the CRC-32C (Castagnoli), rotated and shifted as LevelDB and TensorFlow store it."""
     crc, table = 0xFFFFFFFF, _CRC_TABLE
     for byte in content:
         crc = crc >> 8 ^ table[(crc ^ byte) & 255]

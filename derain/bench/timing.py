@@ -1,0 +1,136 @@
+"""Timing of cases, each in a process of its own.
+
+That is how the peak memory of a case is known, and nothing else keeps memory in its process.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derain.bench.cases import Case, Timing, picture
+from derain.bench.ceiling import Ceiling, in_turns, operations
+from derain.engines import choose_device
+from derain.evaluate import DevicePeak
+from derain.images import to_levels
+from derain.metrics import psnr
+from derain.progress import Progress, silent
+from derain.restore import load
+
+MOST_PSNR = 200.0
+"""Of identical results, in dB."""
+
+CORNER = 512
+"""Largest side in pixels of the part of a picture on which number formats are compared."""
+
+
+def time_cases(
+    cases: Sequence[Case], *, rounds: int = 2, pictures: int = 3, progress: Progress = silent
+) -> list[Timing]:
+    """Measure every case, in turns: medians over all rounds, and the most memory of any round.
+
+    All are returned at the end, because a median is not known before.
+
+    Args:
+        cases: At least one.
+        rounds: How often each case gets a process of its own.
+        pictures: Timed in each, after one that is not.
+        progress: Gets a report of "cases" after each process.
+
+    Raises:
+        ValueError: What a case's process ended with, in one line.
+    """
+    found: dict[Case, list[dict[str, Any]]] = {case: [] for case in cases}
+    total = rounds * len(cases)
+    with tempfile.TemporaryDirectory() as folder:
+        corners = {case: Path(folder) / f"{k}.npy" for k, case in enumerate(found)}
+        for number in range(total):
+            case = cases[number % len(cases)]
+            found[case].append(_in_own_process(case, pictures, corners[case]))
+            progress("cases", number + 1, total)
+        return [_summed_up(case, rows, corners) for case, rows in found.items()]
+
+
+def _in_own_process(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
+    """Return what `measure` finds in a process of its own."""
+    task = json.dumps({"case": asdict(case), "pictures": pictures, "corner": str(corner)})
+    command = [sys.executable, "-m", "derain.bench", task]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        last = lines[-1] if lines else "killed, which happens where memory runs out"
+        size = f"{case.width}x{case.height}"
+        raise ValueError(f"{case.model}, {case.engine}, {case.dtype}, {size}: {last}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
+    """Measure a case in this process.
+
+    Args:
+        case: What is measured.
+        pictures: Timed, after one that is not.
+        corner: File that gets the result of a corner of the picture, to compare: (H, W, 3) floats.
+
+    Returns:
+        "seconds" and "ceiling" of each picture, "operations" of one, and "peak_memory" of the
+        process.
+    """
+    rainy = picture(case.width, case.height)
+    rainy_corner = rainy[:CORNER, :CORNER].copy()
+    levels = to_levels(rainy, np.dtype(np.uint8))  # 8 bits, as users' pictures have
+    del rainy
+    device = choose_device(case.device)
+    # Memory is that of loading and the first picture: the ceiling's matrices come after it.
+    memory = DevicePeak(device)
+    derainer = load(
+        case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine
+    )
+    derainer(levels)
+    held = memory.read()
+    ceiling = Ceiling(device, derainer.engine.dtype)
+    turns = in_turns(lambda: derainer(levels), ceiling, device, pictures)
+    np.save(corner, derainer(rainy_corner))
+    return turns | {
+        "operations": operations(derainer, case.width, case.height),
+        "peak_memory": held,
+    }
+
+
+def _summed_up(case: Case, rows: list[dict[str, Any]], corners: dict[Case, Path]) -> Timing:
+    """Return the medians over the rounds of a case, compared with its reference if there is one."""
+    seconds = statistics.median(value for row in rows for value in row["seconds"])
+    ceiling = statistics.median(value for row in rows for value in row["ceiling"])
+    count = rows[0]["operations"]
+    peaks = [row["peak_memory"] for row in rows]
+    reference = next((other for other in corners if _is_reference(other, case)), None)
+    likeness = None
+    if reference is not None and reference != case:
+        one, other = (np.load(corners[each]).astype(np.float64) for each in (case, reference))
+        likeness = min(MOST_PSNR, psnr(255 * one, 255 * other))
+    return Timing(
+        case=case,
+        seconds=seconds,
+        operations=None if count is None else count / seconds,
+        ceiling=ceiling,
+        peak_memory=None if None in peaks else max(peaks),
+        psnr=likeness,
+    )
+
+
+def _is_reference(other: Case, case: Case) -> bool:
+    """Return whether another case is the same in PyTorch and float32."""
+    same = (other.model, other.width, other.height, other.tile) == (
+        case.model,
+        case.width,
+        case.height,
+        case.tile,
+    )
+    return same and other.engine == "torch" and other.dtype == "float32"

@@ -1,0 +1,18 @@
+"""Options that several verbs share, each declared once."""
+
+from typing import Annotated
+
+import typer
+
+from derain.cli.console import DEVICE_HELP, DTYPE_HELP, ENGINE_HELP, LAYOUT_HELP, TILE_HELP
+
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+DeviceOption = Annotated[str, typer.Option(help=DEVICE_HELP)]
+DtypeOption = Annotated[str, typer.Option(help=DTYPE_HELP)]
+EngineOption = Annotated[str, typer.Option(help=ENGINE_HELP)]
+TileOption = Annotated[int | None, typer.Option(help=TILE_HELP)]
+OverlapOption = Annotated[int | None, typer.Option(help="Pixels that tiles share.")]
+LayoutOption = Annotated[str | None, typer.Option(help=LAYOUT_HELP)]
+WeightsArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'.")
+]

@@ -1,0 +1,171 @@
+"""Models on datasets: every model scored on every dataset, as a generator of results.
+
+`sort_inputs` tells models from data, `find_models` and `find_datasets` look at both before the
+work, `compare` does it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from derain.data import Layout, NoPairsError, PairedFolder, Problem, survey
+from derain.engines import Exported, is_exported
+from derain.evaluate.identity import identity
+from derain.evaluate.photographs import Photographs, find_photographs
+from derain.evaluate.report.gallery import Gallery
+from derain.evaluate.results import numbered
+from derain.evaluate.scores import Evaluation, Failure, Scoring, evaluate_each
+from derain.progress import Progress, silent
+from derain.restore import Derainer
+from derain.weights import CATALOGUE, find
+from derain.weights.authors import is_checkpoint
+
+
+@dataclass(frozen=True)
+class Model:
+    """Weights to compare.
+
+    Attributes:
+        source: Their name in the catalogue, or their file.
+        label: What they are called in results.
+    """
+
+    source: str
+    label: str
+
+
+def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return the models and the data among names, each once, however it is spelt.
+
+    Folders and lists of pairs are data, except folders that hold the parts of a CRDNet; all other
+    names are models.
+
+    Raises:
+        OSError: If a name cannot be that of a file.
+    """
+    folders: dict[Path, Path] = {}
+    models: dict[str, str] = {}
+    for name in inputs:
+        path = Path(name)
+        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt")
+        if is_data and not is_checkpoint(path):
+            folders.setdefault(path.resolve(), path)
+        else:
+            models.setdefault(name if name in CATALOGUE else str(path.resolve()), name)
+    return list(models.values()), list(folders.values())
+
+
+def find_models(sources: Sequence[str]) -> list[Model]:
+    """Return models under names that tell them apart.
+
+    If there are several, files are opened, so that a wrong one is known before the work rather than
+    after half of it. They are not kept: the weights of other models would count in each one's peak
+    memory. Weights in the catalogue are part of the package and need no such look.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        derain.weights.WeightsError: If a file is not of a known network.
+    """
+    for source in sources if len(sources) > 1 else ():
+        if is_exported(Path(source)):
+            Exported.read(Path(source))
+        elif source not in CATALOGUE:
+            find(source)
+    labels = _labels([Path(source) for source in sources])
+    return [Model(source, label) for source, label in zip(sources, labels, strict=True)]
+
+
+def find_datasets(
+    folders: Sequence[Path], layout: Layout | None = None, *, photographs: bool = False
+) -> tuple[list[PairedFolder | Photographs], list[Problem]]:
+    """Return the datasets in folders, under names that tell them apart.
+
+    Args:
+        folders: One dataset each.
+        layout: How pairs lie on disk; None looks.
+        photographs: Whether a folder without pairs is taken for photographs, which NIQE can score.
+
+    Returns:
+        The datasets, and what makes some of their pictures unusable: no clean one for a rainy one.
+
+    Raises:
+        NoPairsError: If a folder holds no pairs, and photographs are not asked for.
+        ValueError: If a list cannot be read.
+        OSError: If a folder cannot be listed.
+    """
+    datasets: list[PairedFolder | Photographs] = []
+    problems: list[Problem] = []
+    for folder, label in zip(folders, _labels(folders), strict=True):
+        try:
+            found, wrong = survey(folder, layout)
+        except NoPairsError:
+            if not photographs:
+                raise
+            datasets.append(replace(find_photographs(folder), name=label))
+        else:
+            datasets.append(replace(found, name=label))
+            problems += [problem for problem in wrong if problem.unsound]
+    return datasets, problems
+
+
+def compare(
+    models: Sequence[Model],
+    datasets: Sequence[PairedFolder | Photographs],
+    scoring: Scoring,
+    load: Callable[[str], Derainer],
+    *,
+    gallery: Gallery | None = None,
+    progress: Progress = silent,
+) -> Iterator[Evaluation | Failure]:
+    """Score every model on every dataset; yield evaluations, and what fails as it fails.
+
+    Args:
+        models: Loaded once each, when their turn comes.
+        datasets: Identified once each, before the first model is loaded.
+        scoring: How pictures are scored; ``save_to`` gets a folder for each model, and in it one
+            for each dataset.
+        load: Makes a Derainer of a model's source.
+        gallery: Keeps pictures for a report; it takes the place of ``scoring.on_result``.
+        progress: Gets a report of "MODEL on DATASET" before the first picture and after each.
+
+    Raises:
+        OSError: If weights cannot be read.
+        ValueError: If weights are not of a known network, or cannot run as asked for.
+    """
+    identities = [identity(dataset) for dataset in datasets]
+    dataset_folders = _folder_names([dataset.name for dataset in datasets])
+    model_folders = _folder_names([model.label for model in models])
+    # Pictures are decoded anew for every model. Decoding them once would need all models in memory
+    # at the same time, or all pictures, and both count in what is measured: peak memory is that of
+    # the process. It would also lose the scores of finished models when a later one cannot be
+    # loaded. Decoding takes milliseconds where deraining takes a second.
+    for model, model_folder in zip(models, model_folders, strict=True):
+        derainer = load(model.source)
+        derainer.name = model.label
+        for dataset, data, folder in zip(datasets, identities, dataset_folders, strict=True):
+            one = replace(
+                scoring,
+                save_to=scoring.save_to / model_folder / folder if scoring.save_to else None,
+                on_result=(
+                    gallery.on_result(model.label, dataset) if gallery else scoring.on_result
+                ),
+            )
+            yield from evaluate_each(derainer, dataset, one, data=data, progress=progress)
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """Return short names that tell paths apart.
+
+    These are the last part of a path, or all of it where two paths end alike.
+    """
+    names = [path.resolve().name if path.is_dir() else path.name for path in paths]
+    return [
+        name if names.count(name) == 1 else str(path)
+        for name, path in zip(names, paths, strict=True)
+    ]
+
+
+def _folder_names(labels: Sequence[str]) -> list[str]:
+    """Return a name for the folder of each label, no two alike."""
+    return numbered([re.sub(r"[^\w.-]+", "_", label).strip("._") or "_" for label in labels])

@@ -1,0 +1,45 @@
+"""The ceiling, and the operations that are compared with it."""
+
+from typing import cast
+
+import pytest
+import torch
+from torch import nn
+
+from derain.bench import Ceiling, ceiling, in_turns, operations
+from derain.evaluate import multiply_adds
+from derain.networks import Network, Tiling
+from derain.restore import Derainer, load
+
+
+def test_operations_are_twice_the_multiply_adds_of_all_tiles() -> None:
+    whole, tiled = (load("petrichor-live", device="cpu", tile=tile) for tile in (0, 64))
+    once = multiply_adds(whole.engine.network, (128, 192))
+    assert once is not None
+    assert operations(whole, 192, 128) == 2 * once
+    assert operations(load("petrichor-live", device="cpu"), 192, 128) == 2 * once
+    assert operations(load("petrichor-live", device="cpu", flips=4), 192, 128) == 4 * 2 * once
+    again = operations(tiled, 192, 128)
+    assert again is not None
+    assert again > 1.2 * 2 * once, "tiles overlap"
+
+
+def test_operations_that_cannot_be_counted_are_unknown() -> None:
+    class Looking(nn.Module):
+        tiling = Tiling(tile=64, overlap=0)
+        hyperparameters: dict[str, int] = {}  # noqa: RUF012
+
+        def forward(self, rainy: torch.Tensor) -> torch.Tensor:
+            return rainy if rainy.max() > 0.5 else 1 - rainy
+
+    assert operations(Derainer(cast("Network", Looking()), device="cpu"), 64, 64) is None
+
+
+def test_work_and_ceiling_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ceiling, "CEILING_SIDE", 8)
+    monkeypatch.setattr(ceiling, "CEILING_SECONDS", 0.001)
+    calls: list[int] = []
+    cpu = torch.device("cpu")
+    turns = in_turns(lambda: calls.append(1), Ceiling(cpu, torch.bfloat16), cpu, 3)
+    assert len(calls) == len(turns["seconds"]) == len(turns["ceiling"]) == 3
+    assert min(turns["seconds"] + turns["ceiling"]) > 0

@@ -1,0 +1,103 @@
+"""Rainy pairs as a generator of results."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from derain.errors import ExistsError, UsageError
+from derain.images import read_image, write_image
+from derain.synth import SynthPlan, find_rain, plan, synthesise
+
+
+@pytest.fixture
+def folder(photo: NDArray[np.uint8], tmp_path: Path) -> Path:
+    """A folder of three clean pictures, the second of which cannot be read."""
+    (tmp_path / "clean").mkdir()
+    for name in ("1.png", "3.png"):
+        write_image(tmp_path / "clean" / name, photo[:40, :50])
+    (tmp_path / "clean/2.png").write_bytes(b"no picture")
+    return tmp_path / "clean"
+
+
+def test_success_and_failure_are_values(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    rain = find_rain("rain100l")
+    seen: list[tuple[str, int, int]] = []
+    results = list(
+        synthesise(
+            plan(folder, out),
+            rain,
+            seed=7,
+            progress=lambda stage, done, total: seen.append((stage, done, total)),
+        )
+    )
+    assert [(one.source.name, one.status) for one in results] == [
+        ("1.png", "made"),
+        ("2.png", "failed"),
+        ("3.png", "made"),
+    ]
+    assert "not a picture that can be read" in str(results[1].error)
+    assert [one.target for one in results] == [out / f"rainy/{k}.png" for k in (1, 2, 3)]
+    assert seen == [("pictures", done, 3) for done in (1, 2, 3)]
+    first, third = (read_image(out / f"rainy/{k}.png") for k in (1, 3))
+    assert not np.array_equal(first, third), "every picture has rain of its own"
+    again = list(synthesise(plan(folder, tmp_path / "again"), rain, seed=7))
+    assert len(again) == 3
+    for path in out.rglob("*.png"):
+        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(out)).read_bytes()
+    statuses = [one.status for one in synthesise(plan(folder, out), rain, seed=8)]
+    assert statuses == ["skipped", "failed", "skipped"]
+    (out / "rainy/1.png").write_bytes(b"another")
+    (out / "clean/1.png").unlink()
+    conflict = next(synthesise(plan(folder, out), rain, seed=7))
+    assert conflict.status == "failed"
+    assert isinstance(conflict.error, ExistsError)
+    assert (out / "rainy/1.png").read_bytes() == b"another"
+    forced = next(synthesise(plan(folder, out), rain, seed=7, force=True))
+    assert forced.status == "made"
+    assert np.array_equal(read_image(out / "rainy/1.png"), first)
+
+
+def test_the_table_has_what_was_made_before_an_interruption(folder: Path, tmp_path: Path) -> None:
+    planned = plan(folder, tmp_path / "out", parts=True)
+    assert planned.table is not None
+    results = synthesise(planned, find_rain("rain100l"))
+    assert next(results).status == "made"
+    assert not planned.table.exists()
+    results.close()
+    rows = planned.table.read_text().splitlines()
+    assert rows[0] == "picture,preset,coverage,density"
+    assert [row.split(",")[:2] for row in rows[1:]] == [["1.png", "rain100l"]]
+
+
+def test_a_table_that_cannot_be_written_is_the_last_result(folder: Path, tmp_path: Path) -> None:
+    planned = plan(folder, tmp_path / "out", parts=True)
+    assert planned.table is not None
+    planned.table.mkdir(parents=True)
+    *_, last = synthesise(planned, find_rain("rain100l"))
+    assert (last.source, last.status) == (planned.table, "failed")
+    assert isinstance(last.error, OSError)
+
+
+def test_names_of_what_is_planned(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    single = plan(folder / "1.png", out)
+    assert [job.files for job in single.jobs] == [[out / "rainy/1.png", out / "clean/1.png"]]
+    assert [job.files for job in plan(folder / "1.png", out / "x.JPG").jobs] == [[out / "x.JPG"]]
+    with_parts = plan(folder, out, parts=True)
+    assert isinstance(with_parts, SynthPlan)
+    assert with_parts.table == out / "density.csv"
+    assert [path.parent.name for path in with_parts.jobs[0].files] == [
+        "rainy",
+        "clean",
+        "layer",
+        "mask",
+    ]
+    with pytest.raises(UsageError, match=r"^parts: the output .* is one picture"):
+        plan(folder / "1.png", out / "x.png", parts=True)
+    with pytest.raises(UsageError, match=r"^preset=snow: expected one of rain100l"):
+        find_rain("snow")
+    with pytest.raises(UsageError, match=r"^textures: rain100l has no layers of textures"):
+        find_rain("rain100l", folder)
