@@ -81,7 +81,7 @@ def here(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         lease.main()
 
     yield rehearse
-    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = flags
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = flags  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.fixture
