@@ -1,5 +1,4 @@
-"""Whether two pictures show one scene at one place, rain or no rain, and which of the two has the
-rain.
+"""Compare two pictures: do they show one scene at one place, and which of them has the rain?
 
 Phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975): every
 frequency counts alike, so that the streaks of heavy rain, which hold most of the energy, cannot
@@ -14,38 +13,40 @@ import numpy as np
 from derain.images import Pixels
 from derain.metrics import Float64s, luma_matlab
 
-__all__ = ["Alignment", "Float64s", "align", "luma", "rainier"]
-
 Verdict = Literal["aligned", "shifted", "different", "unknown"]
 
 WINDOWS = (256, 1024)
-"""Sides in pixels of the middle part that is looked at; the larger one only where the smaller
-leaves a doubt.
+"""Sides in pixels of the middle part that is compared.
+
+The larger one is used only if the smaller one leaves a doubt.
 """
 SURE = 9.0
-"""Height of a peak in standard deviations. Unrelated pictures stay under 9, the heaviest rain on
-its own background is at 45.
+"""Height of a clear peak in standard deviations.
+
+Unrelated pictures stay under 9; the heaviest rain on its own background is at 45.
 """
 AS_HIGH = 1.3
-"""How much higher a peak elsewhere must be than the one in place."""
+"""Times the height of the peak in place that a peak elsewhere must have."""
 ALIKE = (0.5, 0.1)
-"""Plain correlation under which pictures without a peak are taken for two: large ones, and ones
-with few pixels for a peak.
+"""Plain correlation under which pictures without a peak show two scenes.
+
+The first number is for large pictures, the second for those with few pixels for a peak.
 """
 SMALL = 128
-"""Shorter side in pixels of a small one."""
+"""Shorter side in pixels under which a picture is small."""
 FLAT = 1.0
 """Standard deviation in levels under which a picture shows nothing."""
 BAND = 0.15
-"""Frequencies looked at, in cycles a pixel: noise and the finest streaks are above."""
+"""Frequencies that count, in cycles per pixel: noise and the finest streaks are above."""
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a picture lies on its twin.
+    """How a picture lies on another one of the same scene.
 
     Attributes:
-        down: Pixels by which the first lies below the second; right likewise.
+        down: Pixels by which the first lies below the second.
+        right: Pixels by which it lies to the right.
         strength: Height of the peak in standard deviations.
     """
 
@@ -56,21 +57,21 @@ class Alignment:
 
 
 def luma(pixels: Pixels) -> Float64s:
-    """(H, W, 3) of 8 or 16 bits -> (H, W) as `metrics.luma_matlab` of 8-bit pictures."""
+    """Return the `metrics.luma_matlab` (H, W) of RGB pixels (H, W, 3) as of 8 bits."""
     eight = pixels if pixels.dtype == np.uint8 else pixels >> 8
     return luma_matlab(eight.astype(np.uint8, copy=False))
 
 
 def align(first: Float64s, second: Float64s) -> Alignment:
-    """Looks for one picture on the other.
+    """Find how one picture lies on another one.
 
     Args:
-        first: (H, W) on the scale 0 … 255.
+        first: Luma (H, W) in [0, 255].
         second: Likewise, of the same size.
     """
     found = Alignment("unknown")
     for side in WINDOWS:
-        found = _look(_middle(first, side), _middle(second, side))
+        found = _compare(_middle(first, side), _middle(second, side))
         if found.verdict == "aligned" or side >= max(first.shape):
             return found
     return found
@@ -81,7 +82,8 @@ def _middle(plane: Float64s, side: int) -> Float64s:
     return plane[top : top + side, left : left + side]
 
 
-def _look(a: Float64s, b: Float64s) -> Alignment:
+def _compare(a: Float64s, b: Float64s) -> Alignment:
+    """Find how one plane (H, W) lies on another one, by the highest peak."""
     if min(a.std(), b.std()) < FLAT:
         return Alignment("unknown")
     peaks = _phase_correlation(a, b)
@@ -99,7 +101,7 @@ def _look(a: Float64s, b: Float64s) -> Alignment:
 
 
 def _phase_correlation(a: Float64s, b: Float64s) -> Float64s:
-    """(H, W) peaks by shift, in standard deviations."""
+    """Return peaks by shift (H, W), in standard deviations."""
     height, width = a.shape
     fade = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
     cross = np.fft.rfft2((a - a.mean()) * fade) * np.fft.rfft2((b - b.mean()) * fade).conj()
@@ -112,8 +114,9 @@ def _phase_correlation(a: Float64s, b: Float64s) -> Float64s:
 
 
 def rainier(first: Float64s, second: Float64s) -> int:
-    """How the first of two aligned pictures is rainier by three signs: 3 surely, -3 surely not, 0
-    for equal pictures.
+    """Return by how many of three signs the first of two aligned pictures is the rainier one.
+
+    It is 3 for a sure yes, -3 for a sure no, and 0 for equal pictures.
 
     Rain is brighter than what it hides, has more edges, and is thin: bright outliers in the fine
     part of the difference.
@@ -128,7 +131,7 @@ def rainier(first: Float64s, second: Float64s) -> int:
 
 
 def _box(plane: Float64s, side: int = 9) -> Float64s:
-    """(H, W) mean over squares of 9 pixels, those at the edge mirrored."""
+    """Return the mean over squares of 9 pixels (H, W), mirrored at the edges."""
     padded = np.pad(plane, side // 2 + 1, mode="symmetric")[:-1, :-1]
     total = padded.cumsum(0).cumsum(1)
     return (

@@ -1,14 +1,12 @@
-"""What a paired dataset is made of, and how a pair is read."""
+"""Pairs of a rainy and a clean picture, how one is read, and what can be wrong with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
-
-from torch import Tensor
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from derain.files import file_digest, printable
-from derain.images import Pixels, read_image
+from derain.images import read_image
 
 Half = Literal["left", "right"]
 Unsound = Literal[
@@ -25,13 +23,14 @@ Unsound = Literal[
 ]
 """Problems that make training unsound."""
 Kind = Unsound | Literal["duplicate", "no rain", "spare", "ignored"]
-"""What can be wrong with a dataset; the others are worth knowing: pictures that count twice, files
-that are left out.
+"""What can be wrong with a dataset.
+
+Those that are not `Unsound` are worth knowing: pictures that count twice, files that are left out.
 """
 
 
 class SizesDifferError(ValueError):
-    """The twins of a pair are of two sizes."""
+    """The two pictures of a pair differ in size."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Problem:
     """Something wrong with files of a dataset, in one line that names them.
 
     Attributes:
-        harmless: Only worth knowing here, though others of its kind make training unsound.
+        harmless: It does not make training unsound here, though others of its kind do.
     """
 
     kind: Kind
@@ -49,7 +48,7 @@ class Problem:
 
     @property
     def unsound(self) -> bool:
-        """It makes training unsound."""
+        """Whether it makes training unsound."""
         return self.kind in get_args(Unsound) and not self.harmless
 
 
@@ -58,8 +57,8 @@ class Pair:
     """A rainy picture and its clean twin, named by the rainy file.
 
     Attributes:
-        rainy_half: Which half of one picture is the rainy one, where both paths are of the same
-            file.
+        rainy_half: Which half is the rainy one, if both are in one picture and both paths are the
+            same.
     """
 
     name: str
@@ -77,18 +76,32 @@ class PairedFolder:
     pairs: tuple[Pair, ...]
 
 
-Picture = TypeVar("Picture", Pixels, Tensor)
+class Sliceable(Protocol):
+    """An array or a tensor, so that reading pairs needs no PyTorch."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Sizes of its dimensions."""
+        ...
+
+    def __getitem__(self, index: Any, /) -> Any:
+        """Return a part of it."""
+        ...
 
 
-def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple[Picture, Picture]:
-    """The rainy and the clean picture, each (H, W, 3) and of one size.
+Array = TypeVar("Array", bound=Sliceable)
+
+
+def read_pair(pair: Pair, read: Callable[[Path], Array] = read_image) -> tuple[Array, Array]:
+    """Return the rainy and the clean picture, each (H, W, 3) and of one size.
 
     Args:
-        read: How a file is read: a cache perhaps, which may give tensors instead of arrays.
+        pair: The pair.
+        read: Reads a file, perhaps through a cache; may return a tensor instead of an array.
 
     Raises:
         SizesDifferError: If sizes differ.
-        ValueError: If they cannot be read.
+        ValueError: If a file is not a picture that can be decoded.
         OSError: If a file cannot be opened.
     """
     if pair.rainy_half:
@@ -102,17 +115,17 @@ def read_pair(pair: Pair, read: Callable[[Path], Picture] = read_image) -> tuple
     return rainy, clean
 
 
-def halves(pixels: Picture, path: Path) -> tuple[Picture, Picture]:
-    """(H, 2W, 3) -> two of (H, W, 3), left and right.
+def halves(pixels: Array, path: Path) -> tuple[Array, Array]:
+    """Cut a picture (H, 2W, 3) into its left and right half, (H, W, 3) each.
 
     Raises:
-        ValueError: If there is no middle to cut at.
+        ValueError: If its width is odd; names the file.
     """
     width = pixels.shape[1]
     if width % 2:
         raise ValueError(
-            f"{printable(path)}: {width} pixels wide; expected an even number, two pictures side by"
-            " side"
+            f"{printable(path)}: {width} pixels wide; expected an even number, two pictures side"
+            " by side"
         )
     return pixels[:, : width // 2], pixels[:, width // 2 :]
 

@@ -55,7 +55,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("work before all was checked")
 
     monkeypatch.setattr(evaluate, "compare", fail)
-    monkeypatch.setattr("derain.data.check.check", fail)
+    monkeypatch.setattr("derain.data.audit.check.check", fail)
 
 
 def test_results_that_would_have_one_name_get_their_own(

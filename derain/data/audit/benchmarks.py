@@ -1,4 +1,4 @@
-"""The field's datasets, as facts to know them by, and which of them pairs belong to.
+"""The field's datasets, as facts to recognise them by.
 
 Counts and names are those of the papers and of the files their authors, or later ones, gave out;
 each row names its source.
@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -27,22 +28,23 @@ Size = tuple[int, int]
 """Long and short side of a picture in pixels."""
 
 SIGNS = 6
-"""Bits of 64 in which fingerprints of one picture differ at most: 3 were seen, cropped by a pixel
-and recompressed; others 12.
+"""Bits of 64 in which fingerprints of one picture differ at most.
+
+3 were seen in pictures cropped by a pixel and recompressed, 12 between different ones.
 """
 SAME_RAIN = 0.7
-"""dB by which the same pair's PSNR changes at most, cropped by a pixel or recompressed."""
+"""dB by which the PSNR of a pair changes at most if it is cropped by a pixel or recompressed."""
 SAME_SET = 0.05
 """dB by which the mean of a whole set may lie beside the known one."""
 LIKE_RAIN = 4.5
-"""dB by which a part's mean lies beside that of its set at most; light and heavy rain are 13 apart.
+"""dB by which the mean of a part lies beside that of its set at most.
+
+Light and heavy rain are 13 dB apart.
 """
 EXPECTED = 0.3
-"""Of the known pairs that an evenly chosen part would hold, how many must be there."""
+"""Share of the known pairs in an evenly chosen part of which this many must be there."""
 SURPLUS = 1.2
 """Times the pairs of a dataset that a copy of it may hold."""
-ENOUGH = 4
-"""Weight from which on a dataset is named; a count of a hundred alone is not enough."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,21 @@ class Benchmark:
     """Facts about a dataset.
 
     Attributes:
-        part: What it is used for.
-        pairs: In the whole of it.
-        names: How folders of it are called, in small letters and without anything but letters and
+        part: What it is used for, ``test`` or ``train``.
+        pairs: How many the whole of it has.
+        names: How folders of it are called, in small letters, without anything but letters and
             digits.
         source: Where the facts are from.
         version: Which one, where several go by one name, and what else is worth saying of it.
-        clean: Different clean files, where several rainy ones share one.
+        clean: Number of clean files, where several rainy ones share one.
         forms: What it is called by its pictures' sizes; empty if they vary.
-        psnr: Mean of the rainy input in dB, y-matlab; of the whole set where it is `exact`, else
-            about.
+        psnr: Mean of the rainy input in dB, y-matlab; of the whole set if `exact`, else about.
+        exact: `psnr` was measured on the whole set.
         known: Some of its pairs.
-        also: How folders of the complete set are called too.
-        short: What they are called that others are called as well; counts only where the set is
-            complete and its sizes, or the number of its clean pictures, are right, or where pairs
-            of it are known.
-        holds: Fingerprints of clean pictures that have no place in it, and are there under other
-            rain.
+        also: Names that folders of the complete set have as well.
+        short: Names that folders of anything may have; they count for a complete set, or beside
+            known pairs.
+        holds: Fingerprints of clean pictures of a test set that are in it under other rain.
     """
 
     name: str
@@ -87,16 +87,16 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Traits:
-    """What was seen of a dataset.
+    """What was measured of a dataset.
 
     Attributes:
         names: Of its folder, and of those in it that say more.
         pairs: How many there are.
-        clean: How many different clean files.
-        sizes: Of each pair looked at.
-        known: Each pair looked at, as `Known` ones are described.
-        whole: All pairs were looked at.
-        above: Names of the folders that it lies in, which may be anybody's.
+        clean: Number of different clean files.
+        sizes: Of each pair that was measured.
+        known: Each pair that was measured, as `Known` ones are described.
+        whole: All pairs were measured.
+        above: Names of the folders that it lies in; they may name anything.
     """
 
     names: tuple[str, ...]
@@ -110,37 +110,52 @@ class Traits:
     @property
     def psnr(self) -> float | None:
         """Mean of the rainy input in dB, y-matlab; identical pictures count as 100."""
-        return (
-            float(np.mean([min(100.0, pair.psnr) for pair in self.known])) if self.known else None
-        )
+        if not self.known:
+            return None
+        return float(np.mean([min(100.0, pair.psnr) for pair in self.known]))
 
 
 @dataclass(frozen=True)
 class Match:
-    """A dataset that pairs may belong to, and what says so, the strongest first."""
+    """A dataset that pairs may belong to.
+
+    Attributes:
+        evidence: Why, in words: proofs first, then what agrees with them.
+        proof: ``pairs`` if known pairs of it are there, ``mean`` if the mean PSNR of a complete set
+            is exactly its own, ``name`` if only the name of a folder says so.
+        rank: What decides between datasets of the same proof: how many known pairs prove it, then
+            whether it has as many pairs, holds pictures of the test set, is named after its part.
+    """
 
     benchmark: Benchmark
     evidence: tuple[str, ...]
-    weight: int
+    proof: Literal["pairs", "mean", "name"]
+    rank: tuple[int, bool, bool, bool]
 
 
 def recognise(traits: Traits, table: Sequence[Benchmark]) -> list[Match]:
-    """The datasets that pairs may belong to by their content, their mean PSNR, count or name; all
-    that are as likely.
+    """Return the datasets that pairs may belong to, several if nothing decides between them.
+
+    There are two proofs: known pairs are there, by the fingerprint of the clean picture and the
+    PSNR of the rainy one; or a set with the right number of pairs has exactly the known mean PSNR.
+    Without a proof, the name of a folder decides if nothing contradicts it.
     """
-    own = _telling(traits.names, table)
-    above = "" if own else _telling(traits.above, table)
-    matches = [
-        match
-        for match in (_compare(traits, row, own, above) for row in table)
-        if match and traits.known
-    ]
-    best = max((match.weight for match in matches), default=0)
-    return [match for match in matches if match.weight == best]
+    if not traits.known:
+        return []
+    own = _first_name(traits.names, table)
+    above = "" if own else _first_name(traits.above, table)
+    found = [_compare(traits, row, own, above) for row in table]
+    matches = [match for match in found if match]
+    for proof in ("pairs", "mean", "name"):
+        proven = [match for match in matches if match.proof == proof]
+        if proven:
+            best = max(match.rank for match in proven)
+            return [match for match in proven if match.rank == best]
+    return []
 
 
-def _telling(names: Sequence[str], table: Sequence[Benchmark]) -> str:
-    """The first name that is one of any dataset."""
+def _first_name(names: Sequence[str], table: Sequence[Benchmark]) -> str:
+    """Return the first name that is one of any dataset, or nothing."""
     return next(
         (name for name in names if any(_is_called(name, (*row.names, *row.also)) for row in table)),
         "",
@@ -148,82 +163,63 @@ def _telling(names: Sequence[str], table: Sequence[Benchmark]) -> str:
 
 
 def _compare(traits: Traits, row: Benchmark, own: str, above: str) -> Match | None:
-    """What speaks for a dataset; None if something speaks against it, or too little for it.
+    """Return what speaks for a dataset, or None if nothing does or something speaks against it.
 
     Args:
-        own: The name of its own that tells most, and of the folders above it the one that does;
-            both may be empty.
+        traits: What was measured.
+        row: The dataset.
+        own: The name of its folder, if it is one of any dataset.
+        above: The name of a folder above it, if it is one of any dataset.
     """
     common = sum(_is_known(pair, row.known) for pair in traits.known)
-    by_content = common > EXPECTED * len(row.known) * len(traits.known) / row.pairs
-    if traits.pairs > SURPLUS * row.pairs or not (by_content or _fits(traits, row)):
+    by_pairs = common > EXPECTED * len(row.known) * len(traits.known) / row.pairs
+    if traits.pairs > SURPLUS * row.pairs or not (by_pairs or _fits(traits, row)):
         return None
     complete = traits.pairs == row.pairs and row.clean in (None, traits.clean)
-    as_a_part = bool(row.forms or row.psnr) and any(
-        name.lower().startswith(row.part) for name in traits.names
-    )
+    by_mean = complete and traits.whole and _has_its_mean(traits, row)
+    by_own = _goes_by(own, row, complete=complete)
+    # Anything may lie in a folder named after a dataset: a complete set, or one that calls itself
+    # test or train and has the sizes or the rain of this one.
+    is_part = any(name.lower().startswith(row.part) for name in traits.names)
+    is_inside = by_pairs or complete or (is_part and bool(row.forms or row.psnr))
+    by_above = is_inside and _goes_by(above, row, complete=complete)
     short = next((name for name in traits.names if _is_called(name, row.short)), "")
-    said = [
-        (16, f"{common} of its known pairs are here", by_content),
-        (
-            8,
-            f"the mean input PSNR is its {row.psnr} dB",
-            complete and traits.whole and _is_exactly(traits, row),
-        ),
-        (4, f"{printable(own)} is its name", _goes_by(own, row, complete)),
-        (
-            4,
-            f"it lies in {printable(above)}",
-            _goes_by(above, row, complete) and (by_content or complete or as_a_part),
-        ),
-        (
-            4,
-            f"{printable(short)} is its short name",
-            bool(short) and (by_content or (complete and _is_told_by_looking(row))),
-        ),
-        (
-            2,
-            "pictures of the test set are in it",
-            any(is_alike(pair.fingerprint, one) for pair in traits.known for one in row.holds),
-        ),
-        (4 if _has_a_telling_count(row) else 2, f"it has {row.pairs} pairs", complete),
-        (
-            1,
-            f"it is for {row.part}ing",
-            any(each.lower().startswith(row.part) for each in (*traits.names, *traits.above)),
-        ),
+    by_short = bool(short) and (by_pairs or complete)
+    if not (by_pairs or by_mean or by_own or by_above or by_short):
+        return None
+    holds = any(is_alike(pair.fingerprint, one) for pair in traits.known for one in row.holds)
+    part = any(each.lower().startswith(row.part) for each in (*traits.names, *traits.above))
+    reasons = [
+        (f"{common} of its known pairs are here", by_pairs),
+        (f"the mean input PSNR is its {row.psnr} dB", by_mean),
+        (f"{printable(own)} is its name", by_own),
+        (f"it lies in {printable(above)}", by_above),
+        (f"{printable(short)} is its short name", by_short),
+        ("pictures of the test set are in it", holds),
+        (f"it has {row.pairs} pairs", complete),
+        (f"it is for {row.part}ing", part),
     ]
-    evidence = tuple(text for _, text, holds in said if holds)
-    weight = sum(points for points, _, holds in said if holds)
-    return Match(row, evidence, weight) if weight >= ENOUGH else None
+    return Match(
+        row,
+        evidence=tuple(text for text, true in reasons if true),
+        proof="pairs" if by_pairs else "mean" if by_mean else "name",
+        rank=(common if by_pairs else 0, complete, holds, part),
+    )
 
 
-def _goes_by(name: str, row: Benchmark, complete: bool) -> bool:
+def _goes_by(name: str, row: Benchmark, *, complete: bool) -> bool:
     return _is_called(name, row.names) or (complete and _is_called(name, row.also))
 
 
-def _is_told_by_looking(row: Benchmark) -> bool:
-    """Its pictures have sizes of their own, or share clean ones in a way of its own."""
-    return bool(row.forms or row.clean)
-
-
-def _has_a_telling_count(row: Benchmark) -> bool:
-    """Few other datasets have as many pairs: a large number that is not round, or one of pictures
-    of the right sizes.
-    """
-    return bool(row.clean) or (row.pairs >= 1000 and (bool(row.forms) or row.pairs % 100 > 0))
-
-
-def _is_exactly(traits: Traits, row: Benchmark) -> bool:
-    return (
-        row.exact
-        and None not in (traits.psnr, row.psnr)
-        and abs((traits.psnr or 0) - (row.psnr or 0)) <= SAME_SET
-    )
+def _has_its_mean(traits: Traits, row: Benchmark) -> bool:
+    """Return whether the mean PSNR is the one that the whole set has."""
+    if not row.exact or row.psnr is None or traits.psnr is None:
+        return False
+    return abs(traits.psnr - row.psnr) <= SAME_SET
 
 
 def _fits(traits: Traits, row: Benchmark) -> bool:
-    """Sizes and rain are as in the dataset."""
+    """Return whether sizes and rain are as in the dataset."""
     sizes = {size for size, _ in row.forms}
     if sizes and sum(size in sizes for size in traits.sizes) < 0.9 * len(traits.sizes):
         return False
@@ -238,33 +234,30 @@ def _is_known(pair: Known, known: Sequence[Known]) -> bool:
 
 
 def is_alike(fingerprint: int, other: int) -> bool:
-    """They are of the same picture."""
+    """Return whether two fingerprints are of the same picture."""
     return (fingerprint ^ other).bit_count() <= SIGNS
 
 
 def _is_called(name: str, aliases: Sequence[str]) -> bool:
-    """A folder's name begins with one of the dataset's as with a word: Rain1400 is not taken for
-    Rain14, nor didactic for DID.
+    """Return whether a folder's name begins with one of the dataset's as with a word.
+
+    Rain1400 is not taken for Rain14, nor didactic for DID.
     """
     return any(_as_a_word(alias).match(name.lower()) for alias in aliases)
 
 
 @cache
 def _as_a_word(alias: str) -> re.Pattern[str]:
-    """An alias with anything but letters and digits between its own, and none after it."""
+    """Return a pattern for a name with anything between its letters and digits, as a whole word."""
     return re.compile("[^a-z0-9]*" + "[^a-z0-9]*".join(alias) + "(?![a-z0-9])")
 
 
 def form_of(benchmark: Benchmark, sizes: Sequence[Size]) -> str:
-    """What the form of a dataset is called by the sizes of its pictures; empty if it has but
-    one.
-    """
+    """Return what the form of a dataset is called by its pictures' sizes; empty if it has one."""
     if not benchmark.forms:
         return ""
-    return (
-        " and ".join(text for size, text in benchmark.forms if size in sizes)
-        or "of another size than its own"
-    )
+    forms = [text for size, text in benchmark.forms if size in sizes]
+    return " and ".join(forms) or "of another size than its own"
 
 
 _BSDS = (((481, 321), "321x481 originals"), ((480, 320), "cropped to 480x320"))

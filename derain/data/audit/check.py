@@ -1,52 +1,50 @@
-"""What a dataset is, and what is wrong with it: a report for people and for machines."""
+"""Report what a dataset is and what is wrong with it, for people and for machines."""
 
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from derain.data.audit.benchmarks import BENCHMARKS, is_alike
-from derain.data.copies.search import (
-    Copy,
-    Search,
-    find_copies,
-    find_duplicates,
-    fingerprint,
-    pixels_of,
+from derain.data.audit.identity import (
+    Identity,
+    MeasuredPair,
+    digest_of,
+    file_digests,
+    measure_all,
+    name_of,
 )
-from derain.data.layouts.folders import Layout, NoPairsError, clean_pictures, survey
-from derain.data.audit.identity import Identity, Look, digest_of, file_digests, look_at_all, name_of
-from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem, halves
+from derain.data.copies import Album, Copy, Search, find_copies, find_duplicates
+from derain.data.copies.album import Content
+from derain.data.layouts import Layout, NoPairsError, survey
+from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem
+from derain.data.photographs import clean_pictures
 from derain.files import listed, printable
-from derain.images import SUFFIXES, ImageError, Pixels, read_image
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, the number of pictures done and the number of all."""
+from derain.images import SUFFIXES
+from derain.progress import Progress, silent
 
 AT_MOST = 20
-"""Lines of one kind in the report for people, where training is sound all the same."""
-
-
-def no_progress(_what: str, _done: int, _total: int) -> None:
-    """Tells nobody."""
+"""Lines of one kind in the report for people, if training is sound all the same."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """What was found in a dataset.
 
     Attributes:
         layout: How it lies on disk, in words; empty for a folder of clean pictures.
-        identity: Which data these are; None for a folder of clean pictures.
-        pictures: How many pairs, or clean pictures.
+        identity: Which dataset it is; None for a folder of clean pictures.
+        pictures: Number of pairs, or of clean pictures.
         sizes: Width and height of the clean ones, and how many there are of each.
         psnr: Mean of the rainy pictures in dB, y-matlab.
-        against: The training data that copies were looked for in.
+        against: The training data in which copies were searched.
     """
 
     folder: Path
@@ -60,11 +58,11 @@ class Report:
 
     @property
     def sound(self) -> bool:
-        """Nothing was found that makes training unsound."""
+        """Whether nothing was found that makes training unsound."""
         return not any(problem.unsound for problem in self.problems)
 
     def to_json(self) -> str:
-        """Everything, for machines; paths as text."""
+        """Return the whole report as JSON, paths as text."""
         identity = self.identity
         content: dict[str, Any] = {
             "folder": str(self.folder),
@@ -87,7 +85,7 @@ class Report:
         return json.dumps(content, indent=2)
 
     def describe(self) -> str:
-        """Everything, for people; of what is only worth knowing the first `AT_MOST` of a kind."""
+        """Return the report for people, with the first `AT_MOST` harmless problems of a kind."""
         name = printable(self.folder.resolve().name)
         what = (
             self.identity.describe()
@@ -121,7 +119,7 @@ def _as_dict(problem: Problem) -> dict[str, Any]:
 
 
 def _by_kind(problems: Sequence[Problem]) -> dict[Kind, list[Problem]]:
-    """What is unsound first."""
+    """Return problems by their kind, those first that make training unsound."""
     kinds: dict[Kind, list[Problem]] = {}
     for problem in sorted(problems, key=lambda problem: not problem.unsound):
         kinds.setdefault(problem.kind, []).append(problem)
@@ -138,67 +136,68 @@ def _paragraph(kind: Kind, problems: Sequence[Problem]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Clean:
-    """Files with clean pictures, and of those that hold two in one the rainy half."""
+    """Files with clean pictures, and the rainy half of those that hold two pictures in one."""
 
     files: Sequence[Path]
-    halves: Mapping[Path, Half]
-
-    def read(self, path: Path) -> Pixels:
-        """What is clean in a file."""
-        if path not in self.halves:
-            return pixels_of(path)
-        left, right = halves(pixels_of(path), path)
-        return right if self.halves[path] == "left" else left
+    rainy_halves: Mapping[Path, Half]
 
 
 def check(
     folder: Path,
     against: Path | None = None,
     layout: Layout | None = None,
-    on_progress: OnProgress = no_progress,
+    progress: Progress = silent,
 ) -> Report:
-    """Looks at every picture of a dataset, paired or clean.
+    """Check every picture of a dataset, paired or clean.
+
+    Every file is opened and decoded once (`Album` says where that ends).
 
     Args:
         folder: The dataset, or a list file.
         against: Training data, paired or clean, in which none of its pictures may occur.
-        layout: How it lies on disk; None looks.
+        layout: How it lies on disk; None recognises it.
+        progress: Receives the stages "pairs" or "pictures", "duplicates" and "copies".
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
         NoPairsError: If a layout is asked for that does not fit.
         ValueError: If it holds several datasets, or a list cannot be read.
-        OSError: If a folder cannot be looked into.
+        OSError: If a folder cannot be listed.
     """
+    album = Album()
     try:
-        dataset, problems = survey(folder, layout)
+        dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except NoPairsError:
         if layout:
             raise
-        return _check_clean(folder, against, on_progress)
-    looks, seen = _look(dataset, on_progress)
-    digests, unread = file_digests(dataset.pairs)
-    identity = name_of(dataset, looks, digest_of(dataset.pairs, digests))
+        return _check_clean(folder, against, album, progress)
+    clean = _clean_of_pairs(dataset.pairs)
+    album.use_halves(clean.rainy_halves)
+    measured, seen = _measure(dataset, album, progress)
+    # Pictures whose twin cannot be read are opened here. Digests come later: all files have been
+    # opened by then.
+    duplicates = _duplicates(clean, album, progress)
+    digests, unread = file_digests(dataset.pairs, album)
+    identity = name_of(dataset, measured, digest_of(dataset.pairs, digests))
     files = [*_files_of(dataset.pairs), *(path for problem in problems for path in problem.paths)]
-    problems = (*problems, *_oddities(folder, files), *unread, *seen, *_exchanged(folder, looks))
-    problems = (*problems, *_repeated_rain(dataset.pairs, digests))
-    if identity.part != "test":
-        problems = (
-            *problems,
-            *_known_test_pictures([(look.pair.clean, look.fingerprint) for look in looks], against),
-        )
-    if not dataset.pairs:
-        problems = (
-            *problems,
-            Problem("no pictures", f"{printable(folder)}: not one pair of twins", (folder,)),
-        )
-    problems = (
+    found = [
         *problems,
-        *_duplicates(_clean_of_pairs(dataset.pairs), on_progress),
-        *_leaks(folder, against, layout, on_progress),
-    )
-    psnr = float(np.mean([min(100.0, look.psnr) for look in looks])) if looks else None
-    sizes = Counter(f"{look.width}x{look.height}" for look in looks)
+        *_oddities(folder, files),
+        *unread,
+        *seen,
+        *_exchanged(folder, measured),
+        *_repeated_rain(dataset.pairs, digests),
+    ]
+    if identity.part != "test":
+        prints = [(each.pair.clean, each.fingerprint) for each in measured]
+        found += _known_test_pictures(prints, against)
+    if not dataset.pairs:
+        message = f"{printable(folder)}: not one pair of twins"
+        found.append(Problem("no pictures", message, (folder,)))
+    everything = _with_loose(clean, problems)
+    found += [*duplicates, *_leaks(everything, against, album, progress)]
+    psnr = float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None
+    sizes = Counter(f"{each.width}x{each.height}" for each in measured)
     return Report(
         folder,
         dataset.layout,
@@ -207,50 +206,53 @@ def check(
         tuple(sizes.most_common()),
         psnr,
         against,
-        _without_twice(problems),
+        _without_twice(found),
     )
 
 
 def find_leaks(
-    pictures: Path,
-    training: Path,
-    layout: Layout | None = None,
-    on_progress: OnProgress = no_progress,
+    pictures: Path, training: Path, layout: Layout | None = None, progress: Progress = silent
 ) -> tuple[Problem, ...]:
-    """The clean pictures of one dataset that also occur in another, cropped, flipped, resized or
-    recompressed perhaps.
+    """Return the clean pictures of one dataset that also occur in another.
 
-    Pictures of either that cannot be read are among the problems.
+    They may be cropped, flipped, resized or recompressed. Pictures of either dataset that cannot be
+    read are among the problems.
 
     Args:
-        layout: How both lie on disk, if they are pairs; None looks.
+        pictures: The dataset whose pictures are searched.
+        training: The dataset that they may not occur in.
+        layout: How both lie on disk, if they are pairs; None recognises it.
+        progress: Receives the stage "copies".
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
         ValueError: If a list cannot be read.
-        OSError: If a folder cannot be looked into.
+        OSError: If a folder cannot be listed.
     """
-    found = _copies(_clean_of(pictures, layout), _clean_of(training, layout), on_progress)
-    return tuple(problem for problem in found if problem.kind in ("leak", "unreadable"))
+    album = Album()
+    ours, theirs = (_clean_of(folder, layout, album) for folder in (pictures, training))
+    return _copies(ours, theirs, album, progress)
 
 
-def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) -> Report:
+def _check_clean(folder: Path, against: Path | None, album: Album, progress: Progress) -> Report:
+    """Check a folder of clean pictures."""
     files = clean_pictures(folder)
     sizes: Counter[str] = Counter()
     problems = list(_oddities(folder))
     prints: list[tuple[Path, int]] = []
-    for done, path in enumerate(files, 1):
-        try:
-            pixels = read_image(path)
-        except (ImageError, OSError) as error:
-            problems.append(_unreadable(path, error))
-        else:
-            sizes[f"{pixels.shape[1]}x{pixels.shape[0]}"] += 1
-            prints.append((path, fingerprint(pixels)))
-        on_progress("pictures", done, len(files))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        contents = pool.map(partial(_content_of, album), files)
+        for done, (path, content) in enumerate(zip(files, contents, strict=True), 1):
+            if isinstance(content, Problem):
+                problems.append(content)
+            else:
+                sizes[f"{content.size[1]}x{content.size[0]}"] += 1
+                prints.append((path, content.fingerprint))
+            progress("pictures", done, len(files))
+    clean = _Clean(files, {})
     problems += _known_test_pictures(prints, against)
-    problems += _duplicates(_Clean(files, {}), on_progress)
-    problems += _leaks(folder, against, None, on_progress)
+    problems += _duplicates(clean, album, progress)
+    problems += _leaks(clean, against, album, progress)
     return Report(
         folder,
         "",
@@ -263,43 +265,53 @@ def _check_clean(folder: Path, against: Path | None, on_progress: OnProgress) ->
     )
 
 
-def _look(dataset: PairedFolder, on_progress: OnProgress) -> tuple[list[Look], list[Problem]]:
-    """A look at every pair that can be read, and what is wrong with pairs."""
-    looks: list[Look] = []
+def _content_of(album: Album, path: Path) -> Content | Problem:
+    try:
+        return album.content(path)
+    except (ValueError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = printable(reason or type(error).__name__)
+        return Problem("unreadable", f"{printable(path)}: {reason}", (path,))
+
+
+def _measure(
+    dataset: PairedFolder, album: Album, progress: Progress
+) -> tuple[list[MeasuredPair], list[Problem]]:
+    """Measure every pair that can be read, and say what is wrong with pairs."""
+    measured: list[MeasuredPair] = []
     problems: list[Problem] = []
-    for done, seen in enumerate(look_at_all(dataset.pairs), 1):
-        if isinstance(seen, Problem):
-            problems.append(seen)
+    # Clean pictures are described while they are decoded: duplicates and leaks need it.
+    for found in measure_all(dataset.pairs, album, progress, describe=True):
+        if isinstance(found, Problem):
+            problems.append(found)
         else:
-            looks.append(seen)
-            problems += _wrong_with(seen)
-        on_progress("pairs", done, len(dataset.pairs))
-    return looks, problems
+            measured.append(found)
+            problems += _wrong_with(found)
+    return measured, problems
 
 
-def _wrong_with(look: Look) -> Iterator[Problem]:
-    pair, laid = look.pair, look.alignment
+def _wrong_with(measured: MeasuredPair) -> Iterator[Problem]:
+    pair, laid = measured.pair, measured.alignment
     both = (pair.rainy, pair.clean)
     twins = (
         printable(pair.rainy)
         if pair.rainy_half
         else f"{printable(pair.rainy)} and {printable(pair.clean)}"
     )
-    if np.isinf(look.psnr):
+    if np.isinf(measured.psnr):
         yield Problem("no rain", f"{twins}: the rainy picture is the clean one", both)
     if laid.verdict == "shifted":
         place = f"{laid.down} pixels down and {laid.right} right"
-        yield Problem(
-            "misaligned", f"{twins}: the rainy picture lies {place} of where its twin does", both
-        )
+        message = f"{twins}: the rainy picture lies {place} of where its twin does"
+        yield Problem("misaligned", message, both)
     if laid.verdict == "different":
         yield Problem("not twins", f"{twins}: do not show one scene", both)
 
 
-def _exchanged(folder: Path, looks: Sequence[Look]) -> Iterator[Problem]:
-    """Most pairs have their rain on the clean side."""
-    aligned = [look for look in looks if look.alignment.verdict == "aligned"]
-    turned = [look for look in aligned if look.rainier < 0]
+def _exchanged(folder: Path, measured: Sequence[MeasuredPair]) -> Iterator[Problem]:
+    """Yield a problem if most pairs have their rain on the clean side."""
+    aligned = [each for each in measured if each.alignment.verdict == "aligned"]
+    turned = [each for each in aligned if each.rainier < 0]
     if len(turned) * 2 > len(aligned):
         count = f"in {len(turned)} of {len(aligned)} pairs the clean picture is the rainier one"
         hint = (
@@ -308,7 +320,7 @@ def _exchanged(folder: Path, looks: Sequence[Look]) -> Iterator[Problem]:
             else "their folders or columns exchanged back"
         )
         message = f"{printable(folder)}: {count}, so rainy and clean are exchanged; expected {hint}"
-        yield Problem("exchanged", message, _files_of([look.pair for look in turned]))
+        yield Problem("exchanged", message, _files_of([each.pair for each in turned]))
 
 
 def _files_of(pairs: Sequence[Pair]) -> tuple[Path, ...]:
@@ -316,10 +328,12 @@ def _files_of(pairs: Sequence[Pair]) -> tuple[Path, ...]:
 
 
 def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
-    """What lies among the pictures and is none: links that lead nowhere, other files, links to
-    folders that are not followed.
+    """Yield what lies among the pictures and is not one.
+
+    These are links that lead nowhere, other files, and links to folders that are not followed.
 
     Args:
+        folder: The dataset.
         files: The pictures that were found, some of them through links to folders.
     """
     followed = {
@@ -349,7 +363,7 @@ def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
 
 
 def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As `os.walk`, and through some of the links to folders."""
+    """Walk as `os.walk` does, and through some of the links to folders."""
     for place, folders, names in os.walk(folder):
         yield place, folders, names
         for link in (Path(place, name) for name in folders):
@@ -358,7 +372,7 @@ def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[s
 
 
 def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterator[Problem]:
-    """Rainy pictures that are there twice, byte for byte."""
+    """Yield rainy pictures that are there twice, byte for byte."""
     seen: dict[str, Path] = {}
     for pair in pairs:
         first = seen.setdefault(digests.get(pair.rainy, str(pair.rainy)), pair.rainy)
@@ -373,8 +387,11 @@ def _repeated_rain(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> Iterat
 def _known_test_pictures(
     prints: Iterable[tuple[Path, int]], against: Path | None
 ) -> Iterator[Problem]:
-    """Pictures, each with its fingerprint, that belong to a test set: no fault where they are not
-    what is trained on.
+    """Yield pictures that belong to a test set, which matters only where they are trained on.
+
+    Args:
+        prints: Files and the fingerprints of their pictures.
+        against: What is trained on instead, if anything.
     """
     for path, mark in prints:
         rows = [
@@ -388,48 +405,42 @@ def _known_test_pictures(
             yield Problem("known test picture", message, (path,), harmless=against is not None)
 
 
-def _duplicates(clean: _Clean, on_progress: OnProgress) -> list[Problem]:
-    search = find_duplicates(
-        clean.files, lambda done, total: on_progress("duplicates", done, total), clean.read
-    )
+def _duplicates(clean: _Clean, album: Album, progress: Progress) -> list[Problem]:
+    search = find_duplicates(clean.files, progress, album)
     return [
         *_unread(search),
-        *(Problem("duplicate", _told(copy), (copy.picture, copy.of)) for copy in search.copies),
+        *(Problem("duplicate", _in_words(copy), (copy.picture, copy.of)) for copy in search.copies),
     ]
 
 
 def _leaks(
-    folder: Path, against: Path | None, layout: Layout | None, on_progress: OnProgress
+    clean: _Clean, against: Path | None, album: Album, progress: Progress
 ) -> tuple[Problem, ...]:
-    return (
-        ()
-        if against is None
-        else _copies(_clean_of(folder, layout), _clean_of(against, None), on_progress)
-    )
+    """Return the pictures that occur in training data, if there is some."""
+    if against is None:
+        return ()
+    return _copies(clean, _clean_of(against, None, album), album, progress)
 
 
-def _copies(ours: _Clean, theirs: _Clean, on_progress: OnProgress) -> tuple[Problem, ...]:
-    both = _Clean([], {**theirs.halves, **ours.halves})
-    search = find_copies(
-        ours.files, theirs.files, lambda done, total: on_progress("copies", done, total), both.read
-    )
+def _copies(ours: _Clean, theirs: _Clean, album: Album, progress: Progress) -> tuple[Problem, ...]:
+    album.use_halves(ours.rainy_halves)
+    album.use_halves(theirs.rainy_halves)
+    search = find_copies(ours.files, theirs.files, progress, album)
     return (
         *_unread(search),
-        *(Problem("leak", _told(copy), (copy.picture, copy.of)) for copy in search.copies),
+        *(Problem("leak", _in_words(copy), (copy.picture, copy.of)) for copy in search.copies),
     )
 
 
-def _clean_of(folder: Path, layout: Layout | None) -> _Clean:
-    """All clean pictures of a dataset, those without a twin too."""
+def _clean_of(folder: Path, layout: Layout | None, album: Album) -> _Clean:
+    """Return all clean pictures of a dataset, also those without a twin."""
     try:
-        dataset, problems = survey(folder, layout)
+        dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except ValueError:  # no pairs, or several datasets: every picture there is
         if folder.is_file():
             raise
         return _Clean(clean_pictures(folder), {})
-    loose = [path for problem in problems for path in problem.paths if path.is_file()]
-    paired = _clean_of_pairs(dataset.pairs)
-    return _Clean(list(dict.fromkeys([*paired.files, *loose])), paired.halves)
+    return _with_loose(_clean_of_pairs(dataset.pairs), problems)
 
 
 def _clean_of_pairs(pairs: Sequence[Pair]) -> _Clean:
@@ -437,7 +448,13 @@ def _clean_of_pairs(pairs: Sequence[Pair]) -> _Clean:
     return _Clean(list(dict.fromkeys(pair.clean for pair in pairs)), halved)
 
 
-def _told(copy: Copy) -> str:
+def _with_loose(paired: _Clean, problems: Sequence[Problem]) -> _Clean:
+    """Add pictures that are in no pair: all that `survey` names in its problems."""
+    loose = [path for problem in problems for path in problem.paths if path.is_file()]
+    return _Clean(list(dict.fromkeys([*paired.files, *loose])), paired.rainy_halves)
+
+
+def _in_words(copy: Copy) -> str:
     how = ", ".join(copy.how) or "the same but for its pixels"
     return f"{printable(copy.picture)} shows what {printable(copy.of)} shows ({how})"
 
@@ -447,15 +464,8 @@ def _unread(search: Search) -> Iterator[Problem]:
         yield Problem("unreadable", f"{printable(path)}: {printable(reason)}", (path,))
 
 
-def _unreadable(path: Path, error: ImageError | OSError) -> Problem:
-    reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f"{path}: ")
-    return Problem(
-        "unreadable", f"{printable(path)}: {printable(reason or type(error).__name__)}", (path,)
-    )
-
-
 def _without_twice(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    """Each file that cannot be read named once, however many rainy pictures it is the twin of."""
+    """Name each file that cannot be read once, however many pairs it is in."""
     kept: dict[object, Problem] = {}
     for problem in problems:
         kept.setdefault(

@@ -1,40 +1,43 @@
-"""Which data these are: a look at every pair, and from it a name, a version and a digest."""
+"""Identify a dataset: measure its pairs, and tell its name, version and digest from them."""
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from derain import metrics
 from derain.data.alignment import Alignment, align, luma, rainier
-from derain.data.audit.benchmarks import BENCHMARKS, Known, Match, Size, Traits, form_of, recognise
-from derain.data.copies.search import fingerprint
-from derain.data.pairs import (
-    Pair,
-    PairedFolder,
-    Problem,
-    SizesDifferError,
-    digest_or_error,
-    read_pair,
-)
+from derain.data.audit.benchmarks import BENCHMARKS, Match, Size, Traits, form_of, recognise
+from derain.data.audit.known import Known
+from derain.data.copies import Album, fingerprint
+from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, read_pair
 from derain.files import printable
+from derain.images import ImageError, Pixels
+from derain.progress import Progress, silent
 
 DIGEST = 12
 """Hexadecimal digits; two sets of files have the same by chance once in 10^14."""
 ENOUGH_PAIRS = 400
-"""Of a larger dataset so many, spread evenly, are read to tell which one it is."""
+"""Pairs of a larger dataset, spread evenly, that are read to tell which one it is."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is seen of a pair.
+class MeasuredPair:
+    """What was measured of a pair.
 
     Attributes:
+        width: In pixels.
+        height: In pixels.
         psnr: Of the rainy picture in dB, y-matlab; infinite if it is the clean one.
+        fingerprint: Of the clean picture.
+        alignment: How the rainy picture lies on the clean one.
         rainier: By how many signs the rainy picture is the rainier one, as `alignment.rainier`; 0
-            unless the twins are aligned.
+            unless they are aligned.
     """
 
     pair: Pair
@@ -48,17 +51,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Identity:
-    """Which data these are.
+    """Which dataset a folder of pairs is.
 
     Attributes:
-        benchmark: Its name; None if it is none that is known, or one of several.
-        part: ``test`` or ``train``, or that it is not known which.
-        version: Of several that go by one name, and of their forms.
+        benchmark: Its name; None if it is not a known one, or one of several.
+        part: ``test`` or ``train``, or both where that cannot be decided.
+        version: Which one, if several go by one name, and in which form.
         pairs: How many there are.
         whole: How many the whole dataset has, if known.
         digest: Of all files' bytes, whatever their names and order. The same digest, the same data.
-        evidence: What says so.
-        others: Datasets that it may be as well.
+        evidence: Why it is this dataset.
+        others: Datasets that it may be, if several are possible.
     """
 
     benchmark: str | None
@@ -71,8 +74,9 @@ class Identity:
     others: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """In one line: ``Rain100L test, the old one, cropped to 480x320, 10 of 100 pairs, data
-        3f2a…``.
+        """Describe it in one line.
+
+        For example ``Rain100L test, the old one, cropped to 480x320, 10 of 100 pairs, data 3f2a…``.
         """
         name = self.benchmark or (
             f"one of {', '.join(self.others)}" if self.others else "no dataset known here"
@@ -97,33 +101,33 @@ def _pairs(count: int) -> str:
 
 
 def identify(dataset: PairedFolder) -> Identity:
-    """Says which data a paired dataset is.
+    """Tell which dataset a folder of pairs is.
 
     Raises:
-        ValueError: If a picture cannot be read, or twins differ in size.
+        ValueError: If a picture cannot be read, or two of a pair differ in size.
     """
+    album = Album()
     step = max(1, -(-len(dataset.pairs) // ENOUGH_PAIRS))
-    looks: list[Look] = []
-    for seen in look_at_all(dataset.pairs[::step]):
-        if isinstance(seen, Problem):
-            raise ValueError(seen.message)
-        looks.append(seen)
-    digests, unread = file_digests(dataset.pairs)
-    if unread:
-        raise ValueError(unread[0].message)
-    return name_of(dataset, looks, digest_of(dataset.pairs, digests))
+    found = measure_all(dataset.pairs[::step], album)
+    digests, unread = file_digests(dataset.pairs, album)
+    for problem in (*(each for each in found if isinstance(each, Problem)), *unread):
+        raise ValueError(problem.message)
+    measured = [each for each in found if isinstance(each, MeasuredPair)]
+    return name_of(dataset, measured, digest_of(dataset.pairs, digests))
 
 
-def name_of(dataset: PairedFolder, looks: Sequence[Look], digest: str) -> Identity:
-    """The identity of a dataset after looking at its pairs, or at some of them."""
+def name_of(dataset: PairedFolder, measured: Sequence[MeasuredPair], digest: str) -> Identity:
+    """Return the identity of a dataset of which all or some pairs were measured."""
     inside, above = _folders_of(dataset)
     traits = Traits(
         names=(dataset.name, *inside),
         pairs=len(dataset.pairs),
         clean=len({pair.clean for pair in dataset.pairs}),
-        sizes=tuple((max(look.width, look.height), min(look.width, look.height)) for look in looks),
-        known=tuple(Known(look.fingerprint, look.psnr) for look in looks),
-        whole=len(looks) == len(dataset.pairs),
+        sizes=tuple(
+            (max(each.width, each.height), min(each.width, each.height)) for each in measured
+        ),
+        known=tuple(Known(each.fingerprint, each.psnr) for each in measured),
+        whole=len(measured) == len(dataset.pairs),
         above=above,
     )
     matches = recognise(traits, BENCHMARKS)
@@ -148,13 +152,14 @@ def _version(matches: Sequence[Match], sizes: Sequence[Size]) -> str:
 
 
 def _one(texts: Sequence[str]) -> str:
-    """``train or test`` for what may be either."""
+    """Join different texts: ``train or test`` for what may be either."""
     return " or ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the folders around the rainy pictures, from the second up (the first is ``rainy``):
-    its own, and those above.
+    """Return the names of folders around the rainy pictures: the dataset's own, and those above.
+
+    The first folder is left out; it is ``rainy`` or the like.
     """
     if not dataset.pairs:
         return (), ()
@@ -163,45 +168,89 @@ def _folders_of(dataset: PairedFolder) -> tuple[tuple[str, ...], tuple[str, ...]
     return names[1:top], names[max(top, 1) :]
 
 
-def look_at_all(pairs: Sequence[Pair]) -> Iterator[Look | Problem]:
-    """Looks at every pair, in their order; at links to the same files but once."""
-    seen: dict[object, Look | Problem] = {}
+def measure_all(
+    pairs: Sequence[Pair], album: Album, progress: Progress = silent, *, describe: bool = False
+) -> list[MeasuredPair | Problem]:
+    """Measure every pair, in their order; links to the same files are measured once.
+
+    Args:
+        pairs: Pairs to read; the album decodes each of their files once.
+        album: Reads the files.
+        progress: Receives the stage "pairs".
+        describe: Let the album also keep the `Content` of every clean picture that can be decoded,
+            even if its pair is unsound.
+    """
+    keys = [(album.key(pair.rainy), album.key(pair.clean), pair.rainy_half) for pair in pairs]
+    times = Counter(keys)
+    firsts = dict(zip(reversed(keys), reversed(pairs), strict=True))
+    # Rainy pictures of one clean picture come one after another, so that the album holds only a few
+    # clean ones at a time, and decodes each once.
+    place = {clean: k for k, (_, clean, _) in reversed(list(enumerate(keys)))}
+    order = sorted(times, key=lambda key: place[key[1]])
+    album.expect(Counter(album.key(path) for key in order for path in _files_of(firsts[key])))
+    measured: dict[object, MeasuredPair | Problem] = {}
+    measure = partial(_measure, album=album, describe=describe)
+    done = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        keys = list(pool.map(_files_of, pairs))
-        firsts = dict(zip(reversed(keys), reversed(pairs), strict=True))
-        different = [pair for key, pair in zip(keys, pairs, strict=True) if firsts[key] is pair]
-        results = pool.map(_look_at, different)
-        for key, pair in zip(keys, pairs, strict=True):
-            if key not in seen:
-                seen[key] = next(results)
-            found = seen[key]
-            yield found if isinstance(found, Problem) else replace(found, pair=pair)
+        results = pool.map(measure, [firsts[key] for key in order])
+        for key, result in zip(order, results, strict=True):
+            measured[key] = result
+            done += times[key]
+            progress("pairs", done, len(pairs))
+    return [_for_pair(measured[key], pair) for key, pair in zip(keys, pairs, strict=True)]
 
 
-def _files_of(pair: Pair) -> object:
-    """What is the same for links to the same files."""
+def _files_of(pair: Pair) -> tuple[Path, ...]:
+    """Return the files of a pair, one if it holds both pictures."""
+    return tuple(dict.fromkeys((pair.rainy, pair.clean)))
+
+
+def _for_pair(found: MeasuredPair | Problem, pair: Pair) -> MeasuredPair | Problem:
+    return found if isinstance(found, Problem) else replace(found, pair=pair)
+
+
+def _measure(pair: Pair, album: Album, *, describe: bool) -> MeasuredPair | Problem:
+    # Both files are read even if the first cannot be: the album expects it.
+    found = {path: _read(path, album) for path in _files_of(pair)}
+    whole = found[pair.clean]
+    if describe and not isinstance(whole, Exception):
+        with suppress(ValueError):  # it has no middle to cut at, as reading the pair finds too
+            album.content(pair.clean, whole)
+
+    def read(path: Path) -> Pixels:
+        pixels = found[path]
+        if isinstance(pixels, Exception):
+            raise pixels
+        return pixels
+
     try:
-        stats = [path.stat() for path in (pair.rainy, pair.clean)]
-    except OSError:
-        return pair
-    return (*((stat.st_dev, stat.st_ino) for stat in stats), pair.rainy_half)
-
-
-def _look_at(pair: Pair) -> Look | Problem:
-    try:
-        rainy, clean = read_pair(pair)
+        rainy, clean = read_pair(pair, read)
     except (ValueError, OSError) as error:
         return _problem_of(pair, error)
     a, b = luma(rainy), luma(clean)
     laid = align(a, b)
-    signs = rainier(a, b) if laid.verdict == "aligned" else 0
-    return Look(
-        pair, clean.shape[1], clean.shape[0], metrics.psnr(a, b), fingerprint(clean), laid, signs
+    return MeasuredPair(
+        pair,
+        width=clean.shape[1],
+        height=clean.shape[0],
+        psnr=metrics.psnr(a, b),
+        fingerprint=album.content(pair.clean).fingerprint if describe else fingerprint(clean),
+        alignment=laid,
+        rainier=rainier(a, b) if laid.verdict == "aligned" else 0,
     )
 
 
+def _read(path: Path, album: Album) -> Pixels | ImageError | OSError:
+    try:
+        return album.read(path)
+    except ImageError as error:
+        return ImageError(f"{path}: {error}")
+    except OSError as error:
+        return error
+
+
 def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:
-    """What kept a pair from being read."""
+    """Say why a pair cannot be read."""
     if isinstance(error, OSError):
         return _unopened(Path(error.filename or pair.rainy), error)
     text = printable(str(error))
@@ -214,21 +263,32 @@ def _problem_of(pair: Pair, error: ValueError | OSError) -> Problem:
     return Problem("unreadable", text, (culprit,))
 
 
-def file_digests(pairs: Sequence[Pair]) -> tuple[dict[Path, str], list[Problem]]:
-    """SHA-256 of every file's bytes, and what cannot be read."""
+def file_digests(pairs: Sequence[Pair], album: Album) -> tuple[dict[Path, str], list[Problem]]:
+    """Return the SHA-256 of every file's bytes, and which files cannot be opened."""
     paths = list(dict.fromkeys(path for pair in pairs for path in (pair.rainy, pair.clean)))
+    digests: dict[Path, str] = {}
+    problems: list[Problem] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = dict(zip(paths, pool.map(digest_or_error, paths), strict=True))
-    problems = [
-        _unopened(path, result) for path, result in results.items() if isinstance(result, OSError)
-    ]
-    return {path: result for path, result in results.items() if isinstance(result, str)}, problems
+        results = pool.map(partial(_digest_or_error, album), paths)
+        for path, result in zip(paths, results, strict=True):
+            if isinstance(result, OSError):
+                problems.append(_unopened(path, result))
+            else:
+                digests[path] = result
+    return digests, problems
+
+
+def _digest_or_error(album: Album, path: Path) -> str | OSError:
+    try:
+        return album.digest(path)
+    except OSError as error:
+        return error
 
 
 def digest_of(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> str:
-    """A short digest of the data: of the files' bytes, whatever their names and order."""
-    twins = sorted(digests.get(pair.rainy, "") + digests.get(pair.clean, "") for pair in pairs)
-    return hashlib.sha256("".join(twins).encode()).hexdigest()[:DIGEST]
+    """Return a short digest of all files' bytes, whatever their names and order."""
+    both = sorted(digests.get(pair.rainy, "") + digests.get(pair.clean, "") for pair in pairs)
+    return hashlib.sha256("".join(both).encode()).hexdigest()[:DIGEST]
 
 
 def _unopened(path: Path, error: OSError) -> Problem:

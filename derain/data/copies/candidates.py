@@ -1,5 +1,6 @@
-"""Which pictures might be copies of which: cheap enough to ask of every two, wrong often enough to
-need a second look.
+"""Candidates for copies: pictures that might show the same, found without comparing every two.
+
+The test is cheap enough for large datasets, and wrong often enough to need a second one (`search`).
 
 A picture is known by a few hundred local features. Their SIFT descriptors (Lowe, "Distinctive image
 features from scale-invariant keypoints", 2004; square roots as in Arandjelović and Zisserman,
@@ -26,24 +27,24 @@ Codes = NDArray[np.int8]
 Signs = NDArray[np.int8]
 
 PIXELS = 100_000
-"""To which pictures are averaged down before they are looked at."""
+"""Pixels that pictures are averaged down to before features are extracted."""
 FEATURES = 500
-"""At most, of a picture."""
+"""Features of a picture at most."""
 CUTS = 16
 BITS = 24
 BLOCK = 2048
-"""Pictures that are compared with as many others at once; memory grows with its square."""
+"""Pictures that are compared with as many others in one step; memory grows with its square."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is kept of a picture, about 25 kB.
+class Features:
+    """What a picture is found again by, about 25 kB.
 
     Attributes:
-        size: (h, w) of the averaged-down picture that the places are in.
-        places: (n, 2) of features, x and y.
-        codes: (n, 40), their descriptors.
-        signs: (8, 8) of -1 and 1, see `signs_of`.
+        size: Height and width of the averaged-down picture.
+        places: Where its local features lie in it, (n, 2), x and y.
+        codes: Their descriptors, (n, 40).
+        signs: Of the whole picture, (8, 8) of -1 and 1; see `signs_of`.
     """
 
     size: tuple[int, int]
@@ -54,11 +55,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two pictures by number that look as if they shared something.
+    """Two pictures, by their numbers, that seem to share features.
 
     Attributes:
         mirrored: One of them has to be mirrored first.
-        votes: How much they share; from shared features, 0 if only the whole pictures look alike.
+        votes: How much they share.
     """
 
     picture: int
@@ -67,31 +68,35 @@ class Candidate:
     votes: float
 
 
-def look_at(pixels: Pixels) -> Look:
-    """Looks at (H, W, 3) RGB pixels."""
-    grey = grey_of(pixels, PIXELS)
+def extract_features(grey: Grey) -> Features:
+    """Return the features of an averaged-down grey picture (h, w)."""
     places, descriptors = find_features(grey, FEATURES)
-    return Look((grey.shape[0], grey.shape[1]), places, _encode(descriptors), signs_of(grey))
+    return Features((grey.shape[0], grey.shape[1]), places, _encode(descriptors), signs_of(grey))
 
 
 # Whole pictures
 
 
 def fingerprint(pixels: Pixels) -> int:
-    """64 bits that a picture keeps when it is resized or recompressed, but for a few; unlike those
-    of any other picture.
+    """Return 64 bits of RGB pixels (H, W, 3) that resizing and recompression hardly change.
 
-    The signs of the 8 x 8 slowest cosines in the picture (after "pHash", Zauner 2010); the mean's
-    is 0. Compare by ``(a ^ b).bit_count()``: a few for the same picture, about 32 for others. A
-    picture without detail has none to speak of.
+    They are the signs of the 8 x 8 slowest cosines in the picture (after "pHash", Zauner 2010); the
+    mean's is 0. Compare by ``(a ^ b).bit_count()``: a few for the same picture, about 32 for
+    others. Pictures without detail all have much the same bits.
     """
-    bits = (signs_of(grey_of(pixels)) < 0).ravel()
+    return fingerprint_of_grey(grey_of(pixels))
+
+
+def fingerprint_of_grey(grey: Grey) -> int:
+    """Return the `fingerprint` of a picture by its luma in full (H, W)."""
+    bits = (signs_of(grey) < 0).ravel()
     return int("".join("01"[int(bit)] for bit in bits), 2)
 
 
 def signs_of(grey: Grey) -> Signs:
-    """Signs of the 8 x 8 slowest cosines, (8, 8) of -1 and 1, that of the mean always 1; flipping
-    changes odd ones only.
+    """Return the signs of the 8 x 8 slowest cosines in a picture (H, W): (8, 8) of -1 and 1.
+
+    That of the mean is always 1. Flipping the picture changes odd ones only.
     """
     basis = _cosines(32)[:8]
     waves = basis @ resize_grey(grey, (32, 32)).astype(np.float64) @ basis.T
@@ -100,8 +105,10 @@ def signs_of(grey: Grey) -> Signs:
 
 
 def turned_signs(signs: Signs) -> NDArray[np.int8]:
-    """Signs of a picture (0) as it is, (2) left to right, (4) upside down, (6) both; (1, 3, 5, 7)
-    then transposed: (8, 64).
+    """Return the signs (8, 64) of a picture flipped and turned in eight ways.
+
+    Row 0 is the picture as it is, 2 left to right, 4 upside down, 6 both; rows 1, 3, 5 and 7 are
+    these transposed.
     """
     odd = np.where(np.arange(8) % 2, -1, 1)
     flips = [signs, signs * odd, signs * odd[:, None], signs * odd * odd[:, None]]
@@ -109,24 +116,26 @@ def turned_signs(signs: Signs) -> NDArray[np.int8]:
 
 
 def alike_as_wholes(
-    pictures: Sequence[Look], among: Sequence[Look], *, most: int, differ: int
+    pictures: Sequence[Features], among: Sequence[Features], *, most: int, differ: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Pairs of pictures whose signs differ little if the first is turned the way of `turned_signs`
-    named.
+    """Yield pairs of pictures whose signs differ little, and how the first has to be turned.
 
     Args:
-        pictures: To look for.
-        among: Where to look; the very same list pairs each picture with earlier ones.
-        most: Pairs of each picture: those that are most alike, the earlier ones of equals.
-        differ: Places at most in which the signs do.
+        pictures: Pictures to look for.
+        among: Pictures to look in; the very same list pairs each picture with earlier ones.
+        most: Pairs of each picture at most: those that are most alike, the earlier ones of equals.
+        differ: Places at most in which the signs differ.
+
+    Yields:
+        The numbers of both pictures, and the row of `turned_signs`.
     """
     for start, rows in _blocks(pictures):
-        turned = np.stack([turned_signs(look.signs) for look in rows]).astype(
-            np.float32
-        )  # (n, 8, 64)
+        turned = np.stack([turned_signs(each.signs) for each in rows])  # (n, 8, 64)
+        turned = turned.astype(np.float32)
         tops: list[tuple[int, int, int, int]] = []
         for other, columns in _blocks(among):
-            theirs = np.stack([look.signs.ravel() for look in columns]).astype(np.float32)
+            theirs = np.stack([each.signs.ravel() for each in columns]).astype(np.float32)
+            # Places that agree less those that differ: 64 for equal signs.
             agree = np.stack([turned[:, way] @ theirs.T for way in range(8)])  # (8, n, m)
             if pictures is among:
                 agree[:, _is_not_earlier(start, other, agree.shape[1:])] = -64
@@ -146,9 +155,7 @@ def alike_as_wholes(
 
 
 def _is_not_earlier(start: int, other: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Where pictures from one number on meet themselves or those after them, in rows and columns of
-    one list: (n, m).
-    """
+    """Return where rows meet themselves or later pictures, in blocks of one list: (n, m)."""
     return other + np.arange(shape[1]) >= start + np.arange(shape[0])[:, None]
 
 
@@ -156,14 +163,14 @@ def _is_not_earlier(start: int, other: int, shape: tuple[int, ...]) -> NDArray[n
 
 
 def _cosines(size: int) -> NDArray[np.float64]:
-    """The orthonormal cosine basis (DCT-II), a row each."""
+    """Return the orthonormal cosine basis (DCT-II), a row each."""
     k = np.arange(size)
     basis = np.cos(np.pi * k[:, None] * (k + 0.5) / size)
     return basis / np.linalg.norm(basis, axis=1, keepdims=True)
 
 
 def _harmonics() -> NDArray[np.float64]:
-    """cos, sin, cos 2, sin 2 over the eight directions of a SIFT histogram, a row each."""
+    """Return cos, sin, cos 2, sin 2 over the eight directions of a SIFT histogram, a row each."""
     angle = np.arange(8) * np.pi / 4
     return np.stack([wave(k * angle) / 2 for k in (1, 2) for wave in (np.cos, np.sin)])
 
@@ -183,21 +190,25 @@ sines change sign.
 
 
 def _encode(descriptors: NDArray[np.float32]) -> Codes:
-    """SIFT descriptors (n, 128) -> (n, 40)."""
+    """Return the codes (n, 40) of SIFT descriptors (n, 128)."""
     roots = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6))
     return np.rint(127 * (roots @ _BASIS.T.astype(np.float32))).clip(-127, 127).astype(np.int8)
 
 
 def mirror(codes: Codes) -> Codes:
-    """The codes that the mirrored picture's features have."""
+    """Return the codes that the mirrored picture's features have."""
     return (codes * _MIRROR).astype(np.int8)
 
 
-def match(
+def match_features(
     codes: Codes, others: Codes, ratio: float = 0.8
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Features and those most like them, where the second most like is clearly less so (Lowe 2004,
-    section 7.1).
+    """Match features that are most alike, where the second most alike is clearly less so.
+
+    Source: Lowe 2004, section 7.1.
+
+    Returns:
+        Numbers of features in the first and in the second picture, (n,) each.
     """
     if not len(codes) or len(others) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -212,14 +223,15 @@ def match(
 
 
 def find_candidates(
-    pictures: Sequence[Look], among: Sequence[Look], *, most: int, least: float
+    pictures: Sequence[Features], among: Sequence[Features], *, most: int, least: float
 ) -> list[Candidate]:
-    """For each picture the `most` others that share most votes with it, if they are `least` or
-    more.
+    """Return for each picture the others that share most votes with it.
 
     Args:
-        pictures: To look for.
-        among: Where to look; the very same list pairs each picture with earlier ones.
+        pictures: Pictures to look for.
+        among: Pictures to look in; the very same list pairs each picture with earlier ones.
+        most: Others of each picture at most.
+        least: Votes that they must share.
     """
     found: list[Candidate] = []
     for start, rows in _blocks(pictures):
@@ -227,7 +239,9 @@ def find_candidates(
         for other, columns in _blocks(among):
             if pictures is among and other > start:
                 break
-            votes = np.stack([_votes(rows, columns, mirrored) for mirrored in (False, True)])
+            votes = np.stack(
+                [_votes(rows, columns, mirrored=mirrored) for mirrored in (False, True)]
+            )
             if pictures is among:
                 votes[:, _is_not_earlier(start, other, votes.shape[1:])] = -1
             tops += _strongest(votes, start, other, most, least)
@@ -243,7 +257,7 @@ def find_candidates(
 def _strongest(
     votes: NDArray[np.float64], start: int, other: int, most: int, least: float
 ) -> list[Candidate]:
-    """The best of votes (2, n, m), upright and mirrored."""
+    """Return the best of votes (2, n, m), upright and mirrored."""
     best = votes.max(axis=0)
     if best.shape[1] > most:
         floor = -np.partition(-best, most - 1, axis=1)[:, most - 1 : most]
@@ -256,23 +270,28 @@ def _strongest(
     ]
 
 
-def _votes(pictures: Sequence[Look], among: Sequence[Look], mirrored: bool) -> NDArray[np.float64]:
-    """Votes between pictures and others, (n, m)."""
-    ours = np.concatenate(
-        [mirror(look.codes) if mirrored else look.codes for look in pictures]
-    ).astype(np.float32)
-    theirs = np.concatenate([look.codes for look in among]).astype(np.float32)
+def _votes(
+    pictures: Sequence[Features], among: Sequence[Features], *, mirrored: bool
+) -> NDArray[np.float64]:
+    """Return the votes between pictures and others, (n, m)."""
+    ours = np.concatenate([each.codes for each in pictures])
+    ours = (mirror(ours) if mirrored else ours).astype(np.float32)
+    theirs = np.concatenate([each.codes for each in among]).astype(np.float32)
     votes = np.zeros(len(pictures) * len(among))
     if not len(ours) or not len(theirs):
         return votes.reshape(len(pictures), len(among))
+    # Cuts through the middle of all codes make cells of similar numbers; what a mirror changes the
+    # sign of has its middle at 0, or mirrored codes would lie in other cells.
     centre = (theirs.mean(axis=0) * (_MIRROR > 0)).astype(np.float32)
-    row = np.repeat(np.arange(len(pictures)), [len(look.codes) for look in pictures])
-    column = np.repeat(np.arange(len(among)), [len(look.codes) for look in among])
+    row = np.repeat(np.arange(len(pictures)), [len(each.codes) for each in pictures])
+    column = np.repeat(np.arange(len(among)), [len(each.codes) for each in among])
     for directions in _cuts(ours.shape[1]):
         mine, their = _cells(ours - centre, directions), _cells(theirs - centre, directions)
+        # In sorted order, the features of one cell are neighbours.
         order = np.argsort(their)
         first, last = (np.searchsorted(their[order], mine, side=side) for side in ("left", "right"))
         shared = last - first
+        # One row for each two features in a cell; a feature's one vote is split among its rows.
         feature = np.repeat(np.arange(len(mine)), shared)
         place = np.arange(len(feature)) - np.repeat(np.cumsum(shared) - shared - first, shared)
         where = row[feature] * len(among) + column[order[place]]
@@ -281,19 +300,19 @@ def _votes(pictures: Sequence[Look], among: Sequence[Look], mirrored: bool) -> N
 
 
 def _cuts(size: int) -> Iterator[NDArray[np.float32]]:
-    """For each cut, orthonormal directions (size, BITS), always the same."""
+    """Yield orthonormal directions (size, BITS) for each cut, always the same."""
     random = np.random.default_rng(0)
     for _ in range(CUTS):
         yield np.linalg.qr(random.standard_normal((size, size)))[0][:, :BITS].astype(np.float32)
 
 
 def _cells(codes: NDArray[np.float32], directions: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Numbers of the cells that codes (n, size) lie in: (n,)."""
+    """Return the numbers of the cells that codes (n, size) lie in: (n,)."""
     sides = codes @ directions > 0
     packed = np.packbits(sides, axis=1).astype(np.int32)
     return packed[:, 0] << 16 | packed[:, 1] << 8 | packed[:, 2]
 
 
-def _blocks(looks: Sequence[Look]) -> Iterator[tuple[int, Sequence[Look]]]:
-    for start in range(0, len(looks), BLOCK):
-        yield start, looks[start : start + BLOCK]
+def _blocks(pictures: Sequence[Features]) -> Iterator[tuple[int, Sequence[Features]]]:
+    for start in range(0, len(pictures), BLOCK):
+        yield start, pictures[start : start + BLOCK]

@@ -1,8 +1,9 @@
-"""Finds pictures that occur in another set, or twice in one: cropped, flipped, turned, resized,
-recompressed, lightly rained on.
+"""Find pictures that occur in another set, or twice in one.
 
-Files are compared by their bytes, then by their pixels; of equal ones only the first is looked at
-any further. Those left are compared by local features and as wholes (`candidates`). For each
+They may be cropped, flipped, turned, resized, recompressed, or lightly rained on.
+
+Files are compared by their bytes, then by their pixels; of equal ones only the first is compared
+further. Those left are compared by local features and as wholes (`candidates`). For each
 candidate the affine map between the two is fitted to the features they share, and both are laid
 over each other: they are a copy if what they show there correlates. Sky over ground correlates with
 any other sky over ground, so only detail counts: what is finer than a few pixels, and as much where
@@ -17,7 +18,6 @@ SIFT was taken after ORB was tried: ORB takes a third of the time, but finds not
 of low quality. Neither needs OpenCV's matchers, which compare every two pictures.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,29 +29,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.data.copies.album import Album, Content, Greys
 from derain.data.copies.candidates import (
-    PIXELS,
-    Look,
+    Features,
     alike_as_wholes,
     find_candidates,
-    fingerprint,
-    look_at,
-    match,
+    match_features,
     mirror,
 )
-from derain.data.pairs import digest_or_error
-from derain.data.copies.vision import (
-    Grey,
-    Matrix,
-    blur,
-    fit_affine,
-    grey_of,
-    resize_grey,
-    warp_grey,
-)
-from derain.images import Pixels, read
-
-__all__ = ["Change", "Copy", "Search", "find_copies", "find_duplicates", "fingerprint"]
+from derain.data.copies.vision import Grey, Matrix, blur, fit_affine, resize_grey, warp_grey
+from derain.progress import Progress, silent
 
 Change = Literal[
     "identical bytes",
@@ -63,29 +50,28 @@ Change = Literal[
     "recompressed",
     "changed",
 ]
-OnPicture = Callable[[int, int], None]
-Reader = Callable[[Path], Pixels]
 
 CORRELATION = 0.3
-"""Of detail, from which on two pictures laid over each other are copies."""
+"""Correlation of detail from which on two pictures laid over each other are copies."""
 UNCHANGED = 0.8
-"""Above this, a difference is put down to compression."""
+"""Correlation above which a difference is put down to compression."""
 OVERLAP = 0.2
-"""How much of the smaller picture they must have in common."""
+"""Share of the smaller picture that both must show."""
 CANDIDATES = 8
-"""For each picture at most, by local features, and as many by the whole of it."""
+"""Candidates of each picture at most, by local features, and as many by the whole of it."""
 OPEN = 16
-"""Pictures kept in memory at once while two of them are compared."""
+"""Averaged-down pictures kept in memory at once while two of them are compared."""
 VOTES = 2.0
+"""Votes of shared features from which on two pictures are compared."""
 INLIERS = 5
 """Shared features that one affine map must explain."""
 SIGNS = 10
-"""Of 63, in which whole pictures that look alike may differ."""
+"""Signs of 63 in which whole pictures that look alike may differ."""
 
 SCALE = 0.03
-"""By which the scale of a crop must differ from 1 to be called resized."""
+"""Difference of a crop's scale from 1 from which on it is called resized."""
 EDGE = 0.03
-"""Of a side, by which a crop must be smaller than the whole to be called one."""
+"""Share of a side by which a crop must be smaller than the whole to be called one."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +82,9 @@ class Copy:
         picture: The copy.
         of: What it is a copy of.
         how: What was done to one of them to get the other. "turned" is by 90, 180 or 270 degrees;
-            "recompressed" is a small difference between pixels that lie where they were (it is not
-            looked for in what was resized), "changed" a large one such as rain.
-        correlation: Of the detail in what both show, up to 1.
+            "recompressed" is a small difference between pixels that lie where they were (resized
+            pictures are not tested for it), "changed" a large one such as rain.
+        correlation: How well the detail that both show correlates, up to 1.
     """
 
     picture: Path
@@ -109,38 +95,35 @@ class Copy:
 
 @dataclass(frozen=True)
 class Search:
-    """What was found, and what could not be looked at, each file with the reason."""
+    """The copies that were found, and files that could not be read, each with the reason."""
 
     copies: tuple[Copy, ...]
     unreadable: Mapping[Path, str]
 
 
-def pixels_of(path: Path) -> Pixels:
-    """(H, W, 3) of a file. Errors say what is wrong with it, and not its name."""
-    return read(path).pixels
-
-
 def find_copies(
     pictures: Sequence[Path],
     among: Sequence[Path],
-    on_picture: OnPicture = lambda _done, _total: None,
-    reader: Reader = pixels_of,
+    progress: Progress = silent,
+    album: Album | None = None,
 ) -> Search:
-    """Which of the pictures occur among others.
+    """Return which of the pictures occur among others.
 
     Args:
         pictures: Files to look for.
         among: Files to look in. One that is in both lists is a copy of itself; of equal ones the
             first is named.
-        on_picture: Called after each different file with the number done and the number of all.
-        reader: What a file shows; a part of it, perhaps.
+        progress: Receives the stage "copies", with the number of different files.
+        album: What is already known of files, and the halves to be compared where a file holds two
+            pictures.
 
     Returns:
         Copies in the order of `pictures`, the surest first.
     """
-    files = _read_all([*pictures, *among], on_picture, reader)
-    ours, theirs = files.contents(pictures), files.contents(among)
-    found = _find_alike(files, list(ours), list(theirs))
+    album = album or Album()
+    files = _read_all([*pictures, *among], partial(progress, "copies"), album)
+    ours, theirs = files.by_content(pictures), files.by_content(among)
+    found = _find_alike(files, album, list(ours), list(theirs))
     copies = [
         _equal(files, path, theirs[content])
         for content in ours
@@ -153,28 +136,26 @@ def find_copies(
 
 
 def find_duplicates(
-    pictures: Sequence[Path],
-    on_picture: OnPicture = lambda _done, _total: None,
-    reader: Reader = pixels_of,
+    pictures: Sequence[Path], progress: Progress = silent, album: Album | None = None
 ) -> Search:
-    """Which of the pictures occur more than once: each is named with an earlier one that shows the
-    same.
+    """Return which pictures occur more than once, each with an earlier one that shows the same.
 
     Args:
         pictures: Files to compare with each other. Naming a file twice makes no duplicate, another
             name of it does.
-        on_picture: Called after each different file with the number done and the number of all.
-        reader: What a file shows; a part of it, perhaps.
+        progress: Receives the stage "duplicates", with the number of different files.
+        album: As for `find_copies`.
     """
-    files = _read_all(pictures, on_picture, reader)
-    contents = files.contents(pictures)
+    album = album or Album()
+    files = _read_all(pictures, partial(progress, "duplicates"), album)
+    contents = files.by_content(pictures)
     copies = [
         _equal(files, path, paths[:k])
         for paths in contents.values()
         for k, path in enumerate(paths)
         if k
     ]
-    for (later, earlier), (how, correlation) in _find_alike(files, list(contents)).items():
+    for (later, earlier), (how, correlation) in _find_alike(files, album, list(contents)).items():
         copies.append(Copy(contents[later][0], contents[earlier][0], how, correlation))
     return files.result(copies, pictures)
 
@@ -184,28 +165,28 @@ def find_duplicates(
 
 @dataclass(frozen=True)
 class _Files:
-    """What is known of files: digests of their bytes and pixels, a look at each different picture,
-    what could not be read.
+    """What is known of all files.
+
+    Attributes:
+        bytes: Digest of each file's bytes.
+        contents: What files of these bytes show.
+        unreadable: Why a file cannot be read.
     """
 
     bytes: Mapping[Path, str]
-    pixels: Mapping[str, str]
-    looks: Mapping[str, Look]
+    contents: Mapping[str, Content]
     unreadable: Mapping[Path, str]
-    reader: Reader
 
-    def contents(self, paths: Iterable[Path]) -> dict[str, list[Path]]:
-        """The different pictures among readable files, by the digest of their pixels, and the files
-        that hold each.
-        """
+    def by_content(self, paths: Iterable[Path]) -> dict[str, list[Path]]:
+        """Return readable files by the digest of their pixels."""
         found: dict[str, list[Path]] = {}
         for path in dict.fromkeys(paths):
             if path not in self.unreadable:
-                found.setdefault(self.pixels[self.bytes[path]], []).append(path)
+                found.setdefault(self.contents[self.bytes[path]].digest, []).append(path)
         return found
 
     def result(self, copies: list[Copy], order: Sequence[Path]) -> Search:
-        """Copies sorted by the place of the picture, the surest first."""
+        """Return copies sorted by the place of the picture, the surest first."""
         place = {path: k for k, path in enumerate(order)}
         return Search(
             tuple(sorted(copies, key=lambda copy: (place[copy.picture], -copy.correlation))),
@@ -213,57 +194,48 @@ class _Files:
         )
 
 
-def _read_all(paths: Sequence[Path], on_picture: OnPicture, reader: Reader) -> _Files:
-    """Looks at every different file once."""
-    unreadable: dict[Path, str] = {}
-    digests: dict[Path, str] = {}
-    pixels: dict[str, str] = {}
-    looks: dict[str, Look] = {}
+def _read_all(paths: Sequence[Path], progress: Callable[[int, int], None], album: Album) -> _Files:
+    """Read every different file once, or not at all if the album knows it."""
     different = list(dict.fromkeys(paths))
+    firsts = {album.key(path): path for path in reversed(different)}
+    files = [path for path in different if firsts[album.key(path)] is path]
+    contents: dict[Path, Content | Exception] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, digest in zip(different, pool.map(digest_or_error, different), strict=True):
-            if isinstance(digest, Exception):
-                unreadable[path] = _reason(digest)
-            else:
-                digests[path] = digest
-        firsts = {digest: path for path, digest in reversed(list(digests.items()))}
-        for done, (digest, seen) in enumerate(
-            zip(firsts, pool.map(partial(_look_at_file, reader), firsts.values()), strict=True),
-            start=1,
-        ):
-            if isinstance(seen, Exception):
-                unreadable |= {path: _reason(seen) for path in digests if digests[path] == digest}
-            else:
-                pixels[digest], looks[seen[0]] = seen
-            on_picture(done, len(firsts))
-    return _Files(
-        digests,
-        pixels,
-        looks,
-        {path: unreadable[path] for path in different if path in unreadable},
-        reader,
-    )
+        for path, content in zip(files, pool.map(partial(_content_of, album), files), strict=True):
+            contents[path] = content
+            progress(len(contents), len(files))
+    digests: dict[Path, str] = {}
+    known: dict[str, Content | Exception] = {}
+    unreadable: dict[Path, str] = {}
+    for path in different:
+        content = contents[firsts[album.key(path)]]
+        if isinstance(content, OSError):
+            unreadable[path] = _reason(content)
+            continue
+        digests[path] = album.digest(path)
+        # Files of the same bytes are the same picture, even if one is known under two layouts.
+        content = known.setdefault(digests[path], content)
+        if isinstance(content, Exception):
+            unreadable[path] = _reason(content)
+    readable = {key: content for key, content in known.items() if isinstance(content, Content)}
+    return _Files(digests, readable, unreadable)
+
+
+def _content_of(album: Album, path: Path) -> Content | OSError | ValueError:
+    try:
+        return album.content(path)
+    except (OSError, ValueError) as error:
+        return error
 
 
 def _reason(error: Exception) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-
-
-def _look_at_file(reader: Reader, path: Path) -> tuple[str, Look] | OSError | ValueError:
-    try:
-        pixels = reader(path)
-    except (OSError, ValueError) as error:
-        return error
-    shape = f"{pixels.shape} {pixels.dtype} ".encode()
-    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest(), look_at(
-        pixels
-    )
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return str(error)
 
 
 def _equal(files: _Files, path: Path, others: Sequence[Path]) -> Copy:
-    """A copy that holds the very pixels of others; named after one of the same bytes, if there is
-    one.
-    """
+    """Return a copy with the very pixels of others, named after one of the same bytes if any is."""
     same = next((other for other in others if files.bytes[other] == files.bytes[path]), None)
     return Copy(path, same or others[0], ("identical bytes",) if same else ("same pixels",), 1.0)
 
@@ -271,51 +243,43 @@ def _equal(files: _Files, path: Path, others: Sequence[Path]) -> Copy:
 # Laying one over the other
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """What a candidate is compared by: its luma, in full and averaged down."""
-
-    full: Grey
-    grey: Grey
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """In full: height and width."""
-        return self.full.shape[0], self.full.shape[1]
-
-
-def _open(path: Path, reader: Reader) -> _Picture:
-    pixels = reader(path)
-    return _Picture(grey_of(pixels), grey_of(pixels, PIXELS))
-
-
 Likeness = tuple[tuple[Change, ...], float]
+"""How a copy was changed, and how well it correlates."""
 
 
 def _find_alike(
-    files: _Files, ours: Sequence[str], theirs: Sequence[str] | None = None
+    files: _Files, album: Album, ours: Sequence[str], theirs: Sequence[str] | None = None
 ) -> dict[tuple[str, str], Likeness]:
-    """Pictures that show the same though their pixels differ: how, and how well they correlate.
+    """Return pictures that show the same though their pixels differ, as pairs of contents.
 
     Args:
-        theirs: What to compare with; None compares each picture with those before it, until one is
+        ours: Contents to look for.
+        theirs: Contents to compare with; None compares each with those before it, until one is
             found.
     """
-    first = {
-        files.pixels[digest]: path for path, digest in files.bytes.items() if digest in files.pixels
+    contents = {content.digest: content for content in files.contents.values()}
+    paths = {
+        files.contents[digest].digest: path
+        for path, digest in files.bytes.items()
+        if digest in files.contents
     }
-    looks = [files.looks[content] for content in ours]
-    others = looks if theirs is None else [files.looks[content] for content in theirs]
-    open_picture = lru_cache(maxsize=OPEN)(partial(_open, reader=files.reader))
+    features = [contents[digest].features for digest in ours]
+    others = features if theirs is None else [contents[digest].features for digest in theirs]
+
+    # Candidates of one picture follow each other: it is averaged down once for all of them.
+    @lru_cache(maxsize=OPEN)
+    def greys_of(digest: str) -> Greys:
+        return album.greys(contents[digest], paths[digest])
+
     found: dict[tuple[str, str], Likeness] = {}
     settled: set[int] = set()
-    for i, j, fit in _fits(looks, others):
+    for i, j, fit in _fits(features, others):
         pair = ours[i], (ours if theirs is None else theirs)[j]
         matrix = None if i in settled or pair[0] == pair[1] or pair in found else fit()
         if matrix is None:
             continue
-        a, b = (open_picture(first[content]) for content in pair)
-        correlation = correlate(a.grey, b.grey, matrix)
+        a, b = (greys_of(digest) for digest in pair)
+        correlation = correlate(a.small, b.small, matrix)
         if correlation >= CORRELATION:
             found[pair] = _name_changes(a, b, matrix, correlation), correlation
             settled |= {i} if theirs is None else set()
@@ -323,11 +287,9 @@ def _find_alike(
 
 
 def _fits(
-    ours: Sequence[Look], theirs: Sequence[Look]
+    ours: Sequence[Features], theirs: Sequence[Features]
 ) -> Iterator[tuple[int, int, Callable[[], Matrix | None]]]:
-    """Pairs of pictures by number, a few of each picture, and what fits the map under which they
-    might be alike, if one does.
-    """
+    """Yield candidates by number, and a function that fits the map from one to the other."""
     for candidate in find_candidates(ours, theirs, most=CANDIDATES, least=VOTES):
         a, b = ours[candidate.picture], theirs[candidate.of]
         yield candidate.picture, candidate.of, partial(_fit, a, b, candidate.mirrored)
@@ -335,9 +297,9 @@ def _fits(
         yield i, j, partial(_whole, ours[i].size, theirs[j].size, way)
 
 
-def _fit(a: Look, b: Look, mirrored: bool) -> Matrix | None:
-    """The map from a picture to another that their features agree on; None if they do not."""
-    mine, other = match(mirror(a.codes) if mirrored else a.codes, b.codes)
+def _fit(a: Features, b: Features, mirrored: bool) -> Matrix | None:
+    """Return the map from a picture to another that their features agree on, or None."""
+    mine, other = match_features(mirror(a.codes) if mirrored else a.codes, b.codes)
     flip = np.array([-1 if mirrored else 1, 1], np.float32)
     fit = fit_affine(a.places[mine] * flip, b.places[other], tolerance=3)
     if fit is None or fit[1].sum() < INLIERS:
@@ -348,7 +310,7 @@ def _fit(a: Look, b: Look, mirrored: bool) -> Matrix | None:
 
 
 def _whole(size: tuple[int, int], target: tuple[int, int], way: int) -> Matrix:
-    """The map from all of a picture to all of another, flipped and turned as in `turned_signs`."""
+    """Return the map from a whole picture to another one, turned as in a row of `turned_signs`."""
     flip, transposed = divmod(way, 2)
     height, width = size
     matrix = np.diag([-1.0 if flip & 1 else 1.0, -1.0 if flip & 2 else 1.0, 1.0])
@@ -359,8 +321,9 @@ def _whole(size: tuple[int, int], target: tuple[int, int], way: int) -> Matrix:
 
 
 def _resizing(size: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float64]:
-    """Places in a picture of one (h, w) -> places in it resized to another: (3, 3), for centres of
-    pixels at whole numbers.
+    """Return the map (3, 3) from places in a picture (h, w) to those in it resized.
+
+    Centres of pixels are at whole numbers.
     """
     x, y = target[1] / size[1], target[0] / size[0]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
@@ -371,17 +334,19 @@ def _square(matrix: Matrix) -> NDArray[np.float64]:
 
 
 def correlate(a: Grey, b: Grey, matrix: Matrix) -> float:
-    """How well the detail of two pictures correlates where one lies over the other: -1 to 1, 0 if
-    they hardly overlap.
+    """Return how well the detail of two pictures correlates where one lies over the other.
 
     The finer one is averaged down to the other's scale. Detail is the difference of Gaussian
     windows of 1 and 6 pixels, over its own strength nearby, so that one strong edge does not speak
     for the whole.
 
     Args:
-        a: (h, w).
-        b: Of any size.
-        matrix: From places in `a` to places in `b`.
+        a: A picture (h, w).
+        b: Another one, of any size.
+        matrix: The map from places in `a` to places in `b`.
+
+    Returns:
+        From -1 to 1; 0 if they hardly overlap.
     """
     scale = abs(np.linalg.det(matrix[:, :2])) ** 0.5
     if scale < 1:
@@ -404,7 +369,7 @@ def correlate(a: Grey, b: Grey, matrix: Matrix) -> float:
 
 
 def _inside(size: tuple[int, int], target: tuple[int, int], matrix: Matrix) -> NDArray[np.bool_]:
-    """Which pixels of a picture of one size lie inside the other: (h, w)."""
+    """Return which pixels of a picture of one size lie inside the other: (h, w)."""
     y, x = np.mgrid[: size[0], : size[1]]
     at_x, at_y = (row[0] * x + row[1] * y + row[2] for row in matrix)
     return (at_x > -0.5) & (at_x < target[1] - 0.5) & (at_y > -0.5) & (at_y < target[0] - 0.5)
@@ -414,19 +379,17 @@ def _detail(grey: Grey) -> NDArray[np.float32]:
     plane = grey.astype(np.float32)
     band: NDArray[np.float32] = blur(plane, 1) - blur(plane, 6)
     strength: NDArray[np.float32] = np.sqrt(blur(np.square(band), 6))
-    return (band / (strength + 3)).astype(
-        np.float32
-    )  # 3 of 255: noise in smooth places is no detail
+    # 3 of 255 levels: noise in smooth places is no detail.
+    return (band / (strength + 3)).astype(np.float32)
 
 
 # Naming
 
 
-def _name_changes(
-    a: _Picture, b: _Picture, matrix: Matrix, correlation: float
-) -> tuple[Change, ...]:
-    """What was done, given the map between the averaged-down pictures."""
-    shape_a, shape_b = (a.grey.shape[0], a.grey.shape[1]), (b.grey.shape[0], b.grey.shape[1])
+def _name_changes(a: Greys, b: Greys, matrix: Matrix, correlation: float) -> tuple[Change, ...]:
+    """Return what was done to a copy, given the map between the averaged-down pictures."""
+    shape_a, shape_b = (a.small.shape[0], a.small.shape[1]), (b.small.shape[0], b.small.shape[1])
+    # The same map between the pictures in full.
     full = _resizing(shape_b, b.size) @ _square(matrix) @ _resizing(a.size, shape_a)
     linear = full[:2, :2]
     way = _nearest_way(linear)
@@ -454,14 +417,14 @@ def _name_changes(
 
 
 def _nearest_way(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The flip or quarter turn (2, 2) that a linear map is nearest to."""
+    """Return the flip or quarter turn (2, 2) that a linear map is nearest to."""
     signs = np.array([(x, y) for x in (1.0, -1.0) for y in (1.0, -1.0)])
     ways = [np.diag(pair) for pair in signs] + [np.diag(pair)[::-1] for pair in signs]
     return max(ways, key=lambda way: float((way * linear).sum()))
 
 
 def _covers(full: NDArray[np.float64], size: tuple[int, int], target: tuple[int, int]) -> bool:
-    """Whether each of two pictures shows all of the other, but for a few pixels at the edges."""
+    """Return whether two pictures show all of each other, but for a few pixels at the edges."""
     corners = np.array([[-0.5, -0.5, 1], [size[1] - 0.5, size[0] - 0.5, 1]]).T
     ends = np.sort((full @ corners)[:2] + 0.5, axis=1)  # (2, 2): from, to of x and y
     wide = np.array([target[1], target[0]])
@@ -471,10 +434,11 @@ def _covers(full: NDArray[np.float64], size: tuple[int, int], target: tuple[int,
 
 
 def _same_where_laid(
-    a: _Picture, b: _Picture, full: NDArray[np.float64], way: NDArray[np.float64]
+    a: Greys, b: Greys, full: NDArray[np.float64], way: NDArray[np.float64]
 ) -> bool:
-    """Whether the pixels of two pictures of one scale are equal where they overlap, near the place
-    that was fitted.
+    """Return whether two pictures of one scale have equal pixels where they overlap.
+
+    The place that was fitted is a little off; places near it are tried.
     """
     height, width = a.size
     mine, other = a.full, b.full
@@ -486,14 +450,15 @@ def _same_where_laid(
         round(centre[0] - (mine.shape[1] - 1) / 2),
         round(centre[1] - (mine.shape[0] - 1) / 2),
     )
-    reach = 2 + 2 * round(max(height / a.grey.shape[0], b.size[0] / b.grey.shape[0]))
+    reach = 2 + 2 * round(max(height / a.small.shape[0], b.size[0] / b.small.shape[0]))
     near = range(-reach, reach + 1)
     return any(_equal_at(mine, other, top + y, left + x) for y in near for x in near)
 
 
 def _equal_at(a: Grey, b: Grey, top: int, left: int) -> bool:
-    """Whether b is a where a's corner lies at a place of b; a line through the middle is tried
-    first.
+    """Return whether pixels are equal where the corner of `a` lies at a place of `b`.
+
+    A line through the middle is tried first, which settles most cases.
     """
     first_row, first_column = max(0, top), max(0, left)
     rows, columns = (

@@ -1,4 +1,4 @@
-"""How pairs lie on disk: in folders, in one folder, in a list, or two in one picture.
+"""Layouts of paired datasets: in folders, in one folder, in a list, or two in one picture.
 
 `folders` recognises the layouts, `names` matches pairs by file name, `lists` reads lists of pairs,
 and `halves` recognises pictures that hold rainy and clean side by side.

@@ -1,6 +1,4 @@
-"""Paired datasets in the layouts they are published in, recognised by looking, and folders of clean
-pictures.
-"""
+"""Recognise paired datasets in the layouts they are published in."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -8,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from derain.data.layouts.halves import rainy_half, side_by_side
+from derain.data.layouts.halves import pairs_of_halves, rainy_half
 from derain.data.layouts.lists import is_list, is_sure_list, read_list
-from derain.data.layouts.names import half_by_name, match
+from derain.data.layouts.names import half_by_name, match_names
 from derain.data.pairs import Half, Pair, PairedFolder, Problem
+from derain.data.photographs import clean_pictures
 from derain.errors import UsageError
 from derain.files import listed, natural_key, printable
-from derain.images import SUFFIXES, find_images
+from derain.images import SUFFIXES, Pixels, find_images, read_image
 
 Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list"]
 """How a paired dataset lies on disk.
@@ -50,42 +49,28 @@ CLEAN_FOLDERS = (
     "clean_image",
 )
 
+Read = Callable[[Path], Pixels]
+"""Reads a picture (H, W, 3)."""
+
 
 class NoPairsError(ValueError):
-    """A folder is no paired dataset at all, rather than a broken one."""
+    """A folder is not a paired dataset at all, rather than a broken one."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """Pairs in a layout, what is wrong with them, and how many pictures they were chosen from."""
+    """Pairs in a layout, how they lie there in words, and what is wrong with them."""
 
     layout: str
     pairs: list[Pair]
     problems: list[Problem]
 
 
-def clean_pictures(folder: Path) -> list[Path]:
-    """Picture files anywhere under a folder, img2 before img10.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        OSError: If a folder cannot be looked into.
-    """
-    found, unreadable = find_images(folder)
-    if unreadable:
-        raise unreadable[0]
-    if not found:
-        raise FileNotFoundError(
-            f"{folder}: no pictures here; expected some in {' '.join(SUFFIXES)}"
-        )
-    return found
-
-
 def layout_named(name: str | None) -> Layout | None:
-    """The layout that a user asks for; None for none.
+    """Return the layout that a user asks for, or None if the user asks for nothing.
 
     Raises:
-        ValueError: If there is no such layout.
+        UsageError: If there is no such layout.
     """
     for layout in LAYOUTS:
         if layout == name:
@@ -96,15 +81,15 @@ def layout_named(name: str | None) -> Layout | None:
 
 
 def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
-    """Reads a paired dataset by looking at it.
+    """Return the pairs of a dataset in one of the layouts of `Layout`.
 
-    Recognised are the layouts of `Layout`. In ``folders`` and ``flat``, twins have the same name,
-    or names that differ in a word such as ``rain`` or ``norain``, or rainy names that add ``_1``,
-    ``x2``, ``_s80_a04`` to the clean one (many to one).
+    In ``folders`` and ``flat``, both pictures of a pair have the same name, or names that differ in
+    a word such as ``rain`` or ``norain``, or rainy names that add ``_1``, ``x2``, ``_s80_a04`` to
+    the clean one (many to one).
 
     Args:
         folder: The dataset, or a folder that holds it and no other pictures, or a list file.
-        layout: How it lies on disk; None looks.
+        layout: How it lies on disk; None recognises it.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -128,8 +113,16 @@ def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
     return found
 
 
-def survey(folder: Path, layout: Layout | None = None) -> tuple[PairedFolder, tuple[Problem, ...]]:
-    """The pairs of a dataset as `find_pairs`, and all that is wrong with how it is put together.
+def survey(
+    folder: Path, layout: Layout | None = None, read: Read = read_image
+) -> tuple[PairedFolder, tuple[Problem, ...]]:
+    """Return the pairs of a dataset, and all that is wrong with how it is put together.
+
+    Args:
+        folder: The dataset, or a folder that holds it and no other pictures, or a list file.
+        layout: How it lies on disk; None recognises it.
+        read: Reads the few pictures that have to be seen to recognise a layout; raises OSError or
+            ValueError if it cannot.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -140,31 +133,28 @@ def survey(folder: Path, layout: Layout | None = None) -> tuple[PairedFolder, tu
         raise FileNotFoundError(
             f"{folder}: no such folder; expected one with rainy and clean pictures"
         )
-    looks = [_LOOKS[layout]] if layout else list(dict.fromkeys(_LOOKS.values()))
-    for look in looks:
-        found = look(folder, layout)
+    name = folder.resolve().name
+    for recognise in [_RECOGNISE[layout]] if layout else dict.fromkeys(_RECOGNISE.values()):
+        found = recognise(folder, layout, read)
         if found:
-            return PairedFolder(folder.resolve().name, found.layout, tuple(found.pairs)), tuple(
-                found.problems
-            )
+            return PairedFolder(name, found.layout, tuple(found.pairs)), tuple(found.problems)
+    # Downloads often are a folder in a folder.
     inner = _dataset_in(folder) if folder.is_dir() else None
     if inner:
-        found, problems = survey(inner, layout)
-        return (
-            PairedFolder(folder.resolve().name, f"{inner.name}: {found.layout}", found.pairs),
-            problems,
-        )
+        dataset, problems = survey(inner, layout, read)
+        return PairedFolder(name, f"{inner.name}: {dataset.layout}", dataset.pairs), problems
     raise NoPairsError(
-        f"{folder}: found no rainy and clean"
-        f" pictures{f' in the layout {layout}' if layout else ''}; expected subfolders such as"
-        " rainy/ and clean/, input/ and target/, or rain-1.png beside norain-1.png, or two in one"
-        " picture, or a list of pairs"
+        f"{folder}: found no rainy and clean pictures"
+        f"{f' in the layout {layout}' if layout else ''}; expected subfolders such as rainy/ and"
+        " clean/, input/ and target/, or rain-1.png beside norain-1.png, or two in one picture, or"
+        " a list of pairs"
     )
 
 
-def _look_for_folders(folder: Path, _layout: Layout | None) -> _Found | None:
-    """A rainy and a clean subfolder, or a rainy one among the clean pictures (PReNet's test
-    sets).
+def _recognise_folders(folder: Path, _layout: Layout | None, _read: Read) -> _Found | None:
+    """Find a rainy and a clean subfolder, or a rainy one among the clean pictures.
+
+    The latter is how PReNet's test sets lie.
     """
     children = _subfolders(folder)
     rainy_root = next((children[name] for name in RAINY_FOLDERS if name in children), None)
@@ -190,8 +180,8 @@ def _look_for_folders(folder: Path, _layout: Layout | None) -> _Found | None:
     )
 
 
-def _look_for_flat(folder: Path, layout: Layout | None) -> _Found | None:
-    """Rainy and clean pictures in one folder, told apart by their names."""
+def _recognise_flat(folder: Path, layout: Layout | None, _read: Read) -> _Found | None:
+    """Find rainy and clean pictures in one folder by their names."""
     if not folder.is_dir():
         return None
     files = find_images(folder)[0]
@@ -199,8 +189,8 @@ def _look_for_flat(folder: Path, layout: Layout | None) -> _Found | None:
     rainy_files, clean_files = (
         [path for path, side in sides.items() if side == half] for half in ("rainy", "clean")
     )
-    told = len(rainy_files) + len(clean_files)
-    if not rainy_files or not clean_files or (told * 2 < len(files) and layout != "flat"):
+    named = len(rainy_files) + len(clean_files)
+    if not rainy_files or not clean_files or (named * 2 < len(files) and layout != "flat"):
         return None
     pairs, problems = _match(rainy_files, folder, clean_files, folder)
     rest = [path for path, side in sides.items() if side is None]
@@ -215,8 +205,8 @@ def _look_for_flat(folder: Path, layout: Layout | None) -> _Found | None:
     )
 
 
-def _look_for_list(folder: Path, layout: Layout | None) -> _Found | None:
-    """A list file, or a folder with one."""
+def _recognise_list(folder: Path, layout: Layout | None, _read: Read) -> _Found | None:
+    """Find a list file, or the only one of a folder."""
     is_one = is_list if layout == "list" else is_sure_list
     lists = (
         [folder]
@@ -229,24 +219,25 @@ def _look_for_list(folder: Path, layout: Layout | None) -> _Found | None:
     return _Found(f"listed in {printable(lists[0].name)}, {_ratio(pairs)}", pairs, problems)
 
 
-def _look_for_halves(folder: Path, layout: Layout | None) -> _Found | None:
-    """Rainy and clean side by side in one picture, which half is which told by looking, or by the
-    layout asked for.
+def _recognise_halves(folder: Path, layout: Layout | None, read: Read) -> _Found | None:
+    """Find rainy and clean side by side in one picture.
+
+    Which half is rainy is seen in some of the pictures, unless a layout is asked for.
     """
     files = find_images(folder)[0] if folder.is_dir() else []
     asked: dict[Layout | None, Half] = {"rainy-left": "left", "rainy-right": "right"}
-    rainy = asked.get(layout) or rainy_half(files)
+    rainy = asked.get(layout) or rainy_half(files, read)
     if not rainy or not files:
         return None
-    return _Found(f"side by side, rainy on the {rainy}", side_by_side(files, folder, rainy), [])
+    return _Found(f"side by side, rainy on the {rainy}", pairs_of_halves(files, folder, rainy), [])
 
 
-_LOOKS: dict[Layout, Callable[[Path, Layout | None], _Found | None]] = {
-    "folders": _look_for_folders,
-    "flat": _look_for_flat,
-    "list": _look_for_list,
-    "rainy-left": _look_for_halves,
-    "rainy-right": _look_for_halves,
+_RECOGNISE: dict[Layout, Callable[[Path, Layout | None, Read], _Found | None]] = {
+    "folders": _recognise_folders,
+    "flat": _recognise_flat,
+    "list": _recognise_list,
+    "rainy-left": _recognise_halves,
+    "rainy-right": _recognise_halves,
 }
 
 
@@ -257,34 +248,29 @@ def _match(
         {path: _inside(path, root) for path in files}
         for files, root in ((rainy_files, rainy_root), (clean_files, clean_root))
     )
-    return match(*inside)
+    return match_names(*inside)
 
 
 def _inside(path: Path, root: Path) -> Path:
-    """The path under a folder that it was found in; as `Path.relative_to`, which is slow for many
-    files.
-    """
+    """Return a path relative to the folder it was found in, faster than `Path.relative_to`."""
     return Path(os.fspath(path)[len(os.fspath(root)) :].lstrip(os.sep)) if root != Path() else path
 
 
 def _subfolders(folder: Path) -> dict[str, Path]:
-    """By their names in small letters."""
-    return (
-        {child.name.lower(): child for child in sorted(folder.iterdir()) if child.is_dir()}
-        if folder.is_dir()
-        else {}
-    )
+    """Return the folders in a folder by their names in small letters."""
+    if not folder.is_dir():
+        return {}
+    return {child.name.lower(): child for child in sorted(folder.iterdir()) if child.is_dir()}
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """Those that lie directly in a folder, img2 before img10."""
+    """Return the pictures that lie directly in a folder, img2 before img10."""
     names = sorted((entry.name for entry in os.scandir(folder) if entry.is_file()), key=natural_key)
     return [folder / name for name in names if Path(name).suffix.lower() in SUFFIXES]
 
 
 def _dataset_in(folder: Path) -> Path | None:
-    """The one folder beneath this that holds all its pictures, where downloads have a folder in a
-    folder.
+    """Return the one folder beneath this that holds all its pictures, or None.
 
     Raises:
         ValueError: If a dataset is there among others, or among other pictures.
@@ -315,7 +301,7 @@ def _example(pairs: Sequence[Pair]) -> str:
 
 
 def _ratio(pairs: Sequence[Pair]) -> str:
-    """``one to one``, or how many rainy pictures a clean one has."""
+    """Say how many rainy pictures a clean one has: ``one to one``, ``14 to one``."""
     clean = len({pair.clean for pair in pairs})
     if clean in (0, len(pairs)):
         return "one to one"

@@ -1,4 +1,4 @@
-"""Datasets whose pairs are listed in a text file, as SPA-data's ``real_test_1000.txt``."""
+"""Datasets whose pairs are listed in a text file, as in SPA-data's ``real_test_1000.txt``."""
 
 import os
 from collections.abc import Iterator
@@ -12,30 +12,29 @@ from derain.files import printable
 from derain.images import SUFFIXES
 
 LONGEST = 8192
-"""Characters of a line: two paths are no longer."""
+"""Characters of a line at most: two paths are not longer."""
 LOOKED_AT = 100
-"""Lines that tell whether a text file is a list."""
+"""Lines that decide whether a text file is a list."""
 ABOVE = 3
-"""How many folders above the list its paths may be relative to: SPA's begin at the folder that was
-unpacked.
+"""Folders that paths may be relative to: the list's own, and those above it.
+
+SPA's begin at the folder that was unpacked.
 """
 
 
 def is_list(path: Path) -> bool:
-    """It is a text file whose first line names two pictures, there or not."""
+    """Return whether a text file's first line names two pictures, even if they are missing."""
     return any(_two_pictures(parts) for line in _first_lines(path, 1) for parts in _splits(line))
 
 
 def is_sure_list(path: Path) -> bool:
-    """It is a list, and most of its first lines name pictures that are there."""
+    """Return whether a file is a list, and most of its first lines name pictures that exist."""
     lines = _first_lines(path, LOOKED_AT) if is_list(path) else []
     return sum(_are_there(line, path) for line in lines) * 2 > len(lines)
 
 
 def _first_lines(path: Path, count: int) -> list[str]:
-    """Some lines of a text file; none of a file with longer ones than lists have, or of another
-    one.
-    """
+    """Return some lines of a text file, or nothing if it is no text or has longer lines."""
     try:
         with path.open(encoding="utf-8") as file:
             lines = list(islice(_lines(iter(partial(file.readline, LONGEST + 1), "")), count))
@@ -52,15 +51,15 @@ def _are_there(line: str, path: Path) -> bool:
 
 
 def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
-    """The pairs of a list: two paths a line, rainy and clean, with a tab, a comma or blanks between
-    them.
+    """Read the pairs of a list, and which of its files are missing.
 
-    Paths are absolute, or relative to the list's folder or one above it, with or without a slash in
-    front. Names with blanks are told by what is there; a tab between the two leaves no doubt. Empty
-    lines and those that begin with # are passed over.
+    A line holds two paths, rainy and clean, with a tab, a comma or blanks between them. Paths are
+    absolute, or relative to the list's folder or one above it, with or without a slash in front.
+    Where names contain blanks, the files that exist decide; a tab between the two leaves no doubt.
+    Empty lines and those that begin with # are skipped.
 
     Raises:
-        ValueError: If a line holds no two paths, or this is no text.
+        ValueError: If a line does not hold two paths, or the file is not text.
         OSError: If the list cannot be read.
     """
     text = path.read_bytes().decode("utf-8", "surrogateescape")
@@ -84,12 +83,13 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
 
 
 def _lines(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines that hold something, without line ends and byte order marks."""
     stripped = (line.strip("\r\n\ufeff") for line in lines)
     return (line for line in stripped if line.strip() and not line.startswith("#"))
 
 
 def _splits(line: str) -> Iterator[tuple[str, str]]:
-    """Every way to see two paths in a line, the surest first."""
+    """Yield every way to see two paths in a line, the surest first."""
     for separator in ("\t", ",", " "):
         k = line.find(separator)
         while k >= 0:
@@ -104,6 +104,7 @@ def _two_pictures(parts: tuple[str, str]) -> bool:
 
 
 def _two(line: str, path: Path) -> tuple[Path, Path]:
+    """Return the two files of a line; those that exist decide between ways to see it."""
     splits = (
         [parts for parts in _splits(line) if _two_pictures(parts)] if len(line) <= LONGEST else []
     )
@@ -119,7 +120,7 @@ def _two(line: str, path: Path) -> tuple[Path, Path]:
 
 
 def _place(name: str, folder: Path) -> Path | None:
-    """The file of this name; None if there is none."""
+    """Return the file of this name, or None if it does not exist."""
     roots = [folder, *list(folder.absolute().parents)[: ABOVE - 1]]
     candidates = [Path(name)] if Path(name).is_absolute() else []
     candidates += [root / name.lstrip("/") for root in roots]
@@ -131,7 +132,7 @@ def _is_file(place: Path) -> bool:
 
 
 def _is_turned(first: Path, second: Path) -> bool:
-    """The clean picture comes first, by its name or its folder's."""
+    """Return whether the clean picture comes first, by its name or its folder's."""
     return all(
         half in (half_by_name(path.name), half_by_name(path.parent.name))
         for path, half in ((first, "clean"), (second, "rainy"))
@@ -139,7 +140,7 @@ def _is_turned(first: Path, second: Path) -> bool:
 
 
 def _with_own_names(pairs: list[Pair]) -> list[Pair]:
-    """Pairs whose file names occur twice are named by their folder too."""
+    """Name pairs by their folder too if file names occur twice."""
     names = [pair.name for pair in pairs]
     if len(set(names)) == len(names):
         return pairs

@@ -1,4 +1,4 @@
-"""Which rainy file belongs to which clean one, told by their names."""
+"""Match rainy files to clean ones by their names."""
 
 import re
 from collections.abc import Mapping
@@ -17,24 +17,28 @@ _STREAKS = re.compile(r"(_s\d+_a\d+|_\d+|x\d+)$")
 """
 
 
-def match(
+def match_names(
     rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
 ) -> tuple[list[Pair], list[Problem]]:
-    """Pairs by what names have in common, and what has no twin.
+    """Return pairs by what their names have in common, and which files have no twin.
 
     The same names come first, then names that differ in a word or in leading zeros, and last those
     with an ending of the many rainy pictures of one clean one; this one must be left over: beside
     ``img``, ``img_1`` is another scene.
 
     Args:
-        rainy_files: Files by their path inside their half of the dataset; ``clean_files`` likewise.
+        rainy_files: Files, and the path of each inside its half of the dataset.
+        clean_files: Likewise.
     """
+    # The same names first: beside img.png and its twin, img_1.png is a scene of its own.
     found = _of_one_name(rainy_files, clean_files)
     taken = set(found.values())
     twins, problems = _by_key(
         {path: inside for path, inside in clean_files.items() if path not in taken}
     )
     one_place = all(inside.parent == Path() for inside in clean_files.values())
+    # Then names by their keys, and last those of many rainy pictures of one clean one, each among
+    # the clean pictures that are left.
     for keys_of in (_keys, _keys_of_many):
         free = {key: twin for key, twin in twins.items() if twin not in taken}
         for path, inside in rainy_files.items():
@@ -62,9 +66,7 @@ def match(
 def _of_one_name(
     rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
 ) -> dict[Path, Path]:
-    """The clean file for each rainy one that has the same name but for its suffix, or the same but
-    for its folder, if one has.
-    """
+    """Return the clean file of each rainy one that has the same name but for suffix or folder."""
     names: dict[Path, list[Path]] = {}
     for path, inside in clean_files.items():
         names.setdefault(inside.with_suffix(""), []).append(path)
@@ -79,6 +81,7 @@ def _of_one_name(
 
 
 def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Problem]]:
+    """Return clean files by the key of their names, and which files share one."""
     twins: dict[str, Path] = {}
     problems: list[Problem] = []
     for path, inside in clean_files.items():
@@ -91,7 +94,7 @@ def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Pro
 
 
 def _keys(inside: Path, one_place: bool) -> list[str]:
-    """What a rainy picture's clean twin may be filed under, the likeliest first.
+    """Return the keys that a rainy picture's clean twin may have, the likeliest first.
 
     Where the clean pictures lie in one place, the rainy ones may be in folders by kind of rain:
     ``X2/norain-001x2.png``.
@@ -101,13 +104,14 @@ def _keys(inside: Path, one_place: bool) -> list[str]:
 
 
 def _keys_of_many(inside: Path, one_place: bool) -> list[str]:
-    """As `_keys`, for one of many rainy pictures."""
+    """Return the keys as `_keys`, for one of many rainy pictures of a clean one."""
     return [_STREAKS.sub("", key) for key in _keys(inside, one_place)]
 
 
 def twin_key(inside: Path) -> str:
-    """What a rainy name and its clean twin's have in common: ``rain-007``, ``norain-007`` and
-    ``007gt`` give ``7``.
+    """Return what a rainy name and its clean twin's have in common.
+
+    For example, ``rain-007``, ``norain-007`` and ``007gt`` give ``7``.
     """
     key = re.sub(rf"^{_ANY_WORD}([-_ ]|(?=\d)|$)", "", inside.stem.lower())
     key = re.sub(rf"([-_ ]|(?<=\d)){_ANY_WORD}$", "", key)
@@ -116,8 +120,9 @@ def twin_key(inside: Path) -> str:
 
 
 def half_by_name(name: str) -> Literal["rainy", "clean"] | None:
-    """The half of a dataset that a file says it belongs to: ``norain-7.png``, ``7_rain.png``,
-    ``input.png``.
+    """Return which half of a dataset a file belongs to by its name, None if it does not say.
+
+    For example, ``norain-7.png`` is clean, ``7_rain.png`` and ``input.png`` are rainy.
     """
     stem = Path(name).stem.lower()
     if re.search(_at_an_end(CLEAN_WORDS), stem):
@@ -126,5 +131,5 @@ def half_by_name(name: str) -> Literal["rainy", "clean"] | None:
 
 
 def _at_an_end(words: str) -> str:
-    """A pattern for a word at either end of a name."""
+    """Return a pattern for a word at either end of a name."""
     return rf"^({words})([-_ ]|\d|$)|([-_ ]|\d)({words})$"

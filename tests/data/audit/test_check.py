@@ -3,6 +3,8 @@
 import io
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from derain.data import find_pairs
 from derain.data.audit.benchmarks import Benchmark
 from derain.data.audit.check import Report, check
 from derain.data.audit.known import Known
-from derain.data.copies.search import fingerprint
+from derain.data.copies import Album, fingerprint
+from derain.data.copies.greys import GreyStore
 from derain.images import read_image, write_image
-from derain.rain import generator_for
+from derain.rain.crops import generator_for
 
 Bytes = NDArray[np.uint8]
 
@@ -348,6 +351,99 @@ def test_several_datasets_as_training_data_are_all_looked_at(pairs: Path, tmp_pa
     for name in ("one", "two"):
         shutil.copytree(pairs, tmp_path / "many" / name)
     assert "leak" in kinds(check(pairs, tmp_path / "many"))
+
+
+# Files are read once
+
+COUNT = """
+import collections, hashlib, json, pathlib, sys
+from PIL import Image
+
+root, folder, against = sys.argv[1:]
+names = {}
+for path in pathlib.Path(root).rglob("*.*"):
+    names.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), str(path))
+opens, decodes = collections.Counter(), collections.Counter()
+
+def audit(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(root):
+        opens[str(arguments[0])] += 1
+
+decode = Image.open
+
+def counted(file, *rest, **options):
+    decodes[names[hashlib.sha256(file.getbuffer()).hexdigest()]] += 1
+    return decode(file, *rest, **options)
+
+from derain.data.audit.check import check
+
+Image.open = counted
+sys.addaudithook(audit)
+report = check(pathlib.Path(folder), pathlib.Path(against))
+kinds = collections.Counter(problem.kind for problem in report.problems)
+print(json.dumps([kinds, opens, decodes]))
+"""
+"""Counts by file; an audit hook cannot be removed, so this runs in a process of its own."""
+
+
+@pytest.mark.parametrize("layout", ["folders", "many to one", "list", "halves", "clean"])
+def test_each_file_is_opened_and_decoded_once(
+    layout: str, pairs: Path, scenes: list[Bytes], tmp_path: Path
+) -> None:
+    """Duplicates and copies too, which are laid over each other, and pairs that are unsound."""
+    put(pairs / "clean/8.png", scenes[2][:, ::-1])
+    put(pairs / "rainy/8.png", scenes[2][:, ::-1] // 2 + 90)
+    put(pairs / "clean/9.png", scenes[0][20:180, 30:200])
+    shutil.copy(pairs / "rainy/1.png", pairs / "rainy/9.png")
+    put(pairs / "clean/10.png", scenes[3][::-1])
+    (pairs / "rainy/10.png").write_bytes(b"no picture")
+    folder = pairs / "clean" if layout == "clean" else pairs
+    if layout == "many to one":
+        for k in range(1, 6):
+            put(pairs / f"rainy/1_{k}.png", read_image(pairs / "rainy/1.png") // 2 + 9 * k)
+    if layout == "list":  # each picture is the rainy one of a pair and the clean one of another
+        lines = [f"clean/{k}.png\tclean/{(k + 1) % 4}.png\n" for k in range(4)]
+        (pairs / "list.txt").write_text("".join(lines))
+        folder = pairs / "list.txt"
+    if layout == "halves":
+        folder = tmp_path / "double"
+        for k, scene in enumerate([*scenes, scenes[2][::-1]]):
+            both = np.concatenate([scene // 2 + 90, scene], axis=1)
+            put(folder / f"{k}.png", both[:, 1:] if k == 3 else both)  # 3 has no middle
+    for k, scene in enumerate([jpeg(scenes[0], 60), scenes[1][:, ::-1], resize(scenes[3], 0.7)]):
+        put(tmp_path / f"train/{k}.jpg", scene)
+    put(tmp_path / "train/same.bmp", scenes[3])
+    (tmp_path / "train/empty.png").touch()
+
+    command = [sys.executable, "-c", COUNT, str(tmp_path), str(folder), str(tmp_path / "train")]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    kinds, opens, decodes = json.loads(output)
+
+    assert kinds["leak"] >= 2
+    assert kinds.get("duplicate", 0) >= 1 or layout == "list"
+    ours = (
+        [pairs / f"clean/{k}.png" for k in range(4)]
+        if layout == "list"
+        else list(folder.rglob("*.png"))
+    )
+    files = [*ours, *(tmp_path / "train").iterdir()]
+    opened = {path: count for path, count in opens.items() if not path.endswith(".txt")}
+    assert opened == {str(path): 1 for path in files}
+    pictures = [path.read_bytes() for path in files if path.stat().st_size]
+    # Files of the same bytes, as two of the rainy ones, have one name in this count.
+    assert len(decodes) == len(set(pictures))
+    assert sum(decodes.values()) == len(pictures)
+
+
+def test_files_that_do_not_fit_are_opened_again_with_the_same_result(
+    pairs: Path, scenes: list[Bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(pairs / "clean/again.jpg", scenes[0][10:190, 10:200])
+    expected = check(pairs / "clean")
+    monkeypatch.setattr("derain.data.audit.check.Album", lambda: Album(0, GreyStore(0, 0)))
+    again = check(pairs / "clean")
+    assert again == expected
+    assert kinds(again) == ["duplicate"]
 
 
 # On real data

@@ -10,19 +10,26 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-from derain.data import candidates
+from derain.data.copies import candidates
 from derain.data.copies.candidates import (
+    PIXELS,
+    Features,
     alike_as_wholes,
+    extract_features,
     find_candidates,
     fingerprint,
-    look_at,
-    match,
+    match_features,
     mirror,
     signs_of,
     turned_signs,
 )
+from derain.data.copies.vision import average_down, grey_of
 
 Rgb = NDArray[np.uint8]
+
+
+def features_of(pixels: Rgb) -> Features:
+    return extract_features(average_down(grey_of(pixels), PIXELS))
 
 
 def blobs(seed: int, size: tuple[int, int] = (160, 200)) -> Rgb:
@@ -90,17 +97,17 @@ def test_mirrored_codes_are_those_of_mirrored_histograms(seed: int) -> None:
 
 
 def test_mirrored_codes_are_those_of_the_mirrored_picture() -> None:
-    look, other = look_at(blobs(1)), look_at(blobs(1)[:, ::-1])
-    mine, their = match(mirror(look.codes), other.codes)
+    look, other = features_of(blobs(1)), features_of(blobs(1)[:, ::-1])
+    mine, their = match_features(mirror(look.codes), other.codes)
     places = look.places[mine] * [-1, 1] + [look.size[1] - 1, 0]
     near = np.abs(places - other.places[their]).max(axis=1) < 1.5
     assert near.sum() > 0.5 * len(look.codes)
-    assert len(match(look.codes, other.codes)[0]) < 0.2 * len(look.codes)
+    assert len(match_features(look.codes, other.codes)[0]) < 0.2 * len(look.codes)
 
 
 def test_votes_find_the_picture_upright_and_mirrored() -> None:
-    looks = [look_at(blobs(seed)) for seed in range(20)]
-    queries = [look_at(blobs(5)[:100, :120]), look_at(blobs(9)[40:, ::-1])]
+    looks = [features_of(blobs(seed)) for seed in range(20)]
+    queries = [features_of(blobs(5)[:100, :120]), features_of(blobs(9)[40:, ::-1])]
     best = find_candidates(queries, looks, most=1, least=0)
     assert [(each.picture, each.of, each.mirrored) for each in best] == [
         (0, 5, False),
@@ -115,7 +122,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_blocks_change_no_winner(small_blocks: None) -> None:
     looks = [
-        look_at(blobs(seed % 8)[seed:, seed:]) for seed in range(10)
+        features_of(blobs(seed % 8)[seed:, seed:]) for seed in range(10)
     ]  # 8 and 9 are crops of 0 and 1
     pairs = {(each.picture, each.of) for each in find_candidates(looks, looks, most=1, least=2)}
     assert {(8, 0), (9, 1)} <= pairs
@@ -128,7 +135,7 @@ def test_blocks_change_no_winner(small_blocks: None) -> None:
 
 
 def test_wholes_are_paired_with_few_and_with_earlier_ones(small_blocks: None) -> None:
-    looks = [look_at(blobs(0))] * 10 + [look_at(blobs(1))]
+    looks = [features_of(blobs(0))] * 10 + [features_of(blobs(1))]
     found = [(i, j) for i, j, _ in alike_as_wholes(looks, looks, most=4, differ=6)]
     assert found == [(i, j) for i in range(10) for j in range(min(i, 4))]
     others = [(i, j) for i, j, _ in alike_as_wholes(looks, list(looks), most=4, differ=6)]
@@ -137,15 +144,15 @@ def test_wholes_are_paired_with_few_and_with_earlier_ones(small_blocks: None) ->
 
 def test_wholes_are_paired_with_the_way_they_are_turned(small_blocks: None) -> None:
     pictures = [blobs(seed, (128, 128)) for seed in range(8)]
-    looks = [look_at(picture) for picture in pictures]
+    looks = [features_of(picture) for picture in pictures]
     turned = [
-        look_at(np.ascontiguousarray(np.dstack([ways(picture[..., 0])[k]] * 3)))
+        features_of(np.ascontiguousarray(np.dstack([ways(picture[..., 0])[k]] * 3)))
         for k, picture in enumerate(pictures)
     ]
     assert sorted(alike_as_wholes(looks, turned, most=2, differ=6)) == [(k, k, k) for k in range(8)]
 
 
 def test_pictures_without_features_get_no_votes() -> None:
-    flat = look_at(np.full((50, 60, 3), 128, np.uint8))
+    flat = features_of(np.full((50, 60, 3), 128, np.uint8))
     assert len(flat.codes) == 0
-    assert find_candidates([flat], [flat, look_at(blobs(0))], most=2, least=1e-9) == []
+    assert find_candidates([flat], [flat, features_of(blobs(0))], most=2, least=1e-9) == []

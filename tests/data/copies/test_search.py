@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain.data import copies
+from derain.data.copies import fingerprint, search
 from derain.data.copies.search import (
     CANDIDATES,
     CORRELATION,
@@ -19,11 +19,9 @@ from derain.data.copies.search import (
     correlate,
     find_copies,
     find_duplicates,
-    fingerprint,
-    pixels_of,
 )
 from derain.data.copies.vision import grey_of
-from derain.images import Pixels, read_image, write_image
+from derain.images import read_image, write_image
 
 Rgb = NDArray[np.uint8]
 
@@ -63,7 +61,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [write(folder / f"{seed}.png", leaves(seed)) for seed in range(8)]
 
 
-def only(found: copies.Search) -> Copy:
+def only(found: search.Search) -> Copy:
     assert found.unreadable == {}
     assert len(found.copies) == 1, found.copies
     return found.copies[0]
@@ -148,7 +146,7 @@ def test_sixteen_bits_are_found_among_eight(library: list[Path], tmp_path: Path)
 
 
 def test_different_pictures_are_no_copies(library: list[Path]) -> None:
-    assert find_duplicates(library) == copies.Search((), {})
+    assert find_duplicates(library) == search.Search((), {})
     assert find_copies(library[:4], library[4:]).copies == ()
 
 
@@ -186,16 +184,9 @@ def test_each_of_many_frames_is_named_once(tmp_path: Path) -> None:
     for k in range(20):
         frame = scene[k % 7 : k % 7 + 240, k : k + 320] + random.normal(0, 3, (240, 320, 3))
         frames.append(write(tmp_path / f"{k}.png", frame.clip(0, 255).astype(np.uint8)))
-    reads: list[Path] = []
-
-    def reader(path: Path) -> Pixels:
-        reads.append(path)
-        return pixels_of(path)
-
-    found = find_duplicates(frames, reader=reader).copies
+    found = find_duplicates(frames).copies
     assert [copy.picture for copy in found] == frames[1:]
     assert all(frames.index(copy.of) < frames.index(copy.picture) for copy in found)
-    assert len(reads) < 4 * len(frames)
     both = find_copies(frames[:3], frames[3:]).copies
     assert {copy.picture for copy in both} == set(frames[:3])
     assert max(Counter(copy.picture for copy in both).values()) <= 2 * CANDIDATES
@@ -205,9 +196,13 @@ def test_many_links_to_one_file_are_read_once(library: list[Path], tmp_path: Pat
     links = [tmp_path / f"link {k}.png" for k in range(400)]
     for k, link in enumerate(links):
         link.symlink_to(library[k % 2])
-    calls: list[tuple[int, int]] = []
-    found = find_duplicates(links, lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 2), (2, 2)]
+    calls: list[tuple[str, int, int]] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        calls.append((stage, done, total))
+
+    found = find_duplicates(links, progress)
+    assert calls == [("duplicates", 1, 2), ("duplicates", 2, 2)]
     assert [copy.picture for copy in found.copies] == links[2:]
     assert {copy.how for copy in found.copies} == {("identical bytes",)}
 
@@ -368,4 +363,4 @@ def test_fingerprints_of_real_pictures(reference_data: Path, tmp_path: Path) -> 
     again = [fingerprint(read_image(path)) for path in poor]
     distances = np.array([[(a ^ b).bit_count() for b in again] for a in prints])
     assert np.diag(distances).max() <= 4
-    assert distances[~np.eye(len(prints), dtype=bool)].min() > copies.SIGNS
+    assert distances[~np.eye(len(prints), dtype=bool)].min() > search.SIGNS

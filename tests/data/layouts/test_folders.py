@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from derain import data, rain
-from derain.data import folders
+from derain.data.layouts import folders
 from derain.images import write_image
+from derain.rain.crops import generator_for
 
 
 def put(folder: Path, names: list[str]) -> None:
@@ -203,7 +204,7 @@ def halves(folder: Path, names: list[str], photo: NDArray[np.uint8], rainy: str)
     for k, name in enumerate(names):
         part = np.ascontiguousarray(np.roll(photo, 23 * k, axis=1)[: 100 + k])
         wet = rain.rain_on(
-            part, rain.PRESETS["rain100h" if k % 2 else "rain100l"], data.generator_for(k)
+            part, rain.PRESETS["rain100h" if k % 2 else "rain100l"], generator_for(k)
         )
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_image(

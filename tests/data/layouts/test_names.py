@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.data.layouts.names import half_by_name, match
+from derain.data.layouts.names import half_by_name, match_names
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from derain.data.layouts.names import half_by_name, match
     ],
 )
 def test_twins(rainy: str, clean: list[str], twin: str) -> None:
-    pairs, problems = match(
+    pairs, problems = match_names(
         {Path("r", f"{rainy}.png"): Path(f"{rainy}.png")},
         {Path("c", n): Path(f"{n}.png") for n in clean},
     )
@@ -39,7 +39,7 @@ def twins(rainy: list[str], clean: list[str]) -> tuple[dict[str, str], list[str]
         {Path(half, name): Path(name) for name in names}
         for half, names in (("r", rainy), ("c", clean))
     ]
-    pairs, problems = match(*halves)
+    pairs, problems = match_names(*halves)
     found = {
         pair.rainy.relative_to("r").as_posix(): pair.clean.relative_to("c").as_posix()
         for pair in pairs
@@ -73,7 +73,9 @@ def test_a_twin_that_is_missing_is_not_made_up(
 
 
 def test_no_twin_across_folders_of_the_same_kind() -> None:
-    pairs, problems = match({Path("a/1.png"): Path("a/1.png")}, {Path("b/1.png"): Path("b/1.png")})
+    pairs, problems = match_names(
+        {Path("a/1.png"): Path("a/1.png")}, {Path("b/1.png"): Path("b/1.png")}
+    )
     assert pairs == []
     assert [problem.kind for problem in problems] == ["unpaired"]
 
