@@ -171,6 +171,18 @@ def check(
         if layout:
             raise
         return _check_clean(folder, against, album, progress)
+    return _check_pairs(folder, dataset, problems, against, album, progress)
+
+
+def _check_pairs(
+    folder: Path,
+    dataset: PairedFolder,
+    problems: Sequence[Problem],
+    against: Path | None,
+    album: Album,
+    progress: Progress,
+) -> Report:
+    """Check pairs, whose layout found some problems already."""
     clean = _clean_of_pairs(dataset.pairs)
     album.use_halves(clean.rainy_halves)
     measured, seen = _measure(dataset, album, progress)
