@@ -18,6 +18,7 @@ import torch
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from derain.data.copies import Album
 from derain.images import write_image
 from derain.metrics import NaturalModel, niqe
 from derain.networks import NLEDN
@@ -42,6 +43,12 @@ def reference_data() -> Path:
     if os.environ.get("CI"):
         pytest.fail(f"DERAIN_TEST_DATA={place!r}: CI needs the reference data")
     pytest.skip("needs reference data in DERAIN_TEST_DATA")
+
+
+@pytest.fixture(scope="session")
+def album() -> Album:
+    """What is known of reference pictures: their features take most of the time of some tests."""
+    return Album()
 
 
 @pytest.fixture(scope="session")
