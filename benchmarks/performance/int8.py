@@ -60,7 +60,7 @@ def main() -> None:
     print(table_head("model", "runtime", "what", *sets, "float32, ms", "int8, ms", "ratio"))
     for model in arguments.models:
         derainers = exported(model, arguments.clean, arguments.files)
-        seconds = in_turns(list(derainers.values()), arguments.repeats)
+        seconds = median_times(list(derainers.values()), arguments.repeats)
         for k, (kind, _) in enumerate(KINDS):
             exact, integer = derainers[kind, False], derainers[kind, True]
             found = [likeness(exact, integer, folder) for folder in arguments.data]
@@ -116,7 +116,7 @@ def likeness(exact: Derainer, integer: Derainer, folder: Path) -> Likeness:
     return Likeness(float(overall), min(each), statistics.mean(changes))
 
 
-def in_turns(derainers: Sequence[Derainer], repeats: int) -> list[float]:
+def median_times(derainers: Sequence[Derainer], repeats: int) -> list[float]:
     """Return the median seconds that each Derainer takes for a picture of 512x512."""
     rainy = picture(512, 512)
     seconds: list[list[float]] = [[] for _ in derainers]

@@ -96,7 +96,7 @@ def compare(
     rows = [
         {
             "kind": "plain",
-            "seconds": middle(row["seconds"] for row in plain),
+            "seconds": median_of(row["seconds"] for row in plain),
             "memory": max(r["peak_memory"] for r in plain),
         }
     ]
@@ -104,13 +104,13 @@ def compare(
         row = {"kind": dtype, "seconds": statistics.median(timing.seconds for timing in timings)}
         row |= {
             "memory": max(timing.peak_memory or 0 for timing in timings),
-            "share": middle([[t.share] for t in timings]),
+            "share": median_of([[t.share] for t in timings]),
         }
         rows.append(row)
     return [{"model": model, "size": size} | row for row in rows]
 
 
-def middle(values: Any) -> float:
+def median_of(values: Any) -> float:
     """Return the median of all numbers of several lists."""
     return statistics.median(value for row in values for value in row)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.command import new_parser
@@ -23,9 +22,9 @@ from derain.data import clean_pictures
 from derain.data.audit.check import find_leaks
 from derain.data.copies import find_copies
 from derain.images import read_image, to_eight_bits
+from derain.metrics import Bytes
 
-Rgb = NDArray[np.uint8]
-Change = Callable[[Rgb, np.random.Generator], Rgb]
+Change = Callable[[Bytes, np.random.Generator], Bytes]
 
 
 def main() -> None:
@@ -84,7 +83,7 @@ def hide(pictures: Sequence[Path], place: Path, seed: int) -> dict[Path, tuple[P
     return copies
 
 
-def crop(pixels: Rgb, random: np.random.Generator) -> Rgb:
+def crop(pixels: Bytes, random: np.random.Generator) -> Bytes:
     """Return a part of 0.5 to 0.95 of each side of (H, W, 3)."""
     height, width = (round(side * random.uniform(0.5, 0.95)) for side in pixels.shape[:2])
     top, left = (
@@ -94,14 +93,14 @@ def crop(pixels: Rgb, random: np.random.Generator) -> Rgb:
     return pixels[top : top + height, left : left + width]
 
 
-def turn(pixels: Rgb, random: np.random.Generator) -> Rgb:
+def turn(pixels: Bytes, random: np.random.Generator) -> Bytes:
     """Return one of the seven flips and quarter turns that change a picture."""
     way = int(random.integers(1, 8))
     turned = np.rot90(pixels, way % 4)
     return turned[:, ::-1] if way >= 4 else turned
 
 
-def resize(pixels: Rgb, random: np.random.Generator) -> Rgb:
+def resize(pixels: Bytes, random: np.random.Generator) -> Bytes:
     """Return the picture at 0.5 to 0.9 or 1.1 to 2 of its size."""
     factor = random.uniform(0.5, 0.9) if random.integers(2) else random.uniform(1.1, 2)
     size = round(pixels.shape[1] * factor), round(pixels.shape[0] * factor)

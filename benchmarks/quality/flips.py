@@ -24,7 +24,7 @@ from derain.restore import FLIPS, Derainer, load
 
 
 @dataclass(frozen=True)
-class Row:
+class FlipScores:
     """A number of flips on one dataset, or on all: means of the scores, medians of the times.
 
     Attributes:
@@ -61,7 +61,7 @@ def main() -> None:
     print(f"Measured on {describe_machine()}.")
 
 
-def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int, Row]:
+def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int, FlipScores]:
     """Return what each number of flips gives on a dataset."""
     scores: dict[int, list[Score]] = {flips: [] for flips in FLIPS}
     seconds: dict[int, list[float]] = {flips: [] for flips in FLIPS}
@@ -79,7 +79,7 @@ def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int,
             scores[flips].append(metrics.score(result, to_eight_bits(clean), "y-matlab"))
         derainer.flips = 1
     return {
-        flips: Row(
+        flips: FlipScores(
             statistics.mean(score.psnr for score in scores[flips]),
             statistics.mean(score.ssim for score in scores[flips]),
             statistics.median(seconds[flips]),
@@ -91,10 +91,10 @@ def measure(derainer: Derainer, folder: Path, pictures: int | None) -> dict[int,
     }
 
 
-def mean(tables: list[dict[int, Row]]) -> dict[int, Row]:
+def mean(tables: list[dict[int, FlipScores]]) -> dict[int, FlipScores]:
     """Return the mean over datasets, each of which counts alike."""
     return {
-        flips: Row(
+        flips: FlipScores(
             statistics.mean(table[flips].psnr for table in tables),
             statistics.mean(table[flips].ssim for table in tables),
             statistics.mean(table[flips].seconds_per_megapixel for table in tables),
@@ -104,7 +104,7 @@ def mean(tables: list[dict[int, Row]]) -> dict[int, Row]:
     }
 
 
-def describe(table: dict[int, Row]) -> list[str]:
+def describe(table: dict[int, FlipScores]) -> list[str]:
     """Return the lines of a table: each number of flips, and what it adds to half as many."""
     columns = ("to half as many flips, dB", "seconds a megapixel", "times as long")
     lines = [table_head("flips", "PSNR, dB / SSIM", *columns)]

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head
 from derain.data import clean_pictures
 from derain.images import read_image, to_eight_bits
+from derain.metrics import Bytes
 from derain.metrics.niqe import fit, niqe
 from derain.rain import PRESETS, generator_for, rain_on
 
-Bytes = NDArray[np.uint8]
 Change = Callable[[Bytes, int], Bytes]
 
 

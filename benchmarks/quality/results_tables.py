@@ -16,7 +16,8 @@ from typing import Any
 from benchmarks.command import new_parser
 from benchmarks.tables import table_head, table_row
 
-Row = dict[str, Any]
+JsonScores = dict[str, Any]
+"""Scores of a model on a dataset, as the files hold them."""
 
 
 def main() -> None:
@@ -24,11 +25,13 @@ def main() -> None:
     parser = new_parser(__doc__)
     parser.add_argument("scores", nargs="+", type=Path)
     arguments = parser.parse_args()
-    rows: list[Row] = [row for path in arguments.scores for row in json.loads(path.read_text())]
+    rows: list[JsonScores] = [
+        row for path in arguments.scores for row in json.loads(path.read_text())
+    ]
     print("\n".join([*across_sets(rows), "", *beside_papers(rows)]))
 
 
-def across_sets(rows: Sequence[Row]) -> Iterator[str]:
+def across_sets(rows: Sequence[JsonScores]) -> Iterator[str]:
     """Yield a line for each model: PSNR / SSIM (y-matlab), and the gain over the input."""
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     yield table_head("model", *datasets)
@@ -47,7 +50,7 @@ def across_sets(rows: Sequence[Row]) -> Iterator[str]:
         yield table_row(f"`{model}`", *cells)
 
 
-def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
+def beside_papers(rows: Sequence[JsonScores]) -> Iterator[str]:
     """Yield a line for each model and dataset for which its paper prints a figure."""
     heads = [
         "network",
@@ -68,7 +71,7 @@ def beside_papers(rows: Sequence[Row]) -> Iterator[str]:
             yield table_row(*cells)
 
 
-def score_of(row: Row, protocol: str, of: str = "output") -> Row:
+def score_of(row: JsonScores, protocol: str, of: str = "output") -> JsonScores:
     """Return mean PSNR and SSIM under a protocol.
 
     Raises:
@@ -83,7 +86,7 @@ def score_of(row: Row, protocol: str, of: str = "output") -> Row:
     return found[0]
 
 
-def cell(score: Row) -> str:
+def cell(score: JsonScores) -> str:
     """Return a score as the tables print it."""
     return f"{score['psnr']:.2f} / {score['ssim']:.4f}"
 

@@ -40,7 +40,7 @@ TRUNK_SHARE = 10 / 11
 
 
 @dataclass(frozen=True)
-class Row:
+class RunScores:
     """Scores of what one run ended with.
 
     Attributes:
@@ -73,15 +73,15 @@ class Trial:
                 print(f"{name}: {train.describe(record)}", flush=True)
         return folder
 
-    def score(self, name: str, steps: int, network: Network) -> Row:
+    def score(self, name: str, steps: int, network: Network) -> RunScores:
         """Score weights on the validation pictures and on all pairs."""
         validation = self._validation.score(network, self._run.device)["mean"]
         derainer = Derainer(network, name=name, device=str(self._run.device))
         evaluations = [evaluate(derainer, pairs, [PROTOCOL]) for pairs in self._pairs]
         psnrs = (evaluation.mean(PROTOCOL).psnr for evaluation in evaluations)
-        return Row(name, steps, (validation, *psnrs))
+        return RunScores(name, steps, (validation, *psnrs))
 
-    def score_best(self, name: str, steps: int) -> Row:
+    def score_best(self, name: str, steps: int) -> RunScores:
         """Score the best weights of a run of `train`."""
         return self.score(name, steps, weights.load(self._out / name / train.BEST)[0])
 
@@ -115,9 +115,9 @@ def main() -> None:
     )
 
 
-def train_stages(trial: Trial, stage: Recipe) -> list[Row]:
+def train_stages(trial: Trial, stage: Recipe) -> list[RunScores]:
     """Train cosine stages, each from the best weights of the one before."""
-    rows: list[Row] = []
+    rows: list[RunScores] = []
     for number in range(STAGES):
         name = f"stage {number + 1}"
         folder = trial.train(name, stage)
@@ -127,7 +127,7 @@ def train_stages(trial: Trial, stage: Recipe) -> list[Row]:
     return rows
 
 
-def train_trunk(trial: Trial, stage: Recipe) -> list[Row]:
+def train_trunk(trial: Trial, stage: Recipe) -> list[RunScores]:
     """Train a trunk and its branch, in as many steps as all stages take."""
     steps = round(STAGES * stage.steps * TRUNK_SHARE)
     trunk = replace(stage, schedule="trunk", steps=steps, seed=stage.seed + STAGES)
@@ -138,7 +138,7 @@ def train_trunk(trial: Trial, stage: Recipe) -> list[Row]:
     return [trial.score_best(name, taken) for name, taken in ways]
 
 
-def print_table(rows: Sequence[Row], sets: Sequence[str]) -> None:
+def print_table(rows: Sequence[RunScores], sets: Sequence[str]) -> None:
     """Print a row for each run, in the order they were trained."""
     print("\n" + table_head("weights", "steps", "validation", *sets))
     for row in rows:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from derain import rain
-from derain.data import find_pairs, generator_for, read_pair
+from derain.data import find_pairs, read_pair
 from derain.data.alignment import align, luma, rainier
+from derain.rain import generator_for
 
 
 def with_rain(photo: NDArray[np.uint8], preset: str) -> NDArray[np.uint8]:

@@ -41,19 +41,14 @@ def main() -> None:
     still = still_frames(arguments.still) if arguments.still else []
     found = {name: weights.find(name) for name in arguments.weights}
     card = next(iter(found.values()))[1]
-    recipe = replace(
-        find_recipe(card.network), validation_crop=None
-    )  # of the network's name: light and heavy rain
-    device, validation = (
-        choose_device(arguments.device),
-        train.ValidationSet(recipe, arguments.clean / "val"),
-    )
+    # The recipe of the network's name validates on light and on heavy rain.
+    recipe = replace(find_recipe(card.network), validation_crop=None)
+    device = choose_device(arguments.device)
+    validation = train.ValidationSet(recipe, arguments.clean / "val")
     mean = mean_of([found[name][0] for name in arguments.weights])
     scores: dict[str, float] = {}
-    for name, network in [
-        *((name, network) for name, (network, _) in found.items()),
-        ("their mean", mean),
-    ]:
+    networks = {name: network for name, (network, _) in found.items()} | {"their mean": mean}
+    for name, network in networks.items():
         cast("nn.Module", network).to(device).eval()
         scores = validation.score(network, device)
         words = [f"{rain} {score:.2f} dB" for rain, score in scores.items()]
@@ -65,9 +60,8 @@ def main() -> None:
     if arguments.out:
         others = ", ".join(Path(name).name for name in arguments.weights[1:])
         note = "; ".join(filter(None, [card.note, f"the mean of these weights and of {others}"]))
-        weights.save(
-            mean, replace(card, note=note, scores=on_a_card(scores)), arguments.out
-        )  # the mean's, which came last
+        # The scores are the mean's, which came last.
+        weights.save(mean, replace(card, note=note, scores=on_a_card(scores)), arguments.out)
 
 
 def mean_of(networks: Sequence[Network]) -> Network:

@@ -54,9 +54,8 @@ def main() -> None:
         if (value := getattr(arguments, key)) is not None
     }
     card = replace(card, **{"name": arguments.name} | said)
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # the file in the package stays whole, and listed, until all is known
+    # The file in the package stays as it is listed until all scores are known.
+    with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
         weights.save(network, card, draft, torch.float16)
         rounded, _ = weights.load(draft)

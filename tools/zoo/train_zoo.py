@@ -42,10 +42,10 @@ from tools.zoo.zoo_cards import FORWARD_AND_BACKWARD, recipe_of
 PLAN = "plan.json"
 UNTIMED_STEPS, TIMED_STEPS = 2, 8
 SHARE_OF_TIME = 0.9
-"""Of the minutes for steps; the rest is for validation."""
+"""Share of the minutes that goes into steps; the rest is for validation."""
 LEAST_STEPS = 10
 CONV_CHANNELS, CONV_SIDE = 64, 256
-"""Of the convolution whose rate is the machine's: 3x3, as the networks' are."""
+"""Sizes of the 3x3 convolution, as the networks have it, whose rate steps are compared with."""
 WORTH_COMPILING = 0.95
 
 
@@ -65,11 +65,9 @@ class Standing:
         It is empty for weights that were scored on other presets than today's.
         """
         names = self.entry.planned.validation_rain
-        told = {
-            name: self.card.scores.get(f"validation {name} y-matlab") if self.card else None
-            for name in names
-        }
-        return {name: float(value) for name, value in told.items() if value}
+        known = self.card.scores if self.card else {}
+        keys = {name: f"validation {name} y-matlab" for name in names}
+        return {name: float(known[key]) for name, key in keys.items() if known.get(key)}
 
     @property
     def finished(self) -> bool:
@@ -123,7 +121,7 @@ def _mean(card: Card) -> float:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StagePlan:
     """The settings that a stage began with.
 
     They are stored in its folder, so that it is resumed alike even if the table has changed.
@@ -133,14 +131,15 @@ class Plan:
     compiled: bool = False
 
     @staticmethod
-    def read(folder: Path) -> "Plan":
+    def read(folder: Path) -> "StagePlan":
         """Read the plan from the folder of a stage."""
-        told: dict[str, Any] = json.loads((folder / PLAN).read_text())
-        compiled = bool(told.pop("compiled", False))
+        stored: dict[str, Any] = json.loads((folder / PLAN).read_text())
+        compiled = bool(stored.pop("compiled", False))
+        # JSON has lists where a recipe has tuples.
         values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in told.items()
+            key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
         }
-        return Plan(Recipe(**values), compiled)
+        return StagePlan(Recipe(**values), compiled)
 
     def write(self, folder: Path) -> None:
         """Write the plan into the folder of a stage."""
@@ -151,9 +150,8 @@ class Plan:
 
 def _ended(run: Path) -> bool:
     """Return whether a stage has taken all its steps."""
-    return Plan.read(run).recipe.steps <= max(
-        (line["step"] for line in read_log(run / train.LOG)), default=0
-    )
+    taken = max((line["step"] for line in read_log(run / train.LOG)), default=0)
+    return StagePlan.read(run).recipe.steps <= taken
 
 
 def behind(standing: Standing, others: list[Standing]) -> float:
@@ -184,10 +182,8 @@ def print_standings(found: list[Standing]) -> None:
     print(table_head(*columns))
     upcoming = choose(found)
     for standing in found:
-        card, scores = (
-            standing.card,
-            ", ".join(f"{name} {score:.2f}" for name, score in standing.scores.items()),
-        )
+        card = standing.card
+        scores = ", ".join(f"{name} {score:.2f}" for name, score in standing.scores.items())
         cells = [
             standing.entry.recipe,
             f"{card.steps if card else 0:,}",
@@ -241,7 +237,7 @@ def train_one(
     folder.mkdir(parents=True, exist_ok=True)
     with claim(folder):
         if standing.begun:
-            plan = Plan.read(folder)
+            plan = StagePlan.read(folder)
             recipe = plan.recipe
             pace = measure(recipe, run, compiled=plan.compiled)
         else:
@@ -253,7 +249,7 @@ def train_one(
             recipe = standing.entry.stage(
                 run.device.type, steps or fitting, init, _unused_seed(folder, init)
             )
-            Plan(recipe, pace.compiled).write(folder)
+            StagePlan(recipe, pace.compiled).write(folder)
         begins = recipe.init or "random weights"
         print(
             f"{recipe.name}: {folder.name}, {recipe.steps} steps from {begins};"
@@ -285,22 +281,20 @@ def _unused_seed(folder: Path, init: str) -> int:
 
     Stages of the entry count, and those of the weights it begins from.
     """
-    taken = (
-        [recipe_of(stage).get("seed", 0) for stage in weights.find_card(init).history]
-        if init
-        else []
-    )
+    before = weights.find_card(init).history if init else ()
+    taken = [recipe_of(stage).get("seed", 0) for stage in before]
     taken += [
-        Plan.read(run).recipe.seed for run in folder.parent.glob("stage-*") if (run / PLAN).exists()
+        StagePlan.read(run).recipe.seed
+        for run in folder.parent.glob("stage-*")
+        if (run / PLAN).exists()
     ]
     return max(taken, default=-1) + 1
 
 
 def _next_folder(folder: Path) -> Path:
     """Return a stage's folder with a number above all that exist."""
-    return (
-        folder / f"stage-{max((_number(path) for path in folder.glob('stage-*')), default=0) + 1}"
-    )
+    last = max((_number(path) for path in folder.glob("stage-*")), default=0)
+    return folder / f"stage-{last + 1}"
 
 
 def beginning(standing: Standing, found: list[Standing]) -> str:
@@ -309,16 +303,11 @@ def beginning(standing: Standing, found: list[Standing]) -> str:
     They are its own best, or its origin's where these do better on its rain.
     """
     rains = standing.entry.planned.validation_rain
-    known = [
-        other
-        for other in found
-        if other.entry.recipe in (standing.entry.recipe, standing.entry.origin) and other.best
-    ]
-    return (
-        max(known, key=lambda other: sum(other.scores.get(rain, 0.0) for rain in rains)).best
-        if known
-        else ""
-    )
+    names = (standing.entry.recipe, standing.entry.origin)
+    known = [other for other in found if other.entry.recipe in names and other.best]
+    if not known:
+        return ""
+    return max(known, key=lambda other: sum(other.scores.get(rain, 0.0) for rain in rains)).best
 
 
 @dataclass(frozen=True)
@@ -333,10 +322,10 @@ class Pace:
     def describe(self, recipe: Recipe) -> str:
         """Return seconds, pairs a second and the share of the convolution rate, in words."""
         rate, share = recipe.batch / self.seconds, self.operations / self.seconds / self.ceiling
+        compiled = ", compiled" if self.compiled else ""
         return (
-            f"{self.seconds:.3f} s a step, {rate:.1f} pairs a"
-            f" second{', compiled' if self.compiled else ''}, {share:.0%} of this machine's"
-            f" convolution rate of {self.ceiling / 1e9:,.0f} GFLOP/s"
+            f"{self.seconds:.3f} s a step, {rate:.1f} pairs a second{compiled}, {share:.0%} of"
+            f" this machine's convolution rate of {self.ceiling / 1e9:,.0f} GFLOP/s"
         )
 
 
@@ -352,18 +341,17 @@ def measure(recipe: Recipe, run: train.TrainingRun, *, compiled: bool | None = N
     set_training(module, recipe)
     module.to(run.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batch = batches.batch(0, run.device)
-    with FlopCounterMode(
-        display=False
-    ) as counter:  # with gradients: without, layers are fused into what is not counted
+    # With gradients: without them, layers are fused into operations that are not counted.
+    with FlopCounterMode(display=False) as counter:
         module(batch.rainy, batch.clean)
     tried = run.device.type == "cuda" and compiled is not False
     faster = _seconds_compiled(module, batches, run.device) if tried else math.inf
-    known = compiled and faster < math.inf  # to pay, which need not be measured again
-    seconds = math.inf if known else seconds_a_step(module, batches, run.device)
+    # A stage that began with compiled steps is resumed with them, whatever plain steps take.
+    resumed = compiled and faster < math.inf
+    seconds = math.inf if resumed else seconds_a_step(module, batches, run.device)
     pays = faster < WORTH_COMPILING * seconds
-    operations = (
-        FORWARD_AND_BACKWARD * counter.get_total_flops()
-    )  # counted backwards, depthwise kernels come out too large
+    # The backward pass is not counted: depthwise kernels would come out too large.
+    operations = FORWARD_AND_BACKWARD * counter.get_total_flops()
     return Pace(
         faster if pays else seconds, pays, operations, convolution_rate(run.device, run.dtype)
     )
@@ -374,11 +362,8 @@ def _seconds_compiled(module: nn.Module, batches: BatchSource, device: torch.dev
     try:
         return seconds_a_step(cast("nn.Module", torch.compile(module)), batches, device)
     except Exception as error:  # whatever a compiler, or the lack of one, comes up with
-        print(
-            f"not compiled: {type(error).__name__}:"
-            f" {str(error).splitlines()[0] if str(error) else ''}",
-            flush=True,
-        )
+        reason = next(iter(str(error).splitlines()), "")
+        print(f"not compiled: {type(error).__name__}: {reason}", flush=True)
         return math.inf
 
 

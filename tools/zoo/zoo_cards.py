@@ -187,10 +187,8 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
             # The mean of specialised weights is of their own rain alone.
             if specialised and rain not in recipe.validation_rain:
                 continue
-            colour, line = (
-                colours.get(name) or colours[ZOO[name].origin],
-                "^--" if specialised else ".-",
-            )
+            colour = colours.get(name) or colours[ZOO[name].origin]
+            line = "^--" if specialised else ".-"
             for number, stage in enumerate(stages):
                 xs = [point.operations / 1e12 for point in stage]
                 ys = [point.scores[rain] for point in stage]

@@ -53,7 +53,7 @@ def randomise(network: nn.Module) -> nn.Module:
     ],
 )
 def test_a_plain_form_computes_what_the_network_does(
-    make: Callable[[], nn.Module], size: tuple[int, int], seeded: None
+    make: Callable[[], nn.Module], size: tuple[int, int], seeded: None, one_thread: None
 ) -> None:
     network = randomise(make())
     plain = plain_form(network)

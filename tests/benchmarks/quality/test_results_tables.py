@@ -6,7 +6,7 @@ from derain.evaluate import to_json
 
 def row(
     model: str, dataset: str, psnr: float, paper: dict[str, str] | None = None
-) -> results_tables.Row:
+) -> results_tables.JsonScores:
     means = {
         of: [
             {"protocol": protocol, "psnr": value, "ssim": 0.9} for protocol in ("y-matlab", "y-pil")

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import rain
-from derain.data import find_pairs, generator_for
+from derain.data import find_pairs
 from derain.data.audit.benchmarks import Benchmark
 from derain.data.audit.check import Report, check
-from derain.data.copies.search import fingerprint
 from derain.data.audit.known import Known
+from derain.data.copies.search import fingerprint
 from derain.images import read_image, write_image
+from derain.rain import generator_for
 
 Bytes = NDArray[np.uint8]
 

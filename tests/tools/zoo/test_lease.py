@@ -64,14 +64,10 @@ def run(verb: str, data: Path, *more: str) -> "subprocess.CompletedProcess[str]"
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Time few steps in this process, by one thread, which suits small crops and a busy machine."""
+def quick(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time few steps in this process, and leave no trace in its environment."""
     monkeypatch.setenv("DERAIN_LEASE_BEGAN", str(time.monotonic()))
     monkeypatch.setattr(stepper, "TIMED_STEPS", 3)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -85,7 +81,7 @@ def here(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         lease.main()
 
     yield rehearse
-    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = flags
+    matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = flags  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ def test_means_are_scored_before_a_still_camera_too(
     tmp_path: Path,
     photo: NDArray[np.uint8],
     yard: Path,
+    one_thread: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -17,7 +17,11 @@ from tools.zoo import ship_weights
 
 
 def test_shipped_weights_are_rounded_scored_and_listed(
-    train_and_val: Path, yard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_and_val: Path,
+    yard: Path,
+    tmp_path: Path,
+    one_thread: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     network, card = weights.find("petrichor-live")
     weights.save(
@@ -43,19 +47,19 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     ship_weights.main()
     shipped = tmp_path / "files/petrichor-live.safetensors"
     assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
-    rounded, told = weights.load(shipped)
-    assert (told.name, told.failures, told.history) == (
+    rounded, written = weights.load(shipped)
+    assert (written.name, written.failures, written.history) == (
         "petrichor-live",
         "snow stays",
         card.history,
     )
-    gain = told.scores.pop("yard still-camera y-matlab gain")
+    gain = written.scores.pop("yard still-camera y-matlab gain")
     expected = still_camera.still_scores(
         still_camera.still_frames(yard), Derainer(rounded, device="cpu")
     ).gain
     assert gain == f"{expected:+.2f}"
     assert float(gain) > 0
-    assert set(told.scores) == {
+    assert set(written.scores) == {
         f"validation {name} y-matlab" for name in ("rain100l", "rain100h", "mean")
     }
     with torch.inference_mode():

@@ -1,8 +1,7 @@
 """The zoo's queue: what is trained next, and how a stage is resumed."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +13,18 @@ from tools.zoo import train_zoo, zoo_cards
 from tools.zoo.entries import ZOO
 from tools.zoo.train_zoo import Standing
 
-ROOT = Path(__file__).parents[3]
-
 
 def standing(
     name: str, scores: dict[str, float], *, steps: int = 1000, begun: Path | None = None
 ) -> Standing:
-    told = {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()}
+    scores_by_key = {
+        f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()
+    }
     return Standing(
-        ZOO[name], name, Card(name, ZOO[name].planned.network, steps=steps, scores=told), begun
+        ZOO[name],
+        name,
+        Card(name, ZOO[name].planned.network, steps=steps, scores=scores_by_key),
+        begun,
     )
 
 
@@ -68,55 +70,52 @@ def test_scores_older_than_the_validation_rain_are_none() -> None:
     assert train_zoo.choose(found).entry.recipe == "nledn"
 
 
-def queue(clean: Path, out: Path, *arguments: str) -> str:
-    command = [
-        sys.executable,
-        "-m",
-        "tools.zoo.train_zoo",
-        str(clean),
-        "--out",
-        str(out),
-        "--device",
-        "cpu",
-        *arguments,
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def queue(
+    train_and_val: Path,
+    tmp_path: Path,
+    one_thread: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., str]:
+    """Run the queue in this process, and return what it prints."""
+    monkeypatch.setattr(train_zoo, "TIMED_STEPS", 2)
+    places = [str(train_and_val), "--out", str(tmp_path / "zoo")]
+
+    def run(*arguments: str) -> str:
+        options = ["--device", "cpu", *arguments]
+        monkeypatch.setattr("sys.argv", ["train_zoo.py", *places, *options])
+        train_zoo.main()
+        return capsys.readouterr().out
+
+    return run
 
 
-def test_a_stage_is_begun_stopped_resumed_and_ended(train_and_val: Path, tmp_path: Path) -> None:
-    out = tmp_path / "zoo"
-    begun = queue(
-        train_and_val, out, "--entry", "petrichor-live", "--steps", "10", "--minutes", "0.0001"
-    )
-    folder = out / "petrichor-live/stage-1"
+def test_a_stage_is_begun_stopped_resumed_and_ended(
+    queue: Callable[..., str], tmp_path: Path
+) -> None:
+    begun = queue("--entry", "petrichor-live", "--steps", "10", "--minutes", "0.0001")
+    folder = tmp_path / "zoo/petrichor-live/stage-1"
     assert "petrichor-live: stage-1, 10 steps from petrichor-live" in begun
     assert "of this machine's convolution rate" in begun
     assert begun.endswith("stopped; the same command resumes it\n")
-    assert "| this |" in next(
-        line
-        for line in queue(train_and_val, out, "--list").splitlines()
-        if line.startswith("| petrichor-live ")
-    )
-    ended = queue(train_and_val, out, "--minutes", "5")
+    rows = [line for line in queue("--list").splitlines() if line.startswith("| petrichor-live ")]
+    assert "| this |" in rows[0]
+    ended = queue("--minutes", "5")
     assert "petrichor-live: stage-1, 10 steps" in ended
     assert "`tools.zoo.ship_weights` puts it into the package" in ended
     card = weights.read_card(folder / "best.safetensors")
     assert card.history[:-1] == weights.find_card("petrichor-live").history
     seeds = [zoo_cards.recipe_of(stage).get("seed", 0) for stage in card.history]
     assert seeds[-1] > max(seeds[:-1]), "other crops and rain than the stages before"
-    assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()][
-        -1
-    ] == 10
+    steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert steps[-1] == 10
 
 
 def test_a_stage_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "crdnet/stage-3"
     folder.mkdir(parents=True)
-    train_zoo.Plan(ZOO["crdnet"].stage("cpu", 50, "crdnet")).write(folder)
+    train_zoo.StagePlan(ZOO["crdnet"].stage("cpu", 50, "crdnet")).write(folder)
     assert [found.begun for found in train_zoo.standings(tmp_path) if found.begun] == [folder]
     with train_zoo.claim(folder):
         assert [found.begun for found in train_zoo.standings(tmp_path) if found.begun] == []
@@ -130,8 +129,8 @@ def test_a_stage_goes_on_as_it_was_begun_and_the_next_gets_a_folder_of_its_own(
     folder = tmp_path / "crdnet/stage-10"
     folder.mkdir(parents=True)
     recipe = replace(ZOO["crdnet"].stage("cpu", 50, "crdnet"), crop=96, lr=1e-5)
-    train_zoo.Plan(recipe).write(folder)
-    assert train_zoo.Plan.read(folder).recipe == recipe
+    train_zoo.StagePlan(recipe).write(folder)
+    assert train_zoo.StagePlan.read(folder).recipe == recipe
     (tmp_path / "crdnet/stage-9").mkdir()
     assert train_zoo._next_folder(tmp_path / "crdnet").name == "stage-11"  # pyright: ignore[reportPrivateUsage]
 
