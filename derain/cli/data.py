@@ -5,29 +5,22 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import (
-    LAYOUT_HELP,
-    STDOUT,
-    check_file,
-    one_line_errors,
-    progress_bar,
-    result,
-)
+from derain.cli.console import STDOUT, check_file, one_line_errors, progress_bar, result
+from derain.cli.options import ForceOption, LayoutOption
+from derain.cli.progress import Stages
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
-Folder = Annotated[
+FolderArgument = Annotated[
     Path, typer.Argument(metavar="DIR", help="Pairs or clean pictures; or a list of pairs.")
 ]
-Against = Annotated[
+AgainstOption = Annotated[
     Path | None,
     typer.Option("--against", help="Training data that none of the pictures may occur in."),
 ]
-LayoutName = Annotated[str | None, typer.Option(help=LAYOUT_HELP)]
-Json = Annotated[
+JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the report to a file as JSON; - prints it.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
 
 @app.callback()
@@ -37,11 +30,11 @@ def options() -> None:
 
 @app.command()
 def check(
-    folder: Folder,
-    against: Against = None,
-    layout: LayoutName = None,
-    json: Json = None,
-    force: Force = False,
+    folder: FolderArgument,
+    against: AgainstOption = None,
+    layout: LayoutOption = None,
+    json: JsonOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Say which benchmark this is, which version of it, and what is wrong with it.
 
@@ -55,13 +48,7 @@ def check(
     with one_line_errors():
         _check_places(against, json, force=force)
         with progress_bar() as bar:
-            stages = ("pairs", "pictures", "duplicates", "copies")
-            tasks = {stage: bar.add_task(stage, total=None, visible=False) for stage in stages}
-
-            def show(stage: str, done: int, total: int) -> None:
-                bar.update(tasks[stage], completed=done, total=total, visible=True)
-
-            report = check_data(folder, against, layout_named(layout), show)
+            report = check_data(folder, against, layout_named(layout), Stages(bar))
         try:
             result(report.to_json() if json == STDOUT else report.describe())
         finally:  # if one of the two outputs fails, the other is still written

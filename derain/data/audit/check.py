@@ -147,6 +147,7 @@ def check(
     against: Path | None = None,
     layout: Layout | None = None,
     progress: Progress = silent,
+    album: Album | None = None,
 ) -> Report:
     """Check every picture of a dataset, paired or clean.
 
@@ -157,6 +158,7 @@ def check(
         against: Training data, paired or clean, in which none of its pictures may occur.
         layout: How it lies on disk; None recognises it.
         progress: Receives the stages "pairs" or "pictures", "duplicates" and "copies".
+        album: What is already known of files, if several datasets are checked.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
@@ -164,7 +166,7 @@ def check(
         ValueError: If it holds several datasets, or a list cannot be read.
         OSError: If a folder cannot be listed.
     """
-    album = Album()
+    album = album or Album()
     try:
         dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except NoPairsError:
@@ -182,13 +184,20 @@ def _check_pairs(
     album: Album,
     progress: Progress,
 ) -> Report:
-    """Check pairs, whose layout found some problems already."""
+    """Check a paired dataset.
+
+    Args:
+        folder: Where it lies.
+        dataset: Its pairs.
+        problems: What is wrong with how it is put together.
+        against: Training data, if any.
+        album: Reads the files.
+        progress: As for `check`.
+    """
     clean = _clean_of_pairs(dataset.pairs)
     album.use_halves(clean.rainy_halves)
-    measured, seen = _measure(dataset, album, progress)
-    # Pictures whose twin cannot be read are opened here. Digests come later: all files have been
-    # opened by then.
-    duplicates = _duplicates(clean, album, progress)
+    # This opens and decodes all files of pairs; what follows gets by with what was kept of them.
+    measured, unsound = _measure(dataset, album, progress)
     digests, unread = file_digests(dataset.pairs, album)
     identity = name_of(dataset, measured, digest_of(dataset.pairs, digests))
     files = [*_files_of(dataset.pairs), *(path for problem in problems for path in problem.paths)]
@@ -196,29 +205,29 @@ def _check_pairs(
         *problems,
         *_oddities(folder, files),
         *unread,
-        *seen,
+        *unsound,
         *_exchanged(folder, measured),
         *_repeated_rain(dataset.pairs, digests),
     ]
+    # A test set may hold test pictures; anything else may be trained on.
     if identity.part != "test":
         prints = [(each.pair.clean, each.fingerprint) for each in measured]
         found += _known_test_pictures(prints, against)
     if not dataset.pairs:
         message = f"{printable(folder)}: not one pair of twins"
         found.append(Problem("no pictures", message, (folder,)))
-    everything = _with_loose(clean, problems)
-    found += [*duplicates, *_leaks(everything, against, album, progress)]
-    psnr = float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None
+    found += _duplicates(clean, album, progress)
+    found += _leaks(_with_loose(clean, problems), against, album, progress)
     sizes = Counter(f"{each.width}x{each.height}" for each in measured)
     return Report(
         folder,
-        dataset.layout,
-        identity,
-        len(dataset.pairs),
-        tuple(sizes.most_common()),
-        psnr,
-        against,
-        _without_twice(found),
+        layout=dataset.layout,
+        identity=identity,
+        pictures=len(dataset.pairs),
+        sizes=tuple(sizes.most_common()),
+        psnr=float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None,
+        against=against,
+        problems=_without_twice(found),
     )
 
 
@@ -267,13 +276,13 @@ def _check_clean(folder: Path, against: Path | None, album: Album, progress: Pro
     problems += _leaks(clean, against, album, progress)
     return Report(
         folder,
-        "",
-        None,
-        len(files),
-        tuple(sizes.most_common()),
-        None,
-        against,
-        _without_twice(problems),
+        layout="",
+        identity=None,
+        pictures=len(files),
+        sizes=tuple(sizes.most_common()),
+        psnr=None,
+        against=against,
+        problems=_without_twice(problems),
     )
 
 

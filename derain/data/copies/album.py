@@ -17,8 +17,11 @@ from derain.images import ImageError, Pixels, read
 KEPT = 512 << 20
 """Bytes of decoded pictures that wait for a later use."""
 
-FileKey = Path | tuple[int, int]
-"""What is the same for links to one file: device and inode; the path of what does not exist."""
+FileKey = Path | tuple[int, ...]
+"""What is the same for links to one file; the path of what does not exist.
+
+Device and inode say which file it is; size and time differ if a later file gets the same inode.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class Album:
     their digest, a fingerprint, features, and the luma (`GreyStore`). Pixels themselves are kept
     only where `expect` announces further reads. A file is opened again only if it does not fit
     into these limits: pixels that wait for a read into `KEPT` bytes, luma that two candidates are
-    compared by into `greys.AT_MOST`. Links to one file count as that file. Safe to use from
-    several threads.
+    compared by into `greys.AT_MOST`. Links to one file count as that file. Files must not change
+    as long as there is an album of them. Safe to use from several threads.
 
     Args:
         kept: Bytes of pixels that may wait for further reads.
@@ -265,4 +268,6 @@ def _key_of(path: Path) -> FileKey:
     except OSError:
         return path
     # Some network file systems have no inode numbers.
-    return (found.st_dev, found.st_ino) if found.st_ino else path
+    if not found.st_ino:
+        return path
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

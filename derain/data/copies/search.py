@@ -292,12 +292,12 @@ def _fits(
     """Yield candidates by number, and a function that fits the map from one to the other."""
     for candidate in find_candidates(ours, theirs, most=CANDIDATES, least=VOTES):
         a, b = ours[candidate.picture], theirs[candidate.of]
-        yield candidate.picture, candidate.of, partial(_fit, a, b, candidate.mirrored)
+        yield candidate.picture, candidate.of, partial(_fit, a, b, mirrored=candidate.mirrored)
     for i, j, way in alike_as_wholes(ours, theirs, most=CANDIDATES, differ=SIGNS):
         yield i, j, partial(_whole, ours[i].size, theirs[j].size, way)
 
 
-def _fit(a: Features, b: Features, mirrored: bool) -> Matrix | None:
+def _fit(a: Features, b: Features, *, mirrored: bool) -> Matrix | None:
     """Return the map from a picture to another that their features agree on, or None."""
     mine, other = match_features(mirror(a.codes) if mirrored else a.codes, b.codes)
     flip = np.array([-1 if mirrored else 1, 1], np.float32)

@@ -33,16 +33,18 @@ def match_names(
     # The same names first: beside img.png and its twin, img_1.png is a scene of its own.
     found = _of_one_name(rainy_files, clean_files)
     taken = set(found.values())
-    twins, problems = _by_key(
+    clean_by_key, problems = _by_key(
         {path: inside for path, inside in clean_files.items() if path not in taken}
     )
     one_place = all(inside.parent == Path() for inside in clean_files.values())
     # Then names by their keys, and last those of many rainy pictures of one clean one, each among
     # the clean pictures that are left.
     for keys_of in (_keys, _keys_of_many):
-        free = {key: twin for key, twin in twins.items() if twin not in taken}
+        free = {key: clean for key, clean in clean_by_key.items() if clean not in taken}
         for path, inside in rainy_files.items():
-            twin = next((free[key] for key in keys_of(inside, one_place) if key in free), None)
+            twin = next(
+                (free[key] for key in keys_of(inside, one_place=one_place) if key in free), None
+            )
             if twin:
                 found.setdefault(path, twin)
         taken = set(found.values())
@@ -82,18 +84,18 @@ def _of_one_name(
 
 def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Problem]]:
     """Return clean files by the key of their names, and which files share one."""
-    twins: dict[str, Path] = {}
+    by_key: dict[str, Path] = {}
     problems: list[Problem] = []
     for path, inside in clean_files.items():
-        other = twins.setdefault(twin_key(inside), path)
+        other = by_key.setdefault(twin_key(inside), path)
         if other is not path:
             both = f"{printable(path)} and {printable(other)}"
             message = f"{both}: two clean pictures of one name; expected one"
             problems.append(Problem("ambiguous", message, (path, other)))
-    return twins, problems
+    return by_key, problems
 
 
-def _keys(inside: Path, one_place: bool) -> list[str]:
+def _keys(inside: Path, *, one_place: bool) -> list[str]:
     """Return the keys that a rainy picture's clean twin may have, the likeliest first.
 
     Where the clean pictures lie in one place, the rainy ones may be in folders by kind of rain:
@@ -103,9 +105,9 @@ def _keys(inside: Path, one_place: bool) -> list[str]:
     return [twin_key(place) for place in places]
 
 
-def _keys_of_many(inside: Path, one_place: bool) -> list[str]:
+def _keys_of_many(inside: Path, *, one_place: bool) -> list[str]:
     """Return the keys as `_keys`, for one of many rainy pictures of a clean one."""
-    return [_STREAKS.sub("", key) for key in _keys(inside, one_place)]
+    return [_STREAKS.sub("", key) for key in _keys(inside, one_place=one_place)]
 
 
 def twin_key(inside: Path) -> str:

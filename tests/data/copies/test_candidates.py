@@ -82,8 +82,9 @@ def test_codes_are_coordinates_in_an_orthonormal_basis() -> None:
 
 @given(st.integers(0, 10**6))
 def test_mirrored_codes_are_those_of_mirrored_histograms(seed: int) -> None:
-    """OpenCV's order: rows, columns, directions; mirrored along the feature's direction, rows and
-    angles are reversed.
+    """Compare with histograms in OpenCV's order: rows, columns, directions.
+
+    Mirrored along the feature's direction, rows and angles are reversed.
     """
     encode: Any = getattr(candidates, "_encode")  # noqa: B009
     histograms = np.random.default_rng(seed).integers(0, 256, (5, 4, 4, 8)).astype(np.float32)

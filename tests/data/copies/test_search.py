@@ -1,6 +1,4 @@
-"""Copies of pictures: what was done to them is undone and named; nothing else is taken for a
-copy.
-"""
+"""Copies of pictures are found and their changes named; nothing else is taken for a copy."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain.data.copies import fingerprint, search
+from derain.data.copies import Album, fingerprint, search
 from derain.data.copies.search import (
     CANDIDATES,
     CORRELATION,
@@ -27,8 +25,9 @@ Rgb = NDArray[np.uint8]
 
 
 def leaves(seed: int, size: tuple[int, int] = (240, 320)) -> Rgb:
-    """Fallen leaves: patches of all sizes over each other, as edges in photographs lie (Lee,
-    Mumford and Huang 2001).
+    """Return fallen leaves: patches of all sizes over each other.
+
+    Their edges lie as those in photographs (Lee, Mumford and Huang 2001).
     """
     random = np.random.default_rng(seed)
     picture = np.zeros((*size, 3))
@@ -283,8 +282,9 @@ def clean_halves(data: Path) -> list[Path]:
 
 
 def attack(path: Path, out: Path, random: np.random.Generator) -> tuple[Path, set[str]]:
-    """A copy cropped to half of each side or more, turned some way, at 0.5 to 2 of its size, of
-    JPEG quality 40 to 90.
+    """Write a copy cropped, turned, resized and compressed, and return how.
+
+    It keeps half of each side or more, has 0.5 to 2 of its size, and a JPEG quality of 40 to 90.
     """
     pixels = read_image(path).astype(np.uint8)
     height, width = (round(side * random.uniform(0.5, 0.95)) for side in pixels.shape[:2])
@@ -307,14 +307,14 @@ def attack(path: Path, out: Path, random: np.random.Generator) -> tuple[Path, se
 
 
 def test_copies_of_real_pictures_are_found_among_hundreds(
-    reference_data: Path, tmp_path: Path
+    reference_data: Path, tmp_path: Path, album: Album
 ) -> None:
     originals = sorted((reference_data / "pairs/Rain100L-dev10/clean").iterdir())
     originals += sorted((reference_data / "pairs/Rain12/clean").iterdir())
     random = np.random.default_rng(0)
     made = [attack(path, tmp_path / f"{k}.jpg", random) for k, path in enumerate(originals)]
     train = sorted((reference_data / "clean/train").iterdir())
-    found = find_copies([path for path, _ in made], [*train, *originals])
+    found = find_copies([path for path, _ in made], [*train, *originals], album=album)
     assert [(copy.picture, copy.of) for copy in found.copies] == [
         (made[k][0], path) for k, path in enumerate(originals)
     ]
@@ -322,24 +322,25 @@ def test_copies_of_real_pictures_are_found_among_hundreds(
     assert min(copy.correlation for copy in found.copies) > 2 * CORRELATION
 
 
-def test_light_rain_does_not_hide_a_picture(reference_data: Path) -> None:
+def test_light_rain_does_not_hide_a_picture(reference_data: Path, album: Album) -> None:
     for name in ("Rain100L-dev10", "Rain12"):
         folder = reference_data / "pairs" / name
         rainy, clean = (sorted((folder / half).iterdir()) for half in ("rainy", "clean"))
-        found = find_copies(rainy, clean).copies
+        found = find_copies(rainy, clean, album=album).copies
         assert [(copy.picture, copy.of) for copy in found] == list(zip(rainy, clean, strict=True))
 
 
-def test_no_false_alarm_among_real_pictures(reference_data: Path) -> None:
-    """What is found is so: Rain13K holds pictures of Rain12, and one clean picture twice; two SPA
-    crops are of one scene.
+def test_no_false_alarm_among_real_pictures(reference_data: Path, album: Album) -> None:
+    """Find only what is so.
+
+    Rain13K holds pictures of Rain12, and one clean picture twice; two SPA crops are of one scene.
     """
     clean = [
         path
         for part in ("train", "val")
         for path in sorted((reference_data / "clean" / part).iterdir())
     ]
-    found = find_duplicates([*clean, *clean_halves(reference_data)])
+    found = find_duplicates([*clean, *clean_halves(reference_data)], album=album)
     assert found.unreadable == {}
     assert [(_short(copy.picture), _short(copy.of), copy.how) for copy in found.copies] == [
         ("Rain13K-train-sample40/32", "Rain12/rain-008", ("resized",)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from derain import data, rain
 from derain.data.layouts import folders
 from derain.images import write_image
-from derain.rain.crops import generator_for
+from derain.rain import generator_for
 
 
 def put(folder: Path, names: list[str]) -> None:
