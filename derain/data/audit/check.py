@@ -262,7 +262,7 @@ def _check_clean(folder: Path, against: Path | None, album: Album, progress: Pro
     problems = list(_oddities(folder))
     prints: list[tuple[Path, int]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        contents = pool.map(partial(_content_of, album), files)
+        contents = pool.map(partial(_content_or_problem, album), files)
         for done, (path, content) in enumerate(zip(files, contents, strict=True), 1):
             if isinstance(content, Problem):
                 problems.append(content)
@@ -286,7 +286,7 @@ def _check_clean(folder: Path, against: Path | None, album: Album, progress: Pro
     )
 
 
-def _content_of(album: Album, path: Path) -> Content | Problem:
+def _content_or_problem(album: Album, path: Path) -> Content | Problem:
     try:
         return album.content(path)
     except (ValueError, OSError) as error:

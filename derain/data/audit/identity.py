@@ -187,7 +187,7 @@ def measure_all(
     # clean ones at a time, and decodes each once.
     place = {clean: k for k, (_, clean, _) in reversed(list(enumerate(keys)))}
     order = sorted(times, key=lambda key: place[key[1]])
-    album.expect(Counter(album.key(path) for key in order for path in _files_of(firsts[key])))
+    album.expect(Counter(album.key(path) for key in order for path in _paths_of(firsts[key])))
     measured: dict[object, MeasuredPair | Problem] = {}
     measure = partial(_measure, album=album, describe=describe)
     done = 0
@@ -200,7 +200,7 @@ def measure_all(
     return [_for_pair(measured[key], pair) for key, pair in zip(keys, pairs, strict=True)]
 
 
-def _files_of(pair: Pair) -> tuple[Path, ...]:
+def _paths_of(pair: Pair) -> tuple[Path, ...]:
     """Return the files of a pair, one if it holds both pictures."""
     return tuple(dict.fromkeys((pair.rainy, pair.clean)))
 
@@ -211,7 +211,7 @@ def _for_pair(found: MeasuredPair | Problem, pair: Pair) -> MeasuredPair | Probl
 
 def _measure(pair: Pair, album: Album, *, describe: bool) -> MeasuredPair | Problem:
     # Both files are read even if the first cannot be: the album expects it.
-    found = {path: _read(path, album) for path in _files_of(pair)}
+    found = {path: _read(path, album) for path in _paths_of(pair)}
     whole = found[pair.clean]
     if describe and not isinstance(whole, Exception):
         with suppress(ValueError):  # it has no middle to cut at, as reading the pair finds too

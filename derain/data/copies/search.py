@@ -201,7 +201,9 @@ def _read_all(paths: Sequence[Path], progress: Callable[[int, int], None], album
     files = [path for path in different if firsts[album.key(path)] is path]
     contents: dict[Path, Content | Exception] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, content in zip(files, pool.map(partial(_content_of, album), files), strict=True):
+        for path, content in zip(
+            files, pool.map(partial(_content_or_error, album), files), strict=True
+        ):
             contents[path] = content
             progress(len(contents), len(files))
     digests: dict[Path, str] = {}
@@ -221,7 +223,7 @@ def _read_all(paths: Sequence[Path], progress: Callable[[int, int], None], album
     return _Files(digests, readable, unreadable)
 
 
-def _content_of(album: Album, path: Path) -> Content | OSError | ValueError:
+def _content_or_error(album: Album, path: Path) -> Content | OSError | ValueError:
     try:
         return album.content(path)
     except (OSError, ValueError) as error:
