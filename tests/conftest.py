@@ -24,9 +24,8 @@ from derain.metrics import NaturalModel, niqe
 from derain.networks import NLEDN
 from derain.restore import Derainer
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # several at once: small pictures keep no more than one core busy each
+# Several at once: small pictures keep no more than one core busy each.
+if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 

@@ -204,9 +204,7 @@ def test_describe_says_what_belongs_to_a_score() -> None:
 
 
 class Skewed(Local):
-    """Blurs more to one side than to the other, and down more than up: every flip gives something
-    else.
-    """
+    """Blurs more to one side than to the other, and down more than up: every flip differs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,9 +214,7 @@ class Skewed(Local):
 
 
 def mean_by_hand(image: NDArray[np.float32], forms: int) -> NDArray[np.float64]:
-    """What averaging over flips should give, of a picture (H, W, 3), from plain results of flipped
-    pictures.
-    """
+    """Return what averaging over flips should give, from plain results of flipped pictures."""
     plain = Derainer(Skewed(), tile=0, device="cpu")
     upright = (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1], np.s_[::-1, ::-1])  # each undoes itself
     results = [plain(image[form].copy())[form] for form in upright]
@@ -281,9 +277,7 @@ def test_flips_need_no_larger_tiles() -> None:
 
 
 class Corners(Local):
-    """Gives every cell of 4x4 pixels the colour of its corner: what it gives depends on where the
-    grid lies.
-    """
+    """Gives every cell of 4x4 pixels the colour of its corner, so that the grid's place matters."""
 
     tiling: ClassVar[Tiling] = Tiling(tile=32, overlap=8, reach=3, multiple=4)
 
@@ -316,9 +310,8 @@ def test_tiles_of_shipped_weights_give_what_the_whole_picture_gives_when_flipped
         load("petrichor-live", dtype="float32", device="cpu", tile=tile, flips=4)
         for tile in (320, 0)
     )
-    tiled.tiling = replace(
-        tiled.tiling, overlap=2 * 75
-    )  # twice its reach, which a tile this small shares only if told so
+    # Twice its reach, which a tile this small shares only if told so.
+    tiled.tiling = replace(tiled.tiling, overlap=2 * 75)
     assert len(tiled.grid(*image.shape[:2]).sizes) > 1
     assert np.abs(tiled(image) - whole(image)).max() < 1e-4
 

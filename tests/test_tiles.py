@@ -22,9 +22,8 @@ def test_spans_cover_everything_once(
 ) -> None:
     tile = max(tile, 4 * multiple)
     overlap = int(tile * share)
-    unseen = (
-        overlap // 4 if reach is None else int(overlap * reach) // 2
-    )  # pixels at a border that are seen but not used
+    # Pixels at a border that are seen but not used.
+    unseen = overlap // 4 if reach is None else int(overlap * reach) // 2
     tiles = spans(
         length,
         tile,

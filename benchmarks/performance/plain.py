@@ -118,9 +118,8 @@ class NonLocal(nn.Module):
         theta = self.theta(x).flatten(2)  # (N, 32, queries)
         phi = F.max_pool2d(self.phi(x), 2).flatten(2)  # (N, 32, keys)
         g = F.max_pool2d(self.g(x), 2).flatten(2)  # (N, 32, keys)
-        affinity = torch.softmax(
-            torch.matmul(theta.transpose(1, 2), phi), dim=2
-        )  # (N, queries, keys)
+        # (N, queries, keys).
+        affinity = torch.softmax(torch.matmul(theta.transpose(1, 2), phi), dim=2)
         gathered = torch.matmul(affinity, g.transpose(1, 2)).transpose(1, 2)  # (N, 32, queries)
         return x + self.project(gathered.reshape(n, 32, height, width))
 

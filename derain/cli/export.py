@@ -33,8 +33,7 @@ def export(
     int8: Int8Option = None,
     force: ForceOption = False,
 ) -> None:
-    """Write weights as a file that ONNX Runtime or OpenVINO execute, and check that they compute
-    the same.
+    """Write weights as a file that ONNX Runtime or OpenVINO execute, and check its results.
 
     derain photo.jpg -m FILE uses it. OpenVINO's is two files, NAME.xml and NAME.bin. With --int8
     most of it is computed in integers, so that the result is within 45 dB of float32's on clean

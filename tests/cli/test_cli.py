@@ -1,6 +1,4 @@
-"""The command line: its verbs and flags, its exit statuses, one run of every verb from end to
-end.
-"""
+"""The command line: its verbs and flags, exit statuses, and every verb from end to end."""
 
 import csv
 import io
@@ -145,9 +143,8 @@ def test_run_is_the_default_verb_and_paths_go_to_stdout(picture: Path) -> None:
     assert result.stdout.decode().split() == [str(picture.with_name("photo_derained.png"))]
     clean = read_image(picture.with_name("photo_derained.png"))
     assert clean.shape == (40, 50, 3)
-    told = (
-        derain("run", picture).stderr.decode().splitlines()
-    )  # where the number format may be told first
+    # Where the number format may be told first.
+    told = derain("run", picture).stderr.decode().splitlines()
     assert any(line.startswith(f"skipped {picture}") for line in told)
 
 

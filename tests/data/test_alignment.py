@@ -68,7 +68,6 @@ def test_real_twins_lie_on_each_other_and_no_other_pictures_do(
         moved = align(luma(rainy[2:, :-1]), luma(clean[:-2, 1:]))
         assert (moved.verdict, moved.down, moved.right) == ("shifted", -2, 1)
         other = pairs[k - 1][1]
-        if (
-            k and other.shape == rainy.shape and name != "SPA-data-sample2"
-        ):  # whose two are parts of one scene
+        # Whose two are parts of one scene.
+        if k and other.shape == rainy.shape and name != "SPA-data-sample2":
             assert align(luma(rainy), luma(other)).verdict == "different"

@@ -84,8 +84,10 @@ def random(*shape: int) -> Tensor:
 
 
 def assert_same(found: Tensor, expected: Tensor, network: Network) -> None:
-    """To rounding. Where it pools, two of four values may be so close that rounding decides which
-    goes where later.
+    """Compare to rounding.
+
+    Where the network pools, two of four values may be so close that rounding decides which goes
+    where later.
     """
     far = ((found - expected).abs() > TOLERANCE).float().mean()
     assert found.shape == expected.shape

@@ -174,9 +174,8 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
     assert "none: every picture was scored" in page.words("dd")
     assert DAY.isoformat() in page.words("time")
     pictures = page.all("img")
-    assert (
-        len(pictures) == 2 * 2 * 4 + 3
-    )  # rainy, two models and clean, of each pair; no clean photograph
+    # Rainy, two models and clean, of each pair; no clean photograph.
+    assert len(pictures) == 2 * 2 * 4 + 3
     assert {attributes["alt"] for attributes in pictures} >= {
         "derained by two: street of photos",
         "clean: 2 of else",

@@ -90,10 +90,12 @@ def test_ssim_agrees_with_scikit_image_where_the_window_fits(photo: NDArray[np.u
     noisy = np.clip(photo + np.random.default_rng(1).normal(0, 20, photo.shape), 0, 255).astype(
         np.uint8
     )
+    # Zeros, as ours sees them.
     pad = (
         np.pad(photo, ((5, 5), (5, 5), (0, 0))),
         np.pad(noisy, ((5, 5), (5, 5), (0, 0))),
-    )  # zeros, as ours sees them
+    )
+    # Scikit-image crops what the window does not fit into: here, exactly the padding.
     expected = skimage.metrics.structural_similarity(
         pad[0] / 255,
         pad[1] / 255,
@@ -102,7 +104,7 @@ def test_ssim_agrees_with_scikit_image_where_the_window_fits(photo: NDArray[np.u
         gaussian_weights=True,
         use_sample_covariance=False,
         sigma=1.5,
-    )  # scikit-image crops what the window does not fit into: here, exactly the padding
+    )
     assert float(losses.ssim(as_batch(photo), as_batch(noisy))) == pytest.approx(expected, abs=1e-9)
 
 
@@ -169,9 +171,8 @@ def test_cumulative_labels_are_those_of_our_rain() -> None:
 def test_density_loss_by_hand() -> None:
     sensed, labels = torch.tensor([[0.5, 1.0, 1.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     assert float(losses.cumulative_density_loss(sensed, labels)) == pytest.approx((0.25 + 1) / 3)
-    heavy, medium, light = (
-        torch.eye(3).flip(1).cumsum(0).flip(0)[:, None]
-    )  # (1, 1, 1), (0, 1, 1), (0, 0, 1)
+    # (1, 1, 1), (0, 1, 1), (0, 0, 1).
+    heavy, medium, light = torch.eye(3).flip(1).cumsum(0).flip(0)[:, None]
     assert losses.cumulative_density_loss(heavy, light) == 2 * losses.cumulative_density_loss(
         medium, light
     )

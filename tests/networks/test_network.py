@@ -59,9 +59,8 @@ def test_a_network_looks_as_far_as_it_says(name: str, axis: int, seeded: None) -
     network = NETWORKS[name]().to(torch.double).eval()
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(
-                0.01 * torch.randn_like(parameter)
-            )  # some begin at zero, and hide what is behind them
+            # Some begin at zero, and hide what is behind them.
+            parameter.add_(0.01 * torch.randn_like(parameter))
     tiling = network.tiling
     assert tiling.reach is not None
     middle = 2 * tiling.reach // tiling.multiple * tiling.multiple

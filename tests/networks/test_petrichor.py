@@ -62,9 +62,8 @@ def test_a_pixel_changes_what_is_within_reach_and_nothing_beyond(
     with torch.inference_mode():
         changed = (network.estimate(rainy) - network.estimate(other)).abs().amax((0, 1, 2))
     distances = (changed.nonzero().flatten() - middle - phase).abs()
-    assert (
-        reach - 16 <= int(distances.max()) <= reach
-    )  # the last few pixels change by less than rounding shows
+    # The last few pixels change by less than rounding shows.
+    assert reach - 16 <= int(distances.max()) <= reach
 
 
 @pytest.mark.parametrize(
@@ -84,9 +83,8 @@ def test_tiles_give_what_the_whole_picture_gives(size: type[Petrichor], upright:
     tiled = Derainer(network, tile=tile, device="cpu")(image, note)
     assert done == [("tiles", k, 3) for k in (1, 2, 3)]
     assert np.abs(tiled - whole).max() < 1e-5
-    careless = Derainer(network, tile=tile, overlap=16, device="cpu")(
-        image
-    )  # two tiles that share 24 pixels
+    # Two tiles that share 24 pixels.
+    careless = Derainer(network, tile=tile, overlap=16, device="cpu")(image)
     assert np.abs(careless - whole).max() > 1e-3
 
 

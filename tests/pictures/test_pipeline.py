@@ -360,9 +360,7 @@ PATIENCE = 20.0
 
 
 class Events:
-    """What has happened, in order: ``read 1`` as reading 1.png begins, ``network 1`` as that
-    begins, ``written 1``.
-    """
+    """What has happened, in order: ``read 1`` as reading 1.png begins, ``written 1`` at the end."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -381,8 +379,9 @@ class Events:
 
 
 class Watched(Darken):
-    """Tells of itself, knows pictures by their level, and does `beside` while it works on the one
-    of that number.
+    """Notes when it begins a picture, and does `beside` while it works on it.
+
+    Pictures are known by their level.
     """
 
     def __init__(self, events: Events, beside: Callable[[int], object] = lambda _: None) -> None:

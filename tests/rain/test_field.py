@@ -83,9 +83,8 @@ def test_agrees_with_a_plain_convolution_of_its_specks() -> None:
     )
     found = draw(size, overlap="sum")
     assert (specks > 0).sum() > 10
-    assert (
-        np.abs(expected - found).mean() < 0.004
-    )  # what is above Nyquist in a hard edge is missing from the transform
+    # What is above Nyquist in a hard edge is missing from the transform.
+    assert np.abs(expected - found).mean() < 0.004
     assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99
 
 
@@ -109,9 +108,8 @@ def test_capped_lines_are_never_brighter_than_one() -> None:
     crowded: dict[str, Any] = {"coverage": (0.9, 0.9), "length": (60, 60)}
     assert draw(overlap="cap", **crowded).max() == pytest.approx(0.5, abs=1e-5)
     alone = draw(overlap="sum", length=(60, 60))
-    assert (
-        alone.max() > 0.9 * 0.5
-    )  # a single line is as bright as asked for, and brighter where two meet
+    # A single line is as bright as asked for, and brighter where two meet.
+    assert alone.max() > 0.9 * 0.5
     assert draw(overlap="sum", length=(60, 60), coverage=(0.3, 0.3)).max() > 0.6
 
 

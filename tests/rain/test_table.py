@@ -75,9 +75,8 @@ def test_presets_are_those_of_pictures_drawn_alone(
     generators = [generator_for(1, k) for k in range(count)]
     alone = statistics(rain.sample_batch([preset] * count, (48, 64), generators, bank=bank), clean)
     together = statistics(tabled(preset, count, (48, 64), bank), clean)
-    for expected, found, allowed in zip(
-        alone, together, (0.02, 0.5), strict=True
-    ):  # streaks become fields
+    # Streaks become fields.
+    for expected, found, allowed in zip(alone, together, (0.02, 0.5), strict=True):
         error = math.sqrt(float(expected.var() + found.var()) / count)
         assert float(found.mean()) == pytest.approx(float(expected.mean()), abs=3 * error + allowed)
         if name != "clear":  # there a few pictures make all the difference

@@ -34,9 +34,8 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
         next(train(find_recipe("nledn", TINY), strict))
     assert not run.out.exists()
     notes: list[str] = []
-    drawn = find_recipe(
-        "nledn", TINY | {"steps": "3", "rain": "light"}
-    )  # needs no textures, which would be a note
+    # Needs no textures, which would be a note.
+    drawn = find_recipe("nledn", TINY | {"steps": "3", "rain": "light"})
     list(train(drawn, run, on_note=notes.append))
     assert notes == [weights.load(run.out / training.BEST)[1].note]
     assert "1 validation picture is among the training pictures" in notes[0]

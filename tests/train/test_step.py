@@ -104,9 +104,8 @@ def test_parts_of_a_network_train_at_rates_of_their_own(run: TrainingRun) -> Non
         for key, value in final(run)["network"].items()
         if "conv" in key
     }
-    assert moved["classifier.convs.0.weight"] == pytest.approx(
-        3e-5, rel=0.01
-    )  # Adam's first step is its rate
+    # Adam's first step is its rate.
+    assert moved["classifier.convs.0.weight"] == pytest.approx(3e-5, rel=0.01)
     assert float(
         (final(run)["network"]["refinement.exit.2.bias"] - before["refinement.exit.2.bias"])
         .abs()

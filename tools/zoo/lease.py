@@ -38,7 +38,7 @@ from tools.zoo.stepper import FALLBACKS, MODES
 MODULE = "tools.zoo.lease"
 """The name under which this script starts itself again."""
 
-TESTED = ("tests/rain", "tests/data", "tests/test_train.py")
+TESTED = ("tests/rain", "tests/train")
 """Where the tests are that need a GPU; ``gpu`` is in their names."""
 
 

@@ -123,9 +123,8 @@ def test_content_outweighs_a_wrong_name() -> None:
     }
     one = Known(RAIN100L[0].fingerprint ^ 0b101, RAIN100L[0].psnr + 0.3)
     assert found(traits("holiday", 3, 26.0, known=[one])) == {("Rain100L", "test", 100)}
-    assert (
-        found(traits("holiday", 100, 26.0, known=[one])) == set()
-    )  # one of a hundred does not make a benchmark
+    # One of a hundred does not make a benchmark.
+    assert found(traits("holiday", 100, 26.0, known=[one])) == set()
 
 
 def test_most_known_pairs_decide_not_the_name() -> None:

@@ -220,9 +220,8 @@ def test_two_in_one_picture_and_which_half_is_rainy(
         f"Rain_{density}/train2018new/{k}.jpg" for density in ("Heavy", "Light") for k in range(4)
     ]
     halves(tmp_path, names, photo, rainy)
-    (tmp_path / "Rain_Heavy/train2018new/0.png").write_bytes(
-        b""
-    )  # one that cannot be read decides nothing
+    # One that cannot be read decides nothing.
+    (tmp_path / "Rain_Heavy/train2018new/0.png").write_bytes(b"")
     found = data.find_pairs(tmp_path)
     assert found.layout == f"side by side, rainy on the {rainy}"
     assert found.pairs[0].name == "Rain_Heavy/train2018new/0"

@@ -31,7 +31,8 @@ def test_entries_of_the_zoo_begin_from_earlier_ones_of_their_network() -> None:
         if entry.origin:
             assert names.index(entry.origin) < names.index(entry.recipe)
             origin, own = ZOO[entry.origin].planned.network, entry.planned.network
+            # Which grows from it.
             assert origin == own or (origin, own) == (
                 "petrichor",
                 "petrichor-deep",
-            )  # which grows from it
+            )
