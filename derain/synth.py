@@ -129,7 +129,7 @@ def find_rain(preset: str, textures: Path | None = None) -> RainSource:
 
 
 def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
-    """Return what is to be made of a clean picture, or of all in a folder.
+    """Return the files to make of a clean picture, or of all in a folder.
 
     Args:
         clean: A picture, or a folder.

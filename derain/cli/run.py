@@ -5,10 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from derain.cli.console import (
-    DEVICE_HELP,
-    DTYPE_HELP,
-    ENGINE_HELP,
-    TILE_HELP,
     line_of,
     one_line_errors,
     progress_bar,
@@ -16,6 +12,14 @@ from derain.cli.console import (
     show_traceback,
 )
 from derain.cli.console import result as show_result
+from derain.cli.options import (
+    DeviceOption,
+    DtypeOption,
+    EngineOption,
+    ForceOption,
+    OverlapOption,
+    TileOption,
+)
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +29,14 @@ if TYPE_CHECKING:
 
 FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp")
 
-Inputs = Annotated[
+InputsArgument = Annotated[
     list[str],
     typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin."),
 ]
-Output = Annotated[
+OutputOption = Annotated[
     str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")
 ]
-Model = Annotated[
+ModelOption = Annotated[
     str | None,
     typer.Option(
         "-m",
@@ -40,38 +44,32 @@ Model = Annotated[
         help="Shipped weights, or a file of ours or the authors'. Default: petrichor.",
     ),
 ]
-Quality = Annotated[
+QualityOption = Annotated[
     str | None, typer.Option(help="fast, balanced or best, in place of -m. Default: balanced.")
 ]
-OfFormat = Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-Compare = Annotated[
+FormatOption = Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")]
+CompareOption = Annotated[
     bool, typer.Option("--compare", help="Write a before/after picture beside each result.")
 ]
-Density = Annotated[
+DensityOption = Annotated[
     bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
 ]
-Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
-Dtype = Annotated[str, typer.Option(help=DTYPE_HELP)]
-Engine = Annotated[str, typer.Option(help=ENGINE_HELP)]
-Tile = Annotated[int | None, typer.Option(help=TILE_HELP)]
-Overlap = Annotated[int | None, typer.Option(help="Pixels that tiles share.")]
 
 
 def run(
-    inputs: Inputs,
-    output: Output = None,
-    model: Model = None,
-    quality: Quality = None,
-    format: OfFormat = None,
-    force: Force = False,
-    compare: Compare = False,
-    density: Density = False,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
-    engine: Engine = "auto",
-    tile: Tile = None,
-    overlap: Overlap = None,
+    inputs: InputsArgument,
+    output: OutputOption = None,
+    model: ModelOption = None,
+    quality: QualityOption = None,
+    format: FormatOption = None,
+    force: ForceOption = False,
+    compare: CompareOption = False,
+    density: DensityOption = False,
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    engine: EngineOption = "auto",
+    tile: TileOption = None,
+    overlap: OverlapOption = None,
 ) -> None:
     """Take the rain out of pictures.
 

@@ -1,4 +1,4 @@
-"""Many picture files: what is to be done with which, and doing it.
+"""Derain many picture files: plan the jobs, then do them.
 
 `plan` turns file names, folders and patterns into jobs in which nothing is left open; `pipeline`
 does the jobs, and reads and writes while the network works.

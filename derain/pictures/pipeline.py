@@ -1,4 +1,4 @@
-"""The jobs, done in order: while the network works, the next is read and the last written.
+"""Do jobs in order: while the network works, the next is read and the last one written.
 
     reading thread   read 1   read 2   read 3
     calling thread   read 0   derain 0 derain 1 derain 2 ...

@@ -63,7 +63,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """The jobs for some inputs, and the inputs that give none.
 
     Attributes:
         jobs: One for each picture.
