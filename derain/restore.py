@@ -87,7 +87,7 @@ class Derainer:
 
     Where memory runs out, a picture is done again in tiles of half the side.
 
-    On a CPU under Linux the process keeps the memory it frees (`derain.engines.keep_freed_memory`).
+    On a CPU under Linux the process keeps the memory it frees (`derain.machine.keep_freed_memory`).
 
     Raises:
         ValueError: If the device is not there, tile and overlap do not go together, or flips is

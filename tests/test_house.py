@@ -1,5 +1,8 @@
 """The house itself: what the package offers, and that nothing heavy happens on import."""
 
+import importlib
+import operator
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +56,38 @@ def test_the_guide_has_a_row_for_every_quality() -> None:
 
 def test_version_is_that_of_the_project() -> None:
     assert f'version = "{derain.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def exists(dotted: str) -> bool:
+    """Return whether a dotted name is a module, or can be reached from one."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        try:
+            operator.attrgetter(".".join(parts[count:]) or "__name__")(found)
+        except AttributeError:
+            return False
+        return True
+    return False
+
+
+def test_every_name_that_docstrings_and_docs_refer_to_exists() -> None:
+    folders = ("derain", "benchmarks", "tools", "tests", "docs")
+    files = [
+        path
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.*")
+        # The lab notes tell of code that is gone.
+        if path.suffix in (".py", ".md") and "lab-notes" not in path.parts
+    ]
+    files += [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    names = {
+        (name, path.relative_to(ROOT).as_posix())
+        for path in files
+        for name in re.findall(r"`(derain(?:\.\w+)+)", path.read_text())
+    }
+    assert len(names) > 20
+    assert {(name, path) for name, path in names if not exists(name)} == set()

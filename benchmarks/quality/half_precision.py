@@ -11,8 +11,6 @@ only more slowly, so that quality can be measured anywhere.
 import statistics
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.pairs import PixelPair, real_pairs
@@ -50,7 +48,7 @@ def compare(exact: Derainer, half: Derainer, pair: PixelPair) -> tuple[float, fl
     floats = to_floats(rainy)
     one, other = exact(floats), half(floats)
     before, after = (metrics.score(result, clean, "y-matlab").psnr for result in (one, other))
-    return before, after, metrics.psnr(255.0 * one.astype(np.float64), 255.0 * other)
+    return before, after, metrics.psnr(one, other, peak=1.0)
 
 
 if __name__ == "__main__":

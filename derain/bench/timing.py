@@ -113,8 +113,8 @@ def _summed_up(case: Case, rows: list[dict[str, Any]], corners: dict[Case, Path]
     reference = next((other for other in corners if _is_reference(other, case)), None)
     likeness = None
     if reference is not None and reference != case:
-        one, other = (np.load(corners[each]).astype(np.float64) for each in (case, reference))
-        likeness = min(MOST_PSNR, psnr(255 * one, 255 * other))
+        one, other = (np.load(corners[each]) for each in (case, reference))
+        likeness = min(MOST_PSNR, psnr(one, other, peak=1.0))
     return Timing(
         case=case,
         seconds=seconds,
