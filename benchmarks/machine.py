@@ -3,12 +3,12 @@
 import subprocess
 from pathlib import Path
 
-from derain import evaluate
+from derain import machine
 
 
 def describe_machine() -> str:
     """Return versions, processor, cores, accelerator and commit, in one line."""
-    return f"{evaluate.describe_machine()}; commit {commit()}"
+    return f"{machine.describe()}; commit {commit()}"
 
 
 def commit() -> str:

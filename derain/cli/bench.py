@@ -21,7 +21,7 @@ SizeOption = Annotated[
 ]
 EnginesOption = Annotated[
     list[str] | None,
-    typer.Option(help="torch, onnx or openvino; may be given again. Default: torch."),
+    typer.Option(help="torch, onnx or openvino; may be given again. Default: torch if installed."),
 ]
 DtypesOption = Annotated[
     list[str] | None, typer.Option(help="Number format; may be given again. Default: float32.")
@@ -54,6 +54,7 @@ def bench(
 
     from derain.bench import Case, time_cases, to_markdown
     from derain.files import write_file
+    from derain.machine import describe
 
     with one_line_errors(), progress_bar() as bar:
         # A file that cannot be written is refused before minutes of measuring.
@@ -63,11 +64,12 @@ def bench(
             Case(model, one, format, device, *_size(text), tile)
             for model in models or ("petrichor", "petrichor-live")
             for text in size or ("1024x683",)
-            for one in engine or ("torch",)
+            for one in engine or ("auto",)
             for format in dtype or ("float32",)
         ]
         timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=Stages(bar))
     typer.echo(to_markdown(timings))
+    say("; ".join(dict.fromkeys(describe(timing.case.engine) for timing in timings)))
     if json_to:
         write_file(json_to, json.dumps([asdict(timing) for timing in timings], indent=1).encode())
         say(f"wrote {json_to}")

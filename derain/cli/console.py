@@ -26,8 +26,8 @@ STDOUT = Path("-")
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
-DEVICE_HELP = "auto, cpu, cuda or mps."
-ENGINE_HELP = "auto, torch, onnx or openvino (extras of these names)."
+DEVICE_HELP = "auto, cpu, cuda or mps; with ONNX Runtime also directml, coreml or openvino."
+ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
 LAYOUT_HELP = (
     "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by"

@@ -54,6 +54,9 @@ CompareOption = Annotated[
 DensityOption = Annotated[
     bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
 ]
+VerboseOption = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Say which engine works, on what.")
+]
 
 
 def run(
@@ -70,6 +73,7 @@ def run(
     engine: EngineOption = "auto",
     tile: TileOption = None,
     overlap: OverlapOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Take the rain out of pictures.
 
@@ -105,7 +109,7 @@ def run(
         )
         if density:
             _check_density(derainer)
-    _say_choices(derainer, quality, dtype)
+    _say_choices(derainer, quality, dtype, verbose=verbose)
     for path, error in plan.refused:
         _report(pictures.Result(path, None, "failed", error), "")
     statuses = ["failed"] * len(plan.refused) + _derain(plan.jobs, derainer)
@@ -125,12 +129,16 @@ def _check_density(derainer: "Derainer") -> None:
         )
 
 
-def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
+def _say_choices(derainer: "Derainer", quality: str | None, dtype: str, *, verbose: bool) -> None:
     """Say what derain chose where the user left the choice to it."""
+    from derain.machine import describe
+
+    if verbose:
+        say(f"{derainer.name}: {derainer.describe()}; {describe(derainer.engine.runtime)}")
     if quality is not None:
         flips = f", mean of {derainer.flips} flips" if derainer.flips > 1 else ""
         say(f"quality {quality}: {derainer.name}{flips}")
-    if dtype == "auto" and str(derainer.engine.dtype) != "torch.float32":
+    if dtype == "auto" and derainer.engine.dtype != "float32":
         say(
             f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype"
             " float32 does without"

@@ -16,6 +16,7 @@ from derain.cli.console import (
 )
 from derain.cli.options import ForceOption
 from derain.cli.progress import Stages
+from derain.extras import require
 
 CleanArgument = Annotated[
     Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
@@ -50,9 +51,11 @@ def synth(
     read them.
     """
     from derain.files import printable
-    from derain.synth import find_rain, plan, synthesise
 
     with one_line_errors():
+        require("torch", "derain synth")
+        from derain.synth import find_rain, plan, synthesise
+
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
             say(

@@ -10,6 +10,7 @@ from derain.cli.console import one_line_errors, progress_bar, say
 from derain.cli.options import DeviceOption, LayoutOption
 from derain.cli.progress import Stages
 from derain.errors import UsageError
+from derain.extras import require
 
 MANY = 200
 """Number of pictures whose search for leaks takes some seconds."""
@@ -77,10 +78,11 @@ def train(
     log.jsonl. A run whose validation pictures are among the training pictures, be they cropped,
     flipped or resized, is refused.
     """
-    from derain.train import BEST, describe, plan_run
-    from derain.train import train as train_recipe
-
     with one_line_errors():
+        require("torch", "derain train")
+        from derain.train import BEST, describe, plan_run
+        from derain.train import train as train_recipe
+
         chosen, run = plan_run(
             recipe,
             data,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import one_line_errors, say
+from derain.extras import require
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
@@ -30,10 +31,12 @@ def show(
     """Show what weights say of themselves: network, recipe, data, scores, licence."""
     from dataclasses import asdict
 
+    from derain.engines.exported import Exported, is_exported
     from derain.weights import find_card
 
     with one_line_errors():
-        card = find_card(model)
+        path = Path(model)
+        card = Exported.read(path).card if is_exported(path) else find_card(model)
     stages = {"history": [stage.describe() for stage in card.history]}
     for key, value in (asdict(card) | stages).items():
         lines = (
@@ -66,9 +69,12 @@ def import_weights(
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
     from derain.errors import ExistsError, UsageError
-    from derain.weights import authors, save
 
     with one_line_errors():
+        require("torch", "derain weights import")
+        from derain.weights import authors
+        from derain.weights.store import save
+
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
         if target.suffix != ".safetensors":
             raise UsageError(

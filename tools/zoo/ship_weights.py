@@ -18,7 +18,6 @@ import torch
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.still_camera import card_key, still_frames, still_scores
-from derain import weights
 from derain.data import find_pairs
 from derain.evaluate import evaluate, to_json, to_markdown
 from derain.files import file_digest
@@ -26,7 +25,7 @@ from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
 from derain.train import ValidationSet, on_a_card
-from derain.weights import Card, catalogue
+from derain.weights import Card, catalogue, store
 
 
 def main() -> None:
@@ -45,7 +44,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where all scores go, for results_tables.py")
     arguments = parser.parse_args()
     target = catalogue.FOLDER / f"{arguments.name}.safetensors"
-    network, card = weights.load(arguments.weights)
+    network, card = store.load(arguments.weights)
     check(arguments.name, card)
     still = still_frames(arguments.still) if arguments.still else []
     said = {
@@ -57,8 +56,8 @@ def main() -> None:
     # The file in the package stays as it is listed until all scores are known.
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
-        weights.save(network, card, draft, torch.float16)
-        rounded, _ = weights.load(draft)
+        store.save(network, card, draft, torch.float16)
+        rounded, _ = store.load(draft)
     evaluations = [
         evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder))
         for folder in arguments.datasets
@@ -72,7 +71,7 @@ def main() -> None:
         score = still_scores(still, Derainer(rounded, name=arguments.name))
         scores[card_key(arguments.still)] = f"{score.gain:+.2f}"
         print(f"{arguments.still}: {score.psnr:.2f} dB, {score.gain:+.2f} over the input")
-    weights.save(rounded, replace(card, scores=scores), target, torch.float16)
+    store.save(rounded, replace(card, scores=scores), target, torch.float16)
     list_hash(arguments.name, file_digest(target))
     if evaluations:
         print(to_markdown(evaluations))

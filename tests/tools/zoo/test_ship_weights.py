@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from benchmarks.quality import still_camera
-from derain import weights
 from derain.files import file_digest
 from derain.restore import Derainer
+from derain.weights import loading, store
 from derain.weights.catalogue import ShippedWeights
 from tools.zoo import ship_weights
 
@@ -23,8 +23,8 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     one_thread: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network, card = weights.find("petrichor-live")
-    weights.save(
+    network, card = loading.find("petrichor-live")
+    store.save(
         network, replace(card, failures="", scores={"old": "1"}), tmp_path / "best.safetensors"
     )
     table = tmp_path / "catalogue.json"
@@ -47,7 +47,7 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     ship_weights.main()
     shipped = tmp_path / "files/petrichor-live.safetensors"
     assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
-    rounded, written = weights.load(shipped)
+    rounded, written = store.load(shipped)
     assert (written.name, written.failures, written.history) == (
         "petrichor-live",
         "snow stays",
