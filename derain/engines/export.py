@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from derain.files import write_file
-from derain.networks import Network
+from derain.networks import Network, Petrichor
+from derain.networks.petrichor_traced import PetrichorTraced
 from derain.weights import Card
 
 Target = Literal["onnx", "openvino"]
@@ -65,28 +66,80 @@ def to_onnx(network: Network, card: Card) -> bytes:
         ImportError: Without the extra ``onnx``.
     """
     onnx: Any = require("onnx", "onnx")
+    model = traced(network, OPSET, folded=True)
+    onnx.helper.set_model_props(model, {HEADER: card.to_json()})
+    return model.SerializeToString()
+
+
+def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -> Any:
+    """Return a network as an ONNX model without a card.
+
+    Args:
+        opset: Version of ONNX's operations.
+        folded: Whether the graph holds weights as operations take them, or the network's own and
+            how others are computed from them.
+        plain: Whether it is written as for PyTorch also where there is a faster form.
+
+    Raises:
+        ImportError: Without the extra ``onnx``.
+    """
+    onnx: Any = require("onnx", "onnx")
     assert isinstance(network, nn.Module)
     side = least_side(network)
     free = {0: "n", 2: "h", 3: "w"}
     was = next(network.parameters()).device
+    network = network.to("cpu").eval()
+    fast = isinstance(network, Petrichor) and not plain
+    form = PetrichorTraced(network, folded=folded) if fast else network
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         # The exporter warns about itself, and about sizes, which are left open.
         warnings.simplefilter("ignore")
         path = Path(folder) / "network.onnx"
         torch.onnx.export(
-            network.to("cpu").eval(),
+            form,
             (torch.zeros(1, 3, 2 * side, 3 * side),),
             str(path),
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=opset,
+            do_constant_folding=folded,
             input_names=["rainy"],
             output_names=["clean"],
             dynamic_axes={"rainy": free, "clean": free},
         )
-        network.to(was)
         model = onnx.load(path)
-    onnx.helper.set_model_props(model, {HEADER: card.to_json()})
-    return model.SerializeToString()
+    network.to(was)
+    if fast:
+        _name_sizes(onnx, model)
+    return model
+
+
+def _name_sizes(onnx: Any, model: Any) -> None:
+    """Name the sizes of all maps of a graph whose sides are powers of two of the picture's.
+
+    ONNX Runtime keeps its fast layout only between maps whose sizes have equal names, or are known.
+    Names come from a size that is inferred with: its halves are the size of nothing else.
+    """
+    count, height, width = 7, 8 * 101, 8 * 131
+    names = {count: "n", height: "h", width: "w"} | {
+        side // part: f"{name}/{part}"
+        for name, side in (("h", height), ("w", width))
+        for part in (2, 4, 8)
+    }
+    known = onnx.ModelProto()
+    known.CopyFrom(model)
+    for value in (*known.graph.input, *known.graph.output):
+        shape = value.type.tensor_type.shape.dim
+        for axis, size in ((0, count), (2, height), (3, width)):
+            shape[axis].dim_value = size
+    # What the exporter knew of sizes would contradict.
+    del known.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(known, strict_mode=True, data_prop=True)
+    for value in inferred.graph.value_info:
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_value in names:
+                dimension.dim_param = names[dimension.dim_value]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inferred.graph.value_info)
 
 
 def export(network: Network, card: Card, path: Path, to: Target) -> None:
