@@ -19,8 +19,8 @@ from derain.files import write_file
 from derain.networks import Network
 from derain.weights import Card
 
-OPSET = 11
-"""The oldest that has all operations of the form to trace, so that old runtimes open it too."""
+OPSET = 14
+"""The oldest whose shapes can be inferred (see `derain.engines.export`): ONNX Runtime of 2021."""
 
 LARGEST_CONSTANT = 8192
 """Bytes: what is no weight and stays in the graph, such as a mean over channels, is smaller."""

@@ -18,6 +18,8 @@ does; the results are the same but for rounding.
 Sides have to be multiples of 8: nothing is padded.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,7 +33,9 @@ EPSILON = 1e-6
 class Kernels(nn.Module):
     """Weights and biases that are computed from those of a network."""
 
-    _folded: nn.ParameterList | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._folded: nn.ParameterList | None = None
 
     def compute(self) -> list[Tensor]:
         """Return them, in the order that ``forward`` takes them in."""
@@ -58,10 +62,9 @@ class Door(Kernels):
         self.conv = conv
 
     def compute(self) -> list[Tensor]:
-        weight = self.conv.weight
-        channels = weight.shape[0]
+        channels = self.conv.out_channels
         # Input channels are (colour, row, column), and so become rows and columns of the kernel.
-        split = weight.reshape(channels, 3, FOLD, FOLD, 3, 3).permute(0, 1, 4, 2, 5, 3)
+        split = self.conv.weight.reshape(channels, 3, FOLD, FOLD, 3, 3).permute(0, 1, 4, 2, 5, 3)
         return [split.reshape(channels, 3, 3 * FOLD, 3 * FOLD)]
 
     def forward(self, rainy: Tensor) -> Tensor:  # (N, 3, H, W) -> (N, C, H / 2, W / 2)
@@ -86,7 +89,7 @@ class Gated(Kernels):
     def __init__(self, block: GatedBlock) -> None:
         super().__init__()
         self.block = block
-        channels = block.mix.weight.shape[0]
+        channels = block.mix.out_channels
         self.mean: Tensor
         self.copies: Tensor
         self.register_buffer("mean", torch.full((1, channels, 1, 1), 1 / channels))
@@ -94,7 +97,7 @@ class Gated(Kernels):
 
     def compute(self) -> list[Tensor]:
         block = self.block
-        channels = block.mix.weight.shape[0]
+        channels = block.mix.out_channels
         assert block.spread.bias is not None
         assert block.context.bias is not None
         assert block.mix.bias is not None
@@ -102,19 +105,13 @@ class Gated(Kernels):
         weighted = matrix * block.norm.weight
         centred = weighted - weighted.mean(dim=1, keepdim=True)
         bias = (matrix * block.norm.bias).sum(dim=1) + block.spread.bias
-        halves = [
-            part[half]
-            for half in (slice(0, channels), slice(channels, 2 * channels))
-            for part in (
-                centred.reshape(2 * channels, channels, 1, 1),
-                bias,
-                block.context.weight,
-                block.context.bias,
-            )
-        ]
+        spread = centred.reshape(2 * channels, channels, 1, 1)
+        parts = (spread, bias, block.context.weight, block.context.bias)
+        # Of the first half all four, then of the second.
+        halves = zip(*(part.split(channels) for part in parts), strict=True)
         scale = block.scale.reshape(channels)
         mix = block.mix.weight * scale.reshape(channels, 1, 1, 1)
-        return [*halves, mix, block.mix.bias * scale]
+        return [*itertools.chain(*halves), mix, block.mix.bias * scale]
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> the same
         *halves, mix, mix_bias = self.kernels()
@@ -129,7 +126,7 @@ class Gated(Kernels):
                 context,
                 context_bias,
                 padding=1,
-                groups=context.shape[0],
+                groups=self.block.mix.out_channels,
             )
             for spread, bias, context, context_bias in (halves[:4], halves[4:])
         )
@@ -142,23 +139,23 @@ class Unfolded(Kernels):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
+        self.channels = conv.out_channels // FOLD**2
         self.ones: Tensor
-        self.register_buffer("ones", torch.ones(conv.out_channels // FOLD**2, 1, 1, 1))
+        self.register_buffer("ones", torch.ones(self.channels, 1, 1, 1))
 
     def compute(self) -> list[Tensor]:
         assert self.conv.bias is not None
-        wide, narrow = self.conv.in_channels, self.conv.out_channels // FOLD**2
+        wide, narrow = self.conv.in_channels, self.channels
         # Output channels are (channel, row, column); a kernel for each row has (column, channel).
         weight = self.conv.weight.reshape(narrow, FOLD, FOLD, wide).permute(1, 2, 0, 3)
         weight = weight.reshape(FOLD**2 * narrow, wide, 1, 1)
         bias = self.conv.bias.reshape(narrow, FOLD, FOLD).permute(1, 2, 0).reshape(-1)
-        rows = (slice(0, FOLD * narrow), slice(FOLD * narrow, FOLD**2 * narrow))
-        return [part[row] for row in rows for part in (weight, bias)]
+        rows = zip(*(part.split(FOLD * narrow) for part in (weight, bias)), strict=True)
+        return [*itertools.chain(*rows)]
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Return a map of the skip's size: x (N, C, H, W), skip (N, C', 2 H, 2 W)."""
         above, above_bias, below, below_bias = self.kernels()
-        channels = self.ones.shape[0]
         rows = torch.cat(
             [
                 F.conv2d(x, weight, bias).permute(0, 2, 3, 1)  # (N, H, W, 2 C')
@@ -166,11 +163,10 @@ class Unfolded(Kernels):
             ],
             dim=2,
         )  # each row of pixels, then the row below it: (N, H, 2 W, 2 C')
-        # In memory that is (N, 2 H, 2 W, C') too. Sizes are only multiplied, since tools that infer
-        # shapes know products.
-        count, height, width = rows.shape[:3]
-        unfolded = rows.reshape(count, 2 * height, width, channels)
-        return F.conv2d(unfolded.permute(0, 3, 1, 2), self.ones, groups=channels) + skip
+        # In memory that is (N, 2 H, 2 W, C') too. The height is left to be inferred: older versions
+        # of ONNX's operations say nothing about the shape if a size is a product.
+        unfolded = rows.reshape(rows.shape[0], -1, rows.shape[2], self.channels)
+        return F.conv2d(unfolded.permute(0, 3, 1, 2), self.ones, groups=self.channels) + skip
 
 
 class PetrichorTraced(nn.Module):
