@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import check_file, one_line_errors, progress_bar, say
+from derain.cli.console import check_file, one_line_errors, say
 from derain.cli.options import DeviceOption, ForceOption, TileOption
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
 from derain.errors import UsageError
 
 ModelsArgument = Annotated[
@@ -55,7 +55,7 @@ def bench(
     from derain.bench import Case, time_cases, to_markdown
     from derain.files import write_file
 
-    with one_line_errors(), progress_bar() as bar:
+    with one_line_errors(), Bars() as bars:
         # A file that cannot be written is refused before minutes of measuring.
         if json_to:
             check_file(json_to, force=force)
@@ -66,7 +66,7 @@ def bench(
             for one in engine or ("torch",)
             for format in dtype or ("float32",)
         ]
-        timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=Stages(bar))
+        timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=bars)
     typer.echo(to_markdown(timings))
     if json_to:
         write_file(json_to, json.dumps([asdict(timing) for timing in timings], indent=1).encode())

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import STDOUT, check_file, one_line_errors, progress_bar, result
+from derain.cli.console import STDOUT, check_file, one_line_errors, result
 from derain.cli.options import ForceOption, LayoutOption
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
@@ -47,8 +47,8 @@ def check(
 
     with one_line_errors():
         _check_places(against, json, force=force)
-        with progress_bar() as bar:
-            report = check_data(folder, against, layout_named(layout), Stages(bar))
+        with Bars() as bars:
+            report = check_data(folder, against, layout_named(layout), bars)
         try:
             result(report.to_json() if json == STDOUT else report.describe())
         finally:  # if one of the two outputs fails, the other is still written

@@ -9,13 +9,12 @@ import typer
 from derain.cli.console import (
     line_of,
     one_line_errors,
-    progress_bar,
     result,
     say,
     show_traceback,
 )
 from derain.cli.options import ForceOption
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
 
 CleanArgument = Annotated[
     Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
@@ -62,8 +61,8 @@ def synth(
         planned = plan(clean, output, parts=parts)
     failed = False
     with (
-        progress_bar() as bar,
-        closing(synthesise(planned, rain, seed=seed, force=force, progress=Stages(bar))) as made,
+        Bars() as bars,
+        closing(synthesise(planned, rain, seed=seed, force=force, progress=bars)) as made,
     ):
         for one in made:
             error = one.error

@@ -11,7 +11,7 @@ from derain import cli
 def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
     command = ["bench", "petrichor-live", "--size", "64x48", "--rounds", "1", "--pictures", "1"]
     path = tmp_path / "b.json"
-    result = CliRunner().invoke(cli.app, [*command, "--device", "cpu", "--json", str(path)])
+    result = CliRunner().invoke(cli.make_app(), [*command, "--device", "cpu", "--json", str(path)])
     assert result.exit_code == 0, result.stderr
     head, _, row, _, ceiling = result.stdout.splitlines()
     assert head.startswith(
@@ -25,6 +25,6 @@ def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
     (timing,) = json.loads(path.read_text())
     assert timing["case"]["height"] == 48
     assert timing["seconds"] > 0
-    again = CliRunner().invoke(cli.app, [*command, "--json", str(path)])
+    again = CliRunner().invoke(cli.make_app(), [*command, "--json", str(path)])
     assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr == f"error: {path} already exists; --force overwrites it\n"

@@ -80,7 +80,7 @@ def test_verbs_and_flags_are_frozen() -> None:
         ]
         found[path] = " ".join(sorted(name for name in names if name not in ("--help", "-h")))
 
-    walk(typer.main.get_command(cli.app), "")
+    walk(typer.main.get_command(cli.make_app()), "")
     assert found == {verb: " ".join(sorted(flags.split())) for verb, flags in FLAGS.items()}
     assert set(cli.VERBS) == {verb.split()[0] for verb in FLAGS}
 
