@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from derain.cli.plain import PlainCommand, PlainGroup
 from derain.cli.startup import QuickEnd
 
 VERBS = ("run", "train", "evaluate", "synth", "data", "weights", "export", "bench")
@@ -29,11 +30,11 @@ def make_app(verbs: Sequence[str] = VERBS, *, completion: bool = True) -> typer.
 
     Args:
         verbs: Which to load.
-        completion: Whether to offer ``--install-completion`` and ``--show-completion``. Wherever
-            they are offered but not given, typer loads pydantic to check them.
+        completion: Whether to offer ``--install-completion`` and ``--show-completion``.
     """
     app = typer.Typer(
         name="derain",
+        cls=PlainGroup,
         no_args_is_help=True,
         add_completion=completion,
         pretty_exceptions_enable=False,
@@ -45,9 +46,9 @@ def make_app(verbs: Sequence[str] = VERBS, *, completion: bool = True) -> typer.
     for verb in verbs:
         module = importlib.import_module(f"derain.cli.{verb}")
         if verb in GROUPS:
-            app.add_typer(module.app, name=verb)
+            app.add_typer(module.app, name=verb, cls=PlainGroup)
         else:
-            app.command(verb)(getattr(module, verb))
+            app.command(verb, cls=PlainCommand)(getattr(module, verb))
     return app
 
 

@@ -9,6 +9,7 @@ import typer
 from derain.cli.console import check_file, one_line_errors, say
 from derain.cli.options import DeviceOption, ForceOption, TileOption
 from derain.cli.progress import Bars
+from derain.cli.startup import importing
 from derain.errors import UsageError
 
 ModelsArgument = Annotated[
@@ -52,7 +53,8 @@ def bench(
     """
     from dataclasses import asdict
 
-    from derain.bench import Case, time_cases, to_markdown
+    with importing():
+        from derain.bench import Case, time_cases, to_markdown
     from derain.files import write_file
 
     with one_line_errors(), Bars() as bars:

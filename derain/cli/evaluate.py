@@ -30,6 +30,7 @@ from derain.cli.options import (
     TileOption,
 )
 from derain.cli.progress import Bars
+from derain.cli.startup import importing
 from derain.errors import UsageError
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
@@ -100,8 +101,9 @@ def evaluate(
     your own. Figures that a network's own paper prints stand beside the measured ones, in italics,
     and in grey on a terminal.
     """
-    from derain.evaluate import Scoring, compare, find_models
-    from derain.restore import load
+    with importing():
+        from derain.evaluate import Scoring, compare, find_models
+        from derain.restore import load
 
     protocols = _protocols(protocol)
     places = _Places(csv, json, report, save_niqe, save)

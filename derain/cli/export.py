@@ -7,6 +7,7 @@ import typer
 
 from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
+from derain.cli.startup import importing
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -41,8 +42,9 @@ def export(
     """
     from typing import cast
 
-    from derain import engines, weights
-    from derain.engines import quantize
+    with importing():
+        from derain import engines, weights
+        from derain.engines import quantize
     from derain.errors import UsageError
 
     with one_line_errors():

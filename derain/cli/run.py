@@ -20,6 +20,7 @@ from derain.cli.options import (
     TileOption,
 )
 from derain.cli.progress import Bars
+from derain.cli.startup import importing
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def run(
             f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
         )
 
-    from derain import pictures
-    from derain.images import format_of
-    from derain.restore import load
+    with importing():
+        from derain import pictures
+        from derain.images import format_of
+        from derain.restore import load
 
     with one_line_errors():
         of_format = format_of(f"any.{format}") if format else None

@@ -15,6 +15,7 @@ from derain.cli.console import (
 )
 from derain.cli.options import ForceOption
 from derain.cli.progress import Bars
+from derain.cli.startup import importing
 
 CleanArgument = Annotated[
     Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
@@ -49,7 +50,9 @@ def synth(
     read them.
     """
     from derain.files import printable
-    from derain.synth import find_rain, plan, synthesise
+
+    with importing():
+        from derain.synth import find_rain, plan, synthesise
 
     with one_line_errors():
         rain = find_rain(preset, textures)

@@ -9,6 +9,7 @@ import typer
 from derain.cli.console import one_line_errors, say
 from derain.cli.options import DeviceOption, LayoutOption
 from derain.cli.progress import Bars
+from derain.cli.startup import importing
 from derain.errors import UsageError
 
 MANY = 200
@@ -77,8 +78,9 @@ def train(
     log.jsonl. A run whose validation pictures are among the training pictures, be they cropped,
     flipped or resized, is refused.
     """
-    from derain.train import BEST, describe, plan_run
-    from derain.train import train as train_recipe
+    with importing():
+        from derain.train import BEST, describe, plan_run
+        from derain.train import train as train_recipe
 
     with one_line_errors():
         chosen, run = plan_run(

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import one_line_errors, say
+from derain.cli.plain import PlainCommand
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_weights() -> None:
     """List the weights inside the package."""
     from derain.weights import CATALOGUE, DEFAULT
@@ -21,7 +22,7 @@ def list_weights() -> None:
         typer.echo(f"{row.name:<{width}}  {row.summary}{default}")
 
 
-@app.command()
+@app.command("show", cls=PlainCommand)
 def show(
     model: Annotated[
         str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
@@ -46,7 +47,7 @@ def show(
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 
-@app.command("import")
+@app.command("import", cls=PlainCommand)
 def import_weights(
     checkpoint: Annotated[
         Path,
