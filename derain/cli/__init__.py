@@ -42,7 +42,7 @@ def make_app(verbs: Sequence[str] = VERBS, *, completion: bool = True) -> typer.
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Takes the rain out of pictures. 'derain photo.jpg' is 'derain run photo.jpg'.",
     )
-    app.callback()(options)
+    app.callback()(_top)
     for verb in verbs:
         module = importlib.import_module(f"derain.cli.{verb}")
         if verb in GROUPS:
@@ -60,7 +60,7 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-def options(
+def _top(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
