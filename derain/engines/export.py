@@ -18,8 +18,9 @@ from derain.engines.engine import Engine
 from derain.engines.exported import Exported, open_exported
 from derain.extras import require
 from derain.files import write_file
-from derain.networks import Network
+from derain.networks import Network, Petrichor
 from derain.networks.cost import count_parameters, multiply_adds
+from derain.networks.petrichor_traced import PetrichorTraced
 from derain.weights.card import Card
 from derain.weights.facts import MACS_SIDE, Facts
 from derain.weights.graphs import FACTS
@@ -29,6 +30,7 @@ from derain.weights.loading import find
 Target = Literal["onnx", "openvino"]
 
 OPSET = 18
+
 LEAST_SIDE = 32
 """Pixels: what is traced need not hold below. Engines repeat the border of what is smaller."""
 
@@ -39,6 +41,14 @@ TOLERANCE = 1e-4
 """How far an exported file may be from the network in the mean, of 1."""
 
 
+def least_side(network: Network) -> int:
+    """Return the least side of pictures that an exported network takes, in pixels.
+
+    Engines pad smaller pictures, and all others to multiples of the network's grid.
+    """
+    return max(LEAST_SIDE, 2 * network.tiling.multiple)
+
+
 def facts_of(network: Network) -> Facts:
     """Return what has to be known of a network to execute it without PyTorch."""
     once = multiply_adds(network, (MACS_SIDE, MACS_SIDE))
@@ -46,7 +56,7 @@ def facts_of(network: Network) -> Facts:
     return Facts(
         title=type(network).__name__,
         tiling=network.tiling,
-        least_side=max(LEAST_SIDE, 2 * network.tiling.multiple),
+        least_side=least_side(network),
         parameters=count_parameters(network),
         multiply_adds=once,
         grows_with_area=once is not None and twice == 2 * once,
@@ -62,30 +72,87 @@ def to_onnx(network: Network, card: Card) -> bytes:
     Raises:
         MissingExtraError: Without the extra ``onnx``.
     """
+    model = traced(network, OPSET, folded=True)
+    add_header(model, card, facts_of(network))
+    return model.SerializeToString()
+
+
+def add_header(model: Any, card: Card, facts: Facts) -> None:
+    """Put a card and facts into the metadata of an ONNX model."""
+    onnx: Any = require("onnx", "exporting")
+    onnx.helper.set_model_props(model, {HEADER: card.to_json(), FACTS: facts.to_json()})
+
+
+def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -> Any:
+    """Return a network as an ONNX model without a card.
+
+    Args:
+        opset: Version of ONNX's operations.
+        folded: Whether the graph holds weights as operations take them, or the network's own and
+            how others are computed from them.
+        plain: Whether it is written as for PyTorch also where there is a faster form.
+
+    Raises:
+        MissingExtraError: Without the extra ``onnx``.
+    """
     onnx: Any = require("onnx", "exporting")
     assert isinstance(network, nn.Module)
-    facts = facts_of(network)
-    side = facts.least_side
+    side = least_side(network)
     free = {0: "n", 2: "h", 3: "w"}
     was = next(network.parameters()).device
+    form = network.to("cpu").eval()
+    fast = isinstance(network, Petrichor) and not plain
+    if isinstance(network, Petrichor) and fast:
+        form = PetrichorTraced(network, folded=folded)
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         # The exporter warns about itself, and about sizes, which are left open.
         warnings.simplefilter("ignore")
         path = Path(folder) / "network.onnx"
         torch.onnx.export(
-            network.to("cpu").eval(),
+            form,
             (torch.zeros(1, 3, 2 * side, 3 * side),),
             str(path),
             dynamo=False,
-            opset_version=OPSET,
+            opset_version=opset,
+            do_constant_folding=folded,
             input_names=["rainy"],
             output_names=["clean"],
             dynamic_axes={"rainy": free, "clean": free},
         )
-        network.to(was)
         model = onnx.load(path)
-    onnx.helper.set_model_props(model, {HEADER: card.to_json(), FACTS: facts.to_json()})
-    return model.SerializeToString()
+    network.to(was)
+    if fast:
+        _name_sizes(onnx, model)
+    return model
+
+
+def _name_sizes(onnx: Any, model: Any) -> None:
+    """Name the sizes of all maps of a graph whose sides are powers of two of the picture's.
+
+    ONNX Runtime keeps its fast layout only between maps whose sizes have equal names, or are known.
+    Names come from a size that is inferred with: its halves are the size of nothing else.
+    """
+    count, height, width = 7, 8 * 101, 8 * 131
+    names = {count: "n", height: "h", width: "w"} | {
+        side // part: f"{name}/{part}"
+        for name, side in (("h", height), ("w", width))
+        for part in (2, 4, 8)
+    }
+    known = onnx.ModelProto()
+    known.CopyFrom(model)
+    for value in (*known.graph.input, *known.graph.output):
+        shape = value.type.tensor_type.shape.dim
+        for axis, size in ((0, count), (2, height), (3, width)):
+            shape[axis].dim_value = size
+    # What the exporter knew of sizes would contradict.
+    del known.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(known, strict_mode=True, data_prop=True)
+    for value in inferred.graph.value_info:
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_value in names:
+                dimension.dim_param = names[dimension.dim_value]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(inferred.graph.value_info)
 
 
 def open_weights(

@@ -12,7 +12,7 @@ import numpy as np
 from derain import machine
 from derain.engines.engine import MemoryWatch, Product
 from derain.errors import UsageError, is_out_of_memory
-from derain.extras import require
+from derain.extras import is_installed, require
 from derain.machine import PeakMemory
 from derain.tiles import Float32s
 from derain.weights.card import Card
@@ -323,8 +323,11 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
     kind, _, number = device.partition(":")
     there = [name for name, provider in PROVIDERS.items() if provider in available]
     if kind not in there or (number and not number.isdecimal()):
+        expected = f"expected auto or one of: {', '.join(there)}"
+        if kind == "cuda" and not is_installed("torch"):
+            expected += ', or PyTorch for it: pip install "derain[torch]"'
         raise UsageError(
-            f"not available in this ONNX Runtime; expected auto or one of: {', '.join(there)}",
+            f"not available in this ONNX Runtime; {expected}",
             option="device",
             value=device,
         )

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from derain import metrics, rain
 from derain.data import clean_pictures
-from derain.engines.export import Target, facts_of, to_onnx, write_exported
+from derain.engines.export import Target, add_header, facts_of, to_onnx, write_exported
 from derain.engines.exported import Exported, open_exported, openvino_request, session
 from derain.extras import require
 from derain.images import read_image
@@ -32,8 +32,6 @@ from derain.networks import Network
 from derain.rain.crops import as_floats, generator_for, planes, random_crop
 from derain.tiles import Float32s
 from derain.weights import Card
-from derain.weights.graphs import FACTS
-from derain.weights.header import HEADER
 
 TARGET = 46.0
 """PSNR in dB to the float32 network on held-back crops, so that `LEAST` holds on other pictures."""
@@ -175,7 +173,7 @@ def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Cro
     facts = facts_of(network)
     onnx: Any = require("onnx", "exporting")
     model = onnx.load_from_string(quantized.model)
-    onnx.helper.set_model_props(model, {HEADER: card.to_json(), FACTS: facts.to_json()})
+    add_header(model, card, facts)
     write_exported(model.SerializeToString(), card, facts, path, to)
     return quantized
 

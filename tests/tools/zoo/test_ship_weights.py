@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from benchmarks.quality import still_camera
+from derain.engines import Exported
 from derain.files import file_digest
 from derain.restore import Derainer
 from derain.weights import loading, store
@@ -69,7 +70,11 @@ def test_shipped_weights_are_rounded_scored_and_listed(
             atol=2e-3,
         )
     listed = ship_weights.catalogue.read_rows(table)
-    assert listed["petrichor-live"] == replace(rows[1], sha256=file_digest(shipped))
+    graph = shipped.with_suffix(".onnx")
+    assert listed["petrichor-live"] == replace(
+        rows[1], sha256=file_digest(shipped), graph=file_digest(graph)
+    )
+    assert Exported.read(graph).card == store.load(shipped)[1]
     assert listed["petrichor"] == rows[0]
     for name, message in (
         ("nledn", "expected weights of nledn, found petrichor-live"),
