@@ -18,15 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from benchmarks.command import new_parser
-from benchmarks.machine import describe_machine
+from benchmarks.machine import commit
 from benchmarks.tables import table_head, table_row
+from derain import machine
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "examples/rocket.jpg"
@@ -77,7 +78,8 @@ class Measured:
     """An installation, and what was measured of it.
 
     Attributes:
-        name: In the table, with the engine's version.
+        name: In the table.
+        engine: What computes by default, and its version.
         environment: The virtual environment.
         packages: Number of distributions.
         size: Bytes of the files in `site-packages`.
@@ -88,6 +90,7 @@ class Measured:
     """
 
     name: str
+    engine: str
     environment: Path
     packages: int
     size: int
@@ -122,7 +125,9 @@ def main() -> None:
                 each.large = run_derain(each, ["large.jpg", "--force"], pictures)
     print(table(made))
     print(f"\n{caption(made, arguments.rounds)}")
-    print(f"Python {version}. Measured on {describe_machine()}.")
+    # Versions of the interpreter that runs this script are not those that were measured.
+    here = f"{machine.processor()}, {os.cpu_count()} cores"
+    print(f"Measured on {here}, Python {version}; commit {commit()}.")
 
 
 def parse() -> argparse.Namespace:
@@ -148,7 +153,7 @@ def parse() -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def checked_out(commit: str, folder: Path) -> Iterator[Path]:
+def checked_out(commit: str, folder: Path) -> Generator[Path, None, None]:
     """Check an earlier commit out below a folder, for as long as the context lasts."""
     place = folder / "before"
     git = ["git", "-C", str(ROOT), "worktree"]
@@ -173,7 +178,8 @@ def install(source: Source, python: str, folder: Path) -> Measured:
         wheel_size = sum(path.stat().st_size for path in Path(wheels).glob("derain-*.whl"))
     (packages,) = environment.glob("lib/python*/site-packages")
     return Measured(
-        name=f"{source.name} ({run_checked([inside, '-c', ENGINE]).strip()})",
+        name=source.name,
+        engine=run_checked([inside, "-c", ENGINE]).strip(),
         environment=environment,
         packages=len(distributions(packages)),
         size=size_of(packages),
@@ -314,6 +320,7 @@ def table(installations: Sequence[Measured]) -> str:
     """Return the Markdown table."""
     head = table_head(
         "installation",
+        "engine",
         "packages",
         "MB",
         "first picture, warm, s",
@@ -321,7 +328,7 @@ def table(installations: Sequence[Measured]) -> str:
         "`derain --help`, s",
         "`derain weights list`, s",
         "24 megapixels, s",
-        "its peak memory, MB",
+        "peak memory, MB",
     )
     return "\n".join([head, *map(row_of, installations)])
 
@@ -335,6 +342,7 @@ def row_of(installation: Measured) -> str:
     warm = installation.warm
     return table_row(
         installation.name,
+        installation.engine,
         installation.packages,
         f"{installation.size / 1e6:.0f}",
         middle_and_least(warm[PICTURE]),

@@ -48,7 +48,9 @@ def bytes_of(folder: Path) -> int:
 
 
 def made(name: str, environment: Path = Path()) -> Measured:
-    return Measured(name, environment, packages=21, size=312_400_000, wheel=13_060_000)
+    return Measured(
+        name, "onnxruntime 1.32.0", environment, packages=21, size=312_400_000, wheel=13_060_000
+    )
 
 
 def test_pip_and_setuptools_are_not_counted(tmp_path: Path) -> None:
@@ -82,7 +84,11 @@ def test_a_process_is_timed_and_its_memory_is_its_own(tmp_path: Path) -> None:
     assert held < peak < 2 * held + 200_000_000
 
 
-@pytest.mark.parametrize("start", [run_checked, lambda command: run_child(command, Path.cwd())])
+def run_here(command: list[str]) -> tuple[float, int]:
+    return run_child(command, Path.cwd())
+
+
+@pytest.mark.parametrize("start", [run_checked, run_here])
 def test_a_command_that_fails_is_one_line(start: Callable[[list[str]], object]) -> None:
     with pytest.raises(SystemExit, match=r"found exit status 3, expected 0: the reason$") as caught:
         start(
@@ -163,9 +169,14 @@ def test_the_table_has_medians_and_says_what_was_skipped() -> None:
     large.large = 31.25, 1_093_600_000
     times = "0.70 (0.50) | 3.50 (2.00) | 0.23 (0.20) | 0.40 (0.40)"
     lines = table([small, large]).splitlines()
-    assert lines[2] == f"| `derain` | 21 | 312 | {times} | not measured | not measured |"
-    assert lines[3] == f"| `derain[torch]` | 21 | 312 | {times} | 31.2 | 1094 |"
-    assert {line.count("|") for line in lines} == {10}
+    assert (
+        lines[2]
+        == f"| `derain` | onnxruntime 1.32.0 | 21 | 312 | {times} | not measured | not measured |"
+    )
+    assert (
+        lines[3] == f"| `derain[torch]` | onnxruntime 1.32.0 | 21 | 312 | {times} | 31.2 | 1094 |"
+    )
+    assert {line.count("|") for line in lines} == {11}
 
 
 def test_the_caption_names_sizes_of_pictures_and_wheels() -> None:
