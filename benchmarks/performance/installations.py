@@ -37,7 +37,7 @@ QUALITY = 92
 """Of the JPEG files."""
 INSTALLERS = ("pip", "setuptools")
 """What a virtual environment may hold before anything is installed; not counted."""
-COLD_ROUNDS = 3
+COLD_ROUNDS = LARGE_ROUNDS = 3
 PICTURE, HELP, LIST = ("small.jpg", "--force"), ("--help",), ("weights", "list")
 """Arguments of ``derain`` that are timed."""
 ENGINE = """
@@ -86,7 +86,8 @@ class Measured:
         wheel: Bytes of derain's wheel.
         warm: Seconds of each round, by the arguments of ``derain``.
         cold: Seconds of each round to the first picture.
-        large: Seconds of the large picture and peak memory in bytes; None if it was skipped.
+        large: Seconds and peak memory in bytes of each round of the large picture; empty if it
+            was skipped.
     """
 
     name: str
@@ -99,7 +100,7 @@ class Measured:
         default_factory=lambda: {PICTURE: [], HELP: [], LIST: []}
     )
     cold: list[float] = field(default_factory=list[float])
-    large: tuple[float, int] | None = None
+    large: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
 
 
 def main() -> None:
@@ -121,8 +122,8 @@ def main() -> None:
         make_pictures(pictures)
         measure(made, pictures, arguments.rounds)
         if not arguments.skip_large:
-            for each in made:
-                each.large = run_derain(each, ["large.jpg", "--force"], pictures)
+            for each in in_turns(made, LARGE_ROUNDS):
+                each.large.append(run_derain(each, ["large.jpg", "--force"], pictures))
     print(table(made))
     print(f"\n{caption(made, arguments.rounds)}")
     # Versions of the interpreter that runs this script are not those that were measured.
@@ -337,8 +338,8 @@ def row_of(installation: Measured) -> str:
     """Return the row of an installation."""
     large = ("not measured", "not measured")
     if installation.large:
-        seconds, peak = installation.large
-        large = f"{seconds:.1f}", f"{peak / 1e6:.0f}"
+        seconds, peaks = zip(*installation.large, strict=True)
+        large = middle_and_least(seconds), f"{max(peaks) / 1e6:.0f}"
     warm = installation.warm
     return table_row(
         installation.name,
@@ -369,8 +370,9 @@ def caption(installations: Sequence[Measured], rounds: int) -> str:
         f" from the start of the process to its end. Warm: median (least) of {rounds} runs in"
         f" turns. Cold: of {COLD_ROUNDS} runs in turns, each after the files of the environment"
         " were dropped from the page cache; the interpreter's own library was not.\n"
-        f"24 megapixels: a JPEG of {large} enlarged from the same picture, one run; memory is the"
-        " process's maximum resident set.\n"
+        f"24 megapixels: a JPEG of {large} enlarged from the same picture, median (least) of"
+        f" {LARGE_ROUNDS} runs in turns; memory is the largest of the processes' maximum resident"
+        " sets.\n"
         f"Wheel of derain: {wheels}."
     )
 

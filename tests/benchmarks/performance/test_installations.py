@@ -166,7 +166,7 @@ def test_the_table_has_medians_and_says_what_was_skipped() -> None:
     for each in (small, large):
         each.warm = {PICTURE: [0.7, 0.5, 0.9], HELP: [0.25, 0.2], LIST: [0.4]}
         each.cold = [2.0, 4.0, 3.5]
-    large.large = 31.25, 1_093_600_000
+    large.large = [(31.25, 1_093_600_000), (20.0, 1_100_400_000), (40.0, 900_000_000)]
     times = "0.70 (0.50) | 3.50 (2.00) | 0.23 (0.20) | 0.40 (0.40)"
     lines = table([small, large]).splitlines()
     assert (
@@ -174,7 +174,8 @@ def test_the_table_has_medians_and_says_what_was_skipped() -> None:
         == f"| `derain` | onnxruntime 1.32.0 | 21 | 312 | {times} | not measured | not measured |"
     )
     assert (
-        lines[3] == f"| `derain[torch]` | onnxruntime 1.32.0 | 21 | 312 | {times} | 31.2 | 1094 |"
+        lines[3]
+        == f"| `derain[torch]` | onnxruntime 1.32.0 | 21 | 312 | {times} | 31.25 (20.00) | 1100 |"
     )
     assert {line.count("|") for line in lines} == {11}
 
