@@ -58,7 +58,8 @@ def main() -> None:
         print(table_row(spins, *(f"{seconds:.2f}" for seconds in times)))
     print(
         f"\n`{arguments.model}` in PyTorch, float32, {size[0]}x{size[1]}; median of three pictures"
-        f" after one, and of {arguments.repeats} processes. Measured on {describe_machine('torch')}."
+        f" after one, and of {arguments.repeats} processes."
+        f" Measured on {describe_machine('torch')}."
     )
 
 
