@@ -56,17 +56,21 @@ def least_side(network: Network) -> int:
     return max(LEAST_SIDE, 2 * network.tiling.multiple)
 
 
-def to_onnx(network: Network, card: Card) -> bytes:
+def to_onnx(network: Network, card: Card, *, plain: bool = False) -> bytes:
     """Return a network as an ONNX file, with the card in its metadata.
 
     The graph maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``. n, h and w are free, h and
     w multiples of the tiling's.
 
+    Args:
+        plain: Whether Petrichor is written as for PyTorch, which suits eight bits, instead of in
+            the form that is faster in float32.
+
     Raises:
         ImportError: Without the extra ``onnx``.
     """
     onnx: Any = require("onnx", "onnx")
-    model = traced(network, OPSET, folded=True)
+    model = traced(network, OPSET, folded=True, plain=plain)
     onnx.helper.set_model_props(model, {HEADER: card.to_json()})
     return model.SerializeToString()
 
@@ -78,7 +82,7 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
         opset: Version of ONNX's operations.
         folded: Whether the graph holds weights as operations take them, or the network's own and
             how others are computed from them.
-        plain: Whether it is written as for PyTorch also where there is a faster form.
+        plain: As for `to_onnx`.
 
     Raises:
         ImportError: Without the extra ``onnx``.
@@ -88,9 +92,9 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
     side = least_side(network)
     free = {0: "n", 2: "h", 3: "w"}
     was = next(network.parameters()).device
-    network = network.to("cpu").eval()
-    fast = isinstance(network, Petrichor) and not plain
-    form = PetrichorTraced(network, folded=folded) if fast else network
+    form: nn.Module = network.to("cpu").eval()
+    if not plain:
+        form = _fast_form(form, folded=folded)
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         # The exporter warns about itself, and about sizes, which are left open.
         warnings.simplefilter("ignore")
@@ -108,9 +112,27 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
         )
         model = onnx.load(path)
     network.to(was)
-    if fast:
+    if isinstance(form, PetrichorTraced):
+        _drop_copies(model.graph)
         _name_sizes(onnx, model)
     return model
+
+
+def _drop_copies(graph: Any) -> None:
+    """Let operations take what the exporter, which writes equal constants once, copies to them."""
+    copies = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    nodes = [node for node in graph.node if node.op_type != "Identity"]
+    for node in nodes:
+        node.input[:] = [copies.get(name, name) for name in node.input]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _fast_form(network: nn.Module, *, folded: bool) -> nn.Module:
+    """Return a form to trace that runtimes compute faster, if there is one."""
+    if isinstance(network, Petrichor):
+        return PetrichorTraced(network, folded=folded).eval()
+    return network
 
 
 def _name_sizes(onnx: Any, model: Any) -> None:

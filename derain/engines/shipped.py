@@ -48,8 +48,8 @@ class Stored:
 def write_graph(network: Network, card: Card, weights_file: Path, graph_file: Path) -> None:
     """Write a network as ONNX that takes its weights from a file beside it.
 
-    It maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``, as `derain.engines.export.to_onnx`
-    does. The same arguments always give the same bytes.
+    It maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``, as that of
+    `derain.engines.export.to_onnx` does. The same arguments always give the same bytes.
 
     Args:
         network: What the weights file holds, in float32.
