@@ -3,12 +3,16 @@
 import subprocess
 from pathlib import Path
 
-from derain import evaluate
+from derain import machine
 
 
-def describe_machine() -> str:
-    """Return versions, processor, cores, accelerator and commit, in one line."""
-    return f"{evaluate.describe_machine()}; commit {commit()}"
+def describe_machine(engine: str = "") -> str:
+    """Return versions, processor, cores, accelerator and commit, in one line.
+
+    Args:
+        engine: What computed, if not in this process.
+    """
+    return f"{machine.describe(engine)}; commit {commit()}"
 
 
 def commit() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from derain.engines import choose_device, choose_training_dtype
+from derain.engines.pytorch import choose_device, choose_training_dtype
 from derain.train import SEAL, TrainingRun
 
 

@@ -31,6 +31,8 @@ _HOMES = {
     "write_image": "images",
 }
 
+_NEED_TORCH = ("NETWORKS",)
+
 __all__ = [
     "NETWORKS",
     "DerainError",
@@ -47,6 +49,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'derain' has no attribute {name!r}")
+    if name in _NEED_TORCH:
+        from derain.extras import require
+
+        require("torch", f"derain.{name}")
     value = getattr(importlib.import_module(f"derain.{_HOMES[name]}"), name)
     globals()[name] = value  # found at once the next time
     return value

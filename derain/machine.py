@@ -10,6 +10,7 @@ import platform
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Options of glibc's mallopt, from its malloc.h."""
@@ -35,6 +36,43 @@ def available_cores() -> int:
         quota, period = (int(part) for part in (CGROUP / "cpu.max").read_text().split())
         return max(1, min(bound, -(-quota // period)))
     return bound
+
+
+def compute_threads() -> int | None:
+    """Return how many threads arithmetic should have; None where its libraries know better.
+
+    That is ``OMP_NUM_THREADS`` if it is set. Otherwise it is a thread for each physical core that
+    this process may use, and no more than a container's quota: two threads on one core are slower
+    than one.
+    """
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    physical = _physical_cores()
+    return None if physical is None else min(physical, available_cores())
+
+
+def _physical_cores() -> int | None:
+    """Return the number of cores behind the processors that this process is bound to (Linux)."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    place = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    try:
+        return len({Path(place.format(one)).read_text() for one in os.sched_getaffinity(0)})
+    except OSError:
+        return None
+
+
+def wait_briefly() -> None:
+    """Let threads of OpenMP that wait for work sleep soon; they share their cores with others.
+
+    It has to be called before PyTorch is imported, and does nothing where the environment decides.
+    By default they spin for milliseconds after every layer, and where another program is at work
+    that is on a core which the last of them needs. Alone nothing is lost
+    (`benchmarks/performance/waiting.py`).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
 def cpu_has_bfloat16() -> bool:
@@ -118,8 +156,35 @@ def processor() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
+_PACKAGES = {"torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
+"""What an engine executes a network with, by the engine's name."""
+
+
+def describe(engine: str = "") -> str:
+    """Return versions, processor, threads and accelerator, in one line for tables and reports.
+
+    Args:
+        engine: What computed; empty for PyTorch if it was imported, otherwise ONNX Runtime.
+    """
+    torch: Any = sys.modules.get("torch")
+    package = _PACKAGES[engine or ("torch" if torch else "onnx")]
+    versions = f"derain {version_of('derain')}, {package} {version_of(package)}"
+    threads = f"{compute_threads() or os.cpu_count()} threads"
+    gpu = ""
+    if torch and package == "torch":
+        threads = f"PyTorch on {torch.get_num_threads()}"
+        gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{versions}, {processor()}, {os.cpu_count()} cores, {threads}{gpu}"
+
+
 def version_of(package: str) -> str:
-    """Return the version of an installed package without importing it; empty if there is none."""
+    """Return the version of a package; empty if there is none.
+
+    One that is imported is asked: builds of a package may be distributed under other names.
+    """
+    imported = getattr(sys.modules.get(package), "__version__", None)
+    if imported:
+        return str(imported)
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -1,28 +1,16 @@
 """A Derainer maps an image to an image of the same size, with memory bounded by the tile."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from derain import tiles, weights
 from derain.density import RainDensity
-from derain.engines import (
-    Exported,
-    choose_device,
-    free_memory,
-    has_bfloat16,
-    is_exported,
-    make_engine,
-)
+from derain.engines import Engine, Exported, Tiled, make_engine, open_model
 from derain.errors import UsageError, is_out_of_memory
 from derain.images import to_floats, to_levels
-from derain.networks import Network
-from derain.networks.padding import pad_to
 from derain.progress import Progress, silent
 from derain.tiles import Float32s, Grid
 
@@ -48,15 +36,15 @@ class Flip:
     axes: tuple[int, ...] = ()
     transposed: bool = False
 
-    def apply(self, batch: Tensor) -> Tensor:
+    def apply(self, batch: Float32s) -> Float32s:
         """Return the batch in this form: (N, C, H, W), or (N, C, W, H) if it is transposed."""
-        flipped = batch.flip(self.axes)
-        return flipped.transpose(2, 3) if self.transposed else flipped
+        flipped = np.flip(batch, self.axes)
+        return flipped.swapaxes(2, 3) if self.transposed else flipped
 
-    def undo(self, batch: Tensor) -> Tensor:
+    def undo(self, batch: Float32s) -> Float32s:
         """Return the batch that `apply` made this form of."""
-        upright = batch.transpose(2, 3) if self.transposed else batch
-        return upright.flip(self.axes)
+        upright = batch.swapaxes(2, 3) if self.transposed else batch
+        return np.flip(upright, self.axes)
 
 
 _ORDER = [
@@ -72,9 +60,11 @@ class Derainer:
     result is the network's own.
 
     Args:
-        network: As the contract in `derain.networks.network` says, or an exported file.
+        model: A network in PyTorch, as the contract in `derain.networks.network` says; an exported
+            graph; or an engine, which then has its device and number format.
         name: For reports.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``; of ONNX Runtime also ``directml``,
+            ``coreml`` and ``openvino``, where it was built with them.
         dtype: ``auto`` (float32), ``float32``, ``bfloat16`` or ``float16``.
         tile: Largest side of a tile in pixels; None for the network's own, or less where memory is
             short; 0 for never cutting.
@@ -96,7 +86,7 @@ class Derainer:
 
     def __init__(
         self,
-        network: Network | Exported,
+        model: Engine | Tiled | Exported,
         *,
         name: str = "",
         device: str = "auto",
@@ -110,11 +100,12 @@ class Derainer:
             raise UsageError(
                 f"expected one of {', '.join(map(str, FLIPS))}", option="flips", value=flips
             )
+        self.engine = make_engine(model, engine, device, dtype)
         self.flips = flips
-        self.name = name or type(network).__name__
-        of_network = network.tiling
+        self.name = name or self.engine.title
+        of_network = self.engine.tiling
         if tile is None:
-            tile = of_network.affordable(free_memory(choose_device(device)))
+            tile = of_network.affordable(self.engine.free_memory())
         overlap = min(of_network.overlap, tile // 4) if overlap is None else overlap
         if tile < 0 or 0 < tile < of_network.least_tile:
             raise UsageError(
@@ -129,7 +120,6 @@ class Derainer:
                 value=overlap,
             )
         self.tiling = replace(of_network, tile=tile, overlap=overlap)
-        self.engine = make_engine(network, engine, device, dtype)
 
     @property
     def tile(self) -> int:
@@ -202,8 +192,8 @@ class Derainer:
             for row in tiles.spans(height, side, 0)
             for column in tiles.spans(width, side, 0)
         )
-        sensed = torch.cat([self.engine.density(_as_batch([part])) for part in parts])
-        heavy, medium, light = sensed.mean(dim=0).tolist()
+        sensed = np.concatenate([self.engine.density(_as_batch([part])) for part in parts])
+        heavy, medium, light = sensed.mean(axis=0).tolist()
         return RainDensity(light, medium, heavy)
 
     def describe(self) -> str:
@@ -219,9 +209,9 @@ class Derainer:
     def _run(self, pictures: list[NDArray[Any]]) -> list[Float32s]:
         """Tiles of one size through the network: each (h, w, 3) of any type -> (h, w, 3) floats."""
         clean = self._mean_of_flips(_as_batch(pictures))  # (N, 3, h, w)
-        return list(clean.permute(0, 2, 3, 1).contiguous().numpy())
+        return list(np.ascontiguousarray(clean.transpose(0, 2, 3, 1)))
 
-    def _mean_of_flips(self, rainy: Tensor) -> Tensor:
+    def _mean_of_flips(self, rainy: Float32s) -> Float32s:
         """Return what the engine makes of a batch (N, 3, H, W), averaged over its flips."""
         if self.flips == 1:
             return self.engine(rainy)
@@ -229,17 +219,22 @@ class Derainer:
         # side, and the grid would lie differently in a tile than in the whole picture. So both are
         # padded, as the network would, before they are flipped.
         height, width = rainy.shape[2:]
-        padded = pad_to(rainy, self.tiling.multiple)
-        total = torch.zeros_like(padded)
+        below, right = (-side % self.tiling.multiple for side in (height, width))
+        padded = np.pad(rainy, ((0, 0), (0, 0), (0, below), (0, right)), mode="edge")
+        total = np.zeros_like(padded)
         for flip in _ORDER[: self.flips]:
             total += flip.undo(self.engine(flip.apply(padded)))
-        return (total / self.flips)[..., :height, :width]
+        total /= self.flips
+        return total[..., :height, :width]
 
 
-def _as_batch(pictures: list[NDArray[Any]]) -> Tensor:
-    """Pictures of one size, each (h, w, 3) of any type -> (N, 3, h, w) floats in [0, 1]."""
-    floats = [torch.from_numpy(to_floats(picture)) for picture in pictures]
-    return torch.cat([picture.permute(2, 0, 1).unsqueeze(0) for picture in floats])
+def _as_batch(pictures: list[NDArray[Any]]) -> Float32s:
+    """Pictures of one size, each (h, w, 3) of any type -> (N, 3, h, w) floats in [0, 1].
+
+    In memory the channels of a pixel stay together: one picture is not copied.
+    """
+    floats = [to_floats(picture) for picture in pictures]
+    return (floats[0][None] if len(floats) == 1 else np.stack(floats)).transpose(0, 3, 1, 2)
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
@@ -297,8 +292,9 @@ def load(
     """Load shipped weights, a file of derain's, the authors' checkpoint, or an exported file.
 
     That is, ``petrichor``, ``run/best.safetensors``, or a ``.pth`` file, a TensorFlow index, a
-    folder of CRDNet's parts; or what `derain export` wrote. Shipped weights that lose nothing by it
-    are executed in bfloat16 where that is faster.
+    folder of CRDNet's parts; or what `derain export` wrote. PyTorch executes them if it is
+    installed, otherwise ONNX Runtime, for which Petrichor's weights are also shipped as graphs. In
+    PyTorch, shipped weights that lose nothing by it are executed in bfloat16 where that is faster.
 
     Args:
         name_or_path: The weights; None for those of the quality, or for the default ones.
@@ -314,31 +310,16 @@ def load(
     Raises:
         FileNotFoundError: If there are no such weights.
         derain.weights.WeightsError: If the file is none of a network known here.
+        derain.extras.MissingExtraError: If what is asked for needs a package that is not installed.
         ValueError: As `Derainer`; if there is no such quality, or weights were named too.
     """
     chosen = _chosen(name_or_path, quality)
-    if is_exported(Path(chosen.weights)):
-        exported = Exported.read(Path(chosen.weights))
-        network, card = exported, exported.card
-    else:
-        network, card = weights.find(chosen.weights)
-        entry = weights.CATALOGUE.get(chosen.weights)
-        if (
-            dtype == "auto"
-            and engine in ("auto", "torch")
-            and entry
-            and entry.bfloat16
-            and has_bfloat16(choose_device(device))
-        ):
-            dtype = "bfloat16"
+    made, card = open_model(chosen.weights, engine, device, dtype)
     return Derainer(
-        network,
+        made,
         name=card.name,
-        device=device,
-        dtype=dtype,
         tile=tile,
         overlap=overlap,
-        engine=engine,
         flips=chosen.flips if flips is None else flips,
     )
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from derain import machine
-from derain.engines import free_memory
+from derain.engines.pytorch import free_memory
 
 CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")

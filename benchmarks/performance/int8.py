@@ -18,15 +18,15 @@ import torch
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
-from derain import engines, weights
 from derain.bench import picture
 from derain.data import find_pairs, read_pair
-from derain.engines import Exported, quantize
+from derain.engines import Exported, export, quantize
 from derain.images import to_eight_bits, to_floats
 from derain.metrics import psnr, score
 from derain.restore import Derainer, load
+from derain.weights import loading
 
-KINDS: tuple[tuple[engines.Target, str], ...] = (("onnx", ".onnx"), ("openvino", ".xml"))
+KINDS: tuple[tuple[export.Target, str], ...] = (("onnx", ".onnx"), ("openvino", ".xml"))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def main() -> None:
     )
 
 
-def named(model: str, kind: engines.Target, *, int8: bool) -> str:
+def named(model: str, kind: export.Target, *, int8: bool) -> str:
     """Return the name of an exported file."""
     return f"{model}-{'int8' if int8 else 'float32'}{dict(KINDS)[kind]}"
 
@@ -87,12 +87,12 @@ def note(path: Path) -> str:
     return Exported.read(path).card.note.split("; ")[-1].removesuffix(" on held-back crops")
 
 
-def exported(model: str, clean: Path, folder: Path) -> dict[tuple[engines.Target, bool], Derainer]:
+def exported(model: str, clean: Path, folder: Path) -> dict[tuple[export.Target, bool], Derainer]:
     """Return Derainers for both runtimes, in float32 and in int8, for whole pictures."""
-    network, card = weights.find(model)
+    network, card = loading.find(model)
     for kind, _ in KINDS:
         if not (path := folder / named(model, kind, int8=False)).exists():
-            engines.export(network, card, path, kind)
+            export.export(network, card, path, kind)
         if not (path := folder / named(model, kind, int8=True)).exists():
             quantize.export_int8(network, card, path, kind, quantize.Crops.of(clean))
     return {

@@ -18,7 +18,7 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from derain import train
-from derain.engines import choose_training_dtype
+from derain.engines.pytorch import choose_training_dtype
 from derain.machine import keep_freed_memory
 from derain.networks import NETWORKS
 from derain.recipes import Recipe, find_recipe

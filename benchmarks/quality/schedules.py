@@ -26,12 +26,13 @@ from benchmarks.machine import describe_machine
 from benchmarks.quality.seeds import PROTOCOL
 from benchmarks.tables import table_head, table_row
 from benchmarks.training import add_arguments, pass_on_seal, run_of
-from derain import train, weights
+from derain import train
 from derain.data import find_pairs
 from derain.evaluate import evaluate
 from derain.networks import Network
 from derain.recipes import Recipe
 from derain.restore import Derainer
+from derain.weights import loading, store
 from tools.zoo.entries import ZOO
 
 STAGES = 3
@@ -83,7 +84,7 @@ class Trial:
 
     def score_best(self, name: str, steps: int) -> RunScores:
         """Score the best weights of a run of `train`."""
-        return self.score(name, steps, weights.load(self._out / name / train.BEST)[0])
+        return self.score(name, steps, store.load(self._out / name / train.BEST)[0])
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
     stage = ZOO[arguments.entry].stage(run.device.type, third, arguments.entry, arguments.seed)
     stage = replace(stage, textures=str(arguments.textures or ""))
     trial = Trial(run, arguments.out, stage, arguments.pairs)
-    rows = [trial.score(f"`{arguments.entry}` as shipped", 0, weights.find(arguments.entry)[0])]
+    rows = [trial.score(f"`{arguments.entry}` as shipped", 0, loading.find(arguments.entry)[0])]
     rows += train_stages(trial, stage)
     rows += train_trunk(trial, stage)
     print_table(rows, [folder.name for folder in arguments.pairs])

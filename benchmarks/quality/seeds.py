@@ -17,12 +17,13 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from benchmarks.training import add_arguments, run_of
-from derain import train, weights
+from derain import train
 from derain.data import find_pairs
 from derain.evaluate import Evaluation, evaluate
 from derain.metrics import Protocol
 from derain.recipes import Recipe, find_recipe
 from derain.restore import Derainer
+from derain.weights import store
 
 PROTOCOL: Protocol = "y-matlab"
 
@@ -88,7 +89,7 @@ def train_and_score(
     begun = (run.out / train.CHECKPOINT).exists()
     for record in train.train(recipe, run, resume=begun, on_note=print):
         print(f"{run.out.name}: {train.describe(record)}", flush=True)
-    network, card = weights.load(run.out / train.BEST)
+    network, card = store.load(run.out / train.BEST)
     derainer = Derainer(network, name=recipe.name, device=str(run.device))
     evaluations = tuple(evaluate(derainer, find_pairs(folder), protocols) for folder in pairs)
     return Trained(recipe, card.hours, float(card.scores["validation mean y-matlab"]), evaluations)

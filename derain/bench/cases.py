@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
-
-from derain import rain
 
 PATCH = 1024
 """Largest side in pixels of the scene that a large picture is put together from."""
+
+DROPS, FALL, SLANT, BRIGHTNESS = 0.003, 24, 4, 0.25
+"""Share of pixels with a drop; pixels it falls; pixels it falls for one aside; how bright it is."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Case:
     """A model, how it is executed, and the size of the picture in pixels."""
 
     model: str
-    engine: str = "torch"
+    engine: str = "auto"
     dtype: str = "float32"
     device: str = "auto"
     width: int = 512
@@ -36,19 +35,22 @@ class Timing:
         operations: Floating-point operations of the network per second, two for each multiply-add;
             None where they cannot be counted.
         ceiling: Those of a large matrix product in the same number format, measured in turns with
-            the network.
+            the network; None where its engine computes none.
         peak_memory: Most bytes that the process held; on a GPU, its tensors. None where the system
             does not say.
-        psnr: Of a corner of the result against that of PyTorch in float32, in dB, not rounded to
-            levels; None for PyTorch in float32 itself.
+        psnr: Of a corner of the result, not rounded to levels, against the same in float32, in dB:
+            in PyTorch if that is among the cases, otherwise in the first engine; None for that
+            itself.
+        machine: Versions, processor and threads that it was measured with.
     """
 
     case: Case
     seconds: float
     operations: float | None
-    ceiling: float
+    ceiling: float | None
     peak_memory: int | None
     psnr: float | None = None
+    machine: str = ""
 
     @property
     def megapixels_per_second(self) -> float:
@@ -58,7 +60,9 @@ class Timing:
     @property
     def share(self) -> float | None:
         """Fraction of the ceiling that the network reaches; None where it cannot be known."""
-        return None if self.operations is None else self.operations / self.ceiling
+        if self.operations is None or self.ceiling is None:
+            return None
+        return self.operations / self.ceiling
 
 
 def picture(width: int, height: int) -> NDArray[np.float32]:
@@ -70,13 +74,37 @@ def picture(width: int, height: int) -> NDArray[np.float32]:
         (height, width, 3) in [0, 1].
     """
     rows, columns = min(height, PATCH), min(width, PATCH)
-    generator = torch.Generator().manual_seed(0)
-    scene = torch.full((1, 3, rows, columns), 0.45)
+    dice = np.random.default_rng(0)
+    scene = np.full((rows, columns, 3), 0.45, np.float32)
     for octave in range(1, 8):
-        size = 2 + (rows >> octave), 2 + (columns >> octave)
-        noise = torch.randn((1, 3, *size), generator=generator)
-        scene += 0.02 * octave**0.5 * F.interpolate(noise, (rows, columns), mode="bilinear")
-    drops = rain.sample(rain.PRESETS["rain100l"], (rows, columns), generator)
-    rainy = rain.compose(scene[0].clamp(0, 1), drops)
+        size = 2 + (rows >> octave), 2 + (columns >> octave), 3
+        noise = dice.standard_normal(size, np.float32)
+        scene += np.float32(0.02 * octave**0.5) * _enlarged(noise, rows, columns)
+    rainy = np.clip(scene + _streaks(dice, rows, columns)[..., None], 0, 1)
     padding = ((0, height - rows), (0, width - columns), (0, 0))
-    return np.pad(rainy.permute(1, 2, 0).numpy(), padding, mode="symmetric")
+    return np.pad(rainy, padding, mode="symmetric")
+
+
+def _enlarged(grid: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
+    """Return a grid (h, w, 3) as (rows, columns, 3), linear in between."""
+    for axis, length in enumerate((rows, columns)):
+        place = np.linspace(0, grid.shape[axis] - 1, length, dtype=np.float32)
+        below = np.minimum(place.astype(np.intp), grid.shape[axis] - 2)
+        share = (
+            (place - below)
+            .astype(np.float32)
+            .reshape([-1 if one == axis else 1 for one in range(3)])
+        )
+        before, after = (np.take(grid, below + step, axis) for step in (0, 1))
+        grid = np.asarray(before + share * (after - before), np.float32)
+    return grid
+
+
+def _streaks(dice: np.random.Generator, rows: int, columns: int) -> NDArray[np.float32]:
+    """Return slanted bright streaks, (rows, columns): drops that fell while they were pictured."""
+    drops = (dice.random((rows, columns), np.float32) > 1 - DROPS).astype(np.float32)
+    fallen = np.zeros_like(drops)
+    for step in range(min(FALL, rows)):
+        aside = step // SLANT
+        fallen[step:, aside:] += drops[: rows - step, : columns - aside]
+    return np.float32(BRIGHTNESS) * np.minimum(fallen, 1)

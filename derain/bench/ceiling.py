@@ -7,9 +7,7 @@ change their pace, but hardly between two turns: the network and the product tak
 import time
 from collections.abc import Callable
 
-import torch
-
-from derain.evaluate import multiply_adds
+from derain.engines.engine import Engine, Product
 from derain.restore import Derainer
 
 CEILING_SIDE = 2048
@@ -19,48 +17,52 @@ CEILING_SECONDS = 0.5
 
 
 class Ceiling:
-    """The rate of a large matrix product on a device, in operations per second.
+    """The rate of a large matrix product, in operations per second; each call measures it once.
 
-    Each call measures it once.
+    Args:
+        product: Product of two square matrices.
+        side: Their side.
     """
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        side = CEILING_SIDE * (1 if device.type == "cpu" else 4)
-        self._device, self._count = device, 2 * side**3
-        self._left, self._right = (
-            torch.randn(side, side, device=device).to(dtype) for _ in range(2)
-        )
+    def __init__(self, product: Product, side: int) -> None:
+        self._product, self._count = product, 2 * side**3
         self()  # the first product allocates and compiles
+
+    @classmethod
+    def of(cls, engine: Engine) -> "Ceiling | None":
+        """Return the ceiling of an engine; None where it computes no such product."""
+        side = CEILING_SIDE * (1 if engine.device == "cpu" else 4)
+        product = engine.product(side)
+        return None if product is None else cls(product, side)
 
     def __call__(self) -> float:
         """Return the rate."""
         times = 0
         seconds = 0.0
         while seconds < CEILING_SECONDS:  # a processor that has rested is faster for a moment
-            seconds += seconds_of(lambda: self._left @ self._right, self._device)
+            seconds += seconds_of(self._product)
             times += 1
         return times * self._count / seconds
 
 
-def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds that one call takes, including what it leaves to a GPU."""
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
     began = time.perf_counter()
     work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
     return time.perf_counter() - began
 
 
 def in_turns(
-    work: Callable[[], object], ceiling: Ceiling, device: torch.device, times: int
+    work: Callable[[], object], ceiling: Ceiling | None, times: int
 ) -> dict[str, list[float]]:
     """Return the seconds of some work, and the ceiling's rate next to each.
 
     Returns:
-        As many "seconds" as there are times, and as many rates as "ceiling".
+        As many "seconds" as there are times, and as many rates as "ceiling" if there is one.
     """
-    turns = [(seconds_of(work, device), ceiling()) for _ in range(times)]
-    return {"seconds": [seconds for seconds, _ in turns], "ceiling": [rate for _, rate in turns]}
+    turns = [(seconds_of(work), ceiling() if ceiling else 0.0) for _ in range(times)]
+    rates = [rate for _, rate in turns] if ceiling else []
+    return {"seconds": [seconds for seconds, _ in turns], "ceiling": rates}
 
 
 def operations(derainer: Derainer, width: int, height: int) -> int | None:
@@ -72,7 +74,7 @@ def operations(derainer: Derainer, width: int, height: int) -> int | None:
         The number; None where the network cannot be traced.
     """
     sizes = derainer.grid(height, width).sizes
-    counts = {size: multiply_adds(derainer.engine.network, size) for size in set(sizes)}
+    counts = {size: derainer.engine.count(*size) for size in set(sizes)}
     if None in counts.values():
         return None
     return 2 * derainer.flips * sum(counts[size] or 0 for size in sizes)

@@ -19,9 +19,11 @@ HEADINGS = (
 
 def to_markdown(timings: Sequence[Timing]) -> str:
     """Return a Markdown table of timings, with a row for each, and the ceiling below it."""
-    ceiling = max(timing.ceiling for timing in timings) / 1e9
+    ceilings = [timing.ceiling for timing in timings if timing.ceiling is not None]
     lines = [_row(HEADINGS), "|" + "---|" * len(HEADINGS), *map(_timing_row, timings), ""]
-    lines.append(f"Ceiling: matrix product, {ceiling:.0f} GFLOP/s, in turns with the network.")
+    if ceilings:
+        rate = max(ceilings) / 1e9
+        lines.append(f"Ceiling: matrix product, {rate:.0f} GFLOP/s, in turns with the network.")
     return "\n".join(lines)
 
 

@@ -8,8 +8,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,8 @@ import numpy as np
 
 from derain.bench.cases import Case, Timing, picture
 from derain.bench.ceiling import Ceiling, in_turns, operations
-from derain.engines import choose_device
-from derain.evaluate import DevicePeak
 from derain.images import to_levels
+from derain.machine import PeakMemory, describe
 from derain.metrics import psnr
 from derain.progress import Progress, silent
 from derain.restore import load
@@ -55,7 +54,11 @@ def time_cases(
             case = cases[number % len(cases)]
             found[case].append(_in_own_process(case, pictures, corners[case]))
             progress("cases", number + 1, total)
-        return [_summed_up(case, rows, corners) for case, rows in found.items()]
+        engines = {case: rows[0]["engine"] for case, rows in found.items()}
+        return [
+            _summed_up(replace(case, engine=engines[case]), rows, _likeness(case, engines, corners))
+            for case, rows in found.items()
+        ]
 
 
 def _in_own_process(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
@@ -80,57 +83,68 @@ def measure(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
         corner: File that gets the result of a corner of the picture, to compare: (H, W, 3) floats.
 
     Returns:
-        "seconds" and "ceiling" of each picture, "operations" of one, and "peak_memory" of the
-        process.
+        "seconds" and "ceiling" of each picture, "operations" of one, "peak_memory" of the process,
+        the "engine" that was chosen, and the "machine" it ran on.
     """
     rainy = picture(case.width, case.height)
     rainy_corner = rainy[:CORNER, :CORNER].copy()
     levels = to_levels(rainy, np.dtype(np.uint8))  # 8 bits, as users' pictures have
     del rainy
-    device = choose_device(case.device)
     # Memory is that of loading and the first picture: the ceiling's matrices come after it.
-    memory = DevicePeak(device)
+    process = PeakMemory()
     derainer = load(
         case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine
     )
+    memory = process if derainer.engine.device == "cpu" else derainer.engine.watch_memory()
     derainer(levels)
     held = memory.read()
-    ceiling = Ceiling(device, derainer.engine.dtype)
-    turns = in_turns(lambda: derainer(levels), ceiling, device, pictures)
+    turns = in_turns(lambda: derainer(levels), Ceiling.of(derainer.engine), pictures)
     np.save(corner, derainer(rainy_corner))
     return turns | {
+        "engine": derainer.engine.runtime,
+        "machine": describe(derainer.engine.runtime),
         "operations": operations(derainer, case.width, case.height),
         "peak_memory": held,
     }
 
 
-def _summed_up(case: Case, rows: list[dict[str, Any]], corners: dict[Case, Path]) -> Timing:
-    """Return the medians over the rounds of a case, compared with its reference if there is one."""
+def _summed_up(case: Case, rows: Sequence[dict[str, Any]], psnr: float | None) -> Timing:
+    """Return the medians over the rounds of a case."""
     seconds = statistics.median(value for row in rows for value in row["seconds"])
-    ceiling = statistics.median(value for row in rows for value in row["ceiling"])
+    rates = [value for row in rows for value in row["ceiling"]]
     count = rows[0]["operations"]
     peaks = [row["peak_memory"] for row in rows]
-    reference = next((other for other in corners if _is_reference(other, case)), None)
-    likeness = None
-    if reference is not None and reference != case:
-        one, other = (np.load(corners[each]) for each in (case, reference))
-        likeness = min(MOST_PSNR, psnr(one, other, peak=1.0))
     return Timing(
         case=case,
         seconds=seconds,
         operations=None if count is None else count / seconds,
-        ceiling=ceiling,
+        ceiling=statistics.median(rates) if rates else None,
         peak_memory=None if None in peaks else max(peaks),
-        psnr=likeness,
+        psnr=psnr,
+        machine=rows[0]["machine"],
     )
 
 
-def _is_reference(other: Case, case: Case) -> bool:
-    """Return whether another case is the same in PyTorch and float32."""
-    same = (other.model, other.width, other.height, other.tile) == (
-        case.model,
-        case.width,
-        case.height,
-        case.tile,
-    )
-    return same and other.engine == "torch" and other.dtype == "float32"
+def _likeness(
+    case: Case, engines: Mapping[Case, str], corners: Mapping[Case, Path]
+) -> float | None:
+    """Return the PSNR of a case's corner to that of its reference in dB; None for the reference."""
+    reference = _reference(case, engines)
+    if reference is None or reference == case:
+        return None
+    one, other = (np.load(corners[each]) for each in (case, reference))
+    return min(MOST_PSNR, psnr(one, other, peak=1.0))
+
+
+def _reference(case: Case, engines: Mapping[Case, str]) -> Case | None:
+    """Return the case that another is compared with: the same in float32.
+
+    That is PyTorch's if it is among the cases, otherwise that of the first engine.
+    """
+    like = replace(case, engine="", dtype="")
+    same = [
+        other
+        for other in engines
+        if other.dtype == "float32" and replace(other, engine="", dtype="") == like
+    ]
+    return next((other for other in same if engines[other] == "torch"), next(iter(same), None))

@@ -7,6 +7,8 @@ import typer
 
 from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
+from derain.cli.startup import loading
+from derain.extras import require
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -41,14 +43,18 @@ def export(
     """
     from typing import cast
 
-    from derain import engines, weights
-    from derain.engines import quantize
     from derain.errors import UsageError
 
     with one_line_errors():
+        with loading():
+            require("torch", "derain export")
+            from derain.engines import export as exporter
+            from derain.engines import quantize
+            from derain.weights.loading import find
+
         if to not in SUFFIX_OF:
             raise UsageError(f"expected one of {', '.join(SUFFIX_OF)}", option="to", value=to)
-        network, card = weights.find(model)
+        network, card = find(model)
         target = output or Path(card.name + SUFFIX_OF[to])
         if target.suffix != SUFFIX_OF[to]:
             raise UsageError(
@@ -58,10 +64,10 @@ def export(
         for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
             check_file(path, force=force)
         # What is written is executed and compared with PyTorch before it is called done.
-        kind = cast("engines.Target", to)
+        kind = cast("exporter.Target", to)
         if int8 is None:
-            engines.export(network, card, target, kind)
-            found = f"{engines.check_parity(network, target):.0e} of 1 from PyTorch in the mean"
+            exporter.export(network, card, target, kind)
+            found = f"{exporter.check_parity(network, target):.0e} of 1 from PyTorch in the mean"
         else:
             crops = quantize.Crops.of(int8)
             found = str(quantize.export_int8(network, card, target, kind, crops))

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import one_line_errors, say
+from derain.cli.plain import PlainCommand
+from derain.extras import require
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_weights() -> None:
     """List the weights inside the package."""
     from derain.weights import CATALOGUE, DEFAULT
@@ -21,7 +23,7 @@ def list_weights() -> None:
         typer.echo(f"{row.name:<{width}}  {row.summary}{default}")
 
 
-@app.command()
+@app.command("show", cls=PlainCommand)
 def show(
     model: Annotated[
         str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
@@ -30,10 +32,12 @@ def show(
     """Show what weights say of themselves: network, recipe, data, scores, licence."""
     from dataclasses import asdict
 
+    from derain.engines.exported import Exported, is_exported
     from derain.weights import find_card
 
     with one_line_errors():
-        card = find_card(model)
+        path = Path(model)
+        card = Exported.read(path).card if is_exported(path) else find_card(model)
     stages = {"history": [stage.describe() for stage in card.history]}
     for key, value in (asdict(card) | stages).items():
         lines = (
@@ -46,7 +50,7 @@ def show(
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 
-@app.command("import")
+@app.command("import", cls=PlainCommand)
 def import_weights(
     checkpoint: Annotated[
         Path,
@@ -66,9 +70,12 @@ def import_weights(
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
     from derain.errors import ExistsError, UsageError
-    from derain.weights import authors, save
 
     with one_line_errors():
+        require("torch", "derain weights import")
+        from derain.weights import authors
+        from derain.weights.store import save
+
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
         if target.suffix != ".safetensors":
             raise UsageError(

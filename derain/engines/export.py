@@ -5,47 +5,40 @@ NLEDN, since it reasons about every size, and refuses sizes that it took for spe
 computes the same as eagerly (`check_parity`).
 """
 
-import importlib
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
+from derain.engines.engine import Engine
+from derain.engines.exported import Exported, open_exported
+from derain.extras import require
 from derain.files import write_file
 from derain.networks import Network, Petrichor
+from derain.networks.cost import count_parameters, multiply_adds
 from derain.networks.petrichor_traced import PetrichorTraced
-from derain.weights import Card
+from derain.weights.card import Card
+from derain.weights.facts import MACS_SIDE, Facts
+from derain.weights.graphs import FACTS
+from derain.weights.header import HEADER
+from derain.weights.loading import find
 
 Target = Literal["onnx", "openvino"]
 
 OPSET = 18
-HEADER = "derain"
-"""Name of the metadata that holds the card, as in weights files."""
 
 LEAST_SIDE = 32
 """Pixels: what is traced need not hold below. Engines repeat the border of what is smaller."""
 
+PARITY_SIZES = ((64, 96), (97, 131), (65, 200))
+"""Height and width."""
+
 TOLERANCE = 1e-4
 """How far an exported file may be from the network in the mean, of 1."""
-
-
-def require(module: str, extra: str) -> ModuleType:
-    """Import a package that an extra brings.
-
-    Raises:
-        ImportError: If it is not installed; says how to.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"{module} is not installed; expected the extra {extra!r}: pip install"
-            f" 'derain[{extra}]'"
-        ) from error
 
 
 def least_side(network: Network) -> int:
@@ -54,6 +47,20 @@ def least_side(network: Network) -> int:
     Engines pad smaller pictures, and all others to multiples of the network's grid.
     """
     return max(LEAST_SIDE, 2 * network.tiling.multiple)
+
+
+def facts_of(network: Network) -> Facts:
+    """Return what has to be known of a network to execute it without PyTorch."""
+    once = multiply_adds(network, (MACS_SIDE, MACS_SIDE))
+    twice = multiply_adds(network, (MACS_SIDE, 2 * MACS_SIDE))
+    return Facts(
+        title=type(network).__name__,
+        tiling=network.tiling,
+        least_side=least_side(network),
+        parameters=count_parameters(network),
+        multiply_adds=once,
+        grows_with_area=once is not None and twice == 2 * once,
+    )
 
 
 def to_onnx(network: Network, card: Card, *, plain: bool = False) -> bytes:
@@ -67,12 +74,17 @@ def to_onnx(network: Network, card: Card, *, plain: bool = False) -> bytes:
             the form that is faster in float32.
 
     Raises:
-        ImportError: Without the extra ``onnx``.
+        MissingExtraError: Without the extra ``onnx``.
     """
-    onnx: Any = require("onnx", "onnx")
     model = traced(network, OPSET, folded=True, plain=plain)
-    onnx.helper.set_model_props(model, {HEADER: card.to_json()})
+    add_header(model, card, facts_of(network))
     return model.SerializeToString()
+
+
+def add_header(model: Any, card: Card, facts: Facts) -> None:
+    """Put a card and facts into the metadata of an ONNX model."""
+    onnx: Any = require("onnx", "exporting")
+    onnx.helper.set_model_props(model, {HEADER: card.to_json(), FACTS: facts.to_json()})
 
 
 def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -> Any:
@@ -85,9 +97,9 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
         plain: As for `to_onnx`.
 
     Raises:
-        ImportError: Without the extra ``onnx``.
+        MissingExtraError: Without the extra ``onnx``.
     """
-    onnx: Any = require("onnx", "onnx")
+    onnx: Any = require("onnx", "exporting")
     assert isinstance(network, nn.Module)
     side = least_side(network)
     free = {0: "n", 2: "h", 3: "w"}
@@ -118,6 +130,13 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
     return model
 
 
+def _fast_form(network: nn.Module, *, folded: bool) -> nn.Module:
+    """Return a form to trace that runtimes compute faster, if there is one."""
+    if isinstance(network, Petrichor):
+        return PetrichorTraced(network, folded=folded).eval()
+    return network
+
+
 def _drop_copies(graph: Any) -> None:
     """Let operations take what the exporter, which writes equal constants once, copies to them."""
     copies = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
@@ -126,13 +145,6 @@ def _drop_copies(graph: Any) -> None:
         node.input[:] = [copies.get(name, name) for name in node.input]
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-def _fast_form(network: nn.Module, *, folded: bool) -> nn.Module:
-    """Return a form to trace that runtimes compute faster, if there is one."""
-    if isinstance(network, Petrichor):
-        return PetrichorTraced(network, folded=folded).eval()
-    return network
 
 
 def _name_sizes(onnx: Any, model: Any) -> None:
@@ -156,12 +168,64 @@ def _name_sizes(onnx: Any, model: Any) -> None:
     # What the exporter knew of sizes would contradict.
     del known.graph.value_info[:]
     inferred = onnx.shape_inference.infer_shapes(known, strict_mode=True, data_prop=True)
-    for value in inferred.graph.value_info:
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_value in names:
-                dimension.dim_param = names[dimension.dim_value]
     del model.graph.value_info[:]
-    model.graph.value_info.extend(inferred.graph.value_info)
+    for value in inferred.graph.value_info:
+        sized = [size for size in value.type.tensor_type.shape.dim if size.dim_value in names]
+        for size in sized:
+            size.dim_param = names[size.dim_value]
+        if sized:
+            model.graph.value_info.append(value)
+
+
+def open_weights(
+    name_or_path: str, engine: str, device: str = "auto", dtype: str = "auto"
+) -> tuple[Engine, Card]:
+    """Return an engine for weights that are exported on the way, and their card.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        WeightsError: If the file is none of a network known here.
+        ValueError: As `derain.engines.open_exported`.
+        MissingExtraError: Without the extra ``onnx``, or that of the engine.
+    """
+    network, card = find(name_or_path)
+    return open_exported(exported(network), engine, device, dtype), card
+
+
+def exported(network: Network) -> Exported:
+    """Return a network as a graph that is in no file.
+
+    Raises:
+        MissingExtraError: Without the extra ``onnx``.
+    """
+    card = Card("", type(network).__name__)
+    return Exported(to_onnx(network, card), card, facts_of(network))
+
+
+def check_parity(network: Network, path: Path) -> float:
+    """Return how far an exported file is from the network it was made of, on a scale of 1.
+
+    This is the mean over all values, on pictures of several sizes. It is not the largest difference
+    because, where two of the values that NLEDN pools agree to rounding, either may be taken, and
+    one pixel moves.
+
+    Raises:
+        ValueError: If it is too far: the network does something that cannot be exported.
+    """
+    engine = open_exported(Exported.read(path))
+    dice = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for height, width in PARITY_SIZES:
+        rainy = torch.rand(1, 3, height, width, generator=dice)
+        with torch.inference_mode():
+            expected = network(rainy).numpy()
+        worst = max(worst, float(np.abs(engine(rainy.numpy()) - expected).mean()))
+    if worst > TOLERANCE:
+        raise ValueError(
+            f"{path}: is {worst:.1e} of 1 from the network in PyTorch; expected at most"
+            f" {TOLERANCE:.0e}"
+        )
+    return worst
 
 
 def export(network: Network, card: Card, path: Path, to: Target) -> None:
@@ -170,24 +234,25 @@ def export(network: Network, card: Card, path: Path, to: Target) -> None:
     OpenVINO's is two files, ``NAME.xml`` and ``NAME.bin``.
 
     Raises:
-        ImportError: Without the extra ``onnx``, or ``openvino`` for that.
+        MissingExtraError: Without the extra ``onnx``, or ``openvino`` for that.
     """
-    write_exported(to_onnx(network, card), card, path, to)
+    write_exported(to_onnx(network, card), card, facts_of(network), path, to)
 
 
-def write_exported(data: bytes, card: Card, path: Path, to: Target) -> None:
+def write_exported(data: bytes, card: Card, facts: Facts, path: Path, to: Target) -> None:
     """Write ONNX that has its card, as it is or as OpenVINO's two files.
 
     Raises:
-        ImportError: Without the extra ``openvino``, for that.
+        MissingExtraError: Without the extra ``openvino``, for that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "onnx":
         write_file(path, data)
         return
-    openvino: Any = require("openvino", "openvino")
+    openvino: Any = require("openvino", "exporting for OpenVINO")
     model = openvino.Core().read_model(data)
     model.set_rt_info(card.to_json(), [HEADER])
+    model.set_rt_info(facts.to_json(), [FACTS])
     with TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
         openvino.save_model(model, str(made), compress_to_fp16=False)

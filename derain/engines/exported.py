@@ -1,207 +1,167 @@
-"""Exported files, and the runtimes that execute them."""
+"""Exported files and shipped graphs, and the runtimes that execute them."""
 
-import functools
 import os
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
-from derain.engines.export import HEADER, TOLERANCE, least_side, require, to_onnx
-from derain.errors import UsageError
-from derain.networks import NETWORKS, Network, Tiling
-from derain.weights import Card, WeightsError
+from derain import machine
+from derain.engines.engine import MemoryWatch, Product
+from derain.errors import UsageError, is_out_of_memory
+from derain.extras import is_installed, require
+from derain.machine import PeakMemory
+from derain.tiles import Float32s
+from derain.weights.card import Card
+from derain.weights.facts import Facts
+from derain.weights.graphs import FACTS, damaged, header_of, read_graph_header
+from derain.weights.header import HEADER, WeightsError
 
-PARITY_SIZES = ((64, 96), (97, 131), (65, 200))
-"""Height and width."""
+Runtime = Literal["onnx", "openvino"]
 
-SUFFIXES: dict[str, Literal["onnx", "openvino"]] = {".onnx": "onnx", ".xml": "openvino"}
-"""Of exported files, and the engine that each is for."""
+SUFFIXES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino"}
+"""Of exported files, and the runtime that each is for."""
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+"""ONNX Runtime's execution providers, by the device that derain calls them."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that `derain export` wrote.
+    """A graph that `derain export` wrote, or one that is shipped.
 
     Attributes:
-        path: The file.
+        model: Its file, or what would be in it.
         card: What it says of itself.
+        facts: What is known of its network.
     """
 
-    path: Path
+    model: Path | bytes
     card: Card
+    facts: Facts
 
     @classmethod
     def read(cls, path: Path) -> "Exported":
-        """Open a file and read its card.
+        """Read a file's card and facts.
 
         Raises:
             FileNotFoundError: If there is none.
-            WeightsError: If it is none that derain wrote.
-            ImportError: If what reads it is not installed.
+            WeightsError: If it is none that derain wrote, or weights lie outside its folder.
+            MissingExtraError: If what reads it is not installed.
         """
+        if path.suffix.lower() == ".onnx":
+            return cls(path, *read_graph_header(path))
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such exported file")
+        openvino: Any = require("openvino", f"reading {path}")
         try:
-            header = (
-                _onnx_header(path) if path.suffix.lower() == ".onnx" else _openvino_header(path)
+            model = openvino.Core().read_model(path)
+            card, facts = (
+                model.get_rt_info([key]).astype(str) if model.has_rt_info([key]) else None
+                for key in (HEADER, FACTS)
             )
-        except ImportError:
-            raise
-        except Exception as error:  # each runtime has errors of its own
-            raise WeightsError(
-                f"{path}: expected what derain export writes, but it is damaged or something else"
-            ) from error
-        if header is None:
-            raise WeightsError(
-                f"{path}: derain did not write it, so sizes and ranges it takes are unknown;"
-                " expected derain export's"
-            )
-        try:
-            exported = cls(path, Card.from_json(header))
-        except ValueError as error:
-            raise WeightsError(f"{path}: its header cannot be read: {error}") from None
-        if exported.card.network not in NETWORKS:
-            raise WeightsError(
-                f"{path}: holds a {exported.card.network!r} network; this version knows"
-                f" {', '.join(NETWORKS)}"
-            )
-        try:
-            _ = exported.network
-        except (TypeError, ValueError) as error:
-            raise WeightsError(
-                f"{path}: its header is not that of the {exported.card.network} it says it holds"
-                f" ({error})"
-            ) from None
-        return exported
-
-    @functools.cached_property
-    def network(self) -> Network:
-        """The network with random weights: what a tile does to it, and what it costs."""
-        return NETWORKS[self.card.network](**self.card.hyperparameters).eval()
+        except Exception as error:  # OpenVINO has no class for it
+            raise damaged(path) from error
+        return cls(path, *header_of(card, facts, path))
 
     @property
-    def tiling(self) -> Tiling:
-        """What cutting a picture does to the network."""
-        return self.network.tiling
-
-
-def _onnx_header(path: Path) -> str | None:
-    runtime: Any = require("onnxruntime", "onnx")
-    return session(runtime, str(path)).get_modelmeta().custom_metadata_map.get(HEADER)
-
-
-def _openvino_header(path: Path) -> str | None:
-    openvino: Any = require("openvino", "openvino")
-    model = openvino.Core().read_model(path)
-    return model.get_rt_info([HEADER]).astype(str) if model.has_rt_info([HEADER]) else None
-
-
-def session(runtime: Any, model: str | bytes) -> Any:
-    """Open a file or its content in ONNX Runtime, with as many threads as PyTorch."""
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # fatal; errors are raised too
-    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def openvino_request(model: Path | bytes, dtype: torch.dtype = torch.float32) -> Any:
-    """Open a file or ONNX in OpenVINO, with as many threads as PyTorch, in a number format."""
-    openvino: Any = require("openvino", "openvino")
-    settings = {
-        "INFERENCE_PRECISION_HINT": {torch.float32: "f32", torch.bfloat16: "bf16"}[dtype],
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-    }
-    core = openvino.Core()
-    return core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
-
-
-def check_parity(network: Network, path: Path) -> float:
-    """Return how far an exported file is from the network it was made of, on a scale of 1.
-
-    This is the mean over all values, on pictures of several sizes. It is not the largest difference
-    because, where two of the values that NLEDN pools agree to rounding, either may be taken, and
-    one pixel moves.
-
-    Raises:
-        ValueError: If it is too far: the network does something that cannot be exported.
-    """
-    engine = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}[SUFFIXES[path.suffix]](
-        Exported.read(path)
-    )
-    dice = torch.Generator().manual_seed(0)
-    worst = 0.0
-    for height, width in PARITY_SIZES:
-        rainy = torch.rand(1, 3, height, width, generator=dice)
-        with torch.inference_mode():
-            worst = max(worst, float((engine(rainy) - network(rainy)).abs().mean()))
-    if worst > TOLERANCE:
-        raise ValueError(
-            f"{path}: is {worst:.1e} of 1 from the network in PyTorch; expected at most"
-            f" {TOLERANCE:.0e}"
-        )
-    return worst
+    def suits(self) -> tuple[Runtime, ...]:
+        """The runtimes that read it; OpenVINO reads ONNX, too."""
+        xml = isinstance(self.model, Path) and SUFFIXES[self.model.suffix.lower()] == "openvino"
+        return ("openvino",) if xml else ("onnx", "openvino")
 
 
 class ExportedEngine(ABC):
     """Pad what the graph does not take, and refuse what is no number.
 
     Args:
-        network: A network, exported first, or an exported file.
+        exported: The graph.
+        device: ``auto`` is the CPU.
         dtype: ``auto`` is float32.
+
+    Raises:
+        ValueError: If device or number format are unknown or not there.
+        WeightsError: If the graph is damaged.
+        MissingExtraError: If the runtime is not installed.
     """
 
-    device = torch.device("cpu")
-    runtime: str
-    dtypes: tuple[str, ...] = ("float32",)
+    runtime: ClassVar[str]
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)
 
-    def __init__(self, network: Network | Exported, dtype: str = "auto") -> None:
+    def __init__(self, exported: Exported, device: str = "auto", dtype: str = "auto") -> None:
         if dtype not in ("auto", *self.dtypes):
             raise UsageError(
                 f"{self.runtime} takes auto or one of: {', '.join(self.dtypes)}",
                 option="dtype",
                 value=dtype,
             )
-        self.dtype: torch.dtype = getattr(torch, "float32" if dtype == "auto" else dtype)
-        self.network = network.network if isinstance(network, Exported) else network
-        self._multiple, self._least = self.network.tiling.multiple, least_side(self.network)
-        model = (
-            network.path
-            if isinstance(network, Exported)
-            else to_onnx(network, Card("", type(network).__name__))
-        )
-        self._open(model)
+        if self.runtime not in exported.suits:
+            raise UsageError(
+                f"cannot read {exported.model}; expected a .onnx file, or openvino",
+                option="engine",
+                value=self.runtime,
+            )
+        self.dtype = "float32" if dtype == "auto" else dtype
+        self.device = "cpu" if device == "auto" else device
+        facts = exported.facts
+        self.title, self.tiling, self.parameters = facts.title, facts.tiling, facts.parameters
+        self._facts = facts
+        self._open_or_refuse(exported.model)
+
+    def _open_or_refuse(self, model: Path | bytes) -> None:
+        try:
+            self._open(model)
+        except (ImportError, UsageError, MemoryError):
+            raise
+        except Exception as error:  # each runtime has classes of its own
+            if is_out_of_memory(error) or not isinstance(model, Path):
+                raise
+            raise damaged(model) from error
+        if self._ends() != (["rainy"], ["clean"]):
+            raise WeightsError(
+                f"{model}: maps {' and '.join(self._ends()[0])} to {' and '.join(self._ends()[1])};"
+                " expected rainy to clean, as derain export writes it"
+            )
 
     @abstractmethod
     def _open(self, model: Path | bytes) -> None: ...
 
     @abstractmethod
-    def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def _ends(self) -> tuple[list[str], list[str]]:
+        """Return the names of what goes in and of what comes out."""
+
+    @abstractmethod
+    def _run(self, rainy: Float32s) -> Float32s: ...
 
     @property
     def name(self) -> str:
         """Engine, number format, device."""
-        return f"{self.runtime}, {str(self.dtype).removeprefix('torch.')}, cpu"
+        return f"{self.runtime}, {self.dtype}, {self.device}"
 
-    def __call__(self, rainy: Tensor) -> Tensor:
-        """Return clean pictures: rainy (N, 3, H, W) float32 on the CPU -> the same shape.
+    def __call__(self, rainy: Float32s) -> Float32s:
+        """Return clean pictures: rainy (N, 3, H, W) -> the same shape.
 
         Raises:
             FloatingPointError: If what comes out is no number.
         """
         height, width = rainy.shape[2:]
-        padded = F.pad(
-            rainy, (0, self._short_of(width), 0, self._short_of(height)), mode="replicate"
+        below, right = self._short_of(height), self._short_of(width)
+        padded = (
+            np.pad(rainy, ((0, 0), (0, 0), (0, below), (0, right)), mode="edge")
+            if below or right
+            else rainy
         )
-        clean = torch.from_numpy(self._run(padded.contiguous().numpy()))[..., :height, :width]
-        if not bool(torch.isfinite(clean).all()):
+        clean = self._run(np.ascontiguousarray(padded))[..., :height, :width]
+        if not np.isfinite(clean).all():
             raise FloatingPointError(
                 "the network gave values that are no numbers; its weights are damaged, or were"
                 " never trained"
@@ -210,7 +170,27 @@ class ExportedEngine(ABC):
 
     def _short_of(self, side: int) -> int:
         """Return how many pixels a side lacks for the graph to take it."""
-        return max(self._least - side, -side % self._multiple)
+        return max(self._facts.least_side - side, -side % self.tiling.multiple)
+
+    def count(self, height: int, width: int) -> int | None:
+        """Return the multiply-adds of one whole picture; None where they are not known."""
+        return self._facts.count(height, width)
+
+    def free_memory(self) -> int | None:
+        """Return how many bytes may still be asked for; None on other devices than the CPU."""
+        return machine.free_memory() if self.device == "cpu" else None
+
+    def watch_memory(self) -> MemoryWatch:
+        """Return a watch on the process's memory."""
+        return PeakMemory()
+
+    def product(self, side: int) -> Product | None:
+        """Return NumPy's matrix product in float32, on the CPU."""
+        if self.device != "cpu" or self.dtype != "float32":
+            return None
+        dice = np.random.default_rng(0)
+        left, right = (dice.standard_normal((side, side), np.float32) for _ in range(2))
+        return lambda: left @ right
 
     def tiles_at_once(self, memory: int) -> int:  # noqa: ARG002 (as other engines)
         """One: it keeps a processor busy."""
@@ -221,7 +201,7 @@ class ExportedEngine(ABC):
         """Never: what is exported derains."""
         return False
 
-    def density(self, rainy: Tensor) -> Tensor:  # noqa: ARG002 (as other engines)
+    def density(self, rainy: Float32s) -> Float32s:  # noqa: ARG002 (as other engines)
         """Not in what is exported."""
         raise UsageError(
             "cannot tell how dense rain is; expected torch", option="engine", value=self.runtime
@@ -229,22 +209,19 @@ class ExportedEngine(ABC):
 
 
 class OnnxEngine(ExportedEngine):
-    """ONNX Runtime on a processor, in float32; in int8 what was quantized."""
+    """ONNX Runtime, in float32; in int8 what was quantized."""
 
     runtime = "onnx"
 
     def _open(self, model: Path | bytes) -> None:
-        if isinstance(model, Path) and model.suffix.lower() != ".onnx":
-            raise UsageError(
-                f"cannot read {model}; expected a .onnx file, or openvino",
-                option="engine",
-                value="onnx",
-            )
-        self._session = session(
-            require("onnxruntime", "onnx"), model if isinstance(model, bytes) else os.fspath(model)
-        )
+        self._session = session(model, self.device)
 
-    def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _ends(self) -> tuple[list[str], list[str]]:
+        ends = (self._session.get_inputs(), self._session.get_outputs())
+        inputs, outputs = ([one.name for one in side] for side in ends)
+        return inputs, outputs
+
+    def _run(self, rainy: Float32s) -> Float32s:
         try:
             return self._session.run(None, {"rainy": rainy})[0]
         # ONNX Runtime has classes of its own, one of which says that memory ran out.
@@ -262,7 +239,110 @@ class OpenvinoEngine(ExportedEngine):
     dtypes = ("float32", "bfloat16")
 
     def _open(self, model: Path | bytes) -> None:
+        if self.device != "cpu":
+            raise UsageError(
+                "openvino runs on the CPU; expected auto or cpu",
+                option="device",
+                value=self.device,
+            )
         self._request = openvino_request(model, self.dtype)
+        # One request serves one call, and its result is its own memory: calls take turns.
+        self._turn = threading.Lock()
 
-    def _run(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._request.infer({"rainy": rainy})["clean"].copy()
+    def _ends(self) -> tuple[list[str], list[str]]:
+        compiled = self._request.get_compiled_model()
+        inputs, outputs = (
+            [one.get_any_name() for one in side] for side in (compiled.inputs, compiled.outputs)
+        )
+        return inputs, outputs
+
+    def _run(self, rainy: Float32s) -> Float32s:
+        with self._turn:
+            return self._request.infer({"rainy": rainy})["clean"].copy()
+
+
+KINDS: dict[Runtime, type[ExportedEngine]] = {"onnx": OnnxEngine, "openvino": OpenvinoEngine}
+"""The engines, by runtime."""
+
+
+def open_exported(
+    exported: Exported, engine: str = "auto", device: str = "auto", dtype: str = "auto"
+) -> ExportedEngine:
+    """Return an engine for a graph; ``auto`` is the runtime that its file is for.
+
+    Raises:
+        ValueError: As `ExportedEngine`, or if the engine is not one for graphs.
+        WeightsError: If the graph is damaged.
+        MissingExtraError: If the runtime is not installed.
+    """
+    chosen = exported.suits[0] if engine == "auto" else engine
+    if chosen not in KINDS:
+        raise UsageError(
+            f"{exported.model} is an exported file; expected weights, or another engine",
+            option="engine",
+            value=engine,
+        )
+    return KINDS[chosen](exported, device, dtype)
+
+
+def is_exported(path: Path) -> bool:
+    """Return whether `derain export` writes files of this name."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def session(model: Path | bytes, device: str = "cpu") -> Any:
+    """Open a graph in ONNX Runtime on a device.
+
+    Raises:
+        UsageError: If there is no such device, or this ONNX Runtime was built without it.
+    """
+    runtime: Any = require("onnxruntime", "executing a graph")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = machine.compute_threads() or 0
+    options.log_severity_level = 4  # fatal; errors are raised too
+    provider = _provider(device, runtime.get_available_providers())
+    opened = runtime.InferenceSession(
+        os.path.realpath(model) if isinstance(model, Path) else model, options, providers=[provider]
+    )
+    # A provider whose libraries are missing is left out without an error.
+    if opened.get_providers()[0] != provider[0]:
+        raise UsageError(
+            "ONNX Runtime could not use it; its libraries may be missing",
+            option="device",
+            value=device,
+        )
+    return opened
+
+
+def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the execution provider of a device and its options.
+
+    Raises:
+        UsageError: If there is none of the name, or it is not in this build.
+    """
+    kind, _, number = device.partition(":")
+    there = [name for name, provider in PROVIDERS.items() if provider in available]
+    if kind not in there or (number and not number.isdecimal()):
+        expected = f"expected auto or one of: {', '.join(there)}"
+        if kind == "cuda" and not is_installed("torch"):
+            expected += ', or PyTorch for it: pip install "derain[torch]"'
+        raise UsageError(
+            f"not available in this ONNX Runtime; {expected}",
+            option="device",
+            value=device,
+        )
+    return PROVIDERS[kind], {"device_id": number} if number else {}
+
+
+def openvino_request(model: Path | bytes, dtype: str = "float32") -> Any:
+    """Open a file or ONNX in OpenVINO, in a number format."""
+    openvino: Any = require("openvino", "the engine openvino")
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[dtype],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    if threads := machine.compute_threads():
+        settings["INFERENCE_NUM_THREADS"] = threads
+    core = openvino.Core()
+    read = core.read_model(os.path.realpath(model) if isinstance(model, Path) else model)
+    return core.compile_model(read, "CPU", settings).create_infer_request()

@@ -2,13 +2,21 @@
 
 import functools
 import os
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from derain import machine
+from derain.engines.engine import MemoryWatch, Product, Tiled
 from derain.errors import UsageError
+from derain.machine import PeakMemory
 from derain.networks import Network, SensesDensity
+from derain.networks.cost import count_parameters, multiply_adds
+from derain.tiles import Float32s
+from derain.weights.card import Card
+from derain.weights.catalogue import CATALOGUE
+from derain.weights.loading import find
 
 MOST_AT_ONCE = 8
 
@@ -27,54 +35,89 @@ class TorchEngine:
         ValueError: If the device asked for is not there, or the names are unknown.
     """
 
+    runtime: ClassVar[str] = "torch"
+
     def __init__(self, network: Network, device: str = "auto", dtype: str = "auto") -> None:
-        self.device = choose_device(device)
-        self.dtype = choose_dtype(dtype)
-        if self.device.type == "cpu":
+        self._device = choose_device(device)
+        self._dtype = choose_dtype(dtype)
+        self.device = str(self._device)
+        self.dtype = str(self._dtype).removeprefix("torch.")
+        if self._device.type == "cpu":
             machine.keep_freed_memory()
             # PyTorch starts a thread for every core of the machine, whatever a container may use.
             if "OMP_NUM_THREADS" not in os.environ:
                 torch.set_num_threads(min(torch.get_num_threads(), machine.available_cores()))
-        if self.device.type == "cuda":
+        if self._device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # tiles come in few sizes
-        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.network = network.to(self._device).to(memory_format=torch.channels_last).eval()
+        self.title = type(network).__name__
+        self.tiling = network.tiling
+        self.parameters = count_parameters(network)
 
     @property
     def name(self) -> str:
         """Number format and device."""
-        return f"{str(self.dtype).removeprefix('torch.')}, {self.device}"
+        return f"{self.dtype}, {self.device}"
 
-    def __call__(self, rainy: Tensor) -> Tensor:
-        """Return clean pictures: rainy (N, 3, H, W) float32 on the CPU -> the same shape.
+    def __call__(self, rainy: Float32s) -> Float32s:
+        """Return clean pictures: rainy (N, 3, H, W) -> the same shape.
 
         Raises:
             FloatingPointError: If what comes out is no number even in float32.
         """
         on_device = self._sent(rainy)
         with torch.inference_mode():
-            for dtype in dict.fromkeys((self.dtype, torch.float32)):
-                with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            for dtype in dict.fromkeys((self._dtype, torch.float32)):
+                with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
                     clean = self.network(on_device).float()
                 if bool(torch.isfinite(clean).all()):
-                    return clean.cpu()
+                    return clean.cpu().numpy()
         raise FloatingPointError(
             "the network gave values that are no numbers; its weights are damaged, or were never"
             " trained"
         )
 
-    def _sent(self, rainy: Tensor) -> Tensor:
-        if self.device.type == "cuda":  # from pinned memory the copy does not wait
-            rainy = rainy.contiguous(memory_format=torch.channels_last).pin_memory()
-        return rainy.to(self.device, non_blocking=True).contiguous(
+    def _sent(self, rainy: Float32s) -> Tensor:
+        # PyTorch has no negative strides, which flipped arrays have.
+        flipped = any(stride < 0 for stride in rainy.strides)
+        pictures = torch.from_numpy(rainy.copy() if flipped else rainy)
+        if self._device.type == "cuda":  # from pinned memory the copy does not wait
+            pictures = pictures.contiguous(memory_format=torch.channels_last).pin_memory()
+        return pictures.to(self._device, non_blocking=True).contiguous(
             memory_format=torch.channels_last
         )
+
+    def count(self, height: int, width: int) -> int | None:
+        """Return the multiply-adds of one whole picture; None where it cannot be traced."""
+        return multiply_adds(self.network, (height, width))
+
+    def free_memory(self) -> int | None:
+        """Return how many bytes may still be asked for on the device; None on others than CUDA."""
+        return free_memory(self._device)
+
+    def watch_memory(self) -> MemoryWatch:
+        """Return a watch on the process's memory, or on the tensors on a GPU."""
+        return CudaPeak(self._device) if self._device.type == "cuda" else PeakMemory()
+
+    def product(self, side: int) -> Product:
+        """Return a matrix product in its number format on its device."""
+        left, right = (
+            torch.randn(side, side, device=self._device).to(self._dtype) for _ in range(2)
+        )
+
+        def compute() -> None:
+            _ = left @ right
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+
+        return compute
 
     def tiles_at_once(self, memory: int) -> int:
         """Return 1 on a processor, which one tile keeps busy; on a GPU as many as pay.
 
         That is up to eight, in half of the free memory.
         """
-        free = free_memory(self.device) if self.device.type == "cuda" else None
+        free = self.free_memory() if self._device.type == "cuda" else None
         return 1 if free is None else min(MOST_AT_ONCE, max(1, free // 2 // memory))
 
     @property
@@ -82,7 +125,7 @@ class TorchEngine:
         """Whether the network can tell how dense rain is."""
         return isinstance(self.network, SensesDensity) and self.network.senses_density
 
-    def density(self, rainy: Tensor) -> Tensor:
+    def density(self, rainy: Float32s) -> Float32s:
         """Return how dense the rain is: (N, 3, H, W) -> (N, 3), heavy, medium, light.
 
         It is always computed in float32.
@@ -103,7 +146,60 @@ class TorchEngine:
                 "the classifier gave values that are no numbers; its weights are damaged, or never"
                 " trained"
             )
-        return sensed
+        return sensed.numpy()
+
+
+def open_network(model: Tiled, device: str = "auto", dtype: str = "auto") -> TorchEngine:
+    """Return an engine for a network that was described without PyTorch.
+
+    Raises:
+        TypeError: If it is no network.
+        ValueError: As `TorchEngine`.
+    """
+    return TorchEngine(as_network(model), device, dtype)
+
+
+def as_network(model: Tiled) -> Network:
+    """Return a network as one.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"a {type(model).__name__}; expected a network, or an engine")
+    network: Network = model  # pyright: ignore[reportAssignmentType] (its methods are not checked)
+    return network
+
+
+def open_weights(
+    name_or_path: str, device: str = "auto", dtype: str = "auto"
+) -> tuple[TorchEngine, Card]:
+    """Return an engine for weights, and their card.
+
+    Shipped weights that lose nothing by it are executed in bfloat16 where that is faster.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        WeightsError: If the file is none of a network known here.
+        ValueError: As `TorchEngine`.
+    """
+    network, card = find(name_or_path)
+    entry = CATALOGUE.get(name_or_path)
+    if dtype == "auto" and entry and entry.bfloat16 and has_bfloat16(choose_device(device)):
+        dtype = "bfloat16"
+    return TorchEngine(network, device, dtype), card
+
+
+class CudaPeak:
+    """The most memory that tensors on a CUDA device hold from here on."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        torch.cuda.reset_peak_memory_stats(device)
+
+    def read(self) -> int:
+        """Return the peak in bytes."""
+        return torch.cuda.max_memory_allocated(self._device)
 
 
 @functools.cache

@@ -24,15 +24,9 @@ from torch import Tensor
 
 from derain import metrics, rain
 from derain.data import clean_pictures
-from derain.engines.export import HEADER, Target, require, to_onnx, write_exported
-from derain.engines.exported import (
-    SUFFIXES,
-    Exported,
-    OnnxEngine,
-    OpenvinoEngine,
-    openvino_request,
-    session,
-)
+from derain.engines.export import Target, add_header, facts_of, to_onnx, write_exported
+from derain.engines.exported import Exported, open_exported, openvino_request, session
+from derain.extras import require
 from derain.images import read_image
 from derain.networks import Network
 from derain.rain.crops import as_floats, generator_for, planes, random_crop
@@ -171,15 +165,16 @@ def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Cro
         crops: Crops to calibrate with.
 
     Raises:
-        ImportError: Without the extra ``onnx``, or ``openvino`` for that.
+        MissingExtraError: Without the extra ``onnx``, or ``openvino`` for that.
         ValueError: If too little can be in int8.
     """
     quantized = quantize(to_onnx(network, card, plain=True), crops, to)
     card = replace(card, note="; ".join(filter(None, (card.note, str(quantized)))))
-    onnx: Any = require("onnx", "onnx")
+    facts = facts_of(network)
+    onnx: Any = require("onnx", "exporting")
     model = onnx.load_from_string(quantized.model)
-    onnx.helper.set_model_props(model, {HEADER: card.to_json()})
-    write_exported(model.SerializeToString(), card, path, to)
+    add_header(model, card, facts)
+    write_exported(model.SerializeToString(), card, facts, path, to)
     return quantized
 
 
@@ -192,13 +187,11 @@ def check_likeness(network: Network, path: Path, rainy: Float32s) -> float:
     Raises:
         ValueError: If it is less than `LEAST`.
     """
-    kind = OnnxEngine if SUFFIXES[path.suffix] == "onnx" else OpenvinoEngine
-    engine = kind(Exported.read(path))
-    pictures = torch.from_numpy(rainy).split(1)
+    engine = open_exported(Exported.read(path))
     with torch.inference_mode():
         found = _psnr(
-            np.concatenate([engine(picture).numpy() for picture in pictures]),
-            np.concatenate([network(picture).numpy() for picture in pictures]),
+            _outputs(engine, rainy),
+            _outputs(lambda picture: network(torch.from_numpy(picture)).numpy(), rainy),
         )
     if found < LEAST:
         raise ValueError(
@@ -217,7 +210,7 @@ def quantize(model: bytes, crops: Crops, to: Target, target: float = TARGET) -> 
         target: Least PSNR on the held-back crops, in dB.
 
     Raises:
-        ImportError: Without the extra ``onnx``.
+        MissingExtraError: Without the extra ``onnx``.
         ValueError: If less than `LEAST_SHARE` of the multiply-adds can be in int8.
     """
     graph, open_model = Graph(model, STYLES[to], crops.ranging), OPENERS[to]
@@ -290,7 +283,7 @@ def _psnr(one: Float32s, other: Float32s) -> float:
 
 def onnx_run(model: bytes) -> Infer:
     """Return a function that computes an ONNX model in ONNX Runtime."""
-    opened = session(require("onnxruntime", "onnx"), model)
+    opened = session(model)
     return lambda rainy: opened.run(None, {"rainy": rainy})[0]
 
 
@@ -323,7 +316,7 @@ class Graph:
     """
 
     def __init__(self, model: bytes, style: Style, rainy: Float32s) -> None:
-        onnx: Any = require("onnx", "onnx")
+        onnx: Any = require("onnx", "exporting")
         self.model = model
         self._onnx, self._style = onnx, style
         self._inferred = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
@@ -358,7 +351,7 @@ class Graph:
             model.graph.output.extend(
                 self._onnx.ValueInfoProto(name=f"{name} {key}") for name in maps
             )
-        opened = session(require("onnxruntime", "onnx"), model.SerializeToString())
+        opened = session(model.SerializeToString())
         outputs = [f"{name} {key}" for key in measures.values() for name in maps]
         answers = [opened.run(outputs, {"rainy": picture[None]}) for picture in rainy]
         # Each answer has the lows of all maps, then the highs, then the shapes.
@@ -385,7 +378,7 @@ class Graph:
         """Return the network with these nodes in int8, as ONNX."""
         if not nodes:
             return self.model
-        tools: Any = require("onnxruntime.quantization", "onnx")
+        tools: Any = require("onnxruntime.quantization", "exporting in int8")
         copy = self._onnx.ModelProto()
         copy.CopyFrom(self._inferred)
         ranges = tools.calibrate.TensorsData(tools.CalibrationMethod.MinMax, self._ranges)

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from derain.engines.export import HEADER, require, traced
+from derain.engines.export import add_header, facts_of, traced
+from derain.extras import require
 from derain.files import write_file
 from derain.networks import Network
-from derain.weights import Card
+from derain.weights.card import Card
 
 OPSET = 14
 """The oldest whose shapes can be inferred (see `derain.engines.export`): ONNX Runtime of 2021."""
@@ -48,8 +49,8 @@ class Stored:
 def write_graph(network: Network, card: Card, weights_file: Path, graph_file: Path) -> None:
     """Write a network as ONNX that takes its weights from a file beside it.
 
-    It maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``, as that of
-    `derain.engines.export.to_onnx` does. The same arguments always give the same bytes.
+    It maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``, as `to_onnx` of
+    `derain.engines.export` does. The same arguments always give the same bytes.
 
     Args:
         network: What the weights file holds, in float32.
@@ -60,17 +61,17 @@ def write_graph(network: Network, card: Card, weights_file: Path, graph_file: Pa
     Raises:
         ValueError: If the files are for different folders, or the weights file holds other weights
             than the network.
-        ImportError: Without the extra ``onnx``.
+        MissingExtraError: Without the extra ``onnx``.
         OSError: If a file cannot be read or written.
     """
-    onnx: Any = require("onnx", "onnx")
+    onnx: Any = require("onnx", "exporting")
     if weights_file.resolve().parent != graph_file.resolve().parent:
         raise ValueError(
             f"{graph_file}: its weights are in {weights_file.parent}; expected one folder for both"
         )
     model = traced(network, OPSET, folded=False)
     _refer(onnx, model.graph, weights_file)
-    onnx.helper.set_model_props(model, {HEADER: card.to_json()})
+    add_header(model, card, facts_of(network))
     write_file(graph_file, model.SerializeToString(deterministic=True))
 
 

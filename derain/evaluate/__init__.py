@@ -7,7 +7,7 @@ without ground truth. `identity` says what a dataset is, `results` names what is
 """
 
 from derain.evaluate.compare import Model, compare, find_datasets, find_models, sort_inputs
-from derain.evaluate.cost import MACS_SIDE, Cost, DevicePeak, describe_machine, multiply_adds
+from derain.evaluate.cost import Cost
 from derain.evaluate.identity import identity
 from derain.evaluate.natural import natural_model
 from derain.evaluate.paper import PAPER_SCORES, PaperScore, paper_score
@@ -27,11 +27,9 @@ from derain.evaluate.scores import (
 from derain.evaluate.tables import PAPER_MARK, to_csv, to_json, to_markdown
 
 __all__ = [
-    "MACS_SIDE",
     "PAPER_MARK",
     "PAPER_SCORES",
     "Cost",
-    "DevicePeak",
     "Evaluation",
     "Failure",
     "Gallery",
@@ -45,14 +43,12 @@ __all__ = [
     "Scoring",
     "check_report",
     "compare",
-    "describe_machine",
     "evaluate",
     "evaluate_each",
     "find_datasets",
     "find_models",
     "find_photographs",
     "identity",
-    "multiply_adds",
     "natural_model",
     "numbered",
     "paper_score",

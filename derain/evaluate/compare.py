@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain.data import Layout, NoPairsError, PairedFolder, Problem, survey
-from derain.engines import Exported, is_exported
+from derain.engines import check_model
 from derain.evaluate.identity import identity
 from derain.evaluate.photographs import Photographs, find_photographs
 from derain.evaluate.report.gallery import Gallery
@@ -18,8 +18,8 @@ from derain.evaluate.results import numbered
 from derain.evaluate.scores import Evaluation, Failure, Scoring, evaluate_each
 from derain.progress import Progress, silent
 from derain.restore import Derainer
-from derain.weights import CATALOGUE, find
-from derain.weights.authors import is_checkpoint
+from derain.weights import CATALOGUE
+from derain.weights.checkpoints import is_checkpoint
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ def find_models(sources: Sequence[str]) -> list[Model]:
         derain.weights.WeightsError: If a file is not of a known network.
     """
     for source in sources if len(sources) > 1 else ():
-        if is_exported(Path(source)):
-            Exported.read(Path(source))
-        elif source not in CATALOGUE:
-            find(source)
+        check_model(source)
     labels = _labels([Path(source) for source in sources])
     return [Model(source, label) for source, label in zip(sources, labels, strict=True)]
 

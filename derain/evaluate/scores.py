@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import Pair, PairedFolder, read_pair
-from derain.evaluate.cost import Cost, DevicePeak, count_parameters, multiply_adds
+from derain.engines.engine import MemoryWatch
+from derain.evaluate.cost import Cost
 from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs
@@ -22,6 +23,7 @@ from derain.images import Picture, Pixels, encode, read_image, to_floats
 from derain.metrics import Bytes, NaturalModel, NiqeError, Protocol, Score, niqe
 from derain.progress import Progress, silent
 from derain.restore import Derainer
+from derain.weights.facts import MACS_SIDE
 
 Side = Literal["rainy", "output"]
 
@@ -236,11 +238,11 @@ def evaluate_each(
         yield _failed(dataset.name, problem)
         return
     # Multiply-adds are counted before memory is watched, and so is all else that is not deraining.
-    counted = multiply_adds(derainer.engine.network)
+    counted = derainer.engine.count(MACS_SIDE, MACS_SIDE)
     identified = identity(dataset) if data is None else data
     scored: list[_Scored] = []
     unscored: list[str] = []
-    memory = DevicePeak(derainer.engine.device)
+    memory = derainer.engine.watch_memory()
     stage = f"{derainer.name} on {dataset.name}"
     progress(stage, 0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
@@ -258,7 +260,7 @@ def evaluate_each(
         return
     yield Evaluation(
         model=derainer.name,
-        network=type(derainer.engine.network).__name__,
+        network=derainer.engine.title,
         dataset=dataset.name,
         layout=dataset.layout,
         data=identified,
@@ -301,10 +303,10 @@ class _Scored:
 
 
 def _cost(
-    derainer: Derainer, counted: int | None, scored: Sequence[_Scored], memory: DevicePeak
+    derainer: Derainer, counted: int | None, scored: Sequence[_Scored], memory: MemoryWatch
 ) -> Cost:
     return Cost(
-        parameters=count_parameters(derainer.engine.network),
+        parameters=derainer.engine.parameters,
         multiply_adds=None if counted is None else derainer.flips * counted,
         seconds_per_megapixel=float(np.median([one.seconds_per_megapixel for one in scored])),
         peak_memory=memory.read(),

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from derain.evaluate.cost import MACS_SIDE, Cost
+from derain.evaluate.cost import Cost
 from derain.evaluate.paper import PaperScore
 from derain.evaluate.scores import Evaluation, Side
 from derain.files import printable
 from derain.metrics import Protocol, Score
+from derain.weights.facts import MACS_SIDE
 
 Column = Literal[Protocol, "niqe"]
 

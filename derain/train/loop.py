@@ -9,7 +9,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from derain import weights
 from derain.progress import Progress, silent
 from derain.recipes import Recipe
 from derain.train.batches import Batch, BatchSource
@@ -28,6 +27,7 @@ from derain.train.step import (
     settle_norms,
     take_step,
 )
+from derain.weights import store
 
 LOG_EVERY = 50
 
@@ -175,7 +175,7 @@ def _validate(
     # density classifier alone.
     if scores["mean"] > state.best - AS_GOOD:
         state.best = max(state.best, scores["mean"])
-        weights.save(network, provenance.card(state, scores), run.out / BEST)
+        store.save(network, provenance.card(state, scores), run.out / BEST)
     return {"validation": scores, "best": state.best}
 
 

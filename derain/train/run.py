@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from derain.data import Layout, layout_named
-from derain.engines import choose_device, choose_training_dtype
+from derain.engines.pytorch import choose_device, choose_training_dtype
 from derain.errors import UsageError
 from derain.recipes import Recipe, find_recipe, override
 from derain.train.checkpoint import CHECKPOINT, branch_recipe, checkpoint_recipe

@@ -14,6 +14,7 @@ from derain import weights
 from derain.networks import NETWORKS, Network, Petrichor, grown
 from derain.recipes import Recipe
 from derain.train.checkpoint import Checkpoint, check_same_recipe, check_trunk
+from derain.weights import loading
 
 FUSED_ON = ("cpu", "cuda")
 """Devices for which PyTorch has an optimiser that takes its step in one pass over memory."""
@@ -107,7 +108,7 @@ def begin(recipe: Recipe, device: torch.device) -> State:
         return _branched(recipe, Path(recipe.init), device)
     if not recipe.init:
         return _assemble(NETWORKS[recipe.network](**recipe.hyperparameters), recipe, (), device)
-    network, card = weights.find(recipe.init)
+    network, card = loading.find(recipe.init)
     wrong = ValueError(
         f"init={recipe.init}: holds another {card.network}; expected the recipe's {recipe.network}"
     )

@@ -1,31 +1,28 @@
-"""Weights: the catalogue of the package, self-describing files, and the authors' checkpoints."""
+"""Weights: the catalogue of the package, model cards, self-describing files.
 
-from derain.weights.card import Card, Point, Stage, stages_from_json
-from derain.weights.catalogue import (
-    CATALOGUE,
-    DEFAULT,
-    QUALITIES,
-    Quality,
-    find,
-    find_card,
-    find_quality,
-)
-from derain.weights.store import WeightsError, load, read_card, save
+None of this needs PyTorch. `derain.weights.loading` makes networks of weights by name or path,
+`derain.weights.store` reads and writes files, `derain.weights.authors` reads the authors'
+checkpoints.
+"""
+
+from derain.weights.card import Card, Hyperparameters, Point, Stage, stages_from_json
+from derain.weights.catalogue import CATALOGUE, DEFAULT, QUALITIES, Quality, find_quality
+from derain.weights.finding import find_card
+from derain.weights.header import HEADER, WeightsError, read_card
 
 __all__ = [
     "CATALOGUE",
     "DEFAULT",
+    "HEADER",
     "QUALITIES",
     "Card",
+    "Hyperparameters",
     "Point",
     "Quality",
     "Stage",
     "WeightsError",
-    "find",
     "find_card",
     "find_quality",
-    "load",
     "read_card",
-    "save",
     "stages_from_json",
 ]

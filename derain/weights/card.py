@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from derain.networks import Hyperparameters
+Hyperparameters = Mapping[str, bool | int | float | str]
+"""Arguments of a network's constructor."""
 
 
 @dataclass(frozen=True)

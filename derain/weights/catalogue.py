@@ -1,4 +1,4 @@
-"""The weights inside the package, and finding weights by name or path.
+"""The weights inside the package.
 
 ``catalogue.json`` lists them. A row holds what is needed to choose; all else is on the card in the
 file itself (``derain weights show NAME``).
@@ -11,10 +11,8 @@ from typing import Any
 
 from derain.errors import UsageError
 from derain.files import file_digest, write_file
-from derain.networks import Network
-from derain.weights import authors, store
-from derain.weights.card import Card
-from derain.weights.store import WeightsError
+from derain.weights.checkpoints import is_checkpoint
+from derain.weights.header import WeightsError
 
 FOLDER = Path(__file__).parent / "files"
 TABLE = Path(__file__).parent / "catalogue.json"
@@ -31,17 +29,25 @@ class ShippedWeights:
         sha256: Of the file, in hexadecimal.
         bfloat16: Whether they lose under 0.05 dB in it on the pairs of Rain100L and Rain100H
             (`benchmarks/quality/half_precision.py`).
+        graph: SHA-256 of the ONNX graph beside them, which is how they are executed without
+            PyTorch; empty where there is none.
     """
 
     name: str
     summary: str
     sha256: str
     bfloat16: bool = False
+    graph: str = ""
 
     @property
     def path(self) -> Path:
         """The file that holds them."""
         return FOLDER / f"{self.name}.safetensors"
+
+    @property
+    def graph_path(self) -> Path:
+        """The graph, whose weights are those in `path`."""
+        return self.path.with_suffix(".onnx")
 
 
 def read_rows(table: Path) -> dict[str, ShippedWeights]:
@@ -121,53 +127,30 @@ def find_quality(name: str) -> Quality:
     return QUALITIES[name]
 
 
-def find(name_or_path: str) -> tuple[Network, Card]:
-    """Return network and card of shipped weights by name, or of a weights file.
-
-    Args:
-        name_or_path: A name in the catalogue, a ``.safetensors`` file that derain wrote, or an
-            authors' checkpoint (`derain.weights.authors.load`).
-
-    Raises:
-        FileNotFoundError: If it is neither a name of the catalogue nor a file.
-        WeightsError: If the file is not one of these.
-    """
-    if name_or_path in CATALOGUE:
-        row = CATALOGUE[name_or_path]
-        check(row)
-        return store.load(row.path)
+def check_exists(name_or_path: str) -> None:
+    """Raise FileNotFoundError unless it is a name in the catalogue, or a path of something."""
     path = Path(name_or_path)
-    if authors.is_checkpoint(path):
-        return authors.load(path)
-    if not path.exists():
-        if name_or_path in RETIRED:
-            raise FileNotFoundError(
-                f"{name_or_path}: these weights were retired and are no longer in the package; "
-                f"use {RETIRED[name_or_path]} instead"
-            )
+    # The files of a TensorFlow checkpoint are named together: none may be called just that.
+    if name_or_path in CATALOGUE or path.exists() or is_checkpoint(path):
+        return
+    if name_or_path in RETIRED:
         raise FileNotFoundError(
-            f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights"
-            " file"
+            f"{name_or_path}: these weights were retired and are no longer in the package; "
+            f"use {RETIRED[name_or_path]} instead"
         )
-    if path.suffix == ".safetensors":
-        return store.load(path)
-    return authors.load(path)
-
-
-def find_card(name_or_path: str) -> Card:
-    """Return the card of weights; arguments and errors are those of `find`."""
-    if name_or_path in CATALOGUE:
-        return store.read_card(CATALOGUE[name_or_path].path)
-    if name_or_path.endswith(".safetensors"):
-        return store.read_card(Path(name_or_path))
-    return find(name_or_path)[1]
+    raise FileNotFoundError(
+        f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights"
+        " file"
+    )
 
 
 def check(row: ShippedWeights) -> None:
-    """Compare a shipped file with its row.
+    """Compare shipped files with their row.
 
     Raises:
-        WeightsError: If it is another file.
+        WeightsError: If one is another file, or not there.
     """
-    if file_digest(row.path) != row.sha256:
-        raise WeightsError(f"{row.path}: not the file the catalogue lists; install derain again")
+    files = {row.path: row.sha256} | ({row.graph_path: row.graph} if row.graph else {})
+    for path, digest in files.items():
+        if not path.is_file() or file_digest(path) != digest:
+            raise WeightsError(f"{path}: not the file the catalogue lists; install derain again")

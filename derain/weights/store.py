@@ -7,20 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from derain.errors import DerainError
 from derain.files import write_file
 from derain.networks import NETWORKS, Network
 from derain.weights.card import Card
-
-HEADER = "derain"
-
-
-class WeightsError(DerainError, ValueError):
-    """A weights file cannot be used; says what was found, what was expected, and what to do."""
+from derain.weights.header import HEADER, WeightsError, read_card
 
 
 def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -54,16 +48,6 @@ def _narrowed(value: Tensor, dtype: torch.dtype) -> Tensor:
     return value if bool((narrow.isinf() & ~value.isinf()).any()) else narrow
 
 
-def read_card(path: Path) -> Card:
-    """Return the card of a weights file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        WeightsError: If it is not a safetensors file that derain wrote.
-    """
-    return _read(path)[0]
-
-
 def load(path: Path) -> tuple[Network, Card]:
     """Rebuild the network that a file describes, in float32 and in evaluation mode.
 
@@ -72,7 +56,8 @@ def load(path: Path) -> tuple[Network, Card]:
         WeightsError: If it is not a safetensors file that derain wrote, or its tensors do not fit
             its network.
     """
-    card, tensors = _read(path)
+    card = read_card(path)
+    tensors = load_file(path)
     if card.network not in NETWORKS:
         raise WeightsError(
             f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}"
@@ -91,36 +76,3 @@ def load(path: Path) -> tuple[Network, Card]:
             f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})"
         ) from None
     return network.eval(), card
-
-
-def check_is_file(path: Path) -> None:
-    """Raise FileNotFoundError with a hint, or PermissionError, if there is no file to read."""
-    if path.is_dir():
-        raise FileNotFoundError(
-            f"{path}: a folder; expected a weights file, such as {path / 'best.safetensors'} of"
-            " a run"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
-    path.open("rb").close()
-
-
-def _read(path: Path) -> tuple[Card, dict[str, Tensor]]:
-    check_is_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(HEADER)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
-        raise WeightsError(
-            f"{path}: expected a safetensors file, but it is damaged or something else ({error})"
-        ) from None
-    if header is None:
-        found = ", ".join(list(tensors)[:3])
-        raise WeightsError(
-            f"{path}: a safetensors file that derain did not write (its first tensors: {found})"
-        )
-    try:
-        return Card.from_json(header), tensors
-    except ValueError as error:
-        raise WeightsError(f"{path}: its header cannot be read: {error}") from None

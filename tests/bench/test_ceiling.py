@@ -7,14 +7,13 @@ import torch
 from torch import nn
 
 from derain.bench import Ceiling, ceiling, in_turns, operations
-from derain.evaluate import multiply_adds
 from derain.networks import Network, Tiling
 from derain.restore import Derainer, load
 
 
 def test_operations_are_twice_the_multiply_adds_of_all_tiles() -> None:
     whole, tiled = (load("petrichor-live", device="cpu", tile=tile) for tile in (0, 64))
-    once = multiply_adds(whole.engine.network, (128, 192))
+    once = whole.engine.count(128, 192)
     assert once is not None
     assert operations(whole, 192, 128) == 2 * once
     assert operations(load("petrichor-live", device="cpu"), 192, 128) == 2 * once
@@ -35,11 +34,20 @@ def test_operations_that_cannot_be_counted_are_unknown() -> None:
     assert operations(Derainer(cast("Network", Looking()), device="cpu"), 64, 64) is None
 
 
-def test_work_and_ceiling_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ["torch", "onnx", "openvino"])
+def test_work_and_ceiling_take_turns(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceiling, "CEILING_SIDE", 8)
     monkeypatch.setattr(ceiling, "CEILING_SECONDS", 0.001)
     calls: list[int] = []
-    cpu = torch.device("cpu")
-    turns = in_turns(lambda: calls.append(1), Ceiling(cpu, torch.bfloat16), cpu, 3)
+    found = Ceiling.of(load("petrichor-live", device="cpu", engine=engine).engine)
+    turns = in_turns(lambda: calls.append(1), found, 3)
     assert len(calls) == len(turns["seconds"]) == len(turns["ceiling"]) == 3
     assert min(turns["seconds"] + turns["ceiling"]) > 0
+
+
+def test_without_a_product_there_is_no_ceiling() -> None:
+    half = load("petrichor-live", engine="openvino", dtype="bfloat16")
+    assert Ceiling.of(half.engine) is None
+    turns = in_turns(lambda: None, None, 2)
+    assert len(turns["seconds"]) == 2
+    assert turns["ceiling"] == []

@@ -21,10 +21,11 @@ def test_engines_are_measured_beside_each_other() -> None:
         pictures=1,
         progress=lambda stage, done, total: seen.append((stage, done, total)),
     )
-    assert [plain.case, onnx.case] == cases
+    assert [plain.case, onnx.case] == [replace(LIVE, engine="torch"), cases[1]]
     assert seen == [("cases", 1, 2), ("cases", 2, 2)]
     assert plain.seconds > 0
     assert plain.operations is not None
+    assert plain.ceiling is not None
     assert plain.ceiling > 0
     assert plain.psnr is None
     assert onnx.psnr is not None
@@ -47,6 +48,8 @@ def test_rounds_take_turns_and_are_summed_up(monkeypatch: pytest.MonkeyPatch) ->
             "ceiling": [100.0],
             "operations": 12,
             "peak_memory": int(number),
+            "engine": "torch",
+            "machine": "a machine",
         }
 
     monkeypatch.setattr(timing, "_in_own_process", pretend)
@@ -63,6 +66,6 @@ def test_rounds_take_turns_and_are_summed_up(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_case_that_fails_is_named() -> None:
     with pytest.raises(
         ValueError,
-        match=r"^nothing, torch, float32, 64x64: nothing: no such weights; expected one of",
+        match=r"^nothing, auto, float32, 64x64: nothing: no such weights; expected one of",
     ):
         time_cases([replace(LIVE, model="nothing")], rounds=1, pictures=1)

@@ -6,11 +6,14 @@ from typing import Any
 
 import onnx
 import pytest
+from onnx import external_data_helper
 
-from derain.engines import Exported, Target, export, is_exported
-from derain.engines.export import to_onnx
+from derain.engines import Exported, is_exported, open_exported
+from derain.engines.export import Target, export, to_onnx
+from derain.extras import MissingExtraError
 from derain.networks import DPENet
 from derain.weights import Card, WeightsError
+from derain.weights.graphs import FACTS
 
 CARD = Card(
     "dry — as “dust”", "dpenet", {"blocks": 1}, steps=7, scores={"a": "32.1"}, licence="MIT"
@@ -30,8 +33,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_card_comes_back(name: str, folder: Path) -> None:
     exported = Exported.read(folder / name)
     assert exported.card == CARD
-    assert exported.network.hyperparameters == {"blocks": 1}
-    assert exported.tiling == DPENet.tiling
+    assert exported.facts.title == "DPENet"
+    assert exported.facts.tiling == DPENet.tiling
+    assert exported.facts.parameters == sum(p.numel() for p in DPENet(blocks=1).parameters())
     assert is_exported(folder / name)
 
 
@@ -69,12 +73,16 @@ def onnx_of(properties: dict[str, str], path: Path) -> Path:
         ({"derain": "once upon a time"}, "its header cannot be read"),
         ({"derain": "{}"}, "its header cannot be read: the header names no network"),
         (
-            {"derain": Card("x", "unet").to_json()},
-            "holds a 'unet' network; this version knows nledn",
+            {"derain": Card("x", "dpenet").to_json()},
+            "an earlier version of derain wrote it; export it again",
         ),
         (
-            {"derain": Card("x", "dpenet", {"depth": 3}).to_json()},
-            "its header is not that of the dpenet it says it holds",
+            {"derain": Card("x", "dpenet").to_json(), FACTS: "{}"},
+            "its header cannot be read: the facts about its network are not complete",
+        ),
+        (
+            {"derain": Card("x", "dpenet").to_json(), FACTS: "[1]"},
+            "its header cannot be read: the facts about its network are not complete",
         ),
     ],
 )
@@ -106,6 +114,47 @@ def test_what_is_cut_short_is_refused(name: str, folder: Path, tmp_path: Path) -
         Exported.read(tmp_path / name)
 
 
+def test_what_is_damaged_inside_is_refused(folder: Path, tmp_path: Path) -> None:
+    model = onnx.load(folder / "w.onnx")
+    model.graph.node[0].op_type = "Convulsion"
+    onnx.save(model, tmp_path / "w.onnx")
+    exported = Exported.read(tmp_path / "w.onnx")
+    with pytest.raises(WeightsError, match="damaged or something else"):
+        open_exported(exported)
+
+
+def test_another_graph_under_the_card_is_refused(folder: Path, tmp_path: Path) -> None:
+    header = {entry.key: entry.value for entry in onnx.load(folder / "w.onnx").metadata_props}
+    exported = Exported.read(onnx_of(header, tmp_path / "w.onnx"))
+    with pytest.raises(WeightsError, match="maps x to y; expected rainy to clean"):
+        open_exported(exported)
+
+
+@pytest.mark.parametrize("place", ["../w.bin", "/etc/hostname", "deeper/w.bin", "link.bin"])
+def test_weights_outside_the_folder_are_refused(place: str, folder: Path, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    (inside / "deeper").mkdir(parents=True)
+    for path in (tmp_path / "w.bin", inside / "deeper/w.bin"):
+        path.write_bytes(bytes(4096))
+    (inside / "link.bin").symlink_to(tmp_path / "w.bin")
+    model = onnx.load(folder / "w.onnx")
+    tensor = model.graph.initializer[0]
+    external_data_helper.set_external_data(tensor, place, 0, len(tensor.raw_data))
+    tensor.ClearField("raw_data")
+    (inside / "w.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError, match=f"its weights lie in {place}, outside its folder"):
+        Exported.read(inside / "w.onnx")
+
+
+def test_weights_that_are_not_there_are_named(folder: Path, tmp_path: Path) -> None:
+    model = onnx.load(folder / "w.onnx")
+    onnx.save(model, tmp_path / "w.onnx", save_as_external_data=True, location="w.data")
+    assert open_exported(Exported.read(tmp_path / "w.onnx")).parameters > 0
+    (tmp_path / "w.data").unlink()
+    with pytest.raises(WeightsError, match=r"its weights lie in w\.data, which is not there"):
+        Exported.read(tmp_path / "w.onnx")
+
+
 @pytest.mark.parametrize("name", ["w.onnx", "w.xml"])
 def test_what_is_not_there(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such exported file"):
@@ -113,31 +162,37 @@ def test_what_is_not_there(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "extra"),
-    [("w.onnx", "onnxruntime", "onnx"), ("w.xml", "openvino", "openvino")],
+    ("name", "module", "message"),
+    [
+        ("w.onnx", "onnxruntime", "executing a graph needs ONNX Runtime: pip install derain"),
+        ("w.xml", "openvino", r'reading .* needs OpenVINO: pip install "derain\[openvino\]"'),
+    ],
 )
 def test_a_runtime_that_is_missing_is_named(
-    name: str, module: str, extra: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, module: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide(monkeypatch, module)
-    with pytest.raises(
-        ImportError,
-        match=rf"^{module} is not installed; expected .*: pip install 'derain\[{extra}\]'$",
-    ):
-        Exported.read(folder / name)
+    with pytest.raises(MissingExtraError, match=f"^{message}$"):
+        open_exported(Exported.read(folder / name))
 
 
 @pytest.mark.parametrize(
-    ("module", "target"), [("onnx", "onnx"), ("onnx", "openvino"), ("openvino", "openvino")]
+    ("module", "target", "message"),
+    [
+        ("onnx", "onnx", r'exporting needs onnx: pip install "derain\[onnx\]"'),
+        ("onnx", "openvino", r'exporting needs onnx: pip install "derain\[onnx\]"'),
+        (
+            "openvino",
+            "openvino",
+            r'exporting for OpenVINO needs OpenVINO: pip install "derain\[openvino\]"',
+        ),
+    ],
 )
 def test_an_exporter_that_is_missing_is_named(
-    module: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: str, target: Target, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hide(monkeypatch, module)
-    with pytest.raises(
-        ImportError,
-        match=rf"^{module} is not installed; expected .*: pip install 'derain\[{module}\]'$",
-    ):
+    with pytest.raises(MissingExtraError, match=f"^{message}$"):
         export(
             DPENet(blocks=1), CARD, tmp_path / ("w.onnx" if target == "onnx" else "w.xml"), target
         )
@@ -149,7 +204,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
 
     def refuse(name: str, *arguments: Any) -> Any:
         if name == module:
-            raise ImportError(f"No module named {name!r}")
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return usual(name, *arguments)
 
     monkeypatch.setattr(importlib, "import_module", refuse)

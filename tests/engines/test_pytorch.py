@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from derain.engines import choose_device, choose_dtype, choose_training_dtype, has_bfloat16
+from derain.engines.pytorch import choose_device, choose_dtype, choose_training_dtype, has_bfloat16
 
 
 def test_auto_takes_the_best_there_is() -> None:

@@ -118,7 +118,7 @@ def test_what_touches_the_picture_stays_float(
 def test_multiply_adds_are_those_of_a_512_picture(
     network: Tiny, model: bytes, crops: quantize.Crops
 ) -> None:
-    from derain.evaluate.cost import multiply_adds
+    from derain.networks.cost import multiply_adds
 
     graph = quantize.Graph(model, quantize.STYLES["openvino"], crops.ranging)
     assert sum(graph.work.values()) == multiply_adds(network, (64, 64))

@@ -12,7 +12,7 @@ from derain.images import read_image
 from derain.networks import CRDNet, losses
 from derain.networks.crdnet import guide
 from derain.networks.padding import pad_to
-from derain.weights import find
+from derain.weights.loading import find
 
 
 def count(module: object) -> int:

@@ -19,6 +19,7 @@ from derain import metrics, weights
 from derain.images import write_image
 from derain.networks import NETWORKS, Network, Tiling
 from derain.restore import Derainer
+from derain.weights import loading, store
 
 NEAR_ZERO = 0.02
 ROOT = Path(__file__).parents[2]
@@ -98,8 +99,8 @@ def test_random_hyperparameters_survive_the_file(
 ) -> None:
     network = NETWORKS[name](**data.draw(CHOICES.get(name, st.just({})))).eval()
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    weights.save(network, weights.Card("some", name), path)
-    again, card = weights.load(path)
+    store.save(network, weights.Card("some", name), path)
+    again, card = store.load(path)
     assert card.hyperparameters == network.hyperparameters == again.hyperparameters
     rainy = torch.rand(1, 3, 17, 22)
     with torch.inference_mode():
@@ -115,7 +116,7 @@ def test_every_network_ships_weights_of_its_name() -> None:
 @pytest.mark.parametrize("name", sorted(set(NETWORKS) & set(weights.CATALOGUE)))
 def test_shipped_weights_take_half_precision(name: str, photo: NDArray[np.uint8]) -> None:
     exact, half = (
-        Derainer(weights.find(name)[0], device="cpu", dtype=dtype)(as_floats(photo))
+        Derainer(loading.find(name)[0], device="cpu", dtype=dtype)(as_floats(photo))
         for dtype in ("float32", "bfloat16")
     )
     assert not np.array_equal(exact, half)

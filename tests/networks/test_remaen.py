@@ -12,7 +12,8 @@ from derain.images import read_image
 from derain.networks import ReMAEN
 from derain.networks.losses import edge_loss
 from derain.networks.remaen import ChannelAttention, ConvGRU, MultiScaleBlock
-from derain.weights import authors, find
+from derain.weights import authors
+from derain.weights.loading import find
 
 
 def test_parameter_count() -> None:

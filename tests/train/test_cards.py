@@ -9,9 +9,9 @@ import torch
 from tiny_runs import TINY, TRUNK, final
 
 from derain import train as training
-from derain import weights
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, train
+from derain.weights import store
 
 
 def test_the_card_knows_all_stages_and_their_curves(run: TrainingRun) -> None:
@@ -20,7 +20,7 @@ def test_the_card_knows_all_stages_and_their_curves(run: TrainingRun) -> None:
     begun = run.out / training.BEST
     second = replace(run, out=run.out / "second")
     list(train(find_recipe("nledn-rain100h", TINY | {"init": str(begun), "steps": "3"}), second))
-    once, twice = (weights.load(place / training.BEST)[1] for place in (run.out, second.out))
+    once, twice = (store.load(place / training.BEST)[1] for place in (run.out, second.out))
     assert twice.history[:-1] == once.history
     assert (twice.steps, twice.rain) == (once.steps + 3, "heavy")
     assert twice.hours == pytest.approx(sum(stage.hours for stage in twice.history), abs=1e-3)
@@ -37,7 +37,7 @@ def test_what_came_before_is_told_by_the_checkpoint(run: TrainingRun) -> None:
     content["before"] = json.dumps([{"steps": 77}])
     torch.save(content, run.out / training.CHECKPOINT)
     list(train(recipe, run, resume=True))
-    history = weights.load(run.out / training.BEST)[1].history
+    history = store.load(run.out / training.BEST)[1].history
     assert (len(history), history[0].steps) == (2, 77)
 
 
@@ -45,7 +45,7 @@ def test_the_card_of_a_branch_tells_of_its_trunk(trunk: TrainingRun) -> None:
     recipe = training.branch_recipe(trunk.out, {})
     branch = replace(trunk, out=trunk.out / "branch")
     list(train(recipe, branch))
-    card = weights.load(branch.out / training.BEST)[1]
+    card = store.load(branch.out / training.BEST)[1]
     stages = [json.loads(stage.recipe) for stage in card.history]
     assert [(stage["schedule"], stage["init"]) for stage in stages] == [
         ("trunk", ""),
@@ -63,7 +63,7 @@ def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(
     list(train(recipe, replace(run, minutes=1e-9)))
     branch = replace(run, out=run.out / "branch")
     list(train(training.branch_recipe(run.out, {}), branch))
-    stages = weights.load(branch.out / training.BEST)[1].history
+    stages = store.load(branch.out / training.BEST)[1].history
     assert [(stage.steps, len(stage.curve)) for stage in stages] == [(1, 0), (1, 1)]
 
 
@@ -78,7 +78,7 @@ def test_a_card_names_no_path(run: TrainingRun, textures: Path, tmp_path: Path) 
     )
     list(train(further, replace(run, out=run.out / "further")))
     for folder in (run.out, branch.out, run.out / "further"):
-        card = weights.load(folder / training.BEST)[1].to_json()
+        card = store.load(folder / training.BEST)[1].to_json()
         assert str(tmp_path) not in card
         assert "somewhere" not in card
         assert "streaks" in card

@@ -13,6 +13,7 @@ from derain.networks import NETWORKS
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, train
 from derain.train.checkpoint import Checkpoint
+from derain.weights import store
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: TrainingRu
     run.out.mkdir()
     begun = run.out / "begun.safetensors"
     network = NETWORKS["dpenet"](blocks=1)  # of a size that the recipe does not tell
-    weights.save(
+    store.save(
         network,
         weights.Card(
             "small", "dpenet", network.hyperparameters, history=(weights.Stage(steps=77),)
@@ -53,7 +54,7 @@ def test_a_run_goes_on_though_the_weights_it_began_from_are_gone(run: TrainingRu
     list(train(recipe, replace(run, minutes=1e-9, out=run.out / "run")))
     begun.unlink()
     list(train(recipe, replace(run, out=run.out / "run"), resume=True))
-    network, card = weights.load(run.out / "run" / training.BEST)
+    network, card = store.load(run.out / "run" / training.BEST)
     assert network.hyperparameters["blocks"] == 1
     assert card.history[0].steps == 77
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from tiny_runs import TINY
 
 from derain import train as training
-from derain import weights
 from derain.data import Problem
 from derain.images import write_image
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, leaks, loop, train
+from derain.weights import store
 
 
 def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
@@ -37,7 +37,7 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
     # Needs no textures, which would be a note.
     drawn = find_recipe("nledn", TINY | {"steps": "3", "rain": "light"})
     list(train(drawn, run, on_note=notes.append))
-    assert notes == [weights.load(run.out / training.BEST)[1].note]
+    assert notes == [store.load(run.out / training.BEST)[1].note]
     assert "1 validation picture is among the training pictures" in notes[0]
     with pytest.raises(training.LeakError):
         next(train(drawn, strict, resume=True))

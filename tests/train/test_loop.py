@@ -11,9 +11,9 @@ import torch
 from tiny_runs import TINY, assert_same, copy_at, final
 
 from derain import train as training
-from derain import weights
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, loop, train
+from derain.weights import loading, store
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_run_that_ran_out_of_minutes_resumes_bit_exactly(run: TrainingRun) -> 
 
 def test_trains_in_bfloat16_and_says_so(run: TrainingRun) -> None:
     list(train(find_recipe("petrichor-live", TINY), replace(run, dtype=torch.bfloat16)))
-    network, card = weights.load(run.out / training.BEST)
+    network, card = store.load(run.out / training.BEST)
     assert card.machine.endswith(", bfloat16")
     assert all(parameter.dtype == torch.float32 for parameter in network.parameters())
 
@@ -83,7 +83,7 @@ def test_log_best_and_card(run: TrainingRun) -> None:
     assert lines == records
     assert [record["step"] for record in records] == [3, 6]
     assert set(records[0]["validation"]) == {"rain100l", "rain100h", "mean"}
-    network, card = weights.load(run.out / training.BEST)
+    network, card = store.load(run.out / training.BEST)
     assert card.name == "nledn"
     assert json.loads(card.recipe)["crop"] == 16
     assert card.steps in (3, 6)
@@ -153,8 +153,8 @@ def test_a_classifier_trained_alone_leaves_the_rest_as_it_was_and_the_latest_is_
     )
     records = list(train(recipe, run))
     assert len({record["best"] for record in records if "best" in record}) == 1
-    network, card = weights.load(run.out / training.BEST)
-    before, after = weights.find("crdnet")[0].state_dict(), network.state_dict()
+    network, card = store.load(run.out / training.BEST)
+    before, after = loading.find("crdnet")[0].state_dict(), network.state_dict()
     assert {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])} == {
         "classifier"
     }

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from tiny_runs import TINY, final
 
 from derain import train as training
-from derain import weights
 from derain.images import write_image
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, train
+from derain.weights import store
 
 
 def test_trains_on_pairs(run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -77,13 +77,13 @@ def test_textures_are_rained_with_and_named_and_their_lack_is_said(
     )
     lacking = "mixed: all rain is drawn; with --set textures=DIR some is cut from streak textures"
     assert notes.count(lacking) == 1
-    assert weights.load(run.out / "drawn" / training.BEST)[1].rain == "mixed"
+    assert store.load(run.out / "drawn" / training.BEST)[1].rain == "mixed"
     notes.clear()
     recipe = find_recipe("petrichor-live", TINY | {"steps": "3", "textures": str(textures)})
     list(train(recipe, replace(run, out=run.out / "cut"), on_note=notes.append))
     assert lacking not in notes
     assert (
-        weights.load(run.out / "cut" / training.BEST)[1].rain
+        store.load(run.out / "cut" / training.BEST)[1].rain
         == "mixed, with streak textures (streaks)"
     )
     drawn, cut = (final(replace(run, out=run.out / name))["network"] for name in ("drawn", "cut"))

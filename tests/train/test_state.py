@@ -13,6 +13,7 @@ from derain.networks import NETWORKS
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, step, train
 from derain.train.state import begin, resumed
+from derain.weights import loading, store
 
 
 @pytest.mark.parametrize("name", ["nledn", "crdnet", "petrichor-live"])
@@ -50,7 +51,7 @@ def test_starts_from_other_weights(run: TrainingRun, tmp_path: Path) -> None:
         "nledn-rain100l", TINY | {"init": "nledn", "steps": "1", "lr": "1e-9", "min_lr": "1e-9"}
     )
     list(train(recipe, run))
-    expected, _ = weights.find("nledn")
+    expected, _ = loading.find("nledn")
     found = final(run)["network"]
     assert all(
         torch.allclose(value, found[key], atol=1e-6) for key, value in expected.state_dict().items()
@@ -105,11 +106,11 @@ def test_weights_of_a_smaller_petrichor_grow(run: TrainingRun) -> None:
     assert recipe.init == "petrichor"
     grown = begin(recipe, run.device).network
     rainy = torch.rand(1, 3, 24, 32)
-    small = weights.find("petrichor")[0]
+    small = loading.find("petrichor")[0]
     with torch.inference_mode():
         assert torch.allclose(grown(rainy), small(rainy), atol=1e-5)
     list(train(recipe, run))
-    network, card = weights.load(run.out / training.BEST)
+    network, card = store.load(run.out / training.BEST)
     assert (card.network, type(network)) == ("petrichor-deep", NETWORKS["petrichor-deep"])
     assert len(card.history) == len(weights.find_card("petrichor").history) + 1
 

@@ -8,11 +8,11 @@ import torch
 from tiny_runs import TINY, final
 
 from derain import train as training
-from derain import weights
 from derain.networks import NETWORKS
 from derain.recipes import Recipe, find_recipe
 from derain.train import TrainingRun, learning_rate, step, train
 from derain.train.state import begin
+from derain.weights import loading, store
 
 
 @pytest.mark.parametrize("name", ["nledn", "remaen", "crdnet", "dpenet", "petrichor"])
@@ -35,7 +35,7 @@ def test_bfloat16_computes_the_same_loss_to_its_precision(name: str, run: Traini
 def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: TrainingRun) -> None:
     recipe = find_recipe("crdnet", TINY | {"crop": "128", "steps": "3", "ema": "0.9"})
     list(train(recipe, run))
-    network, card = weights.load(run.out / training.BEST)
+    network, card = store.load(run.out / training.BEST)
     assert card.steps == 3
     assert isinstance(network, torch.nn.Module)
     for module in network.modules():
@@ -43,7 +43,7 @@ def test_averaged_weights_are_normalised_by_statistics_of_their_own(run: Trainin
             module.reset_running_stats()
             module.momentum = None
     batches = training.open_batches(recipe, run.data)
-    saved, _ = weights.load(run.out / training.BEST)
+    saved, _ = store.load(run.out / training.BEST)
     network.train()
     with torch.no_grad():
         for step in range(3):
@@ -68,7 +68,7 @@ def test_frozen_statistics_stay_and_the_rest_learns(run: TrainingRun) -> None:
         frozen_norms=True,
     )
     list(train(recipe, run))
-    before, after = weights.find("crdnet")[0].state_dict(), final(run)["network"]
+    before, after = loading.find("crdnet")[0].state_dict(), final(run)["network"]
     statistics = [
         key
         for key in before
@@ -76,7 +76,7 @@ def test_frozen_statistics_stay_and_the_rest_learns(run: TrainingRun) -> None:
     ]
     assert all(torch.equal(before[key], after[key]) for key in statistics)
     assert not all(torch.equal(before[key], after[key]) for key in before)
-    kept = weights.load(run.out / training.BEST)[0].state_dict()
+    kept = store.load(run.out / training.BEST)[0].state_dict()
     assert all(torch.equal(before[key], kept[key]) for key in statistics)
 
 

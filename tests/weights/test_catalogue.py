@@ -8,7 +8,7 @@ import pytest
 
 from derain import weights
 from derain.recipes import find_recipe
-from derain.weights import WeightsError
+from derain.weights import WeightsError, loading
 from derain.weights.catalogue import (
     CATALOGUE,
     RETIRED,
@@ -58,7 +58,7 @@ def test_another_file_than_the_row_says_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", RETIRED)
-@pytest.mark.parametrize("find", [weights.find, weights.find_card])
+@pytest.mark.parametrize("find", [loading.find, weights.find_card])
 def test_retired_weights_name_those_to_use_instead(
     find: Callable[[str], object], name: str
 ) -> None:

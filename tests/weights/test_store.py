@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from derain import weights
 from derain.networks import NLEDN, CRDNet
-from derain.weights import Card, Point, Stage, WeightsError
+from derain.weights import Card, Point, Stage, WeightsError, loading, store
 
 
 @pytest.fixture
 def saved(tmp_path: Path, seeded: None) -> Path:
-    weights.save(
+    store.save(
         NLEDN(),
         Card("mine", "nledn", recipe="r", scores={"set y-matlab": "30.1"}),
         tmp_path / "deep/w.safetensors",
@@ -47,8 +47,8 @@ def test_hyperparameters_survive_the_file(
     torch.manual_seed(1)
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     network = NLEDN(**arguments).eval()
-    weights.save(network, Card("mine", "nledn"), path)
-    again, card = weights.load(path)
+    store.save(network, Card("mine", "nledn"), path)
+    again, card = store.load(path)
     assert card.hyperparameters == arguments
     rainy = torch.rand(1, 3, 10, 12)
     with torch.inference_mode():
@@ -56,11 +56,11 @@ def test_hyperparameters_survive_the_file(
 
 
 def test_float16_halves_the_file_and_comes_back_as_float32(saved: Path, seeded: None) -> None:
-    network, card = weights.load(saved)
+    network, card = store.load(saved)
     half = saved.with_name("half.safetensors")
-    weights.save(network, card, half, torch.float16)
+    store.save(network, card, half, torch.float16)
     assert half.stat().st_size < 0.52 * saved.stat().st_size
-    again, _ = weights.load(half)
+    again, _ = store.load(half)
     for a, b in zip(network.parameters(), again.parameters(), strict=True):
         assert b.dtype == torch.float32
         assert torch.allclose(a, b, atol=1e-3)
@@ -72,8 +72,8 @@ def test_what_float16_cannot_hold_stays_float32(tmp_path: Path, seeded: None) ->
     network.load_state_dict(
         {key: torch.full_like(network.state_dict()[key], 148_910.8)}, strict=False
     )
-    weights.save(network, Card("mine", "crdnet"), tmp_path / "w.safetensors", torch.float16)
-    again, _ = weights.load(tmp_path / "w.safetensors")
+    store.save(network, Card("mine", "crdnet"), tmp_path / "w.safetensors", torch.float16)
+    again, _ = store.load(tmp_path / "w.safetensors")
     assert torch.equal(again.state_dict()[key], network.state_dict()[key])
     assert (tmp_path / "w.safetensors").stat().st_size < 0.6 * 4 * sum(
         p.numel() for p in network.parameters()
@@ -96,7 +96,7 @@ def test_history_survives_the_file(tmp_path: Path) -> None:
         history=(Stage(recipe="{}", steps=900, hours=0.2, curve=curve), Stage(steps=3)),
         failures="snow",
     )
-    weights.save(NLEDN(blocks=1, pooling=False, non_local="none"), card, tmp_path / "w.safetensors")
+    store.save(NLEDN(blocks=1, pooling=False, non_local="none"), card, tmp_path / "w.safetensors")
     found = weights.read_card(tmp_path / "w.safetensors")
     assert (found.history, found.failures) == (card.history, "snow")
 
@@ -107,9 +107,9 @@ def test_fields_of_a_later_version_are_left_out() -> None:
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such weights file"):
-        weights.load(tmp_path / "none.safetensors")
+        store.load(tmp_path / "none.safetensors")
     with pytest.raises(FileNotFoundError, match="expected one of petrichor, "):
-        weights.find("nlednn")
+        loading.find("nlednn")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "empty", "long header"])
@@ -124,13 +124,13 @@ def test_damaged_files(saved: Path, damage: str) -> None:
         }[damage]
     )
     with pytest.raises(WeightsError, match="expected a safetensors file, but it is damaged"):
-        weights.load(saved)
+        store.load(saved)
 
 
 def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
     save_file({"unet.conv.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
     with pytest.raises(WeightsError, match=r"that derain did not write .*unet.conv.weight"):
-        weights.load(tmp_path / "w.safetensors")
+        store.load(tmp_path / "w.safetensors")
 
 
 def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError, match="holds a 'unheard-of' network; this version knows nledn"
     ):
-        weights.load(tmp_path / "w.safetensors")
+        store.load(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_network_of_a_later_version(saved: Path, tmp_path: Path) -> None:
 def test_broken_header(header: str, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": header})
     with pytest.raises(WeightsError, match="header cannot be read"):
-        weights.load(tmp_path / "w.safetensors")
+        store.load(tmp_path / "w.safetensors")
 
 
 def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
@@ -178,5 +178,5 @@ def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
         {"a": torch.zeros(3)}, tmp_path / "w.safetensors", {"derain": Card("a", "nledn").to_json()}
     )
     with pytest.raises(WeightsError, match="not those of the nledn it says it holds") as caught:
-        weights.load(tmp_path / "w.safetensors")
+        store.load(tmp_path / "w.safetensors")
     assert "\n" not in str(caught.value)

@@ -11,8 +11,7 @@ from typing import IO
 
 import torch
 
-from derain import weights
-from derain.weights import Card, Stage
+from derain.weights import Card, Stage, store
 from tools.zoo.place import SIZES, Place, elapsed, say
 from tools.zoo.stepper import FALLBACKS, Stepper, median_seconds, wait_for
 
@@ -146,7 +145,7 @@ class Training:
         mean.load_state_dict(dict(zip(names, values, strict=True)))
         schedule = "trunk" if file.endswith("-trunk") else "trunk and branch"
         card = self._card(self._stage(step, took, schedule))
-        weights.save(mean, card, self.place.out / f"{file}.safetensors")
+        store.save(mean, card, self.place.out / f"{file}.safetensors")
 
     def _stage(self, step: int, took: float, schedule: str) -> Stage:
         """Return what the card says about this training; ``took`` is in seconds."""

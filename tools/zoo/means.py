@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.still_camera import still_frames, still_scores
-from derain import train, weights
-from derain.engines import choose_device
+from derain import train
+from derain.engines.pytorch import choose_device
 from derain.networks import Network
 from derain.recipes import find_recipe
 from derain.restore import Derainer
 from derain.train import on_a_card
+from derain.weights import loading, store
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     still = still_frames(arguments.still) if arguments.still else []
-    found = {name: weights.find(name) for name in arguments.weights}
+    found = {name: loading.find(name) for name in arguments.weights}
     card = next(iter(found.values()))[1]
     # The recipe of the network's name validates on light and on heavy rain.
     recipe = replace(find_recipe(card.network), validation_crop=None)
@@ -61,7 +62,7 @@ def main() -> None:
         others = ", ".join(Path(name).name for name in arguments.weights[1:])
         note = "; ".join(filter(None, [card.note, f"the mean of these weights and of {others}"]))
         # The scores are the mean's, which came last.
-        weights.save(mean, replace(card, note=note, scores=on_a_card(scores)), arguments.out)
+        store.save(mean, replace(card, note=note, scores=on_a_card(scores)), arguments.out)
 
 
 def mean_of(networks: Sequence[Network]) -> Network:

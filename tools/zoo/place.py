@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from derain import rain, weights
+from derain import rain
 from derain.data import clean_pictures
 from derain.images import read_image
 from derain.networks import Petrichor, PetrichorDeep, PetrichorLive, PetrichorWide, grown
 from derain.train import ResidentBatches, read_bytes
-from derain.weights import Card
+from derain.weights import Card, loading
 from tools.zoo.stepper import Settings
 
 SIZES: dict[str, type[Petrichor]] = {
@@ -89,7 +89,7 @@ class Place:
         own = self.data / f"{name}.safetensors"
         for place in (str(own), name):
             try:
-                network, card = weights.find(place)
+                network, card = loading.find(place)
             except FileNotFoundError:
                 continue
             return cast("Petrichor", network), card

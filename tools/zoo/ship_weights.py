@@ -1,9 +1,10 @@
 r"""Put trained weights into the package: round them to float16, score them, write card and file.
 
-The file's hash is listed in the catalogue. The card already says how the weights were trained;
-validation scores are measured again, in the same way for all: on middles of 192x192 pixels of
-CLEAN/val under the seeded rain of the weights' recipe. With `--still CLIP` the card also holds the
-gain on real rain before a still camera, as `benchmarks.quality.still_camera` measures it.
+A Petrichor is also written as an ONNX graph, whose weights are those of the file. The hashes are
+listed in the catalogue. The card already says how the weights were trained; validation scores are
+measured again, in the same way for all: on middles of 192x192 pixels of CLEAN/val under the seeded
+rain of the weights' recipe. With `--still CLIP` the card also holds the gain on real rain before a
+still camera, as `benchmarks.quality.still_camera` measures it.
 
     python -m tools.zoo.ship_weights runs/zoo/nledn/stage-2/best.safetensors nledn CLEAN \
         Rain100L-dev10 Rain100H-dev10
@@ -18,15 +19,15 @@ import torch
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.quality.still_camera import card_key, still_frames, still_scores
-from derain import weights
 from derain.data import find_pairs
+from derain.engines.shipped import write_graph
 from derain.evaluate import evaluate, to_json, to_markdown
 from derain.files import file_digest
-from derain.networks import Network
+from derain.networks import Network, Petrichor
 from derain.recipes import find_recipe
 from derain.restore import Derainer
 from derain.train import ValidationSet, on_a_card
-from derain.weights import Card, catalogue
+from derain.weights import Card, catalogue, store
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where all scores go, for results_tables.py")
     arguments = parser.parse_args()
     target = catalogue.FOLDER / f"{arguments.name}.safetensors"
-    network, card = weights.load(arguments.weights)
+    network, card = store.load(arguments.weights)
     check(arguments.name, card)
     still = still_frames(arguments.still) if arguments.still else []
     said = {
@@ -57,8 +58,8 @@ def main() -> None:
     # The file in the package stays as it is listed until all scores are known.
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name
-        weights.save(network, card, draft, torch.float16)
-        rounded, _ = weights.load(draft)
+        store.save(network, card, draft, torch.float16)
+        rounded, _ = store.load(draft)
     evaluations = [
         evaluate(Derainer(rounded, name=arguments.name), find_pairs(folder))
         for folder in arguments.datasets
@@ -72,8 +73,7 @@ def main() -> None:
         score = still_scores(still, Derainer(rounded, name=arguments.name))
         scores[card_key(arguments.still)] = f"{score.gain:+.2f}"
         print(f"{arguments.still}: {score.psnr:.2f} dB, {score.gain:+.2f} over the input")
-    weights.save(rounded, replace(card, scores=scores), target, torch.float16)
-    list_hash(arguments.name, file_digest(target))
+    ship(rounded, replace(card, scores=scores), target)
     if evaluations:
         print(to_markdown(evaluations))
     if arguments.json:
@@ -103,10 +103,22 @@ def validation_scores(network: Network, name: str, clean: Path) -> dict[str, str
     return on_a_card(found)
 
 
-def list_hash(name: str, sha256: str) -> None:
-    """Put the hash of a file into its row of the catalogue."""
-    row = catalogue.read_rows(catalogue.TABLE)[name]
-    catalogue.replace_row(catalogue.TABLE, replace(row, sha256=sha256))
+def ship(network: Network, card: Card, target: Path) -> None:
+    """Write weights and, of a Petrichor, the graph beside them; list the hashes of both.
+
+    Args:
+        network: Its weights are numbers of float16.
+        card: Goes into both files.
+        target: The weights file; its name without the suffix is that of a row of the catalogue.
+    """
+    store.save(network, card, target, torch.float16)
+    row = catalogue.read_rows(catalogue.TABLE)[target.stem]
+    row = replace(row, sha256=file_digest(target))
+    if isinstance(network, Petrichor):
+        graph = target.with_suffix(".onnx")
+        write_graph(network, store.load(target)[1], target, graph)
+        row = replace(row, graph=file_digest(graph))
+    catalogue.replace_row(catalogue.TABLE, row)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from benchmarks.command import new_parser
 from benchmarks.quality.still_camera import KEY_WORD
 from benchmarks.tables import table_head, table_row
 from derain import weights
-from derain.evaluate import MACS_SIDE, multiply_adds
 from derain.networks import NETWORKS, Network
+from derain.networks.cost import multiply_adds
 from derain.train.batches import LONG_SIDE
-from derain.weights import CATALOGUE, Card, Stage
+from derain.weights import CATALOGUE, Card, Stage, loading
+from derain.weights.facts import MACS_SIDE
 from tools.zoo.entries import ZOO
 
 HEAD = """# The zoo
@@ -137,7 +138,7 @@ def stage_row(number: int, stage: Stage) -> str:
 
 def spent(name: str, card: Card) -> list[list[Spent]]:
     """Return the validations of each stage that lists them, with the multiply-adds spent so far."""
-    own = per_pixel_of(weights.find(name)[0])
+    own = per_pixel_of(loading.find(name)[0])
     before, curves = 0.0, list[list[Spent]]()
     for stage in card.history:
         recipe = recipe_of(stage)
@@ -155,7 +156,9 @@ def spent(name: str, card: Card) -> list[list[Spent]]:
 
 def per_pixel_of(network: Network) -> float:
     """Return the multiply-adds of a training step for each pixel."""
-    return (multiply_adds(network) or 0) / MACS_SIDE**2 * FORWARD_AND_BACKWARD
+    return (
+        (multiply_adds(network, (MACS_SIDE, MACS_SIDE)) or 0) / MACS_SIDE**2 * FORWARD_AND_BACKWARD
+    )
 
 
 def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from derain.evaluate.cost import MACS_SIDE, describe_machine
+from derain import machine
 from derain.evaluate.report.crops import data_uri
 from derain.evaluate.report.gallery import Exhibit, Exhibits, Gallery
 from derain.evaluate.report.tables import (
@@ -25,6 +25,7 @@ from derain.evaluate.scores import Evaluation, PictureScore, Side
 from derain.evaluate.tables import count_of, executions
 from derain.files import printable
 from derain.metrics import Protocol
+from derain.weights.facts import MACS_SIDE
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -146,7 +147,7 @@ def _context(evaluations: Sequence[Evaluation], gallery: Gallery) -> dict[str, A
     return {
         "models": list(dict.fromkeys(evaluation.model for evaluation in evaluations)),
         "summary": _summary(evaluations),
-        "machine": describe_machine(),
+        "machine": machine.describe(),
         "executions": executions(evaluations),
         "meanings": {protocol: MEANINGS[protocol] for protocol in protocols},
         "sections": list(_sections(evaluations, gallery)),

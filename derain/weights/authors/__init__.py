@@ -14,9 +14,10 @@ from derain.weights.authors import crdnet, dpenet, nledn, remaen, tensorflow_bun
 from derain.weights.authors.pickled import read_pickle
 from derain.weights.authors.reader import Reader, Tensors
 from derain.weights.card import Card
-from derain.weights.store import WeightsError
+from derain.weights.checkpoints import is_bundle, is_parts_folder
+from derain.weights.header import WeightsError
 
-__all__ = ["READERS", "is_checkpoint", "load"]
+__all__ = ["READERS", "load"]
 
 READERS: dict[str, Reader] = {
     "nledn": nledn.READER,
@@ -95,22 +96,14 @@ def _unknown(path: Path, names: list[str]) -> WeightsError:
     )
 
 
-def is_checkpoint(path: Path) -> bool:
-    """Return whether a path names a checkpoint of several files.
-
-    That is a folder of CRDNet's parts, or a TensorFlow bundle.
-    """
-    return crdnet.is_folder(path) or tensorflow_bundle.is_bundle(path)
-
-
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a checkpoint of any format."""
-    if tensorflow_bundle.is_bundle(path):
+    if is_bundle(path):
         # The index comes first: the data of something else may be large.
         names = tensorflow_bundle.read_index(path)
         if not remaen.recognises(names):
             raise _unknown(path, list(names))
         return remaen.read_bundle(path)
-    if crdnet.is_folder(path):
+    if is_parts_folder(path):
         return crdnet.read_folder(path)
     return read_pickle(path)

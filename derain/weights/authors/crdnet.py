@@ -10,7 +10,7 @@ from derain.networks import Hyperparameters
 from derain.networks.crdnet import CLASSIFIER_WIDTHS
 from derain.weights.authors.pickled import read_pickle
 from derain.weights.authors.reader import BATCH_NORM, Reader, Renaming, Tensors
-from derain.weights.store import WeightsError
+from derain.weights.header import WeightsError
 
 PARTS = {
     "stage1": "extractor",
@@ -20,11 +20,6 @@ PARTS = {
     "classfy": "classifier",
 }
 """The folders of the authors, and the part of the network whose weights each holds."""
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder that holds a CRDNet's parts."""
-    return all((path / part).is_dir() for part in ("stage1", "stage2"))
 
 
 def read_folder(folder: Path) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from derain.weights.store import WeightsError, check_is_file
+from derain.weights.header import WeightsError, check_is_file
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:

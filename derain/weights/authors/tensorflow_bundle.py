@@ -8,7 +8,6 @@ checksum. Formats: LevelDB's table_format.md; TensorFlow's tensor_bundle.proto.
 """
 
 import math
-import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from derain.weights.store import WeightsError, check_is_file
+from derain.weights.checkpoints import index_of
+from derain.weights.header import WeightsError, check_is_file
+from derain.weights.protobuf import fields, varint
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
@@ -45,18 +46,6 @@ class Variable:
     offset: int = 0
     size: int = 0
     checksum: int = 0
-
-
-def index_of(path: Path) -> Path:
-    """Return the index that belongs to any of a bundle's files, or to the name they share."""
-    return path.parent / (re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name) + ".index")
-
-
-def is_bundle(path: Path) -> bool:
-    """Return whether a path is a bundle's index, its data, or what their names share."""
-    if path.suffix == ".index" or re.search(r"\.data-\d+-of-\d+$", path.name):
-        return True
-    return (path.suffix == ".meta" or not path.exists()) and index_of(path).is_file()
 
 
 def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
@@ -152,8 +141,8 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _handle(content: bytes, position: int) -> tuple[int, int, int]:
     """Return offset and size of a block, and the position behind them."""
-    offset, position = _varint(content, position)
-    size, position = _varint(content, position)
+    offset, position = varint(content, position)
+    size, position = varint(content, position)
     return offset, size, position
 
 
@@ -176,9 +165,9 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
     if end < 0:
         raise ValueError("a block in it is too short")
     while position < end:
-        shared, position = _varint(block, position)
-        fresh, position = _varint(block, position)
-        length, position = _varint(block, position)
+        shared, position = varint(block, position)
+        fresh, position = varint(block, position)
+        length, position = varint(block, position)
         if shared > len(key) or shared + fresh > LONGEST_NAME or position + fresh + length > end:
             raise ValueError("a name or value in it is too long")
         key = key[:shared] + block[position : position + fresh]
@@ -187,62 +176,25 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
         position += length
 
 
-def _varint(content: bytes, position: int) -> tuple[int, int]:
-    """Return a number in groups of seven bits, lowest first, and the position behind it."""
-    value = shift = 0
-    while True:
-        byte = content[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number in it is too long")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the fields of a protocol buffer: number, and an int or a nested message's bytes."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, position = _varint(message, position)
-            yield number, value
-        elif kind == 2:
-            size, position = _varint(message, position)
-            if position + size > len(message):
-                raise ValueError("a field in it is too long")
-            yield number, message[position : position + size]
-            position += size
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-            yield number, int.from_bytes(message[position : position + size], "little")
-            position += size
-        else:
-            raise ValueError("a field in it is of no known kind")
-
-
 def _variable(message: bytes) -> Variable:
     """Read a BundleEntryProto."""
     values: dict[str, int] = {}
     shape: list[int] = []
     names = {1: "dtype", 3: "shard", 4: "offset", 5: "size", 6: "checksum"}
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if isinstance(value, int) and number in names:
             values[names[number]] = value
-        elif isinstance(value, bytes) and number == 2:
+        elif isinstance(value, memoryview) and number == 2:
             shape += _shape(value)
     return Variable(shape=tuple(shape), **values)
 
 
-def _shape(message: bytes) -> list[int]:
+def _shape(message: memoryview) -> list[int]:
     """Read a TensorShapeProto: each field 2 is a dimension, whose field 1 is its size."""
     dimensions = [
-        dict(_fields(inner))
-        for kind, inner in _fields(message)
-        if kind == 2 and isinstance(inner, bytes)
+        dict(fields(inner))
+        for kind, inner in fields(message)
+        if kind == 2 and isinstance(inner, memoryview)
     ]
     sizes = [dimension.get(1, 0) for dimension in dimensions]
     return [size for size in sizes if isinstance(size, int)]

@@ -551,8 +551,16 @@ def test_rain100_and_rain12_are_found_among_bsds_pictures_that_hold_them(
 def test_no_false_alarm_among_clean_pictures_and_pairs(
     reference_data: Path, tmp_path: Path, album: Album
 ) -> None:
-    """Check clean training pictures, and all pictures of pairs and validation against them."""
-    assert check(reference_data / "clean/train", album=album).problems == ()
+    """Check clean training pictures, and all pictures of pairs and validation against them.
+
+    A third of the training pictures is enough to find what goes wrong: all take two minutes.
+    """
+    train, others = tmp_path / "train", tmp_path / "others"
+    train.mkdir()
+    others.mkdir()
+    for path in sorted((reference_data / "clean/train").iterdir())[::3]:
+        (train / path.name).symlink_to(path)
+    assert check(train, album=album).problems == ()
     for name in (
         "Rain100H-dev10",
         "Rain12",
@@ -561,10 +569,10 @@ def test_no_false_alarm_among_clean_pictures_and_pairs(
         "SPA-data-sample2",
     ):
         for pair in find_pairs(reference_data / "pairs" / name).pairs:
-            (tmp_path / f"{name}-{pair.clean.name}").symlink_to(pair.clean)
+            (others / f"{name}-{pair.clean.name}").symlink_to(pair.clean)
     for path in (reference_data / "clean/val").iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    report = check(tmp_path, reference_data / "clean/train", album=album)
+        (others / path.name).symlink_to(path)
+    report = check(others, train, album=album)
     assert report.sound
     known = {
         problem.paths[0].name.split("-")[0]

@@ -21,6 +21,7 @@ from torch import nn
 from derain import weights
 from derain.images import write_image
 from derain.networks import PetrichorLive
+from derain.weights import loading, store
 from tools.zoo import lease, lease_speed, lease_training, stepper
 from tools.zoo.place import SETTINGS, SIZES, Place
 
@@ -107,8 +108,8 @@ def test_a_rehearsal_writes_weights(data: Path) -> None:
     assert "petrichor-live: ready, plain" in done.stdout
     assert f"petrichor-live: {len(logged(data, 'petrichor-live'))} steps in" in done.stdout
     check_weights(data, "petrichor-live")
-    shipped = weights.find("petrichor-live")[0].state_dict()
-    trained = weights.load(data.parent / "out/petrichor-live.safetensors")[0].state_dict()
+    shipped = loading.find("petrichor-live")[0].state_dict()
+    trained = store.load(data.parent / "out/petrichor-live.safetensors")[0].state_dict()
     moved = max(float((trained[key] - value).abs().max()) for key, value in shipped.items())
     assert 0 < moved < 0.5
 
@@ -154,7 +155,7 @@ def check_weights(data: Path, name: str) -> None:
     """Check what a size leaves behind: decayed weights, the trunk's, and their cards."""
     before = weights.find_card(name).history
     for file, schedule in ((name, "trunk and branch"), (f"{name}-trunk", "trunk")):
-        network, card = weights.load(data.parent / f"out/{file}.safetensors")
+        network, card = store.load(data.parent / f"out/{file}.safetensors")
         assert type(network) is SIZES[name]
         assert (card.name, card.network) == (name, name)
         assert card.history[:-1] == before

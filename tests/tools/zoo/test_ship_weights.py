@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from benchmarks.quality import still_camera
-from derain import weights
+from derain.engines import Exported
 from derain.files import file_digest
 from derain.restore import Derainer
+from derain.weights import loading, store
 from derain.weights.catalogue import ShippedWeights
 from tools.zoo import ship_weights
 
@@ -23,8 +24,8 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     one_thread: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    network, card = weights.find("petrichor-live")
-    weights.save(
+    network, card = loading.find("petrichor-live")
+    store.save(
         network, replace(card, failures="", scores={"old": "1"}), tmp_path / "best.safetensors"
     )
     table = tmp_path / "catalogue.json"
@@ -47,7 +48,7 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     ship_weights.main()
     shipped = tmp_path / "files/petrichor-live.safetensors"
     assert shipped.stat().st_size < 0.6 * (tmp_path / "best.safetensors").stat().st_size
-    rounded, written = weights.load(shipped)
+    rounded, written = store.load(shipped)
     assert (written.name, written.failures, written.history) == (
         "petrichor-live",
         "snow stays",
@@ -69,7 +70,11 @@ def test_shipped_weights_are_rounded_scored_and_listed(
             atol=2e-3,
         )
     listed = ship_weights.catalogue.read_rows(table)
-    assert listed["petrichor-live"] == replace(rows[1], sha256=file_digest(shipped))
+    graph = shipped.with_suffix(".onnx")
+    assert listed["petrichor-live"] == replace(
+        rows[1], sha256=file_digest(shipped), graph=file_digest(graph)
+    )
+    assert Exported.read(graph).card == store.load(shipped)[1]
     assert listed["petrichor"] == rows[0]
     for name, message in (
         ("nledn", "expected weights of nledn, found petrichor-live"),

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from derain import weights
 from derain.errors import UsageError
 from derain.networks import NLEDN
-from derain.weights import WeightsError, authors
+from derain.weights import WeightsError, authors, loading, store
 
 
 class Bomb:
@@ -37,7 +36,7 @@ def test_a_pickle_bomb_does_not_go_off(zipped: bool, tmp_path: Path) -> None:
         else "or holds more than that; not loaded"
     )
     with pytest.raises(WeightsError, match=message):
-        weights.find(str(path))
+        loading.find(str(path))
     assert not trace.exists()
 
 
@@ -98,8 +97,8 @@ def test_incomplete_and_overfull_checkpoints_are_refused(
 
 def test_imported_file_gives_the_same_network(reference_data: Path, tmp_path: Path) -> None:
     network, card = authors.load(reference_data / "published-weights/nledn/net_Rain100L.pth")
-    weights.save(network, card, tmp_path / "w.safetensors")
-    again, _ = weights.find(str(tmp_path / "w.safetensors"))
+    store.save(network, card, tmp_path / "w.safetensors")
+    again, _ = loading.find(str(tmp_path / "w.safetensors"))
     rainy = torch.rand(1, 3, 24, 24)
     with torch.inference_mode():
         assert torch.equal(network(rainy), again(rainy))

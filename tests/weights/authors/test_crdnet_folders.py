@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from derain import weights
 from derain.networks import CRDNet
-from derain.weights import WeightsError, authors
+from derain.weights import WeightsError, authors, loading
+from derain.weights.checkpoints import is_checkpoint
 
 
 def crdnet_checkpoint(network: CRDNet, folder: Path, epoch: str, **names: str) -> None:
@@ -66,7 +66,7 @@ def crdnet_checkpoint(network: CRDNet, folder: Path, epoch: str, **names: str) -
 def test_crdnet_folders_round_trip(classifier: Any, tmp_path: Path) -> None:
     network = CRDNet(classifier=classifier).eval()
     crdnet_checkpoint(network, tmp_path / "net", "426", derain="refine")
-    again, card = weights.find(str(tmp_path / "net"))
+    again, card = loading.find(str(tmp_path / "net"))
     assert card.hyperparameters == {"classifier": classifier}
     found = again.state_dict()
     assert all(torch.equal(value, found[key]) for key, value in network.state_dict().items())
@@ -104,15 +104,15 @@ def test_crdnet_folders_that_hold_a_part_twice(tmp_path: Path) -> None:
     crdnet_checkpoint(CRDNet(), tmp_path, "5")
     (tmp_path / "refine").mkdir()
     with pytest.raises(WeightsError, match="holds both derain/ and refine/"):
-        weights.find(str(tmp_path))
+        loading.find(str(tmp_path))
 
 
 def test_only_crdnets_own_folders_make_a_checkpoint(tmp_path: Path) -> None:
     for name in ("derain", "refine", "stage1"):
         (tmp_path / name).mkdir()
-    assert not authors.is_checkpoint(tmp_path)
+    assert not is_checkpoint(tmp_path)
     (tmp_path / "stage2").mkdir()
-    assert authors.is_checkpoint(tmp_path)
+    assert is_checkpoint(tmp_path)
 
 
 def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
@@ -134,4 +134,4 @@ def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
         authors.load(tmp_path / "net")
     shutil.rmtree(tmp_path / "net/stage2")
     with pytest.raises(FileNotFoundError, match="a folder; expected a weights file, such as"):
-        weights.find(str(tmp_path / "net"))
+        loading.find(str(tmp_path / "net"))

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from derain.weights import WeightsError, find
-from derain.weights.authors import tensorflow_bundle
+from derain.weights import WeightsError, protobuf
 from derain.weights.authors.tensorflow_bundle import MAGIC, masked_crc32c, read, read_index
+from derain.weights.loading import find
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -115,7 +115,7 @@ def test_reads_what_was_written(tmp_path: Path) -> None:
 
 @given(st.integers(0, 2**63 - 1))
 def test_varints(value: int) -> None:
-    assert tensorflow_bundle._varint(b"x" + varint(value), 1)[0] == value  # pyright: ignore[reportPrivateUsage]
+    assert protobuf.varint(b"x" + varint(value), 1)[0] == value
 
 
 def cut(path: Path) -> None:

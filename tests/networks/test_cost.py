@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from derain import __version__
+from derain import __version__, machine
 from derain.data import find_pairs
-from derain.evaluate import DevicePeak, describe_machine, evaluate, multiply_adds
+from derain.evaluate import evaluate
+from derain.machine import PeakMemory
 from derain.networks import NETWORKS, Network, Tiling
+from derain.networks.cost import multiply_adds
 from derain.restore import Derainer
 
 
@@ -41,7 +43,7 @@ def test_peak_memory_is_that_since_it_began() -> None:
         pytest.skip("no high-water mark to set back")
     large = np.ones(60_000_000)  # 480 MB
     del large
-    memory = DevicePeak(torch.device("cpu"))
+    memory = PeakMemory()
     before = memory.read()
     block = np.ones(30_000_000)
     after = memory.read()
@@ -52,7 +54,7 @@ def test_peak_memory_is_that_since_it_began() -> None:
 
 
 def test_the_machine_is_described_in_one_line() -> None:
-    line = describe_machine()
+    line = machine.describe()
     assert line.startswith(f"derain {__version__}, torch {torch.__version__}, ")
     assert f" cores, PyTorch on {torch.get_num_threads()}" in line
     assert "\n" not in line
@@ -75,9 +77,9 @@ class OneConvolution(nn.Module):
 
 
 def test_multiply_adds_by_hand() -> None:
-    assert multiply_adds(cast("Network", OneConvolution())) == 3 * 5 * 9 * 512**2
+    assert multiply_adds(cast("Network", OneConvolution()), (512, 512)) == 3 * 5 * 9 * 512**2
     assert multiply_adds(cast("Network", OneConvolution()), (10, 10)) == 3 * 5 * 9 * 100
-    assert multiply_adds(cast("Network", OneConvolution(looks=True))) is None
+    assert multiply_adds(cast("Network", OneConvolution(looks=True)), (9, 9)) is None
 
 
 @pytest.mark.parametrize("name", NETWORKS)

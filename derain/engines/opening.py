@@ -1,0 +1,153 @@
+"""Which engine executes a model: by what it is, by what is asked for, by what is installed."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from derain import machine
+from derain.engines.engine import Engine, Tiled
+from derain.engines.exported import PROVIDERS, Exported, is_exported, open_exported
+from derain.errors import UsageError
+from derain.extras import MissingExtraError, is_installed, require
+from derain.weights.card import Card
+from derain.weights.catalogue import CATALOGUE, check, check_exists
+
+EngineName = Literal["torch", "onnx", "openvino"]
+
+
+def make_engine(
+    model: Engine | Tiled | Exported,
+    engine: str = "auto",
+    device: str = "auto",
+    dtype: str = "auto",
+) -> Engine:
+    """Return an engine for a network or an exported graph; an engine as it is.
+
+    Args:
+        model: What is executed.
+        engine: ``auto`` is PyTorch for a network, and for a file what its suffix says.
+
+    Raises:
+        ValueError: If engine, device or number format are unknown or do not go together.
+        MissingExtraError: If the engine is not installed.
+    """
+    if isinstance(model, Engine):
+        return _as_it_is(model, engine=engine, device=device, dtype=dtype)
+    check_name(engine)
+    if isinstance(model, Exported):
+        return open_exported(model, engine, device, dtype)
+    # Whoever has a network has PyTorch.
+    from derain.engines import export, pytorch
+
+    if engine in ("auto", "torch"):
+        return pytorch.open_network(model, device, dtype)
+    return open_exported(export.exported(pytorch.as_network(model)), engine, device, dtype)
+
+
+def open_model(
+    name_or_path: str, engine: str = "auto", device: str = "auto", dtype: str = "auto"
+) -> tuple[Engine, Card]:
+    """Return an engine for weights by name, for a weights file or an exported file, and the card.
+
+    Args:
+        name_or_path: As `derain.load` takes it.
+        engine: ``auto`` is PyTorch if it is installed, otherwise ONNX Runtime, and for an exported
+            file what its suffix says.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        WeightsError: If the file is none of a network known here.
+        ValueError: If engine, device or number format are unknown or do not go together.
+        MissingExtraError: If what is asked for needs a package that is not installed.
+    """
+    check_name(engine)
+    if is_exported(Path(name_or_path)):
+        exported = Exported.read(Path(name_or_path))
+        return open_exported(exported, engine, device, dtype), exported.card
+    check_exists(name_or_path)
+    chosen = choose_engine(engine, device)
+    row = CATALOGUE.get(name_or_path)
+    if chosen != "torch" and row and row.graph:
+        check(row)
+        exported = Exported.read(row.graph_path)
+        if engine == "auto":
+            _require_for(device, dtype)
+        return open_exported(exported, chosen, device, dtype), exported.card
+    machine.wait_briefly()
+    _require_torch(name_or_path, engine)
+    from derain.engines import export, pytorch
+
+    if chosen == "torch":
+        return pytorch.open_weights(name_or_path, device, dtype)
+    return export.open_weights(name_or_path, chosen, device, dtype)
+
+
+def check_model(name_or_path: str) -> None:
+    """Open a model's file, if it is one, so that a wrong one is known before the work.
+
+    Weights in the catalogue are part of the package and need no such look.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        WeightsError: If the file is none of a network known here.
+        MissingExtraError: If the file needs PyTorch to be read, and that is not installed.
+    """
+    check_exists(name_or_path)
+    if is_exported(Path(name_or_path)):
+        Exported.read(Path(name_or_path))
+    elif name_or_path not in CATALOGUE:
+        _require_torch(name_or_path, "torch")
+        from derain.weights.loading import find
+
+        find(name_or_path)
+
+
+def check_name(engine: str) -> None:
+    """Raise UsageError unless there is an engine of the name, or it is ``auto``."""
+    if engine not in ("auto", *get_args(EngineName)):
+        raise UsageError(
+            f"expected auto or one of {', '.join(get_args(EngineName))}",
+            option="engine",
+            value=engine,
+        )
+
+
+def choose_engine(engine: str, device: str = "auto") -> str:
+    """Return the engine for weights: with ``auto``, by what is installed and who has the device."""
+    if engine != "auto":
+        return engine
+    only_onnx = device in PROVIDERS and device not in ("cpu", "cuda")
+    return "torch" if is_installed("torch") and not only_onnx else "onnx"
+
+
+def _require_torch(name_or_path: str, engine: str) -> None:
+    """Raise MissingExtraError where there is no PyTorch, with what can be had without it."""
+    try:
+        require("torch", "the engine torch" if engine == "torch" else name_or_path)
+    except MissingExtraError as error:
+        without = [row.name for row in CATALOGUE.values() if row.graph]
+        if engine == "torch" and name_or_path in without:
+            raise
+        raise MissingExtraError(f"{error}; {', '.join(without)} do without") from None
+
+
+def _require_for(device: str, dtype: str) -> None:
+    """Raise MissingExtraError for what PyTorch would bring, where nobody asked for an engine.
+
+    An unknown name is not among these: the engine says what it expects.
+    """
+    if dtype in ("bfloat16", "float16"):
+        require("torch", dtype)
+    if device.partition(":")[0] == "mps":
+        require("torch", f"the device {device}")
+
+
+def _as_it_is(model: Engine, **asked: str) -> Engine:
+    """Return an engine; refuse to make it another one."""
+    for option, value in asked.items():
+        if value != "auto":
+            raise UsageError(
+                f"the engine is made already: {model.name}; leave it out",
+                option=option,
+                value=value,
+            )
+    return model

@@ -1,0 +1,63 @@
+"""Packages that the small installation lacks, and the extras that bring them."""
+
+import importlib
+import importlib.util
+from types import ModuleType
+
+from derain.errors import DerainError
+
+EXTRA_OF = {
+    "jinja2": "report",
+    "matplotlib": "report",
+    "onnx": "onnx",
+    "openvino": "openvino",
+    "torch": "torch",
+}
+"""By the name under which a package is imported. ONNX Runtime comes with derain."""
+
+_TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch"}
+
+
+class MissingExtraError(DerainError, ImportError):
+    """A package is needed that is not installed, or cannot be imported; says what brings it."""
+
+
+def is_installed(package: str) -> bool:
+    """Return whether a package can be found, without importing it."""
+    return importlib.util.find_spec(package) is not None
+
+
+def require(package: str, purpose: str = "") -> ModuleType:
+    """Import a package that an extra brings, or one of its modules.
+
+    Args:
+        package: As it is imported, such as ``torch`` or ``onnxruntime.quantization``.
+        purpose: What needs it, to begin the error with, such as ``derain train``.
+
+    Raises:
+        MissingExtraError: If it is not installed, or an installed one cannot be imported.
+
+    >>> require("torch_of_tomorrow", "derain forecast")
+    Traceback (most recent call last):
+    derain.extras.MissingExtraError: derain forecast needs torch_of_tomorrow: pip install derain
+    """
+    top = package.partition(".")[0]
+    extra = f'"derain[{EXTRA_OF[top]}]"' if top in EXTRA_OF else "derain"
+    needs = f"{purpose} needs {_TITLES.get(top, top)}" if purpose else _TITLES.get(top, top)
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != top:
+            raise _broken(needs, error, purpose) from error
+        missing = needs if purpose else f"{needs} is not installed"
+        raise MissingExtraError(f"{missing}: pip install {extra}") from None
+    # A library that a package is linked to may be absent or of another version.
+    except (ImportError, OSError) as error:
+        raise _broken(needs, error, purpose) from error
+
+
+def _broken(needs: str, error: Exception, purpose: str) -> MissingExtraError:
+    """Return the error for a package that is there but does not work."""
+    reason = " ".join(str(error).split())[:200]
+    state = ", which is installed but cannot" if purpose else " is installed but cannot"
+    return MissingExtraError(f"{needs}{state} be imported ({reason}); install it again")

@@ -1,0 +1,65 @@
+"""What has to be known of a network to execute it without PyTorch: facts beside its weights."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from derain.tiles import Tiling
+
+MACS_SIDE = 512
+"""Multiply-adds are counted on a square picture of this side, in pixels."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a network besides its weights.
+
+    Attributes:
+        title: Name of its class, which is that of its paper.
+        tiling: What cutting a picture does to it.
+        least_side: Least side of the pictures that a graph of it takes, in pixels.
+        parameters: Trained numbers.
+        multiply_adds: Of a square picture with sides of `MACS_SIDE` pixels, taken whole; None where
+            they cannot be counted.
+        grows_with_area: Whether the multiply-adds of other pictures follow from that: attention
+            over regions grows faster.
+    """
+
+    title: str
+    tiling: Tiling
+    least_side: int
+    parameters: int
+    multiply_adds: int | None = None
+    grows_with_area: bool = False
+
+    def count(self, height: int, width: int) -> int | None:
+        """Return the multiply-adds of one whole picture; None where they are not known."""
+        if self.multiply_adds is None or (height, width) == (MACS_SIDE, MACS_SIDE):
+            return self.multiply_adds
+        grid = self.tiling.multiple
+        area = (height + -height % grid) * (width + -width % grid)
+        return self.multiply_adds * area // MACS_SIDE**2 if self.grows_with_area else None
+
+    def to_json(self) -> str:
+        """Return the text that `from_json` reads back."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """Read facts.
+
+        Raises:
+            ValueError: If they are not complete, or none.
+        """
+        try:
+            values: Any = json.loads(text)
+            facts = cls(**(values | {"tiling": Tiling(**values["tiling"])}))
+        except (KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"the facts about its network are not complete ({error})") from None
+        tiling = facts.tiling
+        numbers: tuple[Any, ...] = (facts.least_side, facts.parameters, tiling.tile, tiling.overlap)
+        if not all(
+            isinstance(number, int) and number >= 0 for number in (*numbers, tiling.multiple)
+        ):
+            raise ValueError(f"the facts about its network are no numbers: {numbers}")
+        return facts

@@ -1,0 +1,30 @@
+"""Weights by name or path, as networks in PyTorch."""
+
+from pathlib import Path
+
+from derain.networks import Network
+from derain.weights import authors, store
+from derain.weights.card import Card
+from derain.weights.catalogue import CATALOGUE, check, check_exists
+
+
+def find(name_or_path: str) -> tuple[Network, Card]:
+    """Return network and card of shipped weights by name, or of a weights file.
+
+    Args:
+        name_or_path: A name in the catalogue, a ``.safetensors`` file that derain wrote, or an
+            authors' checkpoint (`derain.weights.authors.load`).
+
+    Raises:
+        FileNotFoundError: If it is neither a name of the catalogue nor a file.
+        WeightsError: If the file is not one of these.
+    """
+    check_exists(name_or_path)
+    if name_or_path in CATALOGUE:
+        row = CATALOGUE[name_or_path]
+        check(row)
+        return store.load(row.path)
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors":
+        return store.load(path)
+    return authors.load(path)
