@@ -154,7 +154,9 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
         find_pairs(other),
         find_photographs(tmp_path / "photos"),
     ]
-    evaluations, gallery = report([nothing, Derainer(Local(), name="two")], datasets, natural)
+    evaluations, gallery = report(
+        [nothing, Derainer(Local(), name="two", tile=512, overlap=64)], datasets, natural
+    )
     html = html_of(evaluations, gallery, DAY)
     page = Page(html)
     table = "\n".join(
