@@ -6,9 +6,13 @@ from pathlib import Path
 from derain import machine
 
 
-def describe_machine() -> str:
-    """Return versions, processor, cores, accelerator and commit, in one line."""
-    return f"{machine.describe()}; commit {commit()}"
+def describe_machine(engine: str = "") -> str:
+    """Return versions, processor, cores, accelerator and commit, in one line.
+
+    Args:
+        engine: What computed, if not in this process.
+    """
+    return f"{machine.describe(engine)}; commit {commit()}"
 
 
 def commit() -> str:

@@ -63,6 +63,18 @@ def _physical_cores() -> int | None:
         return None
 
 
+def wait_briefly() -> None:
+    """Let threads of OpenMP that wait for work sleep soon; they share their cores with others.
+
+    It has to be called before PyTorch is imported, and does nothing where the environment decides.
+    By default they spin for milliseconds after every layer, and where another program is at work
+    that is on a core which the last of them needs. Alone nothing is lost
+    (`benchmarks/performance/waiting.py`).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
 def cpu_has_bfloat16() -> bool:
     """Return whether the processor has instructions for bfloat16; False where nobody can say."""
     return bool({"avx512_bf16", "amx_bf16"} & set(_cpuinfo().split()))

@@ -41,6 +41,7 @@ class Timing:
         psnr: Of a corner of the result, not rounded to levels, against the same in float32, in dB:
             in PyTorch if that is among the cases, otherwise in the first engine; None for that
             itself.
+        machine: Versions, processor and threads that it was measured with.
     """
 
     case: Case
@@ -49,6 +50,7 @@ class Timing:
     ceiling: float | None
     peak_memory: int | None
     psnr: float | None = None
+    machine: str = ""
 
     @property
     def megapixels_per_second(self) -> float:

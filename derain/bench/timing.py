@@ -18,7 +18,7 @@ import numpy as np
 from derain.bench.cases import Case, Timing, picture
 from derain.bench.ceiling import Ceiling, in_turns, operations
 from derain.images import to_levels
-from derain.machine import PeakMemory
+from derain.machine import PeakMemory, describe
 from derain.metrics import psnr
 from derain.progress import Progress, silent
 from derain.restore import load
@@ -84,7 +84,7 @@ def measure(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
 
     Returns:
         "seconds" and "ceiling" of each picture, "operations" of one, "peak_memory" of the process,
-        and the "engine" that was chosen.
+        the "engine" that was chosen, and the "machine" it ran on.
     """
     rainy = picture(case.width, case.height)
     rainy_corner = rainy[:CORNER, :CORNER].copy()
@@ -102,6 +102,7 @@ def measure(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
     np.save(corner, derainer(rainy_corner))
     return turns | {
         "engine": derainer.engine.runtime,
+        "machine": describe(derainer.engine.runtime),
         "operations": operations(derainer, case.width, case.height),
         "peak_memory": held,
     }
@@ -120,6 +121,7 @@ def _summed_up(case: Case, rows: Sequence[dict[str, Any]], psnr: float | None) -
         ceiling=statistics.median(rates) if rates else None,
         peak_memory=None if None in peaks else max(peaks),
         psnr=psnr,
+        machine=rows[0]["machine"],
     )
 
 

@@ -1,11 +1,13 @@
 """The command line: a closed set of verbs, one file each.
 
-A verb imports what it works with when it is called, so that ``derain --help`` loads nothing heavy.
+Only the verb that is called is loaded, and it imports what it works with when it is called, so that
+``derain --help`` loads nothing heavy.
 
 ``derain photo.jpg`` is ``derain run photo.jpg``. Results go to stdout, everything else to stderr.
 Exit status: 0 all done, 1 something could not be done, 2 wrong usage, 130 interrupted.
 """
 
+import importlib
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,29 +15,41 @@ from typing import Annotated, Any
 
 import typer
 
-from derain.cli import bench, data, evaluate, export, run, synth, train, weights
-
-app = typer.Typer(
-    name="derain",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Takes the rain out of pictures. 'derain photo.jpg' is 'derain run photo.jpg'.",
-)
-app.command("run")(run.run)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("synth")(synth.synth)
-app.command("export")(export.export)
-app.command("bench")(bench.bench)
-app.add_typer(data.app, name="data")
-app.add_typer(weights.app, name="weights")
+from derain.cli.plain import PlainCommand, PlainGroup
+from derain.cli.startup import QuickEnd
 
 VERBS = ("run", "train", "evaluate", "synth", "data", "weights", "export", "bench")
+GROUPS = ("data", "weights")
+"""Verbs that have verbs of their own."""
 OPTIONS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
 """Options of no verb: anything else that comes first is a picture."""
+
+
+def make_app(verbs: Sequence[str] = VERBS, *, completion: bool = True) -> typer.Typer:
+    """Return the command with some of its verbs.
+
+    Args:
+        verbs: Which to load.
+        completion: Whether to offer ``--install-completion`` and ``--show-completion``.
+    """
+    app = typer.Typer(
+        name="derain",
+        cls=PlainGroup,
+        no_args_is_help=True,
+        add_completion=completion,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Takes the rain out of pictures. 'derain photo.jpg' is 'derain run photo.jpg'.",
+    )
+    app.callback()(_top)
+    for verb in verbs:
+        module = importlib.import_module(f"derain.cli.{verb}")
+        if verb in GROUPS:
+            app.add_typer(module.app, name=verb, cls=PlainGroup)
+        else:
+            app.command(verb, cls=PlainCommand)(getattr(module, verb))
+    return app
 
 
 def _version(value: bool) -> None:
@@ -46,8 +60,7 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def options(
+def _top(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -56,12 +69,32 @@ def options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the ``derain`` command."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] not in (*VERBS, *OPTIONS):
-        given = ["run", *given]
+    """Entry point of the ``derain`` command.
+
+    Args:
+        arguments: In place of those of the process, which then goes on afterwards.
+    """
+    if arguments is None:
+        end = QuickEnd()
+        try:
+            _run(sys.argv[1:])
+        except SystemExit as error:
+            if isinstance(error.code, int):
+                end.exit(error.code)
+            raise
+    else:
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
     # A terminated run cleans up after itself as an interrupted one does.
     signal.signal(signal.SIGTERM, _interrupt)
+    given = list(arguments)
+    if given and given[0] not in (*VERBS, *OPTIONS):
+        given = ["run", *given]
+    # What comes before a verb is about all of them; otherwise one is enough.
+    chosen = given[:1] if given and given[0] in VERBS else VERBS
+    app = make_app(chosen, completion=chosen is VERBS)
     app(given, prog_name="derain")
 
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import check_file, one_line_errors, progress_bar, say
+from derain.cli.console import check_file, one_line_errors, say
 from derain.cli.options import DeviceOption, ForceOption, TileOption
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
+from derain.cli.startup import loading
 from derain.errors import UsageError
 
 ModelsArgument = Annotated[
@@ -52,11 +53,11 @@ def bench(
     """
     from dataclasses import asdict
 
-    from derain.bench import Case, time_cases, to_markdown
+    with loading():
+        from derain.bench import Case, time_cases, to_markdown
     from derain.files import write_file
-    from derain.machine import describe
 
-    with one_line_errors(), progress_bar() as bar:
+    with one_line_errors(), Bars() as bars:
         # A file that cannot be written is refused before minutes of measuring.
         if json_to:
             check_file(json_to, force=force)
@@ -67,9 +68,10 @@ def bench(
             for one in engine or ("auto",)
             for format in dtype or ("float32",)
         ]
-        timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=Stages(bar))
+        timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=bars)
     typer.echo(to_markdown(timings))
-    say("; ".join(dict.fromkeys(describe(timing.case.engine) for timing in timings)))
+    for machine in dict.fromkeys(timing.machine for timing in timings):
+        say(machine)
     if json_to:
         write_file(json_to, json.dumps([asdict(timing) for timing in timings], indent=1).encode())
         say(f"wrote {json_to}")

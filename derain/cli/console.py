@@ -1,4 +1,4 @@
-"""What the verbs share: output, one-line errors, and progress as a bar on a terminal."""
+"""What the verbs share: output, checks before the work, and errors in one line."""
 
 import os
 import sys
@@ -6,25 +6,24 @@ import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from derain.errors import DerainError, ExistsError, SettingError, UsageError, reason
 from derain.files import printable
 
+if TYPE_CHECKING:  # takes longer to load than the verbs that show no bar
+    from rich.console import Console
+
 STDOUT = Path("-")
 """Stands for the standard output where a file is named."""
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+_MOVES = dict.fromkeys(map(ord, "\a\b\v\f\r"))
+"""Characters that move the cursor or ring: a file's name must not draw over other lines."""
+
+_bars: "Console | None" = None
+"""The console that progress bars are shown on now."""
 
 DEVICE_HELP = "auto, cpu, cuda or mps; with ONNX Runtime also directml, coreml or openvino."
 ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
@@ -36,10 +35,21 @@ LAYOUT_HELP = (
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 
 
+def write_above(bars: "Console | None") -> None:
+    """Write lines for the user above progress bars from now on; None for no bars."""
+    global _bars
+    _bars = bars
+
+
 def say(text: str) -> None:
     """Write a line for the user to stderr."""
+    line = _as_bytes(text).decode("utf-8", "replace").translate(_MOVES)
     with suppress(OSError):  # a full disk: there is nowhere left to say so
-        stderr.print(_as_bytes(text).decode("utf-8", "replace"), markup=False, emoji=False)
+        if _bars is not None:
+            _bars.print(line, markup=False, emoji=False)
+        elif sys.stderr is not None:
+            sys.stderr.write(f"{line}\n")
+            sys.stderr.flush()
 
 
 def on_terminal() -> bool:
@@ -47,15 +57,20 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def errors_on_terminal() -> bool:
+    """Return whether what is for the user is read as it comes."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def result(text: str) -> None:
     """Write a result to stdout.
 
-    On a terminal it goes through the console of the progress bar, which keeps both legible.
+    On a terminal it goes through the console of progress bars, which keeps both legible.
 
     Raises:
         OSError: If stdout cannot be written to; one that is closed takes everything.
     """
-    if on_terminal() and stderr.is_terminal:
+    if on_terminal() and _bars is not None:
         say(text)
         return
     try:
@@ -175,18 +190,3 @@ def one_line_errors() -> Generator[None]:
         show_traceback(error)
         say(f"error: {line_of(error)}")
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
-
-
-def progress_bar() -> Progress:
-    """Return a bar on stderr, which shows nothing where that is no terminal."""
-    return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-        disable=not stderr.is_terminal,
-        transient=True,
-        redirect_stdout=False,  # results must reach stdout, wherever it goes
-    )

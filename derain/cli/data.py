@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import STDOUT, check_file, one_line_errors, progress_bar, result
+from derain.cli.console import STDOUT, check_file, one_line_errors, result
 from derain.cli.options import ForceOption, LayoutOption
-from derain.cli.progress import Stages
+from derain.cli.plain import PlainCommand
+from derain.cli.progress import Bars
+from derain.cli.startup import loading
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
@@ -28,7 +30,7 @@ def options() -> None:
     """Check datasets."""
 
 
-@app.command()
+@app.command("check", cls=PlainCommand)
 def check(
     folder: FolderArgument,
     against: AgainstOption = None,
@@ -41,14 +43,15 @@ def check(
     The exit status is 1 where training on it, or with it as validation of what is trained on
     AGAINST, would be unsound.
     """
-    from derain.data import layout_named
-    from derain.data.audit.check import check as check_data
+    with loading():
+        from derain.data import layout_named
+        from derain.data.audit.check import check as check_data
     from derain.files import write_file
 
     with one_line_errors():
         _check_places(against, json, force=force)
-        with progress_bar() as bar:
-            report = check_data(folder, against, layout_named(layout), Stages(bar))
+        with Bars() as bars:
+            report = check_data(folder, against, layout_named(layout), bars)
         try:
             result(report.to_json() if json == STDOUT else report.describe())
         finally:  # if one of the two outputs fails, the other is still written

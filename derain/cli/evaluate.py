@@ -16,7 +16,6 @@ from derain.cli.console import (
     line_of,
     on_terminal,
     one_line_errors,
-    progress_bar,
     result,
     say,
     show_traceback,
@@ -30,7 +29,8 @@ from derain.cli.options import (
     OverlapOption,
     TileOption,
 )
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
+from derain.cli.startup import loading
 from derain.errors import UsageError
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
@@ -101,23 +101,23 @@ def evaluate(
     your own. Figures that a network's own paper prints stand beside the measured ones, in italics,
     and in grey on a terminal.
     """
-    from derain.evaluate import Scoring, compare, find_models
-    from derain.restore import load
+    with loading():
+        from derain.evaluate import Scoring, compare, find_models
+        from derain.restore import load
 
     protocols = _protocols(protocol)
     places = _Places(csv, json, report, save_niqe, save)
     _check_places(places, niqe)
     outcomes = _Outcomes()
     try:
-        with one_line_errors(), progress_bar() as bar:
+        with one_line_errors(), Bars() as bars:
             # What can be refused is refused first: names, places, weights, packages, folders.
             sources, folders = _sort(inputs)
             _check_writing(places, force=force)
             models = find_models(sources)
             outcomes.gallery = _gallery(len(models)) if report else None
             datasets = _find_datasets(folders, layout, outcomes, photographs=niqe is not None)
-            stages = Stages(bar)
-            natural = _natural(niqe, save_niqe, stages) if niqe else None
+            natural = _natural(niqe, save_niqe, bars) if niqe else None
             load_model = functools.partial(
                 load, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine
             )
@@ -127,7 +127,7 @@ def evaluate(
                 Scoring(protocols, natural, save),
                 load_model,
                 gallery=outcomes.gallery,
-                progress=stages,
+                progress=bars,
             ):
                 outcomes.add(outcome)
     finally:  # what is done by then is not lost, whatever ended it
@@ -257,14 +257,14 @@ def _find_datasets(
     return datasets
 
 
-def _natural(place: Path, save: Path | None, stages: Stages) -> "NaturalModel":
+def _natural(place: Path, save: Path | None, bars: Bars) -> "NaturalModel":
     """Return the model of clean pictures that NIQE compares with, written to a file if asked."""
     from derain.evaluate import natural_model
     from derain.files import write_file
     from derain.metrics.niqe import to_json
 
-    model = natural_model(place, stages)
-    stages.remove(f"NIQE of {place}")
+    model = natural_model(place, bars)
+    bars.remove(f"NIQE of {place}")
     say(f"NIQE: {model.describe()}")
     if save is not None:
         write_file(save, to_json(model).encode())

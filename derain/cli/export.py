@@ -7,6 +7,7 @@ import typer
 
 from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
+from derain.cli.startup import loading
 from derain.extras import require
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
@@ -45,10 +46,11 @@ def export(
     from derain.errors import UsageError
 
     with one_line_errors():
-        require("torch", "derain export")
-        from derain.engines import export as exporter
-        from derain.engines import quantize
-        from derain.weights.loading import find
+        with loading():
+            require("torch", "derain export")
+            from derain.engines import export as exporter
+            from derain.engines import quantize
+            from derain.weights.loading import find
 
         if to not in SUFFIX_OF:
             raise UsageError(f"expected one of {', '.join(SUFFIX_OF)}", option="to", value=to)

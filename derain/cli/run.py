@@ -7,7 +7,6 @@ import typer
 from derain.cli.console import (
     line_of,
     one_line_errors,
-    progress_bar,
     say,
     show_traceback,
 )
@@ -20,6 +19,8 @@ from derain.cli.options import (
     OverlapOption,
     TileOption,
 )
+from derain.cli.progress import Bars
+from derain.cli.startup import loading
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ def run(
             f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
         )
 
-    from derain import pictures
-    from derain.images import format_of
-    from derain.restore import load
+    with one_line_errors(), loading():
+        from derain import pictures
+        from derain.images import format_of
+        from derain.restore import load
 
-    with one_line_errors():
         of_format = format_of(f"any.{format}") if format else None
         options = pictures.Options(force, compare, of_format, density)
         plan = pictures.plan(inputs, output, options)
@@ -150,16 +151,21 @@ def _derain(jobs: "tuple[Job, ...]", derainer: "Derainer") -> list[str]:
     from derain import pictures
 
     statuses: list[str] = []
-    with progress_bar() as bar:
-        files = bar.add_task("pictures", total=len(jobs), visible=len(jobs) > 1)
-        tiles = bar.add_task("tiles", total=None)
+    with Bars() as bars:
+        shown: list[str] = []
 
         def start(job: "Job") -> "Progress":
-            bar.reset(tiles, description=job.source.name, total=None)
-            return lambda _stage, done, total: bar.update(tiles, completed=done, total=total)
+            """Show one picture at a time."""
+            for name in shown:
+                bars.remove(name)
+            name = job.source.name
+            shown[:] = [name]
+            bars(name, 0, None)
+            return lambda _stage, done, total: bars(name, done, total)
 
         for number, result in enumerate(pictures.run(jobs, derainer, start), 1):
-            bar.advance(files)
+            if len(jobs) > 1:
+                bars("pictures", number, len(jobs))
             statuses.append(result.status)
             try:
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")

@@ -9,13 +9,13 @@ import typer
 from derain.cli.console import (
     line_of,
     one_line_errors,
-    progress_bar,
     result,
     say,
     show_traceback,
 )
 from derain.cli.options import ForceOption
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
+from derain.cli.startup import loading
 from derain.extras import require
 
 CleanArgument = Annotated[
@@ -53,8 +53,9 @@ def synth(
     from derain.files import printable
 
     with one_line_errors():
-        require("torch", "derain synth")
-        from derain.synth import find_rain, plan, synthesise
+        with loading():
+            require("torch", "derain synth")
+            from derain.synth import find_rain, plan, synthesise
 
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
@@ -65,8 +66,8 @@ def synth(
         planned = plan(clean, output, parts=parts)
     failed = False
     with (
-        progress_bar() as bar,
-        closing(synthesise(planned, rain, seed=seed, force=force, progress=Stages(bar))) as made,
+        Bars() as bars,
+        closing(synthesise(planned, rain, seed=seed, force=force, progress=bars)) as made,
     ):
         for one in made:
             error = one.error

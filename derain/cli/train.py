@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import one_line_errors, progress_bar, say
+from derain.cli.console import one_line_errors, say
 from derain.cli.options import DeviceOption, LayoutOption
-from derain.cli.progress import Stages
+from derain.cli.progress import Bars
+from derain.cli.startup import loading
 from derain.errors import UsageError
 from derain.extras import require
 
@@ -79,9 +80,10 @@ def train(
     flipped or resized, is refused.
     """
     with one_line_errors():
-        require("torch", "derain train")
-        from derain.train import BEST, describe, plan_run
-        from derain.train import train as train_recipe
+        with loading():
+            require("torch", "derain train")
+            from derain.train import BEST, describe, plan_run
+            from derain.train import train as train_recipe
 
         chosen, run = plan_run(
             recipe,
@@ -103,9 +105,9 @@ def train(
         )
         step = 0
         try:
-            with progress_bar() as bars:
+            with Bars() as bars:
                 for record in train_recipe(
-                    chosen, run, resume=resume, progress=_Search(Stages(bars)), on_note=_warn
+                    chosen, run, resume=resume, progress=_Search(bars), on_note=_warn
                 ):
                     step = record["step"]
                     say(describe(record))
@@ -121,16 +123,16 @@ def train(
 class _Search:
     """A `derain.progress.Progress` of the search for leaks, which says so if it will take long."""
 
-    def __init__(self, stages: Stages) -> None:
-        self._stages = stages
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
 
     def __call__(self, _stage: str, done: int, total: int) -> None:
         """Show how far the search has come, until it ends."""
-        self._stages("looking for leaks", done, total)
+        self._bars("looking for leaks", done, total)
         if done == 1 and total > MANY:
             say(f"looking for the validation pictures among {total} pictures")
         if done >= total:  # training has no bar: its lines would come below a full one
-            self._stages.remove("looking for leaks")
+            self._bars.remove("looking for leaks")
 
 
 def _warn(note: str) -> None:

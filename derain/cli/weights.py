@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import one_line_errors, say
+from derain.cli.plain import PlainCommand
 from derain.extras import require
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_weights() -> None:
     """List the weights inside the package."""
     from derain.weights import CATALOGUE, DEFAULT
@@ -22,7 +23,7 @@ def list_weights() -> None:
         typer.echo(f"{row.name:<{width}}  {row.summary}{default}")
 
 
-@app.command()
+@app.command("show", cls=PlainCommand)
 def show(
     model: Annotated[
         str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
@@ -49,7 +50,7 @@ def show(
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 
-@app.command("import")
+@app.command("import", cls=PlainCommand)
 def import_weights(
     checkpoint: Annotated[
         Path,

@@ -323,11 +323,11 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
     kind, _, number = device.partition(":")
     there = [name for name, provider in PROVIDERS.items() if provider in available]
     if kind not in there or (number and not number.isdecimal()):
-        hint = ""
+        expected = f"expected auto or one of: {', '.join(there)}"
         if kind == "cuda" and not is_installed("torch"):
-            hint = ', or PyTorch for it: pip install "derain[torch]"'
+            expected += ', or PyTorch for it: pip install "derain[torch]"'
         raise UsageError(
-            f"not available in this ONNX Runtime; expected auto or one of: {', '.join(there)}{hint}",
+            f"not available in this ONNX Runtime; {expected}",
             option="device",
             value=device,
         )

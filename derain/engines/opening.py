@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, get_args
 
+from derain import machine
 from derain.engines.engine import Engine, Tiled
 from derain.engines.exported import PROVIDERS, Exported, is_exported, open_exported
 from derain.errors import UsageError
@@ -71,6 +72,7 @@ def open_model(
         if engine == "auto":
             _require_for(device, dtype)
         return open_exported(exported, chosen, device, dtype), exported.card
+    machine.wait_briefly()
     _require_torch(name_or_path, engine)
     from derain.engines import export, pytorch
 

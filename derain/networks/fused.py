@@ -8,6 +8,7 @@ else (training, GPUs, other number formats, export) the same is computed by ordi
 """
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -132,7 +133,10 @@ def _autocast_fits() -> bool:
 
 def is_traced() -> bool:
     """Return whether the network is being traced, for export or by a compiler."""
-    return torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+    if torch.compiler.is_compiling():
+        return True
+    # Asking would load the exporter, which has been loaded where it is at work.
+    return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()
 
 
 @functools.cache

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from derain.errors import DerainError
 from derain.weights.card import Card
 
@@ -22,6 +20,9 @@ def read_card(path: Path) -> Card:
         FileNotFoundError: If there is no such file.
         WeightsError: If it is not a safetensors file that derain wrote.
     """
+    # Only files need it: the catalogue is listed without.
+    from safetensors import SafetensorError, safe_open
+
     check_is_file(path)
     try:
         with safe_open(path, framework="np") as file:

@@ -49,6 +49,7 @@ def test_rounds_take_turns_and_are_summed_up(monkeypatch: pytest.MonkeyPatch) ->
             "operations": 12,
             "peak_memory": int(number),
             "engine": "torch",
+            "machine": "a machine",
         }
 
     monkeypatch.setattr(timing, "_in_own_process", pretend)

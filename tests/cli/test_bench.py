@@ -3,15 +3,17 @@
 import json
 from pathlib import Path
 
+import torch
 from typer.testing import CliRunner
 
+import derain
 from derain import cli
 
 
 def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
     command = ["bench", "petrichor-live", "--size", "64x48", "--rounds", "1", "--pictures", "1"]
     path = tmp_path / "b.json"
-    result = CliRunner().invoke(cli.app, [*command, "--device", "cpu", "--json", str(path)])
+    result = CliRunner().invoke(cli.make_app(), [*command, "--device", "cpu", "--json", str(path)])
     assert result.exit_code == 0, result.stderr
     head, _, row, _, ceiling = result.stdout.splitlines()
     assert head.startswith(
@@ -21,10 +23,12 @@ def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
     assert row.startswith("| `petrichor-live` | torch | float32 | 64x48 | ")
     assert row.count("|") == head.count("|")
     assert ceiling.startswith("Ceiling: matrix product, ")
-    assert result.stderr == f"wrote {path}\n"
+    machine, wrote = result.stderr.splitlines()
+    assert machine.startswith(f"derain {derain.__version__}, torch {torch.__version__}, ")
+    assert wrote == f"wrote {path}"
     (timing,) = json.loads(path.read_text())
     assert timing["case"]["height"] == 48
     assert timing["seconds"] > 0
-    again = CliRunner().invoke(cli.app, [*command, "--json", str(path)])
+    again = CliRunner().invoke(cli.make_app(), [*command, "--json", str(path)])
     assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr == f"error: {path} already exists; --force overwrites it\n"

@@ -14,7 +14,7 @@ from derain.images import read_image, write_image
 
 def derain(*arguments: str | Path) -> Result:
     """Run in this process, which is quicker."""
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli.make_app(), [str(argument) for argument in arguments])
 
 
 @pytest.fixture

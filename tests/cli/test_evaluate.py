@@ -25,7 +25,7 @@ SHELL = [sys.executable, "-c", "from derain.cli import main; main()"]
 
 def derain(*arguments: str | Path) -> Result:
     """Runs in this process, which is quicker."""
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(cli.make_app(), [str(argument) for argument in arguments])
 
 
 def errors(result: Result) -> list[str]:
