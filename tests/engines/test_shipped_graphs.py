@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import as_floats
+from drawn_rain import rain_on
 from numpy.typing import NDArray
 
 from derain.engines import Exported, open_exported
@@ -20,7 +21,8 @@ def test_a_shipped_graph_computes_what_pytorch_does(
     name: str, size: tuple[int, int], photo: NDArray[np.uint8]
 ) -> None:
     height, width = size
-    rainy = np.ascontiguousarray(as_floats(photo)[None, :height, :width].transpose(0, 3, 1, 2))
+    picture = as_floats(rain_on(photo, 0)[:height, :width])
+    rainy = np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2))
     network, card = open_weights(name, "cpu", "float32")
     exported = Exported.read(CATALOGUE[name].graph_path)
     engine = open_exported(exported)
@@ -30,7 +32,7 @@ def test_a_shipped_graph_computes_what_pytorch_does(
     assert engine.count(512, 512) == network.count(512, 512)
     expected = network(rainy)
     difference = np.abs(engine(rainy) - expected)
-    assert np.abs(expected - rainy).mean() > 1e-3, "it does something"
+    assert np.abs(expected - rainy).mean() > 0.01, "it does something"
     found = f"mean {difference.mean():.1e}, largest {difference.max():.1e}"
     assert difference.max() < LARGEST_DIFFERENCE, found
     assert difference.mean() < LARGEST_DIFFERENCE / 20, found
