@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         return usual(name, *arguments)
 
     monkeypatch.setattr(importlib, "import_module", refuse)
-    monkeypatch.setattr(opening, "is_installed", lambda package: package != "torch")
-    monkeypatch.setattr("derain.engines.exported.is_installed", lambda package: package != "torch")
+    for module in ("opening", "exported"):
+        monkeypatch.setattr(f"derain.engines.{module}.is_installed", Mock(return_value=False))
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnx", "openvino"])
@@ -67,7 +68,7 @@ def test_an_engine_that_is_asked_for_is_taken(engine: str) -> None:
 def test_auto_is_pytorch_where_it_is_installed_and_has_the_device(
     installed: bool, device: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "is_installed", lambda package: package == "torch" and installed)
+    monkeypatch.setattr(opening, "is_installed", Mock(return_value=installed))
     assert choose_engine("auto", device) == engine
 
 
