@@ -1,6 +1,6 @@
 """Check that two pictures differ by one grey level at most.
 
-    python .ci/within_a_level.py one.png other.png
+python .ci/within_a_level.py one.png other.png
 """
 
 import sys

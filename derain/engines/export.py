@@ -63,16 +63,20 @@ def facts_of(network: Network) -> Facts:
     )
 
 
-def to_onnx(network: Network, card: Card) -> bytes:
+def to_onnx(network: Network, card: Card, *, plain: bool = False) -> bytes:
     """Return a network as an ONNX file, with the card in its metadata.
 
     The graph maps ``rainy`` (n, 3, h, w) float32 in [0, 1] to ``clean``. n, h and w are free, h and
     w multiples of the tiling's.
 
+    Args:
+        plain: Whether Petrichor is written as for PyTorch, which suits eight bits, instead of in
+            the form that is faster in float32.
+
     Raises:
         MissingExtraError: Without the extra ``onnx``.
     """
-    model = traced(network, OPSET, folded=True)
+    model = traced(network, OPSET, folded=True, plain=plain)
     add_header(model, card, facts_of(network))
     return model.SerializeToString()
 
@@ -90,7 +94,7 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
         opset: Version of ONNX's operations.
         folded: Whether the graph holds weights as operations take them, or the network's own and
             how others are computed from them.
-        plain: Whether it is written as for PyTorch also where there is a faster form.
+        plain: As for `to_onnx`.
 
     Raises:
         MissingExtraError: Without the extra ``onnx``.
@@ -100,10 +104,9 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
     side = least_side(network)
     free = {0: "n", 2: "h", 3: "w"}
     was = next(network.parameters()).device
-    form = network.to("cpu").eval()
-    fast = isinstance(network, Petrichor) and not plain
-    if isinstance(network, Petrichor) and fast:
-        form = PetrichorTraced(network, folded=folded)
+    form: nn.Module = network.to("cpu").eval()
+    if not plain:
+        form = _fast_form(form, folded=folded)
     with TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         # The exporter warns about itself, and about sizes, which are left open.
         warnings.simplefilter("ignore")
@@ -121,9 +124,27 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
         )
         model = onnx.load(path)
     network.to(was)
-    if fast:
+    if isinstance(form, PetrichorTraced):
+        _drop_copies(model.graph)
         _name_sizes(onnx, model)
     return model
+
+
+def _fast_form(network: nn.Module, *, folded: bool) -> nn.Module:
+    """Return a form to trace that runtimes compute faster, if there is one."""
+    if isinstance(network, Petrichor):
+        return PetrichorTraced(network, folded=folded).eval()
+    return network
+
+
+def _drop_copies(graph: Any) -> None:
+    """Let operations take what the exporter, which writes equal constants once, copies to them."""
+    copies = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    nodes = [node for node in graph.node if node.op_type != "Identity"]
+    for node in nodes:
+        node.input[:] = [copies.get(name, name) for name in node.input]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _name_sizes(onnx: Any, model: Any) -> None:
@@ -147,12 +168,13 @@ def _name_sizes(onnx: Any, model: Any) -> None:
     # What the exporter knew of sizes would contradict.
     del known.graph.value_info[:]
     inferred = onnx.shape_inference.infer_shapes(known, strict_mode=True, data_prop=True)
-    for value in inferred.graph.value_info:
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_value in names:
-                dimension.dim_param = names[dimension.dim_value]
     del model.graph.value_info[:]
-    model.graph.value_info.extend(inferred.graph.value_info)
+    for value in inferred.graph.value_info:
+        sized = [size for size in value.type.tensor_type.shape.dim if size.dim_value in names]
+        for size in sized:
+            size.dim_param = names[size.dim_value]
+        if sized:
+            model.graph.value_info.append(value)
 
 
 def open_weights(

@@ -301,16 +301,19 @@ def session(model: Path | bytes, device: str = "cpu") -> Any:
     options.intra_op_num_threads = machine.compute_threads() or 0
     options.log_severity_level = 4  # fatal; errors are raised too
     provider = _provider(device, runtime.get_available_providers())
-    opened = runtime.InferenceSession(
-        os.path.realpath(model) if isinstance(model, Path) else model, options, providers=[provider]
+    content = os.path.realpath(model) if isinstance(model, Path) else model
+    unused = UsageError(
+        "ONNX Runtime could not use it; its libraries may be missing", option="device", value=device
     )
-    # A provider whose libraries are missing is left out without an error.
+    try:
+        opened = runtime.InferenceSession(content, options, providers=[provider])
+    except Exception as error:
+        if device != "cpu":
+            raise unused from error
+        raise
+    # Some versions leave a provider out whose libraries are missing, without an error.
     if opened.get_providers()[0] != provider[0]:
-        raise UsageError(
-            "ONNX Runtime could not use it; its libraries may be missing",
-            option="device",
-            value=device,
-        )
+        raise unused
     return opened
 
 

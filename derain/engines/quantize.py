@@ -168,7 +168,7 @@ def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Cro
         MissingExtraError: Without the extra ``onnx``, or ``openvino`` for that.
         ValueError: If too little can be in int8.
     """
-    quantized = quantize(to_onnx(network, card), crops, to)
+    quantized = quantize(to_onnx(network, card, plain=True), crops, to)
     card = replace(card, note="; ".join(filter(None, (card.note, str(quantized)))))
     facts = facts_of(network)
     onnx: Any = require("onnx", "exporting")

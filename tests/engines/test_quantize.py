@@ -45,7 +45,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def model(network: Tiny) -> bytes:
     """As ONNX."""
-    return to_onnx(network, CARD)
+    return to_onnx(network, CARD, plain=True)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_what_is_sensitive_is_kept(network: Tiny, crops: quantize.Crops) -> None
     with torch.no_grad():
         sensitive.fine_up[0].first.bias[0] = 300.0  # pyright: ignore
         sensitive.fine_up[0].second.weight[:, 0] = 0.0  # pyright: ignore
-    model = to_onnx(sensitive, CARD)
+    model = to_onnx(sensitive, CARD, plain=True)
     graph = quantize.Graph(model, quantize.STYLES["openvino"], crops.ranging)
     dearest = quantize.ranked(graph, crops.held_back)[0]
     assert dearest == "/fine_up/fine_up.0/Conv_1"
