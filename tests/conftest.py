@@ -5,6 +5,8 @@ folder with ``pairs/``, ``clean/`` and ``published-weights/``) and are skipped w
 CI, where its absence is a failure.
 """
 
+import ast
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,23 +16,76 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-import torch
 from hypothesis import settings
 from numpy.typing import NDArray
+from numpy_engines import Unchanged
 
 from derain.data.copies import Album
+from derain.extras import is_installed
 from derain.images import write_image
 from derain.metrics import NaturalModel, niqe
-from derain.networks import NLEDN
 from derain.restore import Derainer
 
-# Several at once: small pictures keep no more than one core busy each.
+# Several at once: small pictures keep no more than one core busy each. PyTorch, which is imported
+# later, ONNX Runtime's engine and the processes that tests start go by this.
 if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")
+
+OF_TORCH = (
+    "torch",
+    "derain.networks",
+    "derain.rain",
+    "derain.recipes",
+    "derain.synth",
+    "derain.train",
+    "derain.engines.export",
+    "derain.engines.pytorch",
+    "derain.engines.quantize",
+    "derain.engines.shipped",
+    "derain.weights.authors",
+    "derain.weights.loading",
+    "derain.weights.store",
+    "benchmarks",
+    "tools",
+)
+"""What cannot be imported without PyTorch, with all that is inside."""
+
+
+@functools.cache
+def is_of_torch(module: Path) -> bool:
+    """Return whether a test module cannot be imported without PyTorch, by its own imports.
+
+    Those inside functions and classes do not count: tests that need PyTorch in other modules have
+    the marker ``torch``.
+    """
+    names: list[str] = []
+    for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return any(f"{name}.".startswith(f"{other}.") for name in names for other in OF_TORCH)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Without PyTorch leave out modules that need it, and folders whose fixtures do."""
+    is_folder = collection_path.is_dir()
+    module = collection_path / "conftest.py" if is_folder else collection_path
+    if is_installed("torch") or module.suffix != ".py" or not module.is_file():
+        return None
+    return is_of_torch(module) or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs PyTorch as a whole; skip what is marked where there is none."""
+    for item in items:
+        if is_of_torch(item.path):
+            item.add_marker("torch")
+        if item.get_closest_marker("torch") and not is_installed("torch"):
+            item.add_marker(pytest.mark.skip(reason="needs PyTorch"))
 
 
 @pytest.fixture(scope="session")
@@ -134,16 +189,15 @@ def yard(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
 
 @pytest.fixture
 def nothing() -> Derainer:
-    """A network that changes nothing, smaller than the published one so that tests are quick."""
-    network = NLEDN(blocks=1, pooling=False)
-    for parameter in network.exit.parameters():
-        parameter.data.zero_()
-    return Derainer(network, name="nothing", device="cpu")
+    """An engine that changes nothing, under the title of a network of which there are papers."""
+    return Derainer(Unchanged("NLEDN"), name="nothing")
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """A single thread for PyTorch, which is fastest for small pictures on a busy machine."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -153,6 +207,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def seeded() -> None:
     """The same random numbers in every run."""
+    import torch
+
     torch.manual_seed(0)
 
 

@@ -1,7 +1,6 @@
 """How errors are worded: found, expected, what to do, in one line."""
 
 import pytest
-import torch
 
 from derain.errors import (
     DerainError,
@@ -57,7 +56,6 @@ def test_a_reason_is_one_line(error: BaseException, line: str) -> None:
     ("error", "expected"),
     [
         (MemoryError(), True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
         (
             RuntimeError(
                 "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"
@@ -77,3 +75,12 @@ def test_a_reason_is_one_line(error: BaseException, line: str) -> None:
 )
 def test_running_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) == expected
+
+
+@pytest.mark.torch
+def test_running_out_of_a_gpus_memory_is_recognised() -> None:
+    import torch
+
+    assert is_out_of_memory(
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    )

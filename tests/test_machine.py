@@ -6,13 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
 
 from derain import machine
-from derain.engines.pytorch import free_memory
+from derain.machine import free_memory
 
-CPU = torch.device("cpu")
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")
 
 CHUNKS = """
@@ -59,7 +58,7 @@ def test_free_memory_is_no_more_than_there_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    free = free_memory(CPU)
+    free = free_memory()
     assert free is not None
     assert 0 < free < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -75,7 +74,7 @@ def test_a_container_has_what_its_limit_leaves(
     (tmp_path / "memory.max").write_text(f"{limit}\n")
     (tmp_path / "memory.current").write_text(f"{used}\n")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    assert free_memory(CPU) == expected
+    assert free_memory() == expected
 
 
 @LINUX
@@ -85,15 +84,14 @@ def test_a_container_without_a_limit_has_what_the_machine_has(
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("30000000\n")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    free = free_memory(CPU)
+    free = free_memory()
     assert free is not None
     assert free > 0
 
 
 def test_what_the_system_does_not_say_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert free_memory(torch.device("mps")) is None
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert free_memory(CPU) is None
+    assert free_memory() is None
 
 
 @LINUX
@@ -114,10 +112,17 @@ def test_a_container_has_the_cores_of_its_quota(
     assert machine.available_cores() == expected
 
 
-def test_the_processor_has_a_name_and_torch_a_version() -> None:
+def test_the_processor_has_a_name_and_packages_a_version() -> None:
     assert machine.processor()
-    assert machine.version_of("torch") == torch.__version__
+    assert machine.version_of("numpy") == np.__version__
     assert machine.version_of("no-such-package") == ""
+
+
+@pytest.mark.torch
+def test_torch_has_a_version() -> None:
+    import torch
+
+    assert machine.version_of("torch") == torch.__version__
 
 
 @LINUX

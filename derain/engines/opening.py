@@ -89,16 +89,20 @@ def check_model(name_or_path: str) -> None:
     Raises:
         FileNotFoundError: If there are no such weights.
         WeightsError: If the file is none of a network known here.
-        MissingExtraError: If the file needs PyTorch to be read, and that is not installed.
+        MissingExtraError: If the weights need PyTorch, and that is not installed.
     """
     check_exists(name_or_path)
+    row = CATALOGUE.get(name_or_path)
     if is_exported(Path(name_or_path)):
         Exported.read(Path(name_or_path))
-    elif name_or_path not in CATALOGUE:
-        _require_torch(name_or_path, "torch")
+    elif row is None:
+        _require_torch(name_or_path)
         from derain.weights.loading import find
 
         find(name_or_path)
+    # Where PyTorch is installed it is not imported: it would count as memory of the models.
+    elif not (row.graph or is_installed("torch")):
+        _require_torch(name_or_path)
 
 
 def check_name(engine: str) -> None:
@@ -119,7 +123,7 @@ def choose_engine(engine: str, device: str = "auto") -> str:
     return "torch" if is_installed("torch") and not only_onnx else "onnx"
 
 
-def _require_torch(name_or_path: str, engine: str) -> None:
+def _require_torch(name_or_path: str, engine: str = "auto") -> None:
     """Raise MissingExtraError where there is no PyTorch, with what can be had without it."""
     try:
         require("torch", "the engine torch" if engine == "torch" else name_or_path)

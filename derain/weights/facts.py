@@ -58,8 +58,10 @@ class Facts:
             raise ValueError(f"the facts about its network are not complete ({error})") from None
         tiling = facts.tiling
         numbers: tuple[Any, ...] = (facts.least_side, facts.parameters, tiling.tile, tiling.overlap)
-        if not all(
-            isinstance(number, int) and number >= 0 for number in (*numbers, tiling.multiple)
-        ):
-            raise ValueError(f"the facts about its network are no numbers: {numbers}")
+        numbers += (tiling.memory, tiling.multiple)
+        known = [number for number in (facts.multiply_adds, tiling.reach) if number is not None]
+        if not all(isinstance(number, int) and number >= 0 for number in (*numbers, *known)):
+            raise ValueError(f"the facts about its network are no numbers: {(*numbers, *known)}")
+        if tiling.multiple < 1 or not isinstance(facts.title, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError("the facts about its network have no title, or a grid of no pixels")
         return facts

@@ -47,6 +47,8 @@ def fields(message: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]
             position += size
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
+            if position + size > len(message):
+                raise ValueError("a field in it is too long")
             yield number, int.from_bytes(message[position : position + size], "little")
             position += size
         else:

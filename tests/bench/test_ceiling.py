@@ -3,12 +3,10 @@
 from typing import cast
 
 import pytest
-import torch
-from torch import nn
 
 from derain.bench import Ceiling, ceiling, in_turns, operations
-from derain.networks import Network, Tiling
 from derain.restore import Derainer, load
+from derain.tiles import Tiling
 
 
 def test_operations_are_twice_the_multiply_adds_of_all_tiles() -> None:
@@ -23,7 +21,13 @@ def test_operations_are_twice_the_multiply_adds_of_all_tiles() -> None:
     assert again > 1.2 * 2 * once, "tiles overlap"
 
 
+@pytest.mark.torch
 def test_operations_that_cannot_be_counted_are_unknown() -> None:
+    import torch
+    from torch import nn
+
+    from derain.networks import Network
+
     class Looking(nn.Module):
         tiling = Tiling(tile=64, overlap=0)
         hyperparameters: dict[str, int] = {}  # noqa: RUF012
@@ -31,11 +35,15 @@ def test_operations_that_cannot_be_counted_are_unknown() -> None:
         def forward(self, rainy: torch.Tensor) -> torch.Tensor:
             return rainy if rainy.max() > 0.5 else 1 - rainy
 
-    assert operations(Derainer(cast("Network", Looking()), device="cpu"), 64, 64) is None
+    assert operations(Derainer(cast(Network, Looking()), device="cpu"), 64, 64) is None
 
 
-@pytest.mark.parametrize("engine", ["torch", "onnx", "openvino"])
+@pytest.mark.parametrize(
+    "engine", [pytest.param("torch", marks=pytest.mark.torch), "onnx", "openvino"]
+)
 def test_work_and_ceiling_take_turns(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine == "openvino":
+        pytest.importorskip("openvino")
     monkeypatch.setattr(ceiling, "CEILING_SIDE", 8)
     monkeypatch.setattr(ceiling, "CEILING_SECONDS", 0.001)
     calls: list[int] = []
@@ -46,6 +54,7 @@ def test_work_and_ceiling_take_turns(engine: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_product_there_is_no_ceiling() -> None:
+    pytest.importorskip("openvino")
     half = load("petrichor-live", engine="openvino", dtype="bfloat16")
     assert Ceiling.of(half.engine) is None
     turns = in_turns(lambda: None, None, 2)

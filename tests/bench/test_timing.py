@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from derain.bench import Case, time_cases, timing
+from derain.extras import is_installed
 
 LIVE = Case("petrichor-live", device="cpu", width=64, height=64)
 
 
+@pytest.mark.torch
 def test_engines_are_measured_beside_each_other() -> None:
     seen: list[tuple[str, int, int]] = []
     cases = [LIVE, replace(LIVE, engine="onnx")]
@@ -32,6 +34,14 @@ def test_engines_are_measured_beside_each_other() -> None:
     assert onnx.psnr > 60
     for found in (plain, onnx):
         assert found.peak_memory is None or 50e6 < found.peak_memory < 50e9
+
+
+def test_the_engine_is_the_one_that_was_chosen() -> None:
+    (found,) = time_cases([LIVE], rounds=1, pictures=1)
+    assert found.case.engine == ("torch" if is_installed("torch") else "onnx")
+    assert found.seconds > 0
+    assert found.operations is not None
+    assert found.ceiling is not None
 
 
 def test_rounds_take_turns_and_are_summed_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
-import torch
 from typer.testing import CliRunner
 
 import derain
 from derain import cli
+from derain.extras import is_installed
+from derain.machine import version_of
 
 
 def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
@@ -20,11 +21,13 @@ def test_bench_prints_a_table_and_writes_a_file(tmp_path: Path) -> None:
         "| model | engine | number format | size | seconds | megapixels a second | peak memory,"
         " MB |"
     )
-    assert row.startswith("| `petrichor-live` | torch | float32 | 64x48 | ")
+    engine = "torch" if is_installed("torch") else "onnx"
+    assert row.startswith(f"| `petrichor-live` | {engine} | float32 | 64x48 | ")
     assert row.count("|") == head.count("|")
     assert ceiling.startswith("Ceiling: matrix product, ")
     machine, wrote = result.stderr.splitlines()
-    assert machine.startswith(f"derain {derain.__version__}, torch {torch.__version__}, ")
+    package = "torch" if engine == "torch" else "onnxruntime"
+    assert machine.startswith(f"derain {derain.__version__}, {package} {version_of(package)}, ")
     assert wrote == f"wrote {path}"
     (timing,) = json.loads(path.read_text())
     assert timing["case"]["height"] == 48

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer.main
+from drawn_rain import rain_on
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -61,6 +62,14 @@ def derain(
 def picture(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
     write_image(tmp_path / "photo.png", photo[:40, :50])
     return tmp_path / "photo.png"
+
+
+def make_pair(folder: Path, name: str, clean: NDArray[np.generic]) -> None:
+    """Write a pair under drawn rain."""
+    clean = clean.astype(np.uint8)
+    for part, pixels in (("rainy", rain_on(clean, 0)), ("clean", clean)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        write_image(folder / part / name, pixels)
 
 
 def test_verbs_and_flags_are_frozen() -> None:
@@ -155,166 +164,178 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
     assert (picture.parent / "out/photo.png").exists()
 
 
+ERRORS = [
+    (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
+    (
+        ["photo.png", "-m", "nothing"],
+        1,
+        "error: nothing: no such weights; expected one of petrichor",
+    ),
+    (
+        ["photo.png", "-m", "nledn-rain100h"],
+        1,
+        (
+            "error: nledn-rain100h: these weights were retired and are no longer in the"
+            " package; use nledn instead"
+        ),
+    ),
+    (
+        ["photo.png", "--quality", "good"],
+        2,
+        "error: --quality good: expected one of fast, balanced, best",
+    ),
+    (
+        ["photo.png", "--quality", "fast", "-m", "petrichor"],
+        2,
+        (
+            "error: --quality fast: chooses the model, but petrichor was named too; leave one"
+            " of them out"
+        ),
+    ),
+    (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available"),
+    (
+        ["photo.png", "--device", "tpu", "--engine", "onnx"],
+        2,
+        "error: --device tpu: not available in this ONNX Runtime; expected auto or one of: cpu",
+    ),
+    (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
+    (["photo.png", "--tile", "3"], 2, "error: --tile 3: expected at least 32"),
+    (["photo.png", "--nonsense"], 2, "No such option"),
+    (["run"], 2, "Missing argument"),
+    (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
+    (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
+    (
+        ["evaluate", "nledn", "."],
+        1,
+        "photographs without clean twins are scored with --niqe CLEAN",
+    ),
+    (
+        ["evaluate", "nledn", ".", "--niqe", "none"],
+        1,
+        "error: none: no such folder of clean pictures",
+    ),
+    (
+        ["evaluate", "nledn", ".", "--niqe", "photo.png"],
+        1,
+        "error: photo.png: not JSON; expected a NIQE model",
+    ),
+    (
+        ["evaluate", "nledn", ".", "--niqe", "."],
+        1,
+        "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
+    ),
+    (
+        ["evaluate", "nledn", ".", "--save-niqe", "m.json"],
+        2,
+        "no model to write without --niqe CLEAN",
+    ),
+    (
+        ["evaluate", "nledn", ".", "--niqe", ".", "--save-niqe", "-"],
+        2,
+        "only tables go to standard output; expected a file",
+    ),
+    (
+        ["evaluate", "nledn", ".", "--layout", "heap"],
+        2,
+        "error: --layout heap: expected one of folders, flat",
+    ),
+    (
+        ["data", "check", ".", "--layout", "flat"],
+        1,
+        "error: .: found no rainy and clean pictures in the layout flat",
+    ),
+    (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
+    (
+        ["data", "check", ".", "--json", "photo.png"],
+        1,
+        "error: photo.png already exists; --force overwrites it",
+    ),
+    (
+        ["photo.png", "--engine", "tensorrt"],
+        2,
+        "error: --engine tensorrt: expected auto or one of torch, onnx, openvino",
+    ),
+    (
+        ["bench", "petrichor-live", "--size", "64"],
+        2,
+        "error: --size 64: expected WIDTHxHEIGHT in pixels",
+    ),
+    (
+        ["bench", "nothing"],
+        1,
+        "error: nothing, auto, float32, 1024x683: nothing: no such weights",
+    ),
+    (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
+]
+ERRORS_WITH_TORCH = [
+    (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
+    (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
+    (
+        ["train", "nledn", "--data", "."],
+        1,
+        "no pictures to validate on; name a folder with --val",
+    ),
+    (
+        ["train", "nledn", "--data", ".", "--set", "lr"],
+        2,
+        "error: --set lr: expected KEY=VALUE",
+    ),
+    (
+        ["train", "nledn", "--data", ".", "--set", "lr=abc"],
+        2,
+        "error: --set lr=abc: expected a value like 0.001",
+    ),
+    (
+        ["train", "nledn", "--data", ".", "--set", "batch=0"],
+        2,
+        "error: --set batch=0: expected a whole number of at least 1",
+    ),
+    (
+        ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
+        2,
+        "error: --layout heap: expected one of folders, flat",
+    ),
+    (
+        ["synth", "photo.png", "-o", "x", "--preset", "snow"],
+        2,
+        "error: --preset snow: expected one of rain100l",
+    ),
+    (
+        ["synth", "photo.png", "-o", "x", "--textures", "."],
+        2,
+        (
+            "error: --textures: rain100l has no layers of textures; expected one of"
+            " rain100l-textures"
+        ),
+    ),
+    (
+        ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "none"],
+        1,
+        "error: none: no such folder; expected one of streak textures",
+    ),
+    (
+        ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "empty"],
+        1,
+        "error: empty: no pictures in it; expected grey streak textures",
+    ),
+    (
+        ["export", "petrichor-live", "--to", "tflite"],
+        2,
+        "error: --to tflite: expected one of onnx, openvino",
+    ),
+    (
+        ["export", "petrichor-live", "-o", "w.xml"],
+        2,
+        "error: -o w.xml: expected a name ending in .onnx",
+    ),
+    (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
+]
+"""Of verbs and engines that need PyTorch; without it they say that (test_without_torch.py)."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
-    [
-        (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
-        (
-            ["photo.png", "-m", "nothing"],
-            1,
-            "error: nothing: no such weights; expected one of petrichor",
-        ),
-        (
-            ["photo.png", "-m", "nledn-rain100h"],
-            1,
-            (
-                "error: nledn-rain100h: these weights were retired and are no longer in the"
-                " package; use nledn instead"
-            ),
-        ),
-        (
-            ["photo.png", "--quality", "good"],
-            2,
-            "error: --quality good: expected one of fast, balanced, best",
-        ),
-        (
-            ["photo.png", "--quality", "fast", "-m", "petrichor"],
-            2,
-            (
-                "error: --quality fast: chooses the model, but petrichor was named too; leave one"
-                " of them out"
-            ),
-        ),
-        (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
-        (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
-        (["photo.png", "--tile", "3"], 2, "error: --tile 3: expected at least 32"),
-        (["photo.png", "--nonsense"], 2, "No such option"),
-        (["run"], 2, "Missing argument"),
-        (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
-        (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
-        (
-            ["evaluate", "nledn", "."],
-            1,
-            "photographs without clean twins are scored with --niqe CLEAN",
-        ),
-        (
-            ["evaluate", "nledn", ".", "--niqe", "none"],
-            1,
-            "error: none: no such folder of clean pictures",
-        ),
-        (
-            ["evaluate", "nledn", ".", "--niqe", "photo.png"],
-            1,
-            "error: photo.png: not JSON; expected a NIQE model",
-        ),
-        (
-            ["evaluate", "nledn", ".", "--niqe", "."],
-            1,
-            "error: photo.png: clean picture 1: 50x40 pixels; NIQE needs at least 96x96",
-        ),
-        (
-            ["evaluate", "nledn", ".", "--save-niqe", "m.json"],
-            2,
-            "no model to write without --niqe CLEAN",
-        ),
-        (
-            ["evaluate", "nledn", ".", "--niqe", ".", "--save-niqe", "-"],
-            2,
-            "only tables go to standard output; expected a file",
-        ),
-        (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
-        (
-            ["train", "nledn", "--data", "."],
-            1,
-            "no pictures to validate on; name a folder with --val",
-        ),
-        (
-            ["train", "nledn", "--data", ".", "--set", "lr"],
-            2,
-            "error: --set lr: expected KEY=VALUE",
-        ),
-        (
-            ["train", "nledn", "--data", ".", "--set", "lr=abc"],
-            2,
-            "error: --set lr=abc: expected a value like 0.001",
-        ),
-        (
-            ["train", "nledn", "--data", ".", "--set", "batch=0"],
-            2,
-            "error: --set batch=0: expected a whole number of at least 1",
-        ),
-        (
-            ["train", "nledn", "--data", "..", "--val", ".", "--layout", "heap"],
-            2,
-            "error: --layout heap: expected one of folders, flat",
-        ),
-        (
-            ["evaluate", "nledn", ".", "--layout", "heap"],
-            2,
-            "error: --layout heap: expected one of folders, flat",
-        ),
-        (
-            ["data", "check", ".", "--layout", "flat"],
-            1,
-            "error: .: found no rainy and clean pictures in the layout flat",
-        ),
-        (["data", "check", "nowhere"], 1, "error: nowhere: no such folder"),
-        (
-            ["data", "check", ".", "--json", "photo.png"],
-            1,
-            "error: photo.png already exists; --force overwrites it",
-        ),
-        (
-            ["synth", "photo.png", "-o", "x", "--preset", "snow"],
-            2,
-            "error: --preset snow: expected one of rain100l",
-        ),
-        (
-            ["synth", "photo.png", "-o", "x", "--textures", "."],
-            2,
-            (
-                "error: --textures: rain100l has no layers of textures; expected one of"
-                " rain100l-textures"
-            ),
-        ),
-        (
-            ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "none"],
-            1,
-            "error: none: no such folder; expected one of streak textures",
-        ),
-        (
-            ["synth", "photo.png", "-o", "x", "--preset", "downpour", "--textures", "empty"],
-            1,
-            "error: empty: no pictures in it; expected grey streak textures",
-        ),
-        (
-            ["photo.png", "--engine", "tensorrt"],
-            2,
-            "error: --engine tensorrt: expected auto or one of torch, onnx, openvino",
-        ),
-        (
-            ["export", "petrichor-live", "--to", "tflite"],
-            2,
-            "error: --to tflite: expected one of onnx, openvino",
-        ),
-        (
-            ["export", "petrichor-live", "-o", "w.xml"],
-            2,
-            "error: -o w.xml: expected a name ending in .onnx",
-        ),
-        (
-            ["bench", "petrichor-live", "--size", "64"],
-            2,
-            "error: --size 64: expected WIDTHxHEIGHT in pixels",
-        ),
-        (
-            ["bench", "nothing"],
-            1,
-            "error: nothing, auto, float32, 1024x683: nothing: no such weights",
-        ),
-        (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
-        (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
-    ],
+    [*ERRORS, *(pytest.param(*row, marks=pytest.mark.torch) for row in ERRORS_WITH_TORCH)],
 )
 def test_errors_are_one_line_with_the_right_status(
     arguments: list[str], status: int, message: str, picture: Path
@@ -386,6 +407,7 @@ def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.torch
 def test_synth_evaluate_train_and_run_what_was_trained(
     photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
@@ -451,6 +473,7 @@ def test_synth_evaluate_train_and_run_what_was_trained(
     assert derain(tmp_path / "pairs/rainy/1.png", "-m", best).returncode == 0
 
 
+@pytest.mark.torch
 def test_train_a_trunk_branch_it_and_run_what_came_out(
     photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
@@ -515,9 +538,7 @@ def test_data_check_says_what_is_wrong(photo: NDArray[np.uint8], tmp_path: Path)
     write_image(tmp_path / "clean.png", photo)
     write_image(tmp_path / "mirrored.jpg", np.ascontiguousarray(photo[:, ::-1]))
     for name, source in (("val", "clean.png"), ("train", "mirrored.jpg")):
-        (tmp_path / "clean" / name).mkdir(parents=True)
-        (tmp_path / source).rename(tmp_path / "clean" / name / source)
-        assert derain("synth", tmp_path / "clean" / name, "-o", tmp_path / name).returncode == 0
+        make_pair(tmp_path / name, f"{Path(source).stem}.png", read_image(tmp_path / source))
     good = derain("data", "check", tmp_path / "val", "--json", tmp_path / "report.json")
     assert good.returncode == 0, good.stderr.decode()
     assert good.stdout.decode().startswith("val: no dataset known here, 1 pair, data ")
@@ -537,6 +558,7 @@ def test_data_check_says_what_is_wrong(photo: NDArray[np.uint8], tmp_path: Path)
     assert text.splitlines()[-1] == "not sound to train on"
 
 
+@pytest.mark.torch
 def test_train_refuses_a_leak_unless_told(photo: NDArray[np.uint8], tmp_path: Path) -> None:
     for name, part in (("train", photo), ("val", photo[10:-5, 8:-20])):
         (tmp_path / name).mkdir()
@@ -569,16 +591,16 @@ def test_train_refuses_a_leak_unless_told(photo: NDArray[np.uint8], tmp_path: Pa
 def test_evaluate_takes_lists_and_pictures_side_by_side(
     photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    (tmp_path / "clean").mkdir()
-    write_image(tmp_path / "clean/1.png", photo[:40, :40])
-    derain("synth", tmp_path / "clean", "-o", tmp_path / "pairs")
+    make_pair(tmp_path / "pairs", "1.png", photo[:40, :40])
     (tmp_path / "pairs/list.txt").write_text("rainy/1.png\tclean/1.png\n")
     both = [read_image(tmp_path / "pairs" / half / "1.png") for half in ("clean", "rainy")]
     (tmp_path / "double").mkdir()
     write_image(tmp_path / "double/1.png", np.concatenate(both, axis=1))
     scores = [
         json.loads(
-            derain("evaluate", "crdnet", *arguments, "--json", "-", "--protocol", "rgb").stdout
+            derain(
+                "evaluate", "petrichor-live", *arguments, "--json", "-", "--protocol", "rgb"
+            ).stdout
         )[0]["mean"]
         for arguments in (
             [tmp_path / "pairs"],
@@ -589,6 +611,7 @@ def test_evaluate_takes_lists_and_pictures_side_by_side(
     assert scores[0] == scores[1] == scores[2]
 
 
+@pytest.mark.torch
 def test_validation_pictures_are_not_trained_on(picture: Path) -> None:
     (picture.parent / "val").mkdir()
     write_image(picture.parent / "val/1.png", np.zeros((32, 32, 3), np.uint8))
@@ -597,6 +620,7 @@ def test_validation_pictures_are_not_trained_on(picture: Path) -> None:
     assert "lies inside the training pictures" in result.stderr.decode()
 
 
+@pytest.mark.torch
 def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_path: Path) -> None:
     checkpoint = reference_data / "published-weights/nledn/net_Rain100L.pth"
     result = derain("weights", "import", checkpoint, "-o", tmp_path / "w.safetensors")
@@ -610,6 +634,7 @@ def test_weights_import_show_and_use(reference_data: Path, picture: Path, tmp_pa
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.torch
 def test_several_models_and_datasets_in_one_table_of_every_kind(
     golden: Path, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
@@ -650,7 +675,7 @@ def test_photographs_are_scored_by_niqe(
         write_image(tmp_path / f"clean/{k}.png", crop)
     write_image(tmp_path / "street photos/a.png", np.concatenate([photo, photo])[:192, :96])
     (tmp_path / "street photos/b.jpg").write_bytes(b"once upon a time")
-    command = ["evaluate", "crdnet", tmp_path / "street photos"]
+    command = ["evaluate", "petrichor-live", tmp_path / "street photos"]
     result = derain(
         *command,
         "--niqe",
@@ -667,8 +692,8 @@ def test_photographs_are_scored_by_niqe(
     assert "1 of 2 could not be scored" in result.stderr.decode()
     lines = result.stdout.decode().splitlines()
     assert lines[0].startswith("| model | dataset | pictures | niqe | parameters |")
-    assert lines[3].startswith("| crdnet | street photos | 1 of 2 | ")
-    assert "tile 1536, overlap 64, float32, cpu" in lines[5]
+    assert lines[3].startswith("| petrichor-live | street photos | 1 of 2 | ")
+    assert load("petrichor-live", device="cpu").describe() in lines[5]
     assert lines[6].startswith(
         "street photos: photographs without clean twins, 2 pictures, sha256 "
     )
@@ -692,7 +717,7 @@ def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path
     for path in (bad / "clean").iterdir():
         path.write_bytes(b"")
     result = derain(
-        "evaluate", "crdnet", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json"
+        "evaluate", "petrichor-live", bad, pairs, "--protocol", "rgb", "--json", tmp_path / "s.json"
     )
     assert result.returncode == 1
     errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
@@ -700,11 +725,12 @@ def test_one_bad_pair_is_named_and_the_others_scored(pairs: Path, tmp_path: Path
     assert "bad/clean/1.png: an empty file" in errors[0]
     assert "bad: not one of 2 pictures could be scored" in errors[2]
     assert "set/rainy/1.png: a damaged or truncated PNG picture" in errors[3]
-    assert result.stdout.decode().splitlines()[3].startswith("| crdnet | set | 1 of 2 | ")
+    assert result.stdout.decode().splitlines()[3].startswith("| petrichor-live | set | 1 of 2 | ")
     (scores,) = json.loads((tmp_path / "s.json").read_text())
     assert (scores["dataset"], scores["unscored"]) == ("set", ["1"])
 
 
+@pytest.mark.torch
 def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None:
     result = derain("--density", "-m", "crdnet", picture, "-o", tmp_path / "a.png")
     assert result.returncode == 0, result.stderr.decode()
@@ -724,6 +750,7 @@ def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None
     assert not (tmp_path / "c.png").exists()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("name", "network"),
     [("remaen/ReMAEN.index", "remaen"), ("remaen/ReMAEN", "remaen"), ("crdnet", "crdnet")],
@@ -740,10 +767,12 @@ def test_weights_import_what_is_more_than_a_file(
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("to", "files"), [("onnx", ["w.onnx"]), ("openvino", ["w.bin", "w.xml"])])
 def test_exported_files_are_used_as_weights_are(
     to: str, files: list[str], picture: Path, pairs: Path, tmp_path: Path
 ) -> None:
+    pytest.importorskip(to)
     path = tmp_path / "exported" / files[-1]
     path.parent.mkdir()
     result = derain("export", "petrichor-live", "--to", to, "-o", path)
@@ -765,6 +794,7 @@ def test_exported_files_are_used_as_weights_are(
         assert [row["parameters"] for row in rows] == ["253356", "253356"]
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("there", ["petrichor-live.xml", "petrichor-live.bin"])
 def test_export_overwrites_nothing_unasked(there: str, tmp_path: Path) -> None:
     (tmp_path / there).write_bytes(b"once upon a time")

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from derain import cli
 from derain.images import read_image, write_image
 
+pytestmark = pytest.mark.torch
+
 
 def derain(*arguments: str | Path) -> Result:
     """Run in this process, which is quicker."""

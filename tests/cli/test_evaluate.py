@@ -64,11 +64,16 @@ def test_results_that_would_have_one_name_get_their_own(
     for name, level in (("ev/rain 1", 10), ("ev/rain_1", 200)):
         make_pair(small.parent / name, np.full((16, 16, 3), level, np.uint8))
     result = derain(
-        "evaluate", "crdnet", "ev/rain 1", "ev/rain_1", "--save", "out", "--protocol", "rgb"
+        "evaluate", "petrichor-live", "ev/rain 1", "ev/rain_1", "--save", "out", "--protocol", "rgb"
     )
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in Path("out/crdnet").iterdir()) == ["rain_1", "rain_1-2"]
-    dark, light = (read_image(f"out/crdnet/{name}/1.png").mean() for name in ("rain_1", "rain_1-2"))
+    assert sorted(path.name for path in Path("out/petrichor-live").iterdir()) == [
+        "rain_1",
+        "rain_1-2",
+    ]
+    dark, light = (
+        read_image(f"out/petrichor-live/{name}/1.png").mean() for name in ("rain_1", "rain_1-2")
+    )
     assert dark < light
 
 
@@ -76,7 +81,7 @@ def test_a_dataset_spelt_in_two_ways_is_taken_once(small: Path) -> None:
     (small.parent / "link").symlink_to(small)
     result = derain(
         "evaluate",
-        "crdnet",
+        "petrichor-live",
         "small",
         "small/",
         "./small",
@@ -94,21 +99,25 @@ def test_the_first_models_scores_are_not_lost(
     small: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     def load_first(name: str, **options: Any) -> Derainer:
-        if name != "crdnet":
+        if name != "petrichor-live":
             raise RuntimeError("out of memory")
         return load(name, **options)
 
     monkeypatch.setattr("derain.restore.load", load_first)
-    result = derain("evaluate", "crdnet", "nledn", "small", "--json", "s.json", "--protocol", "rgb")
+    result = derain(
+        "evaluate", "petrichor-live", "petrichor", "small", "--json", "s.json", "--protocol", "rgb"
+    )
     assert result.exit_code == 1
     assert errors(result) == ["error: out of memory; a smaller tile needs less memory"]
-    assert "| crdnet | small | 1 |" in result.stdout
-    assert [scores["model"] for scores in json.loads(Path("s.json").read_text())] == ["crdnet"]
+    assert "| petrichor-live | small | 1 |" in result.stdout
+    assert [scores["model"] for scores in json.loads(Path("s.json").read_text())] == [
+        "petrichor-live"
+    ]
     request.getfixturevalue("no_work")
-    wrong = derain("evaluate", "crdnet", "crdnet.x", "small")
+    wrong = derain("evaluate", "petrichor-live", "petrichor-live.x", "small")
     assert (wrong.exit_code, len(errors(wrong))) == (1, 1)
     assert errors(wrong)[0].startswith(
-        "error: crdnet.x: no such weights; expected one of petrichor"
+        "error: petrichor-live.x: no such weights; expected one of petrichor"
     )
 
 
@@ -166,7 +175,7 @@ def test_the_first_models_scores_are_not_lost(
 def test_places_to_write_are_looked_at_before_the_work(
     arguments: list[str], status: int, message: str
 ) -> None:
-    result = derain("evaluate", "crdnet", "small", *arguments)
+    result = derain("evaluate", "petrichor-live", "small", *arguments)
     assert result.exit_code == status
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert len(errors(result)) == (status == 1)
@@ -178,7 +187,7 @@ def test_a_report_without_what_it_needs_is_refused_before_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    result = derain("evaluate", "crdnet", "small", "--report", "r.html")
+    result = derain("evaluate", "petrichor-live", "small", "--report", "r.html")
     assert result.exit_code == 2
     assert errors(result) == [
         'error: --report: a report needs matplotlib and jinja2: pip install "derain[report]"'
@@ -187,12 +196,14 @@ def test_a_report_without_what_it_needs_is_refused_before_the_work(
 
 
 def test_a_report_is_written_though_a_picture_failed(small: Path, photo: NDArray[np.uint8]) -> None:
+    for package in ("matplotlib", "jinja2"):
+        pytest.importorskip(package)
     make_pair(small, photo[20:36, :16], "<b>2.png")
     (small / "rainy/3.png").write_bytes(b"no picture")
     write_image(small / "clean/3.png", photo[:16, :16])
     command = [
         "evaluate",
-        "crdnet",
+        "petrichor-live",
         "small",
         "--protocol",
         "rgb",
@@ -203,13 +214,13 @@ def test_a_report_is_written_though_a_picture_failed(small: Path, photo: NDArray
     ]
     result = derain(*command)
     assert (result.exit_code, len(errors(result))) == (1, 1)
-    assert result.stdout.splitlines()[3].startswith("| crdnet | small | 2 of 3 |")
+    assert result.stdout.splitlines()[3].startswith("| petrichor-live | small | 2 of 3 |")
     html = Path("r.html").read_text(encoding="utf-8")
     (scores,) = json.loads(Path("s.json").read_text())
     assert f"{scores['mean']['output'][0]['psnr']:.3f}" in html
     assert html.count('src="data:image/png;base64,') == 2 * 3
     assert "&lt;b&gt;2" in html
-    assert "crdnet on small: 3" in html
+    assert "petrichor-live on small: 3" in html
     again = derain(*command[:-2])
     assert errors(again) == ["error: r.html already exists; --force overwrites it"]
     Path("r.html").write_text("old")
@@ -245,7 +256,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(
     assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: r.json"])
     assert result.stdout.startswith("small: no dataset known here, 1 pair")
     result = derain(
-        "evaluate", "crdnet", "small", "--csv", "s.csv", "--json", "-", "--protocol", "rgb"
+        "evaluate", "petrichor-live", "small", "--csv", "s.csv", "--json", "-", "--protocol", "rgb"
     )
     assert (result.exit_code, errors(result)) == (1, ["error: No space left on device: s.csv"])
     assert json.loads(result.stdout)[0]["dataset"] == "small"
@@ -255,7 +266,7 @@ def test_a_report_that_cannot_be_written_is_printed_all_the_same(
 def test_tables_may_lie_among_the_results() -> None:
     result = derain(
         "evaluate",
-        "crdnet",
+        "petrichor-live",
         "small",
         "--save",
         "a/out",
@@ -265,14 +276,17 @@ def test_tables_may_lie_among_the_results() -> None:
         "rgb",
     )
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in Path("a/out").iterdir()) == ["crdnet", "s.csv"]
+    assert sorted(path.name for path in Path("a/out").iterdir()) == ["petrichor-live", "s.csv"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     "command",
-    ["data check small --json r.json", "evaluate crdnet small --json r.json --protocol rgb"],
+    [
+        "data check small --json r.json",
+        "evaluate petrichor-live small --json r.json --protocol rgb",
+    ],
 )
 def test_standard_output_that_is_full_or_closed(command: str) -> None:
     with open("/dev/full", "wb") as full:  # noqa: PTH123 (a device)
@@ -298,7 +312,7 @@ def test_names_that_are_no_text_or_break_tables(small: Path, photo: NDArray[np.u
     command = [
         *SHELL,
         "evaluate",
-        "crdnet",
+        "petrichor-live",
         odd,
         "--per-picture",
         "--csv",
@@ -313,8 +327,8 @@ def test_names_that_are_no_text_or_break_tables(small: Path, photo: NDArray[np.u
     rows = [line for line in result.stdout.decode().splitlines() if line.startswith("|")]
     assert len(rows) == 6
     assert {row.replace("\\|", "").count("|") for row in rows} == {9}
-    assert rows[-1].startswith("| crdnet | a\\|b\\nc\\udcff | 2 |")
-    assert result.stderr.decode() == "crdnet on a|b\\nc\\udcff: done\n"
+    assert rows[-1].startswith("| petrichor-live | a\\|b\\nc\\udcff | 2 |")
+    assert result.stderr.decode() == "petrichor-live on a|b\\nc\\udcff: done\n"
     with Path("s.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         assert [row["dataset"] for row in csv.DictReader(file)] == [odd]
     assert [scores["dataset"] for scores in json.loads(Path("s.json").read_text())] == [odd]
@@ -326,7 +340,7 @@ def test_a_line_can_always_be_said() -> None:
         '{"format": "derain NIQE model 1", "patch": 96, "sharpness": 0.75, "\\ud800x": 1}'
     )
     result = subprocess.run(
-        [*SHELL, "evaluate", "crdnet", "small", "--niqe", "m.json"],
+        [*SHELL, "evaluate", "petrichor-live", "small", "--niqe", "m.json"],
         capture_output=True,
         check=False,
     )
@@ -339,7 +353,7 @@ def test_a_line_can_always_be_said() -> None:
 
 def test_no_picture_of_a_dataset_is_overwritten_by_a_table(small: Path) -> None:
     before = (small / "rainy/1.png").read_bytes()
-    result = derain("evaluate", "crdnet", "small", "--json", "small/rainy/1.png")
+    result = derain("evaluate", "petrichor-live", "small", "--json", "small/rainy/1.png")
     assert (result.exit_code, errors(result)) == (
         1,
         ["error: small/rainy/1.png already exists; --force overwrites it"],

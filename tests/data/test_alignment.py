@@ -4,27 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_rain import rain_on
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from derain import rain
 from derain.data import find_pairs, read_pair
 from derain.data.alignment import align, luma, rainier
-from derain.rain import generator_for
-
-
-def with_rain(photo: NDArray[np.uint8], preset: str) -> NDArray[np.uint8]:
-    wet = rain.rain_on(photo, rain.PRESETS[preset], generator_for(3))
-    assert wet.dtype == np.uint8
-    return wet.astype(np.uint8)
 
 
 @given(down=st.integers(-9, 9), right=st.integers(-9, 9), heavy=st.booleans())
 def test_a_shift_is_found_to_the_pixel(
     down: int, right: int, heavy: bool, photo: NDArray[np.uint8]
 ) -> None:
-    wet = with_rain(photo, "rain100h" if heavy else "rain100l")
+    wet = rain_on(photo, 3, heavy=heavy)
     first, second = wet[10 - down : 110 - down, 10 - right : 150 - right], photo[10:110, 10:150]
     found = align(luma(first), luma(second))
     assert found.verdict == ("aligned" if (down, right) == (0, 0) else "shifted")
@@ -43,9 +36,9 @@ def test_other_pictures_and_flat_ones(photo: NDArray[np.uint8]) -> None:
 
 
 def test_the_rainier_of_two(photo: NDArray[np.uint8]) -> None:
-    for preset in ("rain100l", "rain100h"):
-        wet = with_rain(photo, preset)
-        assert rainier(luma(wet), luma(photo)) > 0 > rainier(luma(photo), luma(wet)), preset
+    for heavy in (False, True):
+        wet = rain_on(photo, 3, heavy=heavy)
+        assert rainier(luma(wet), luma(photo)) > 0 > rainier(luma(photo), luma(wet)), heavy
         veiled = (0.6 * wet + 0.4 * 190).astype(np.uint8)  # haze takes edges away
         assert rainier(luma(veiled), luma(photo)) > 0
     assert rainier(luma(photo), luma(photo)) == 0

@@ -3,7 +3,6 @@
 import pytest
 
 from derain.evaluate import PAPER_SCORES, paper_score
-from derain.networks import NETWORKS
 
 
 @pytest.mark.parametrize(
@@ -27,7 +26,10 @@ def test_papers_figures_are_found_by_the_datasets_name(
     assert (found.psnr if found else None) == psnr
 
 
+@pytest.mark.torch
 def test_papers_figures_are_of_networks_that_are_here() -> None:
+    from derain.networks import NETWORKS
+
     assert {entry.network for entry in PAPER_SCORES} <= {
         type(NETWORKS[name]()).__name__ for name in NETWORKS
     }

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
+from numpy_engines import Local
 
 from derain.data import Pair, PairedFolder, find_pairs
 from derain.evaluate import (
@@ -32,11 +33,9 @@ from derain.evaluate import (
 )
 from derain.evaluate.report.crops import Window, busiest_window, to_png
 from derain.evaluate.report.gallery import PAIR_PIXELS, evenly
-from derain.evaluate.report.plot import psnr_plot
 from derain.evaluate.report.tables import cross_table, score_table, signed, tint
 from derain.images import read, write_image
 from derain.metrics import NaturalModel, Protocol, Score
-from derain.networks import NETWORKS
 from derain.restore import Derainer
 
 DAY = date(2026, 1, 2)
@@ -86,8 +85,19 @@ class Page(HTMLParser):
         return [attributes for element, attributes in self.elements if element == tag]
 
 
-def small_network(name: str) -> Derainer:
-    return Derainer(NETWORKS["dpenet"](blocks=1), name=name, device="cpu")
+def html_of(evaluations: Sequence[Evaluation], gallery: Gallery, made: date) -> str:
+    """The page; skips the test where what makes it is not installed."""
+    for package in ("matplotlib", "jinja2"):
+        pytest.importorskip(package)
+    return to_html(evaluations, gallery, made)
+
+
+def psnr_plot(evaluations: Sequence[Evaluation], protocol: Protocol) -> str:
+    """The plot; skips the test where what makes it is not installed."""
+    pytest.importorskip("matplotlib")
+    from derain.evaluate.report import plot
+
+    return plot.psnr_plot(evaluations, protocol)
 
 
 def report(
@@ -133,7 +143,6 @@ def made_up(
     )
 
 
-@pytest.mark.usefixtures("seeded")
 def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
     nothing: Derainer, pairs: Path, tmp_path: Path, natural: NaturalModel
 ) -> None:
@@ -145,8 +154,10 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
         find_pairs(other),
         find_photographs(tmp_path / "photos"),
     ]
-    evaluations, gallery = report([nothing, small_network("two")], datasets, natural)
-    html = to_html(evaluations, gallery, DAY)
+    evaluations, gallery = report(
+        [nothing, Derainer(Local(), name="two", tile=512, overlap=64)], datasets, natural
+    )
+    html = html_of(evaluations, gallery, DAY)
     page = Page(html)
     table = "\n".join(
         line for line in to_markdown(evaluations).splitlines() if line.startswith("|")
@@ -182,8 +193,8 @@ def test_a_page_holds_every_figure_and_nothing_from_elsewhere(
     }
     png = base64.b64decode(pictures[0]["src"].removeprefix("data:image/png;base64,"))
     assert read(png).pixels.shape == (40, 50, 3)
-    assert html == to_html(evaluations, gallery, DAY)
-    assert html.replace("2026-01-02", "2026-01-03") == to_html(
+    assert html == html_of(evaluations, gallery, DAY)
+    assert html.replace("2026-01-02", "2026-01-03") == html_of(
         evaluations, gallery, date(2026, 1, 3)
     )
 
@@ -201,7 +212,7 @@ def test_photographs_alone_have_neither_psnr_nor_plot(
         "b": [0, 0, 0],
     }
     changes["a"] = np.array([-3.0, -1.0, -0.5])  # darker by 1.5, red leans by 1.5
-    page = Page(to_html(evaluations, gallery, DAY))
+    page = Page(html_of(evaluations, gallery, DAY))
     assert [attributes["id"] for attributes in page.all("section")] == [
         "scores",
         "pictures",
@@ -229,7 +240,7 @@ def test_names_are_text_whatever_they_hold(nothing: Derainer, pairs: Path) -> No
         replace(evaluation, unscored=(hostile,), execution=hostile, data=hostile)
         for evaluation in evaluations
     ]
-    html = to_html(evaluations, gallery, DAY)
+    html = html_of(evaluations, gallery, DAY)
     html.encode()
     page = Page(html)
     assert page.all("script") == []
@@ -311,7 +322,7 @@ def test_the_best_of_a_column_is_marked_even_if_it_is_the_input() -> None:
     assert [row.cells[1].best for row in rows] == [True, False, False, False]  # SSIM 0.5
     assert [row.cells[2].best for row in rows] == [False] * 4  # all have ten parameters
     assert [row.cells[4].best for row in rows] == [False, False, False, True]
-    page = Page(to_html(group, Gallery(3), DAY))
+    page = Page(html_of(group, Gallery(3), DAY))
     assert page.words("strong") == ["0.5000", "30.000", "0.50"]
 
 
@@ -396,19 +407,21 @@ def label_box(place: dict[str, str], text: str) -> tuple[float, float, float, fl
 def test_what_could_not_be_scored_is_named(nothing: Derainer, pairs: Path) -> None:
     (pairs / "rainy/1.png").write_bytes(b"no picture")
     evaluations, gallery = report([nothing], [find_pairs(pairs)])
-    page = Page(to_html(evaluations, gallery, DAY))
+    page = Page(html_of(evaluations, gallery, DAY))
     assert "nothing on set: 1" in page.words("dd")
     assert "NLEDN, 1 of 2" in page.words("small")
     assert len(page.all("img")) == 3
     kept = gallery.exhibits["set"].by_name
     kept["1"] = replace(kept["2"], name="1")  # of a model that was interrupted
-    assert len(Page(to_html(evaluations, gallery, DAY)).all("img")) == 3
+    assert len(Page(html_of(evaluations, gallery, DAY)).all("img")) == 3
     del kept["2"].outputs["nothing"]
-    assert "not scored" in Page(to_html(evaluations, gallery, DAY)).words("small")
+    assert "not scored" in Page(html_of(evaluations, gallery, DAY)).words("small")
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
 def test_what_it_needs_is_asked_for(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for needed in ("matplotlib", "jinja2"):
+        pytest.importorskip(needed)
     check_report()
     monkeypatch.setitem(sys.modules, package, None)
     message = r'^a report needs matplotlib and jinja2: pip install "derain\[report\]"$'

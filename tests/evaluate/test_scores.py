@@ -25,6 +25,7 @@ from derain.restore import Derainer, load
 PUBLISHED = {"y-matlab": (38.487, 0.9811), "y-pil": (37.160, 0.9761), "rgb": (37.090, 0.9779)}
 
 
+@pytest.mark.torch
 def test_published_checkpoint_gives_the_figures_to_reproduce(reference_data: Path) -> None:
     derainer = load(str(reference_data / "published-weights/nledn/net_Rain100L.pth"), device="cpu")
     evaluation = evaluate(derainer, find_pairs(reference_data / "pairs/Rain100L-dev10"))

@@ -9,16 +9,13 @@ import niqe_reference as reference
 import numpy as np
 import pytest
 import skimage.data
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch.nn import functional as F
 
 from derain.images import find_images, read_image
 from derain.metrics import niqe
-from derain.rain import PRESETS, generator_for, rain_on
 
 Bytes = NDArray[np.uint8]
 
@@ -66,10 +63,19 @@ def test_rounding_errors_taken_for_texture_as_in_the_release_change_little(
         assert niqe.niqe(photo, natural) == pytest.approx(release, abs=0.02)
 
 
-def test_halving_is_imresizes_and_that_of_torch_inside() -> None:
+def test_halving_is_that_of_imresize() -> None:
     plane = np.random.default_rng(0).uniform(0, 255, (96, 192))
     ours = niqe._halve(plane)  # pyright: ignore[reportPrivateUsage]
     assert np.allclose(ours, reference.halve(plane), atol=1e-10)
+
+
+@pytest.mark.torch
+def test_halving_is_that_of_torch_inside() -> None:
+    import torch
+    from torch.nn import functional as F
+
+    plane = np.random.default_rng(0).uniform(0, 255, (96, 192))
+    ours = niqe._halve(plane)  # pyright: ignore[reportPrivateUsage]
     torchs = F.interpolate(
         torch.from_numpy(plane)[None, None], scale_factor=0.5, mode="bicubic", antialias=True
     )[0, 0].numpy()
@@ -308,10 +314,13 @@ def test_what_spoils_a_picture_raises_its_score(
             last[name] = spoilt.mean()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(("preset", "more", "share"), [("rain100l", 0.4, 0.75), ("rain100h", 3, 1)])
 def test_rain_raises_the_score(
     preset: str, more: float, share: float, held_out: list[Bytes], fitted: niqe.NaturalModel
 ) -> None:
+    from derain.rain import PRESETS, generator_for, rain_on
+
     clean = np.array([niqe.niqe(picture, fitted) for picture in held_out])
     rainy = [
         rain_on(picture, PRESETS[preset], generator_for(7, k)) for k, picture in enumerate(held_out)

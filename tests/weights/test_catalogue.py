@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from derain import weights
-from derain.recipes import find_recipe
-from derain.weights import WeightsError, loading
+from derain.restore import load
+from derain.weights import WeightsError
 from derain.weights.catalogue import (
     CATALOGUE,
     RETIRED,
@@ -58,16 +58,27 @@ def test_another_file_than_the_row_says_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", RETIRED)
-@pytest.mark.parametrize("find", [loading.find, weights.find_card])
+@pytest.mark.parametrize("find", [weights.find_card, load])
 def test_retired_weights_name_those_to_use_instead(
     find: Callable[[str], object], name: str
 ) -> None:
     general = RETIRED[name]
     assert (name in CATALOGUE, general in CATALOGUE) == (False, True)
-    assert weights.find_card(general).network == find_recipe(name).network
     message = rf"^{name}: these weights were retired .*; use {general} instead$"
     with pytest.raises(FileNotFoundError, match=message):
         find(name)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", RETIRED)
+def test_retired_weights_are_of_the_network_of_those_to_use_instead(name: str) -> None:
+    from derain.recipes import find_recipe
+    from derain.weights import loading
+
+    general = RETIRED[name]
+    assert weights.find_card(general).network == find_recipe(name).network
+    with pytest.raises(FileNotFoundError, match=rf"use {general} instead$"):
+        loading.find(name)
 
 
 def test_the_files_together_leave_the_wheel_small() -> None:

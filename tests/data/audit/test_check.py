@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from drawn_rain import rain_on
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain import rain
 from derain.data import find_pairs
 from derain.data.audit.benchmarks import Benchmark
 from derain.data.audit.check import Report, check
@@ -22,7 +22,6 @@ from derain.data.audit.known import Known
 from derain.data.copies import Album, fingerprint
 from derain.data.copies.greys import GreyStore
 from derain.images import read_image, write_image
-from derain.rain import generator_for
 
 Bytes = NDArray[np.uint8]
 
@@ -37,11 +36,7 @@ def scenes() -> list[Bytes]:
 @pytest.fixture(scope="module")
 def rainy_scenes(scenes: list[Bytes]) -> list[Bytes]:
     """The same photographs under light and heavy rain."""
-    names = ("rain100l", "rain100h") * 2
-    return [
-        rain.rain_on(scene, rain.PRESETS[name], generator_for(k)).astype(np.uint8)
-        for k, (scene, name) in enumerate(zip(scenes, names, strict=True))
-    ]
+    return [rain_on(scene, k, heavy=bool(k % 2)) for k, scene in enumerate(scenes)]
 
 
 @pytest.fixture
@@ -207,7 +202,7 @@ def test_many_rainy_pictures_of_one_clean_one_are_no_duplicates(
     for k in range(4):
         put(
             tmp_path / f"set/rainy_image/1_{k}.jpg",
-            rain.rain_on(scenes[0], rain.PRESETS["rain100l"], generator_for(k)),
+            rain_on(scenes[0], k),
         )
     assert check(tmp_path / "set").problems == ()
     (tmp_path / "set/ground_truth/1.jpg").write_bytes(b"")
@@ -318,7 +313,7 @@ def test_copies_in_training_data_of_any_layout(
     ]
     for k, scene in enumerate(changed):
         scene = np.ascontiguousarray(scene)
-        wet = rain.rain_on(scene, rain.PRESETS["rain100l"], generator_for(90 + k))
+        wet = rain_on(scene, 90 + k)
         if layout == "folders":
             put(tmp_path / f"train/input/x{k}y.png", wet)
             put(tmp_path / f"train/target/x{k}y.png", scene)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_rain import rain_on
 from numpy.typing import NDArray
 
-from derain import data, rain
+from derain import data
 from derain.data.layouts import folders
 from derain.images import write_image
-from derain.rain import generator_for
 
 
 def put(folder: Path, names: list[str]) -> None:
@@ -203,9 +203,7 @@ def test_fifty_thousand_files_take_seconds(tmp_path: Path) -> None:
 def halves(folder: Path, names: list[str], photo: NDArray[np.uint8], rainy: str) -> None:
     for k, name in enumerate(names):
         part = np.ascontiguousarray(np.roll(photo, 23 * k, axis=1)[: 100 + k])
-        wet = rain.rain_on(
-            part, rain.PRESETS["rain100h" if k % 2 else "rain100l"], generator_for(k)
-        )
+        wet = rain_on(part, k, heavy=bool(k % 2))
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_image(
             folder / name, np.concatenate([wet, part] if rainy == "left" else [part, wet], axis=1)
