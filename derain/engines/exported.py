@@ -300,6 +300,10 @@ def session(model: Path | bytes, device: str = "cpu") -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = machine.compute_threads() or 0
     options.log_severity_level = 4  # fatal; errors are raised too
+    # Threads that spin while they wait take cores from other programs, and bring nothing alone.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Planning memory for every size of tile takes more of it than it saves.
+    options.enable_mem_pattern = False
     provider = _provider(device, runtime.get_available_providers())
     content = os.path.realpath(model) if isinstance(model, Path) else model
     unused = UsageError(

@@ -55,7 +55,9 @@ class Facts:
             values: Any = json.loads(text)
             facts = cls(**(values | {"tiling": Tiling(**values["tiling"])}))
         except (KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"the facts about its network are not complete ({error})") from None
+            raise ValueError(
+                f"the facts about its network are not those that this version knows ({error})"
+            ) from None
         tiling = facts.tiling
         numbers: tuple[Any, ...] = (facts.least_side, facts.parameters, tiling.tile, tiling.overlap)
         numbers += (tiling.memory, tiling.multiple)

@@ -67,7 +67,9 @@ def test_facts_of_other_kinds_are_refused(name: str, value: object) -> None:
 def test_facts_that_are_not_complete_are_refused(name: str) -> None:
     values = json.loads(FACTS.to_json())
     del values[name]
-    with pytest.raises(ValueError, match="the facts about its network are not complete"):
+    with pytest.raises(
+        ValueError, match="the facts about its network are not those that this version knows"
+    ):
         Facts.from_json(json.dumps(values))
 
 

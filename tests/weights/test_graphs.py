@@ -159,8 +159,14 @@ def test_what_is_no_graph_is_refused(content: bytes, tmp_path: Path) -> None:
         ({"derain": "once upon a time"}, "its header cannot be read"),
         ({"derain": "{}"}, "its header cannot be read: the header names no network"),
         ({"derain": CARD}, "an earlier version of derain wrote it; export it again"),
-        ({"derain": CARD, FACTS: "{}"}, "the facts about its network are not complete"),
-        ({"derain": CARD, FACTS: "[" * 100_000}, "the facts about its network are not complete"),
+        (
+            {"derain": CARD, FACTS: "{}"},
+            "the facts about its network are not those that this version knows",
+        ),
+        (
+            {"derain": CARD, FACTS: "[" * 100_000},
+            "the facts about its network are not those that this version knows",
+        ),
         (
             {
                 "derain": CARD,
