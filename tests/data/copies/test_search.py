@@ -313,7 +313,8 @@ def test_copies_of_real_pictures_are_found_among_hundreds(
     originals += sorted((reference_data / "pairs/Rain12/clean").iterdir())
     random = np.random.default_rng(0)
     made = [attack(path, tmp_path / f"{k}.jpg", random) for k, path in enumerate(originals)]
-    train = sorted((reference_data / "clean/train").iterdir())
+    train = sorted((reference_data / "clean/train").iterdir())[::3]  # all take a minute more
+    assert len(train) > 200
     found = find_copies([path for path, _ in made], [*train, *originals], album=album)
     assert [(copy.picture, copy.of) for copy in found.copies] == [
         (made[k][0], path) for k, path in enumerate(originals)
@@ -337,8 +338,8 @@ def test_no_false_alarm_among_real_pictures(reference_data: Path, album: Album) 
     """
     clean = [
         path
-        for part in ("train", "val")
-        for path in sorted((reference_data / "clean" / part).iterdir())
+        for part, step in (("train", 3), ("val", 1))  # all take a minute more
+        for path in sorted((reference_data / "clean" / part).iterdir())[::step]
     ]
     found = find_duplicates([*clean, *clean_halves(reference_data)], album=album)
     assert found.unreadable == {}
