@@ -11,11 +11,13 @@ heavy.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from derain.extras import is_installed, require
+
 if TYPE_CHECKING:
     from derain.errors import DerainError
     from derain.images import read_image, write_image
     from derain.metrics import psnr, ssim
-    from derain.networks import NETWORKS
+    from derain.networks import NETWORKS  # pyright: ignore[reportUnusedImport]
     from derain.restore import Derainer, load
 
 __version__ = "0.1.0"
@@ -45,13 +47,14 @@ __all__ = [
     "write_image",
 ]
 
+if not is_installed("torch"):  # what cannot be had is not offered
+    __all__.remove("NETWORKS")
+
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'derain' has no attribute {name!r}")
     if name in _NEED_TORCH:
-        from derain.extras import require
-
         require("torch", f"derain.{name}")
     value = getattr(importlib.import_module(f"derain.{_HOMES[name]}"), name)
     globals()[name] = value  # found at once the next time

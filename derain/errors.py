@@ -86,5 +86,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
-        and any(words in str(error).lower() for words in ("allocate memory", "out of memory"))
+        and any(
+            words in str(error).lower()
+            for words in ("allocate memory", "out of memory", "bad_alloc")
+        )
     )

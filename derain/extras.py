@@ -24,7 +24,9 @@ class MissingExtraError(DerainError, ImportError):
 
 def is_installed(package: str) -> bool:
     """Return whether a package can be found, without importing it."""
-    return importlib.util.find_spec(package) is not None
+    found = importlib.util.find_spec(package)
+    # A folder without a module may be what is left of one.
+    return found is not None and found.origin is not None
 
 
 def require(package: str, purpose: str = "") -> ModuleType:
@@ -42,22 +44,30 @@ def require(package: str, purpose: str = "") -> ModuleType:
     derain.extras.MissingExtraError: derain forecast needs torch_of_tomorrow: pip install derain
     """
     top = package.partition(".")[0]
-    extra = f'"derain[{EXTRA_OF[top]}]"' if top in EXTRA_OF else "derain"
-    needs = f"{purpose} needs {_TITLES.get(top, top)}" if purpose else _TITLES.get(top, top)
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name != top:
-            raise _broken(needs, error, purpose) from error
-        missing = needs if purpose else f"{needs} is not installed"
-        raise MissingExtraError(f"{missing}: pip install {extra}") from None
+            raise _broken(top, error, purpose) from error
+        raise missing(top, purpose) from None
     # A library that a package is linked to may be absent or of another version.
     except (ImportError, OSError) as error:
-        raise _broken(needs, error, purpose) from error
+        raise _broken(top, error, purpose) from error
 
 
-def _broken(needs: str, error: Exception, purpose: str) -> MissingExtraError:
+def missing(package: str, purpose: str = "") -> MissingExtraError:
+    """Return the error for a package that is not installed; arguments are those of `require`."""
+    title = _TITLES.get(package, package)
+    extra = f'"derain[{EXTRA_OF[package]}]"' if package in EXTRA_OF else "derain"
+    problem = f"{purpose} needs {title}" if purpose else f"{title} is not installed"
+    return MissingExtraError(f"{problem}: pip install {extra}")
+
+
+def _broken(package: str, error: Exception, purpose: str) -> MissingExtraError:
     """Return the error for a package that is there but does not work."""
+    title = _TITLES.get(package, package)
     reason = " ".join(str(error).split())[:200]
-    state = ", which is installed but cannot" if purpose else " is installed but cannot"
-    return MissingExtraError(f"{needs}{state} be imported ({reason}); install it again")
+    problem = f"{purpose} needs {title}, which" if purpose else title
+    return MissingExtraError(
+        f"{problem} is installed but cannot be imported ({reason}); install it again"
+    )

@@ -77,7 +77,8 @@ class Derainer:
 
     Where memory runs out, a picture is done again in tiles of half the side.
 
-    On a CPU under Linux the process keeps the memory it frees (`derain.machine.keep_freed_memory`).
+    With PyTorch on a CPU under Linux the process keeps the memory it frees
+    (`derain.machine.keep_freed_memory`).
 
     Raises:
         ValueError: If the device is not there, tile and overlap do not go together, or flips is

@@ -23,6 +23,7 @@ from PIL import Image
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
+from derain.engines import choose_engine
 
 PHOTO = Path(__file__).parents[2] / "examples/rocket.jpg"
 
@@ -66,7 +67,7 @@ def main() -> None:
     """Time the commands and the steps, and print two tables."""
     parser = new_parser(__doc__)
     parser.add_argument("-m", "--model", default="petrichor", help="weights, or an exported file")
-    parser.add_argument("--engine", choices=("torch", "onnx"), default="torch")
+    parser.add_argument("--engine", choices=("torch", "onnx"), default=choose_engine("auto"))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--size", nargs=2, type=int, default=(128, 96), metavar=("WIDTH", "HEIGHT"))
     arguments = parser.parse_args()

@@ -9,7 +9,7 @@ import typer
 from derain.cli.console import check_file, one_line_errors, say
 from derain.cli.options import DeviceOption, ForceOption, TileOption
 from derain.cli.progress import Bars
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 from derain.errors import UsageError
 
 ModelsArgument = Annotated[
@@ -22,7 +22,9 @@ SizeOption = Annotated[
 ]
 EnginesOption = Annotated[
     list[str] | None,
-    typer.Option(help="torch, onnx or openvino; may be given again. Default: torch if installed."),
+    typer.Option(
+        help="torch, onnx or openvino; may be given again. Default: torch if installed, else onnx."
+    ),
 ]
 DtypesOption = Annotated[
     list[str] | None, typer.Option(help="Number format; may be given again. Default: float32.")
@@ -53,7 +55,7 @@ def bench(
     """
     from dataclasses import asdict
 
-    with loading():
+    with lasting():
         from derain.bench import Case, time_cases, to_markdown
     from derain.files import write_file
 

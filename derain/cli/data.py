@@ -9,7 +9,7 @@ from derain.cli.console import STDOUT, check_file, one_line_errors, result
 from derain.cli.options import ForceOption, LayoutOption
 from derain.cli.plain import PlainCommand
 from derain.cli.progress import Bars
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
@@ -43,7 +43,7 @@ def check(
     The exit status is 1 where training on it, or with it as validation of what is trained on
     AGAINST, would be unsound.
     """
-    with loading():
+    with lasting():
         from derain.data import layout_named
         from derain.data.audit.check import check as check_data
     from derain.files import write_file

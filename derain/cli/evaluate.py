@@ -30,8 +30,7 @@ from derain.cli.options import (
     TileOption,
 )
 from derain.cli.progress import Bars
-from derain.cli.startup import loading
-from derain.errors import UsageError
+from derain.cli.startup import lasting
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
     from derain.data import PairedFolder
@@ -101,7 +100,7 @@ def evaluate(
     your own. Figures that a network's own paper prints stand beside the measured ones, in italics,
     and in grey on a terminal.
     """
-    with loading():
+    with lasting():
         from derain.evaluate import Scoring, compare, find_models
         from derain.restore import load
 
@@ -228,14 +227,11 @@ def _gallery(models: int) -> "Gallery":
     """Return what keeps pictures for the report.
 
     Raises:
-        UsageError: If what the report is made with is not installed.
+        MissingExtraError: If what the report is made with is not installed.
     """
     from derain.evaluate import Gallery, check_report
 
-    try:
-        check_report()
-    except ImportError as error:
-        raise UsageError(str(error), option="report") from error
+    check_report()
     return Gallery(models)
 
 

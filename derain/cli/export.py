@@ -7,7 +7,7 @@ import typer
 
 from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 from derain.extras import require
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
@@ -46,7 +46,7 @@ def export(
     from derain.errors import UsageError
 
     with one_line_errors():
-        with loading():
+        with lasting():
             require("torch", "derain export")
             from derain.engines import export as exporter
             from derain.engines import quantize

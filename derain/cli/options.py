@@ -8,6 +8,7 @@ from derain.cli.console import DEVICE_HELP, DTYPE_HELP, ENGINE_HELP, LAYOUT_HELP
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 DeviceOption = Annotated[str, typer.Option(help=DEVICE_HELP)]
+TrainingDeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 DtypeOption = Annotated[str, typer.Option(help=DTYPE_HELP)]
 EngineOption = Annotated[str, typer.Option(help=ENGINE_HELP)]
 TileOption = Annotated[int | None, typer.Option(help=TILE_HELP)]

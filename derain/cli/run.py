@@ -20,7 +20,7 @@ from derain.cli.options import (
     TileOption,
 )
 from derain.cli.progress import Bars
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run(
             f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
         )
 
-    with one_line_errors(), loading():
+    with one_line_errors(), lasting():
         from derain import pictures
         from derain.images import format_of
         from derain.restore import load
@@ -123,6 +123,11 @@ def run(
 
 def _check_density(derainer: "Derainer") -> None:
     if not derainer.engine.senses_density:
+        if derainer.engine.title == "CRDNet" and derainer.engine.runtime != "torch":
+            raise UsageError(
+                f"the engine {derainer.engine.runtime} cannot tell; expected --engine torch",
+                option="density",
+            )
         raise UsageError(
             f"{derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as"
             " -m crdnet",

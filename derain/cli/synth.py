@@ -15,7 +15,7 @@ from derain.cli.console import (
 )
 from derain.cli.options import ForceOption
 from derain.cli.progress import Bars
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 from derain.extras import require
 
 CleanArgument = Annotated[
@@ -53,7 +53,7 @@ def synth(
     from derain.files import printable
 
     with one_line_errors():
-        with loading():
+        with lasting():
             require("torch", "derain synth")
             from derain.synth import find_rain, plan, synthesise
 

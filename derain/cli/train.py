@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import one_line_errors, say
-from derain.cli.options import DeviceOption, LayoutOption
+from derain.cli.options import LayoutOption, TrainingDeviceOption
 from derain.cli.progress import Bars
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 from derain.errors import UsageError
 from derain.extras import require
 
@@ -70,7 +70,7 @@ def train(
     allow_leak: AllowLeakOption = False,
     branch: BranchOption = None,
     minutes: MinutesOption = None,
-    device: DeviceOption = "auto",
+    device: TrainingDeviceOption = "auto",
     dtype: TrainingDtypeOption = "auto",
 ) -> None:
     """Train a network from a recipe.
@@ -80,7 +80,7 @@ def train(
     flipped or resized, is refused.
     """
     with one_line_errors():
-        with loading():
+        with lasting():
             require("torch", "derain train")
             from derain.train import BEST, describe, plan_run
             from derain.train import train as train_recipe

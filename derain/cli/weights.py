@@ -20,7 +20,8 @@ def list_weights() -> None:
     width = max(map(len, CATALOGUE))
     for row in CATALOGUE.values():
         default = " (default)" if row.name == DEFAULT else ""
-        typer.echo(f"{row.name:<{width}}  {row.summary}{default}")
+        needs = "" if row.graph else " (PyTorch)"
+        typer.echo(f"{row.name:<{width}}  {row.summary}{default}{needs}")
 
 
 @app.command("show", cls=PlainCommand)

@@ -4,6 +4,11 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from derain.tiles import Float32s, Tiling
 
+NO_NUMBERS = (
+    "the network gave values that are no numbers; its weights are damaged, or were never trained"
+)
+"""What an engine says that would otherwise give such values."""
+
 
 class Tiled(Protocol):
     """A network in PyTorch, as far as it can be described without PyTorch.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from derain import machine
-from derain.engines.engine import MemoryWatch, Product
+from derain.engines.engine import NO_NUMBERS, MemoryWatch, Product
 from derain.errors import UsageError, is_out_of_memory
 from derain.extras import is_installed, require
 from derain.machine import PeakMemory
@@ -80,6 +80,14 @@ class Exported:
         return ("openvino",) if xml else ("onnx", "openvino")
 
 
+class Unwatched:
+    """A watch on memory that nobody can say anything about."""
+
+    def read(self) -> int | None:
+        """Return None."""
+        return None
+
+
 class ExportedEngine(ABC):
     """Pad what the graph does not take, and refuse what is no number.
 
@@ -111,7 +119,7 @@ class ExportedEngine(ABC):
                 value=self.runtime,
             )
         self.dtype = "float32" if dtype == "auto" else dtype
-        self.device = "cpu" if device == "auto" else device
+        self.device = "cpu" if device in ("auto", "cpu:0") else device
         facts = exported.facts
         self.title, self.tiling, self.parameters = facts.title, facts.tiling, facts.parameters
         self._facts = facts
@@ -162,15 +170,13 @@ class ExportedEngine(ABC):
         )
         clean = self._run(np.ascontiguousarray(padded))[..., :height, :width]
         if not np.isfinite(clean).all():
-            raise FloatingPointError(
-                "the network gave values that are no numbers; its weights are damaged, or were"
-                " never trained"
-            )
+            raise FloatingPointError(NO_NUMBERS)
         return clean
 
     def _short_of(self, side: int) -> int:
         """Return how many pixels a side lacks for the graph to take it."""
-        return max(self._facts.least_side - side, -side % self.tiling.multiple)
+        needed = max(self._facts.least_side, side)
+        return needed + -needed % self.tiling.multiple - side
 
     def count(self, height: int, width: int) -> int | None:
         """Return the multiply-adds of one whole picture; None where they are not known."""
@@ -181,8 +187,8 @@ class ExportedEngine(ABC):
         return machine.free_memory() if self.device == "cpu" else None
 
     def watch_memory(self) -> MemoryWatch:
-        """Return a watch on the process's memory."""
-        return PeakMemory()
+        """Return a watch on the process's memory; None is known of other devices than the CPU."""
+        return PeakMemory() if self.device == "cpu" else Unwatched()
 
     def product(self, side: int) -> Product | None:
         """Return NumPy's matrix product in float32, on the CPU."""
@@ -224,6 +230,8 @@ class OnnxEngine(ExportedEngine):
     def _run(self, rainy: Float32s) -> Float32s:
         try:
             return self._session.run(None, {"rainy": rainy})[0]
+        except MemoryError:
+            raise
         # ONNX Runtime has classes of its own, one of which says that memory ran out.
         except Exception as error:
             raise RuntimeError(f"ONNX Runtime: {error}") from error
@@ -309,16 +317,24 @@ def session(model: Path | bytes, device: str = "cpu") -> Any:
     unused = UsageError(
         "ONNX Runtime could not use it; its libraries may be missing", option="device", value=device
     )
+
+    def opened(provider: tuple[str, dict[str, str]]) -> Any:
+        # With a fallback it would write to standard output, and change to the CPU in silence.
+        return runtime.InferenceSession(content, options, providers=[provider], enable_fallback=0)
+
     try:
-        opened = runtime.InferenceSession(content, options, providers=[provider])
-    except Exception as error:
-        if device != "cpu":
-            raise unused from error
+        made = opened(provider)
+    except MemoryError:
         raise
+    except Exception as error:  # ONNX Runtime has classes of its own
+        if device != "cpu" and not is_out_of_memory(error):
+            opened((PROVIDERS["cpu"], {}))  # raises what is wrong with the graph, if that is it
+            raise unused from error
+        raise RuntimeError(f"ONNX Runtime: {error}") from error
     # Some versions leave a provider out whose libraries are missing, without an error.
-    if opened.get_providers()[0] != provider[0]:
+    if made.get_providers()[0] != provider[0]:
         raise unused
-    return opened
+    return made
 
 
 def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
@@ -338,7 +354,9 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
             option="device",
             value=device,
         )
-    return PROVIDERS[kind], {"device_id": number} if number else {}
+    # The others have no numbers.
+    numbered = number and kind in ("cuda", "directml")
+    return PROVIDERS[kind], {"device_id": number} if numbered else {}
 
 
 def openvino_request(model: Path | bytes, dtype: str = "float32") -> Any:

@@ -35,6 +35,8 @@ def make_engine(
     check_name(engine)
     if isinstance(model, Exported):
         return open_exported(model, engine, device, dtype)
+    if isinstance(model, str | Path):
+        raise TypeError(f"{model}: expected a network or an engine; derain.load takes names")
     # Whoever has a network has PyTorch.
     from derain.engines import export, pytorch
 
@@ -72,7 +74,6 @@ def open_model(
         if engine == "auto":
             _require_for(device, dtype)
         return open_exported(exported, chosen, device, dtype), exported.card
-    machine.wait_briefly()
     _require_torch(name_or_path, engine)
     from derain.engines import export, pytorch
 
@@ -119,12 +120,14 @@ def choose_engine(engine: str, device: str = "auto") -> str:
     """Return the engine for weights: with ``auto``, by what is installed and who has the device."""
     if engine != "auto":
         return engine
-    only_onnx = device in PROVIDERS and device not in ("cpu", "cuda")
+    kind = device.partition(":")[0]
+    only_onnx = kind in PROVIDERS and kind not in ("cpu", "cuda")
     return "torch" if is_installed("torch") and not only_onnx else "onnx"
 
 
 def _require_torch(name_or_path: str, engine: str = "auto") -> None:
     """Raise MissingExtraError where there is no PyTorch, with what can be had without it."""
+    machine.wait_briefly()
     try:
         require("torch", "the engine torch" if engine == "torch" else name_or_path)
     except MissingExtraError as error:

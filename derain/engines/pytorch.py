@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from derain import machine
-from derain.engines.engine import MemoryWatch, Product, Tiled
+from derain.engines.engine import NO_NUMBERS, MemoryWatch, Product, Tiled
 from derain.errors import UsageError
 from derain.machine import PeakMemory
 from derain.networks import Network, SensesDensity
@@ -72,10 +72,7 @@ class TorchEngine:
                     clean = self.network(on_device).float()
                 if bool(torch.isfinite(clean).all()):
                     return clean.cpu().numpy()
-        raise FloatingPointError(
-            "the network gave values that are no numbers; its weights are damaged, or were never"
-            " trained"
-        )
+        raise FloatingPointError(NO_NUMBERS)
 
     def _sent(self, rainy: Float32s) -> Tensor:
         # PyTorch has no negative strides, which flipped arrays have.

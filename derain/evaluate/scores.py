@@ -20,6 +20,7 @@ from derain.evaluate.photographs import Photograph, Photographs
 from derain.evaluate.results import distinct, result_file
 from derain.files import write_file
 from derain.images import Picture, Pixels, encode, read_image, to_floats
+from derain.machine import describe
 from derain.metrics import Bytes, NaturalModel, NiqeError, Protocol, Score, niqe
 from derain.progress import Progress, silent
 from derain.restore import Derainer
@@ -68,6 +69,7 @@ class Evaluation:
         pictures: Those that could be scored, at least one.
         unscored: Names of those that could not.
         natural: What the NIQE model was fitted on, in words; empty without NIQE.
+        machine: Versions, processor and threads, in words.
     """
 
     model: str
@@ -80,6 +82,7 @@ class Evaluation:
     pictures: tuple[PictureScore, ...]
     unscored: tuple[str, ...] = ()
     natural: str = ""
+    machine: str = ""
 
     @property
     def protocols(self) -> list[Protocol]:
@@ -269,6 +272,7 @@ def evaluate_each(
         pictures=tuple(one.score for one in scored),
         unscored=tuple(unscored),
         natural=scoring.natural.describe() if scoring.natural else "",
+        machine=describe(derainer.engine.runtime),
     )
 
 

@@ -1,8 +1,8 @@
 """Weights: the catalogue of the package, model cards, self-describing files.
 
-None of this needs PyTorch. `derain.weights.loading` makes networks of weights by name or path,
-`derain.weights.store` reads and writes files, `derain.weights.authors` reads the authors'
-checkpoints.
+What is offered here does without PyTorch. These modules need it: `derain.weights.loading` makes
+networks of weights by name or path, `derain.weights.store` reads and writes files, and
+`derain.weights.authors` reads the authors' checkpoints.
 """
 
 from derain.weights.card import Card, Hyperparameters, Point, Stage, stages_from_json

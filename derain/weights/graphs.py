@@ -21,7 +21,7 @@ GRAPH = 7
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {GRAPH: "graph", 14: "property", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
-    "function": {7: "node"},
+    "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"}
@@ -50,6 +50,8 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
         places = [
             value for kind, key, value in found if (kind, key) == ("external data", "location")
         ]
+        if any("\0" in place for place in places):
+            raise ValueError("a file name in it is none")
     except (ValueError, IndexError) as error:
         raise damaged(path) from error
     for place in places:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.cli.startup import loading
+from derain.cli.startup import lasting
 
 HEAVY = {"PIL", "cv2", "numpy", "onnxruntime", "pydantic", "rich", "safetensors", "torch"}
 LISTING = """
@@ -81,7 +81,7 @@ def unfrozen() -> Iterator[None]:
 @pytest.mark.usefixtures("unfrozen")
 def test_what_is_imported_is_not_searched_for_garbage() -> None:
     before = gc.get_freeze_count()
-    with loading():
+    with lasting():
         assert not gc.isenabled()
     assert gc.isenabled()
     assert gc.get_freeze_count() > before
@@ -120,7 +120,7 @@ def test_the_end_is_quick_after_threads_and_functions_for_it() -> None:
 
 @pytest.mark.usefixtures("unfrozen")
 def test_garbage_is_collected_again_after_a_failed_import() -> None:
-    with pytest.raises(ImportError), loading():
+    with pytest.raises(ImportError), lasting():
         raise ImportError
     assert gc.isenabled()
 

@@ -111,13 +111,19 @@ def ship(network: Network, card: Card, target: Path) -> None:
         card: Goes into both files.
         target: The weights file; its name without the suffix is that of a row of the catalogue.
     """
-    store.save(network, card, target, torch.float16)
     row = catalogue.read_rows(catalogue.TABLE)[target.stem]
-    row = replace(row, sha256=file_digest(target))
-    if isinstance(network, Petrichor):
-        graph = target.with_suffix(".onnx")
-        write_graph(network, store.load(target)[1], target, graph)
-        row = replace(row, graph=file_digest(graph))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A graph refers to places in its weights file: the package never holds one without the other.
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        draft = Path(folder) / target.name
+        store.save(network, card, draft, torch.float16)
+        row = replace(row, sha256=file_digest(draft))
+        if isinstance(network, Petrichor):
+            graph = draft.with_suffix(".onnx")
+            write_graph(network, store.load(draft)[1], draft, graph)
+            row = replace(row, graph=file_digest(graph))
+            graph.replace(target.with_suffix(".onnx"))
+        draft.replace(target)
     catalogue.replace_row(catalogue.TABLE, row)
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from derain import machine
 from derain.evaluate.report.crops import data_uri
 from derain.evaluate.report.gallery import Exhibit, Exhibits, Gallery
 from derain.evaluate.report.tables import (
@@ -23,6 +21,7 @@ from derain.evaluate.report.tables import (
 )
 from derain.evaluate.scores import Evaluation, PictureScore, Side
 from derain.evaluate.tables import count_of, executions
+from derain.extras import is_installed, missing
 from derain.files import printable
 from derain.metrics import Protocol
 from derain.weights.facts import MACS_SIDE
@@ -98,10 +97,11 @@ def check_report() -> None:
     They are not imported, which would count as memory of the models.
 
     Raises:
-        ImportError: If one is missing; says how to install it.
+        MissingExtraError: If one is missing; says how to install it.
     """
-    if not all(find_spec(package) for package in ("matplotlib", "jinja2")):
-        raise ImportError('a report needs matplotlib and jinja2: pip install "derain[report]"')
+    for package in ("matplotlib", "jinja2"):
+        if not is_installed(package):
+            raise missing(package, "a report")
 
 
 def to_html(evaluations: Sequence[Evaluation], gallery: Gallery, made: date) -> str:
@@ -147,7 +147,7 @@ def _context(evaluations: Sequence[Evaluation], gallery: Gallery) -> dict[str, A
     return {
         "models": list(dict.fromkeys(evaluation.model for evaluation in evaluations)),
         "summary": _summary(evaluations),
-        "machine": machine.describe(),
+        "machine": "; ".join(dict.fromkeys(evaluation.machine for evaluation in evaluations)),
         "executions": executions(evaluations),
         "meanings": {protocol: MEANINGS[protocol] for protocol in protocols},
         "sections": list(_sections(evaluations, gallery)),
