@@ -167,8 +167,10 @@ def describe(engine: str = "") -> str:
         engine: What computed; empty for PyTorch if it was imported, otherwise ONNX Runtime.
     """
     torch: Any = sys.modules.get("torch")
-    package = _PACKAGES[engine or ("torch" if torch else "onnx")]
-    versions = f"derain {version_of('derain')}, {package} {version_of(package)}"
+    package = _PACKAGES.get(engine or ("torch" if torch else "onnx"), "")
+    versions = f"derain {version_of('derain')}"
+    if package:
+        versions += f", {package} {version_of(package)}"
     threads = f"{compute_threads() or os.cpu_count()} threads"
     gpu = ""
     if torch and package == "torch":

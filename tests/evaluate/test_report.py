@@ -424,7 +424,7 @@ def test_what_it_needs_is_asked_for(package: str, monkeypatch: pytest.MonkeyPatc
         pytest.importorskip(needed)
     check_report()
     monkeypatch.setitem(sys.modules, package, None)
-    message = r'^a report needs matplotlib and jinja2: pip install "derain\[report\]"$'
+    message = rf'^a report needs {package}: pip install "derain\[report\]"$'
     with pytest.raises(ImportError, match=message):
         check_report()
     with pytest.raises(ImportError, match=message):
