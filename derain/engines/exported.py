@@ -345,7 +345,8 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
     """
     kind, _, number = device.partition(":")
     there = [name for name, provider in PROVIDERS.items() if provider in available]
-    if kind not in there or (number and not number.isdecimal()):
+    numbered = kind in ("cuda", "directml")
+    if kind not in there or (number and not (numbered and number.isdecimal())):
         expected = f"expected auto or one of: {', '.join(there)}"
         if kind == "cuda" and not is_installed("torch"):
             expected += ', or PyTorch for it: pip install "derain[torch]"'
@@ -354,9 +355,7 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
             option="device",
             value=device,
         )
-    # The others have no numbers.
-    numbered = number and kind in ("cuda", "directml")
-    return PROVIDERS[kind], {"device_id": number} if numbered else {}
+    return PROVIDERS[kind], {"device_id": number} if number else {}
 
 
 def openvino_request(model: Path | bytes, dtype: str = "float32") -> Any:

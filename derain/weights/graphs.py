@@ -9,7 +9,7 @@ from pathlib import Path
 
 from derain.weights.card import Card
 from derain.weights.facts import Facts
-from derain.weights.header import HEADER, WeightsError, card_of
+from derain.weights.header import HEADER, WeightsError, card_of, read_card
 from derain.weights.protobuf import fields
 
 FACTS = "derain.network"
@@ -54,9 +54,15 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
             raise ValueError("a file name in it is none")
     except (ValueError, IndexError) as error:
         raise damaged(path) from error
-    for place in places:
-        _check_place(path, place)
-    return header_of(properties.get(HEADER), properties.get(FACTS), path)
+    targets = {_target(path, place) for place in places}
+    card, facts = header_of(properties.get(HEADER), properties.get(FACTS), path)
+    for target in targets:
+        # The graph knows where in the file its numbers are, whatever the file holds by now.
+        if target.suffix == ".safetensors" and read_card(target) != card:
+            raise WeightsError(
+                f"{path}: its weights lie in {target.name}, which holds others; export it again"
+            )
+    return card, facts
 
 
 def header_of(card: str | None, facts: str | None, path: Path) -> tuple[Card, Facts]:
@@ -109,10 +115,13 @@ def _text(value: int | memoryview | None) -> str:
     return bytes(value).decode() if isinstance(value, memoryview) else ""
 
 
-def _check_place(path: Path, place: str) -> None:
-    """Refuse weights outside a graph's folder: a graph of others could read any file.
+def _target(path: Path, place: str) -> Path:
+    """Return the file that holds weights of a graph, which has to be beside it.
 
-    Not every version of ONNX Runtime refuses that.
+    A graph of others could read any file, and not every version of ONNX Runtime refuses that.
+
+    Raises:
+        WeightsError: If it is elsewhere, or not there.
     """
     folder = os.path.realpath(path.parent)
     target = os.path.realpath(os.path.join(folder, place))  # noqa: PTH118 (place may be absolute)
@@ -125,3 +134,4 @@ def _check_place(path: Path, place: str) -> None:
         raise WeightsError(
             f"{path}: its weights lie in {place}, which is not there; export it again"
         )
+    return Path(target)

@@ -202,10 +202,10 @@ def test_an_exporter_that_is_missing_is_named(
 def hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     usual = importlib.import_module
 
-    def refuse(name: str, *arguments: Any) -> Any:
+    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
         if name == module:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return usual(name, *arguments)
+        return usual(name, *arguments, **options)
 
     monkeypatch.setattr(importlib, "import_module", refuse)
 

@@ -35,10 +35,10 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch is neither found nor imported."""
     usual = importlib.import_module
 
-    def refuse(name: str, *arguments: Any) -> Any:
+    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
         if name.partition(".")[0] == "torch":
             raise ModuleNotFoundError(f"No module named {name!r}", name="torch")
-        return usual(name, *arguments)
+        return usual(name, *arguments, **options)
 
     monkeypatch.setattr(importlib, "import_module", refuse)
     for module in ("opening", "exported"):

@@ -26,7 +26,7 @@ def test_what_this_build_lacks_is_refused() -> None:
         for device, provider in PROVIDERS.items()
         if provider not in onnxruntime.get_available_providers()
     ]
-    for device in (*lacking, "tpu", "cpu:x"):
+    for device in (*lacking, "tpu", "cpu:x", "cpu:7"):
         with pytest.raises(
             ValueError, match=f"device={device}: not available in this ONNX Runtime"
         ):

@@ -126,12 +126,18 @@ def test_a_graph_without_its_weights_is_refused(copied: Path) -> None:
         Exported.read(copied)
 
 
+def test_a_graph_beside_other_weights_is_refused(copied: Path) -> None:
+    name = next(name for name in SHIPPED if name != copied.stem)
+    copied.with_suffix(".safetensors").write_bytes(CATALOGUE[name].path.read_bytes())
+    with pytest.raises(WeightsError, match=rf"{copied.stem}\.safetensors, which holds others"):
+        read_graph_header(copied)
+
+
 def test_a_graph_whose_weights_are_cut_short_is_refused(copied: Path) -> None:
     weights = copied.with_suffix(".safetensors")
     weights.write_bytes(weights.read_bytes()[:1000])
-    exported = Exported.read(copied)
-    with pytest.raises(WeightsError, match=r"damaged or something else$"):
-        open_exported(exported)
+    with pytest.raises(WeightsError, match=r"petrichor-live\.safetensors: .* is damaged"):
+        Exported.read(copied)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
