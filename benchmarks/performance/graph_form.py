@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,14 +24,12 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from derain.bench import picture
-from derain.engines.exported import openvino_request, session
+from derain.engines.exported import Infer, onnx_run, openvino_run, session
 from derain.machine import PeakMemory
 from derain.tiles import Float32s
 
 MODULE = "benchmarks.performance.graph_form"
 """The name under which this script starts itself again."""
-
-Run = Callable[[Float32s], Float32s]
 
 
 def main() -> None:
@@ -74,9 +72,9 @@ def measure(model: str, folder: Path, arguments: argparse.Namespace) -> list[str
     network, _ = find(model)
     graphs = {"plain graph": folder / "plain.onnx", "faster graph": folder / f"{model}.onnx"}
     write_graphs(model, graphs)
-    runs: dict[str, Run] = {name: opened(path) for name, path in graphs.items()}
+    runs: dict[str, Infer] = {name: onnx_run(path) for name, path in graphs.items()}
     if arguments.openvino:
-        runs |= {f"{name}, OpenVINO": opened_openvino(path) for name, path in graphs.items()}
+        runs |= {f"{name}, OpenVINO": openvino_run(path) for name, path in graphs.items()}
     runs["PyTorch"] = TorchEngine(network, "cpu")
     cells: dict[str, list[object]] = {name: [f"`{model}`", name] for name in runs}
     for name in runs:
@@ -111,18 +109,6 @@ def write_graphs(model: str, graphs: Mapping[str, Path]) -> None:
     write_graph(network, card, stored, faster)
 
 
-def opened(path: Path) -> Run:
-    """Return a function that executes a graph in ONNX Runtime."""
-    graph = session(path)
-    return lambda rainy: graph.run(None, {"rainy": rainy})[0]
-
-
-def opened_openvino(path: Path) -> Run:
-    """Return a function that executes a graph in OpenVINO."""
-    request = openvino_request(path)
-    return lambda rainy: request.infer({"rainy": rainy})["clean"].copy()
-
-
 def opening(path: Path, repeats: int = 5) -> float:
     """Return the median time that ONNX Runtime takes to open a graph, in milliseconds."""
     taken: list[float] = []
@@ -133,7 +119,7 @@ def opening(path: Path, repeats: int = 5) -> float:
     return statistics.median(taken)
 
 
-def in_turns(runs: Mapping[str, Run], width: int, height: int, rounds: int) -> dict[str, float]:
+def in_turns(runs: Mapping[str, Infer], width: int, height: int, rounds: int) -> dict[str, float]:
     """Return the median seconds of each, on a picture padded to multiples of 8."""
     scene = picture(width, height)
     sides = ((0, -height % 8), (0, -width % 8), (0, 0))
@@ -164,7 +150,7 @@ def peak_memory(path: Path, side: int) -> float:
     """Execute a graph twice on a square picture; return the peak memory of the process in MB."""
     # What a system says of a child at its end counts what it shared with this script at its start.
     peak = PeakMemory()
-    run = opened(path)
+    run = onnx_run(path)
     for _ in range(2):
         run(np.zeros((1, 3, side, side), np.float32))
     return (peak.read() or 0) / 1e6

@@ -12,7 +12,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 import unittest.mock
 
 import numpy as np
@@ -21,6 +20,7 @@ from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
 from derain import machine
+from derain.bench.ceiling import seconds_of
 from derain.restore import load
 
 MODULE = "benchmarks.performance.kept_memory"
@@ -75,11 +75,7 @@ def measure(model: str, size: tuple[int, int], *, kept: bool) -> dict[str, float
     with contextlib.nullcontext() if kept else given_back:
         derainer = load(model, device="cpu")
     picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    seconds: list[float] = []
-    for _ in range(9):
-        began = time.perf_counter()
-        derainer(picture)
-        seconds.append(time.perf_counter() - began)
+    seconds = [seconds_of(lambda: derainer(picture)) for _ in range(9)]
     return {
         "seconds": statistics.median(seconds[2:]),
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -13,7 +13,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -22,6 +21,7 @@ import numpy as np
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
+from derain.bench.ceiling import seconds_of
 from derain.restore import load
 
 MODULE = "benchmarks.performance.waiting"
@@ -91,11 +91,7 @@ def measure(model: str, size: tuple[int, int]) -> float:
     """Return the median seconds of three pictures after one."""
     derainer = load(model, engine="torch", device="cpu", dtype="float32")
     picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    seconds: list[float] = []
-    for _ in range(4):
-        began = time.perf_counter()
-        derainer(picture)
-        seconds.append(time.perf_counter() - began)
+    seconds = [seconds_of(lambda: derainer(picture)) for _ in range(4)]
     return statistics.median(seconds[1:])
 
 

@@ -108,7 +108,7 @@ def measure(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
     }
 
 
-def _summed_up(case: Case, rows: Sequence[dict[str, Any]], psnr: float | None) -> Timing:
+def _summed_up(case: Case, rows: Sequence[dict[str, Any]], likeness: float | None) -> Timing:
     """Return the medians over the rounds of a case."""
     seconds = statistics.median(value for row in rows for value in row["seconds"])
     rates = [value for row in rows for value in row["ceiling"]]
@@ -120,7 +120,7 @@ def _summed_up(case: Case, rows: Sequence[dict[str, Any]], psnr: float | None) -
         operations=None if count is None else count / seconds,
         ceiling=statistics.median(rates) if rates else None,
         peak_memory=None if None in peaks else max(peaks),
-        psnr=psnr,
+        psnr=likeness,
         machine=rows[0]["machine"],
     )
 

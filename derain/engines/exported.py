@@ -3,6 +3,7 @@
 import os
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -33,6 +34,10 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
 }
 """ONNX Runtime's execution providers, by the device that derain calls them."""
+
+
+Infer = Callable[[Float32s], Float32s]
+"""Function that computes a model, (N, 3, H, W) -> (N, 3, H, W) in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -370,3 +375,15 @@ def openvino_request(model: Path | bytes, dtype: str = "float32") -> Any:
     core = openvino.Core()
     read = core.read_model(os.path.realpath(model) if isinstance(model, Path) else model)
     return core.compile_model(read, "CPU", settings).create_infer_request()
+
+
+def onnx_run(model: Path | bytes) -> Infer:
+    """Return a function that computes an ONNX model in ONNX Runtime."""
+    opened = session(model)
+    return lambda rainy: opened.run(None, {"rainy": rainy})[0]
+
+
+def openvino_run(model: Path | bytes) -> Infer:
+    """Return a function that computes an ONNX model in OpenVINO."""
+    request = openvino_request(model)
+    return lambda rainy: request.infer({"rainy": rainy})["clean"].copy()

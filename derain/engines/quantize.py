@@ -25,7 +25,14 @@ from torch import Tensor
 from derain import metrics, rain
 from derain.data import clean_pictures
 from derain.engines.export import Target, add_header, facts_of, to_onnx, write_exported
-from derain.engines.exported import Exported, open_exported, openvino_request, session
+from derain.engines.exported import (
+    Exported,
+    Infer,
+    onnx_run,
+    open_exported,
+    openvino_run,
+    session,
+)
 from derain.extras import require
 from derain.images import read_image
 from derain.networks import Network
@@ -148,10 +155,6 @@ class Quantized:
             f"int8 for {self.share:.0%} of the multiply-adds, {self.psnr:.1f} dB to float32 on"
             " held-back crops"
         )
-
-
-Infer = Callable[[Float32s], Float32s]
-"""Function that computes a model, (1, 3, H, W) -> (1, 3, H, W) in [0, 1]."""
 
 
 def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Crops) -> Quantized:
@@ -279,18 +282,6 @@ def ranked(graph: "Graph", rainy: Float32s) -> list[str]:
 def _psnr(one: Float32s, other: Float32s) -> float:
     """Return the PSNR of pictures in [0, 1], over all of them at once, in dB."""
     return metrics.psnr(one, other, peak=1.0)
-
-
-def onnx_run(model: bytes) -> Infer:
-    """Return a function that computes an ONNX model in ONNX Runtime."""
-    opened = session(model)
-    return lambda rainy: opened.run(None, {"rainy": rainy})[0]
-
-
-def openvino_run(model: bytes) -> Infer:
-    """Return a function that computes an ONNX model in OpenVINO."""
-    request = openvino_request(model)
-    return lambda rainy: request.infer({"rainy": rainy})["clean"].copy()
 
 
 OPENERS: dict[Target, Callable[[bytes], Infer]] = {"onnx": onnx_run, "openvino": openvino_run}

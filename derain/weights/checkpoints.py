@@ -1,4 +1,4 @@
-"""What authors' checkpoints of several files look like, told without reading them."""
+"""Recognise authors' checkpoints of several files, without reading them."""
 
 import re
 from pathlib import Path
