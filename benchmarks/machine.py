@@ -6,11 +6,11 @@ from pathlib import Path
 from derain import machine
 
 
-def describe_machine(engine: str = "") -> str:
+def describe_machine(engine: str = "torch") -> str:
     """Return versions, processor, cores, accelerator and commit, in one line.
 
     Args:
-        engine: What computed, if not in this process.
+        engine: What computed, in this process or another.
     """
     return f"{machine.describe(engine)}; commit {commit()}"
 

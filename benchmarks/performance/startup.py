@@ -91,7 +91,7 @@ def main() -> None:
         f"\nsmall.jpg is {width}x{height}, with {arguments.model} on the CPU; medians of"
         f" {arguments.rounds} rounds, in which all took turns, after one to warm up."
     )
-    print(f"Measured on {describe_machine()}.")
+    print(f"Measured on {describe_machine(arguments.engine)}.")
 
 
 def commands_for(path: Path, model: str, engine: str) -> dict[str, list[str]]:

@@ -59,7 +59,7 @@ def main() -> None:
     print(
         f"\n`{arguments.model}` in PyTorch, float32, {size[0]}x{size[1]}; median of three pictures"
         f" after one, and of {arguments.repeats} processes."
-        f" Measured on {describe_machine('torch')}."
+        f" Measured on {describe_machine()}."
     )
 
 
