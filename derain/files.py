@@ -3,10 +3,48 @@
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from itertools import filterfalse
 from pathlib import Path
+
+DRAFT = ".derain-"
+"""What the names of unfinished files begin with."""
+
+LITTER = frozenset(
+    {
+        "@eadir",  # Synology: thumbnails, in folders that are called as the pictures
+        "#recycle",
+        "#snapshot",
+        "@recycle",  # QNAP
+        "@recently-snapshot",
+        "$recycle.bin",
+        "system volume information",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "icon\r",
+        "__macosx",  # what macOS adds to archives
+        "lost+found",
+        "lost.dir",
+        "synophoto_thumb",
+    }
+)
+"""Files and folders that systems make beside people's own, in small letters."""
+
+
+def is_litter(name: str) -> bool:
+    """Return whether a file or folder of this name is the system's, not the user's.
+
+    That is what `LITTER` names, and every name that begins with a dot: ``._IMG.jpg`` (macOS),
+    ``.trashed-1700000000-IMG.jpg`` (Android), ``.thumbnails``. Searches leave them out; what a user
+    names is tried.
+
+    Args:
+        name: The last part of a path.
+    """
+    return name.startswith(".") or name.lower() in LITTER
 
 
 @contextmanager
@@ -20,16 +58,15 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
         OSError: If the folder cannot be written into; it names the final path.
     """
     path = Path(path)
+    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}.part")
     try:
-        handle, name = tempfile.mkstemp(prefix=".derain-", suffix=".part", dir=path.parent)
-        os.close(handle)
+        # Not tempfile's, which nobody else may read: some file systems refuse to change that.
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         error.filename = str(path)
         raise
-    draft = Path(name)
     try:
         yield draft
-        draft.chmod(0o666 & ~_umask())  # mkstemp makes files that nobody else may read
         os.replace(draft, path)
     except BaseException as error:
         draft.unlink(missing_ok=True)
@@ -46,12 +83,6 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
     """
     with replacing(path) as draft:
         draft.write_bytes(data)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -72,6 +103,8 @@ def find_files(
 ) -> tuple[list[Path], list[OSError]]:
     """Return files anywhere under a folder by suffix, and the folders that cannot be listed.
 
+    What `is_litter` names is left out.
+
     Args:
         folder: Where to begin; links to files count, links to folders are not followed.
         suffixes: In small letters, with the dot.
@@ -83,10 +116,10 @@ def find_files(
     unreadable: list[OSError] = []
     found: list[Path] = []
     for place, folders, names in os.walk(folder, onerror=unreadable.append):
-        folders.sort(key=natural_key)
+        folders[:] = sorted(filterfalse(is_litter, folders), key=natural_key)
         named = (
             Path(place, name)
-            for name in sorted(names, key=natural_key)
+            for name in sorted(filterfalse(is_litter, names), key=natural_key)
             if Path(name).suffix.lower() in suffixes
         )
         # os.path.isfile is false for a link to itself, where Path.is_file raises.

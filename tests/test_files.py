@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.files import listed, printable, replacing, write_file
+from derain.files import find_files, listed, printable, replacing, write_file
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +55,44 @@ def test_names_are_shown_on_one_line() -> None:
 def test_long_lists_are_cut_short() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed(list("abcdefg"), 3) == "a, b, c and 4 more"
+
+
+def test_no_file_system_has_to_change_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for name in ("chmod", "fchmod", "umask", "utime"):
+        monkeypatch.setattr(os, name, refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    write_file(tmp_path / "a", b"1")
+    assert (tmp_path / "a").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(
+    "litter",
+    [
+        "._a.jpg",
+        ".trashed-1700000000-a.jpg",
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "__MACOSX/a.jpg",
+        "$RECYCLE.BIN/a.jpg",
+        "inside/.thumbnails/a.jpg",
+        "inside/#recycle/a.jpg",
+        ".derain-0123456789abcdef.jpg",
+    ],
+)
+def test_searches_leave_out_what_systems_put_there(tmp_path: Path, litter: str) -> None:
+    for name in ("a.jpg", "inside/b.jpg", litter):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found, unreadable = find_files(tmp_path, {".jpg"})
+    assert [path.name for path in found] == ["a.jpg", "b.jpg"]
+    assert not unreadable
+
+
+def test_a_folder_that_a_user_names_is_searched_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "a.jpg").touch()
+    assert [path.name for path in find_files(tmp_path / ".cache", {".jpg"})[0]] == ["a.jpg"]
