@@ -24,6 +24,7 @@ from derain.cli.startup import lasting
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
+    from derain.images import Format
     from derain.pictures import Job, Plan, Result
     from derain.progress import Progress
     from derain.restore import Derainer
@@ -100,19 +101,15 @@ def run(
 
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
-    if format is not None and format.lower() not in FORMATS:
-        raise typer.BadParameter(
-            f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
-        )
     with one_line_errors(), lasting():
         from derain import pictures
-        from derain.images import format_of, read_mask
+        from derain.images import read_mask
         from derain.restore import load
 
         options = pictures.Options(
             force,
             compare,
-            format_of(f"any.{format}") if format else None,
+            _format_named(format),
             density,
             read_mask(mask) if mask else None,
         )
@@ -132,6 +129,23 @@ def run(
     _say_choices(derainer, quality, dtype, verbose=verbose)
     if not _do(plan, derainer):
         raise typer.Exit(1)
+
+
+def _format_named(name: str | None) -> "Format | None":
+    """Return the format that a user asks for, None for none.
+
+    Raises:
+        typer.BadParameter: If it is unknown.
+    """
+    from derain.images import format_of
+
+    if name is None:
+        return None
+    if name.lower() not in FORMATS:
+        raise typer.BadParameter(
+            f"{name}: expected one of {', '.join(FORMATS)}", param_hint="--format"
+        )
+    return format_of(f"any.{name}")
 
 
 def _do(plan: "Plan", derainer: "Derainer") -> bool:
