@@ -75,12 +75,11 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame as planes that share one grid of pixels or are subsampled from it.
+    """A frame as planes, of colours or of luma and chroma.
 
     Attributes:
-        planes: Each (H, W) or (H, W, C), or of fewer rows and columns; uint8 or uint16. Of YUV the
-            first is the luma.
-        luma: (H, W), of the same type.
+        planes: Each (H, W), those of chroma perhaps with fewer rows and columns; uint8 or uint16.
+        luma: (H, W), of the same type; of YUV the first plane.
         peak: Largest level: 255, 1023 of 10 bits, 65535.
     """
 
@@ -88,19 +87,26 @@ class Frame:
     luma: Plane
     peak: int
 
-    def is_chroma(self, plane: int) -> bool:
-        """Return whether a plane holds colour alone: of YUV all but the first."""
-        return plane > 0 and self.luma is self.planes[0]
+    @property
+    def is_yuv(self) -> bool:
+        """Whether all planes but the first hold chroma alone."""
+        return self.luma is self.planes[0]
 
-    def like(self, planes: tuple[Plane, ...]) -> "Frame":
+    def like(self, planes: Sequence[Plane]) -> "Frame":
         """Return a frame of the same kind with other planes."""
-        return Frame(planes, planes[0], self.peak) if len(planes) > 1 else Frame.of_rgb(planes[0])
+        if self.is_yuv:
+            return Frame(tuple(planes), planes[0], self.peak)
+        return Frame.of_rgb(cv2.merge(planes))
 
     @classmethod
     def of_rgb(cls, rgb: Plane) -> "Frame":
         """Return a frame of (H, W, 3), uint8 or uint16."""
         peak = int(np.iinfo(rgb.dtype).max)
-        return cls((rgb,), cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), peak)
+        return cls(tuple(cv2.split(rgb)), cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), peak)
+
+    def rgb(self) -> Plane:
+        """Return what `of_rgb` was given, (H, W, 3)."""
+        return cv2.merge(self.planes)
 
 
 class TemporalFilter:
@@ -117,10 +123,15 @@ class TemporalFilter:
     """
 
     def __init__(
-        self, window: int = 7, motion: Motion = "auto", thresholds: Thresholds = Thresholds()
+        self,
+        window: int = 7,
+        motion: Motion = "auto",
+        thresholds: Thresholds = Thresholds(),
     ) -> None:
         if window < FEWEST or window % 2 == 0:
-            raise ValueError(f"a window of {window} frames: expected an odd number from {FEWEST}")
+            raise ValueError(
+                f"a window of {window} frames: expected an odd number from {FEWEST}"
+            )
         self.window = window
         self._motion: Motion = motion
         self._thresholds = thresholds
@@ -167,16 +178,18 @@ class TemporalFilter:
         base = own
         if self._motion == "on" or (self._motion == "auto" and moving > WORTH_FLOW):
             base = _compensated(held, place, self._thresholds)
-        planes = tuple(
+        planes = [
             _blend(plane, mean, still)
             for plane, mean in zip(base.planes, window.means(), strict=True)
-        )
+        ]
         steadied = own.like(planes)
         self.steadiness.add(own.luma, steadied.luma, still, own.peak)
         return steadied
 
 
-def steadied(frames: Iterable[Frame], window: int = 7, motion: Motion = "auto") -> Iterator[Frame]:
+def steadied(
+    frames: Iterable[Frame], window: int = 7, motion: Motion = "auto"
+) -> Iterator[Frame]:
     """Yield as many frames as are given, each steadied by its neighbours."""
     steady = TemporalFilter(window, motion)
     for frame in frames:
@@ -235,7 +248,9 @@ class _Held:
     def of(cls, frame: Frame) -> "_Held":
         height, width = frame.luma.shape
         size = -(-width // BLOCK), -(-height // BLOCK)
-        means = cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        means = cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA).astype(
+            np.float32
+        )
         return cls(frame, cv2.blur(means * np.float32(255 / frame.peak), (3, 3)))
 
     def fits(self, other: Frame) -> bool:
@@ -250,14 +265,12 @@ class _Window:
     def __init__(self, held: Sequence[_Held], thresholds: Thresholds) -> None:
         self._frames = [each.frame for each in held]
         self._thresholds = thresholds
-        blocks = np.stack([each.blocks for each in held])  # (N, h, w)
-        self._blocks = blocks
-        self._median = np.median(blocks, axis=0)
-        apart = np.abs(blocks - self._median)
-        noise = cv2.blur(np.median(apart, axis=0), (9, 9))
+        self._blocks = [each.blocks for each in held]
+        self._median = _median(self._blocks)
+        apart = [np.abs(blocks - self._median) for blocks in self._blocks]
+        noise = cv2.blur(_median(apart), (9, 9))
         limit = np.minimum(thresholds.still + thresholds.noise * noise, thresholds.most)
-        self._agree = apart < limit  # (N, h, w)
-        self._count = self._agree.sum(axis=0, dtype=np.uint8)
+        self._agree = np.stack([each < limit for each in apart])  # (N, h, w)
         self._trimmed = [
             _Trimmed([frame.planes[k] for frame in self._frames], self._agree)
             for k in range(len(self._frames[0].planes))
@@ -265,38 +278,48 @@ class _Window:
 
     def still(self, place: int) -> Float32s:
         """Return how far each pixel of a frame may be replaced by the mean, (H, W) in [0, 1]."""
-        t = self._thresholds
-        frame = self._frames[place]
+        height, width = self._frames[place].luma.shape
+        # Softened inwards: beyond these blocks there is no mean.
+        weight = _enlarged(self._still_blocks(place), (height, width))
+        weight *= cv2.blur(weight, (5, 5))
+        pixels = self._still_pixels(place)
+        weight *= cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        return weight
+
+    def _still_blocks(self, place: int) -> NDArray[np.bool_]:
+        """Return which blocks stay, and agree with the others or are rained on."""
         brighter = self._blocks[place] - self._median
         beside = [k for k in (place - 1, place + 1) if 0 <= k < len(self._frames)]
         rain = (brighter > 0) & np.logical_and.reduce([self._agree[k] for k in beside])
-        rain &= np.abs(cv2.blur(brighter, (9, 9))) <= t.blob
-        share = self._count >= max(FEWEST + 1, MOSTLY_STILL * len(self._frames))
-        blocks = share & (self._agree[place] | rain)
-        # Softened inwards: beyond these blocks there is no mean.
-        weight = _as_plane(blocks, frame.luma)
-        weight *= cv2.blur(weight, (5, 5))
-        size = frame.luma.shape[1], frame.luma.shape[0]
-        for k in range(len(frame.planes)):
-            of_plane = self._of_plane(frame, k)
-            if of_plane.shape != weight.shape:
-                of_plane = cv2.resize(of_plane, size, interpolation=cv2.INTER_LINEAR)
-            weight *= of_plane
-        return weight
+        rain &= np.abs(cv2.blur(brighter, (9, 9))) <= self._thresholds.blob
+        count = self._agree.sum(axis=0)
+        share = count >= max(FEWEST + 1, MOSTLY_STILL * len(self._frames))
+        return share & (self._agree[place] | rain)
 
-    def _of_plane(self, frame: Frame, k: int) -> Float32s:
-        """Return how far a plane alone says that pixels stay, on its own grid."""
-        t, trimmed, unit = self._thresholds, self._trimmed[k], np.float32(frame.peak / 255)
-        own = trimmed.mean - frame.planes[k]
-        weight = _within(trimmed.halves_apart(), t.halves * unit)
-        if frame.is_chroma(k):
-            return weight * _within(_largest(cv2.blur(np.abs(own), (3, 3))), t.tinted * unit)
-        low = _largest(cv2.blur(trimmed.mean - trimmed.second_darkest, (3, 3)))
-        weight *= _within(low, t.darker * unit)
-        weight *= _within(_largest(cv2.blur(own, (3, 3))), t.darker * unit)
-        weight *= _within(_wide(-own), t.wide * unit)
-        if own.ndim == 3:
-            weight *= _within(_tint(own), 2 * t.tinted * unit)
+    def _still_pixels(self, place: int) -> Float32s:
+        """Return how far pixels stay by themselves, on a grid of half the luma's."""
+        t, frame = self._thresholds, self._frames[place]
+        unit = np.float32(frame.peak / 255)
+        weight = np.ones(_half(frame.luma).shape, np.float32)
+        tints: list[Float32s] = []
+        for k, (plane, trimmed) in enumerate(
+            zip(frame.planes, self._trimmed, strict=True)
+        ):
+            own = _half(cv2.subtract(trimmed.mean, plane, dtype=cv2.CV_32F))
+            of_plane = _within(trimmed.halves_apart(), t.halves * unit)
+            if k > 0 and frame.is_yuv:
+                of_plane *= _within(np.abs(own), t.tinted * unit)
+            else:
+                low = _half(
+                    cv2.subtract(trimmed.mean, trimmed.second_darkest, dtype=cv2.CV_32F)
+                )
+                of_plane *= _within(low, t.darker * unit)
+                of_plane *= _within(own, t.darker * unit)
+                of_plane *= _within(_wide(-own), t.wide * unit)
+                tints.append(own)
+            weight *= _at(of_plane, weight)
+        if len(tints) == 3:
+            weight *= _within(_tint(tints), 2 * t.tinted * unit)
         return weight
 
     def means(self) -> list[Float32s]:
@@ -304,84 +327,103 @@ class _Window:
         return [trimmed.mean for trimmed in self._trimmed]
 
 
+def _median(planes: Sequence[Float32s]) -> Float32s:
+    """Return the median of planes, the lower one of an even number.
+
+    The largest that is left goes to the end until the middle is reached, which for whole planes is
+    faster than sorting each pixel.
+    """
+    left = list(planes)
+    for stop in range(len(planes), (len(planes) - 1) // 2, -1):
+        for k in range(stop - 1):
+            left[k], left[k + 1] = (
+                cv2.min(left[k], left[k + 1]),
+                cv2.max(left[k], left[k + 1]),
+            )
+    return left[(len(planes) - 1) // 2]
+
+
+def _half(plane: Plane) -> Plane:
+    """Return means over 2x2 pixels, on which streaks and noise are weaker."""
+    size = -(-plane.shape[1] // 2), -(-plane.shape[0] // 2)
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
 def _wide(brighter: Float32s) -> Float32s:
-    """Return by how much whole areas are brighter, near these: (H, W) or (H, W, C) -> (H, W).
+    """Return by how much whole areas are brighter, near these: (h, w) -> (h, w), of `_half`.
 
     Streaks fill no area of this side; what moves does.
     """
-    kernel = np.ones((AREA, AREA), np.uint8)
+    side = AREA // 2 | 1
     # What the border cuts may be wide beyond it.
-    blurred = cv2.blur(brighter, (3, 3))
-    area = cv2.erode(blurred, kernel, borderType=cv2.BORDER_REPLICATE)
-    return _largest(cv2.dilate(area, np.ones((2 * AREA - 1, 2 * AREA - 1), np.uint8)))
+    area = cv2.erode(
+        brighter, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE
+    )
+    return cv2.dilate(area, np.ones((2 * side - 1, 2 * side - 1), np.uint8))
 
 
-def _tint(difference: Float32s) -> Float32s:
-    """Return by how much a difference of colours is not grey: (H, W, 3) -> (H, W)."""
-    near = cv2.blur(difference, (3, 3))
-    return near.max(axis=2) - near.min(axis=2)
-
-
-def _largest(values: Float32s) -> Float32s:
-    """Return the largest of a pixel's channels: (H, W, C) -> (H, W)."""
-    return values if values.ndim == 2 else values.max(axis=2)
+def _tint(channels: Sequence[Float32s]) -> Float32s:
+    """Return by how much a difference of colours, three times (h, w), is not grey."""
+    largest = cv2.max(cv2.max(channels[0], channels[1]), channels[2])
+    return largest - cv2.min(cv2.min(channels[0], channels[1]), channels[2])
 
 
 def _within(difference: Float32s, limit: float) -> Float32s:
     """Return 1 up to half of a limit, 0 from the limit on, and a slope between."""
-    return np.clip(2 - difference * np.float32(2 / limit), 0, 1)
+    share = difference * np.float32(-2 / limit)
+    share += 2
+    return np.clip(share, 0, 1, out=share)
 
 
 class _Trimmed:
     """Means over frames without the darkest and the brightest, where blocks agree.
 
     Attributes:
-        mean: float32, of the shape of a plane.
-        second_darkest: Of the plane's type.
+        mean: (H, W) float32.
+        second_darkest: (H, W), of the plane's type.
     """
 
     def __init__(self, planes: Sequence[Plane], agree: NDArray[np.bool_]) -> None:
-        height, width = planes[0].shape[:2]
-        top = np.iinfo(planes[0].dtype).max
+        shape, dtype = planes[0].shape, planes[0].dtype
+        top = int(np.iinfo(dtype).max)
         middle = len(planes) // 2
-        self._halves = [_Sum(planes[0].shape, planes[0].dtype) for _ in range(2)]
-        rest = _Sum(planes[0].shape, planes[0].dtype)
-        darkest = np.full_like(planes[0], top)
-        self.second_darkest = darkest.copy()
+        self._halves = [_Sum(shape, dtype), _Sum(shape, dtype)]
+        rest = _Sum(shape, dtype)
+        darkest = np.full(shape, top, dtype)
+        self.second_darkest = darkest
         for k, plane in enumerate(planes):
             mask = None
             seen = plane
             if not agree[k].all():
-                grid = agree[k].astype(np.uint8)
-                mask = cv2.resize(grid, (width, height), interpolation=cv2.INTER_NEAREST)
-                seen = cv2.copyTo(plane, mask, np.full_like(plane, top))
+                mask = _enlarged(agree[k], shape, np.uint8)
+                seen = cv2.copyTo(plane, mask, np.full(shape, top, dtype))
             part = rest if k == middle else self._halves[k > middle]
             part.add(plane, mask)
-            np.minimum(self.second_darkest, np.maximum(darkest, seen), out=self.second_darkest)
-            np.minimum(darkest, seen, out=darkest)
-        brightest = np.maximum(rest.brightest, self._halves[0].brightest)
-        brightest = np.maximum(brightest, self._halves[1].brightest)
-        total = rest.total + self._halves[0].total + self._halves[1].total
-        total -= darkest
-        total -= brightest
-        self._counts = [
-            _as_plane(agree[part].sum(axis=0), planes[0])
-            for part in (np.s_[:middle], np.s_[middle + 1 :], np.s_[:])
-        ]
-        total /= np.maximum(self._counts[2] - 2, 1)
+            self.second_darkest = cv2.min(self.second_darkest, cv2.max(darkest, seen))
+            darkest = cv2.min(darkest, seen)
+        brightest = cv2.max(rest.brightest, self._halves[0].brightest)
+        brightest = cv2.max(brightest, self._halves[1].brightest)
+        total = cv2.add(self._halves[0].total, self._halves[1].total)
+        total += rest.total
+        cv2.subtract(total, darkest, total, dtype=cv2.CV_32F)
+        cv2.subtract(total, brightest, total, dtype=cv2.CV_32F)
+        self._agree = agree
         self.mean = total
+        self.mean /= _divisor(agree, 2, shape)
 
     def halves_apart(self) -> Float32s:
-        """Return by how much the means of the earlier and the later frames differ.
+        """Return by how much means of the earlier and the later frames differ, on half the grid.
 
         Each is without its brightest frame, which may be rain.
         """
-        means = [
-            (half.total - half.brightest) / np.maximum(count - 1, 1)
-            for half, count in zip(self._halves, self._counts, strict=False)
-        ]
-        apart = _largest(np.abs(cv2.blur(means[0] - means[1], (3, 3))))
-        return cv2.blur(apart, (3, 3))
+        middle = len(self._agree) // 2
+        parts = self._agree[:middle], self._agree[middle + 1 :]
+        means: list[Float32s] = []
+        for half, agree in zip(self._halves, parts, strict=True):
+            mean = _half(cv2.subtract(half.total, half.brightest, dtype=cv2.CV_32F))
+            mean /= _divisor(agree, 1, mean.shape)
+            means.append(mean)
+        return cv2.blur(cv2.absdiff(means[0], means[1]), (3, 3))
 
 
 class _Sum:
@@ -393,24 +435,32 @@ class _Sum:
 
     def add(self, plane: Plane, mask: NDArray[np.uint8] | None) -> None:
         cv2.accumulate(plane, self.total, mask)
-        counted = plane if mask is None else cv2.copyTo(plane, mask, np.zeros_like(plane))
-        np.maximum(self.brightest, counted, out=self.brightest)
+        counted = (
+            plane if mask is None else cv2.copyTo(plane, mask, np.zeros_like(plane))
+        )
+        cv2.max(self.brightest, counted, self.brightest)
 
 
-def _as_plane(count: NDArray[Any], plane: Plane) -> Float32s:
-    """Return a number of each block for each pixel of a plane, which may have channels."""
-    size = plane.shape[1], plane.shape[0]
-    full = cv2.resize(count.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
-    return full if plane.ndim == 2 else full[..., None]
+def _divisor(agree: NDArray[np.bool_], trimmed: int, shape: tuple[int, ...]) -> Any:
+    """Return of how many frames a sum is left, at least 1: a number, or (H, W) if it differs."""
+    if agree.all():
+        return np.float32(max(len(agree) - trimmed, 1))
+    return _enlarged(np.maximum(agree.sum(axis=0) - trimmed, 1), shape)
+
+
+def _enlarged(
+    blocks: NDArray[Any], shape: tuple[int, ...], dtype: Any = np.float32
+) -> Plane:
+    """Return for each pixel of a plane what is said of its block."""
+    size = shape[1], shape[0]
+    return cv2.resize(blocks.astype(dtype), size, interpolation=cv2.INTER_NEAREST)
 
 
 def _blend(own: Plane, mean: Float32s, weight: Float32s) -> Plane:
     """Return a plane with some of it replaced, in its own type."""
-    share = _at(weight, own)
-    share = share if own.ndim == 2 else share[..., None]
-    mixed = mean - own
-    mixed *= share
-    mixed += own
+    mixed = cv2.subtract(mean, own, dtype=cv2.CV_32F)
+    mixed *= _at(weight, own)
+    cv2.add(mixed, own, mixed, dtype=cv2.CV_32F)
     return np.rint(mixed, out=mixed).astype(own.dtype)
 
 
@@ -429,25 +479,29 @@ def _compensated(held: Sequence[_Held], place: int, thresholds: Thresholds) -> F
             continue
         other = held[k].frame
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        found = flow.calc(here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32))
+        found = flow.calc(
+            here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32)
+        )
         moved = [_moved(plane, found) for plane in other.planes]
         share = _agreement(own, moved, thresholds)
         for plane, total, count in zip(moved, sums, counts, strict=True):
             weight = _at(share, plane)
-            total += plane * (weight if plane.ndim == 2 else weight[..., None])
+            total += plane * weight
             count += weight
-    planes = tuple(
-        np.rint(total / (count if total.ndim == 2 else count[..., None])).astype(plane.dtype)
-        for total, count, plane in zip(sums, counts, own.planes, strict=True)
+    return own.like(
+        [
+            np.rint(total / count).astype(plane.dtype)
+            for total, count, plane in zip(sums, counts, own.planes, strict=True)
+        ]
     )
-    return own.like(planes)
 
 
 def _at(weight: Float32s, plane: Plane) -> Float32s:
-    """Return weights of the luma's pixels for those of a plane, which may be fewer."""
-    if weight.shape == plane.shape[:2]:
+    """Return weights of one grid of pixels on that of a plane."""
+    if weight.shape == plane.shape:
         return weight
-    return cv2.resize(weight, (plane.shape[1], plane.shape[0]), interpolation=cv2.INTER_AREA)
+    way = cv2.INTER_AREA if weight.shape[0] > plane.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(weight, (plane.shape[1], plane.shape[0]), interpolation=way)
 
 
 def _reduced(frame: Frame, step: int) -> NDArray[np.uint8]:
@@ -468,7 +522,10 @@ def _moved(plane: Plane, flow: Float32s) -> Plane:
     scale = width / flow.shape[1], height / flow.shape[0]
     full = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
     x = full[..., 0] * np.float32(scale[0]) + np.arange(width, dtype=np.float32)
-    y = full[..., 1] * np.float32(scale[1]) + np.arange(height, dtype=np.float32)[:, None]
+    y = (
+        full[..., 1] * np.float32(scale[1])
+        + np.arange(height, dtype=np.float32)[:, None]
+    )
     return cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
@@ -479,19 +536,18 @@ def _agreement(own: Frame, moved: Sequence[Plane], thresholds: Thresholds) -> Fl
     """
     t, unit = thresholds, np.float32(own.peak / 255)
     height, width = own.luma.shape
-    share = np.ones((height, width), np.float32)
+    share = np.ones(_half(own.luma).shape, np.float32)
+    tints: list[Float32s] = []
     for k, plane in enumerate(moved):
-        apart = plane.astype(np.float32) - own.planes[k]
-        near = cv2.blur(apart, (3, 3))
-        if own.is_chroma(k):
-            of_plane = _within(_largest(np.abs(near)), t.tinted * unit)
+        apart = _half(cv2.subtract(plane, own.planes[k], dtype=cv2.CV_32F))
+        if k > 0 and own.is_yuv:
+            of_plane = _within(np.abs(apart), t.tinted * unit)
         else:
-            of_plane = _within(_largest(near), t.moved * unit)
-            of_plane *= _within(_largest(-near), t.rained * unit)
+            of_plane = _within(apart, t.moved * unit)
+            of_plane *= _within(-apart, t.rained * unit)
             of_plane *= _within(_wide(-apart), t.wide * unit)
-            if apart.ndim == 3:
-                of_plane *= _within(_tint(apart), t.tinted * unit)
-        if of_plane.shape != share.shape:
-            of_plane = cv2.resize(of_plane, (width, height), interpolation=cv2.INTER_LINEAR)
-        share *= of_plane
-    return share
+            tints.append(apart)
+        share *= _at(of_plane, share)
+    if len(tints) == 3:
+        share *= _within(_tint(tints), t.tinted * unit)
+    return cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
