@@ -129,9 +129,7 @@ class TemporalFilter:
         thresholds: Thresholds = Thresholds(),
     ) -> None:
         if window < FEWEST or window % 2 == 0:
-            raise ValueError(
-                f"a window of {window} frames: expected an odd number from {FEWEST}"
-            )
+            raise ValueError(f"a window of {window} frames: expected an odd number from {FEWEST}")
         self.window = window
         self._motion: Motion = motion
         self._thresholds = thresholds
@@ -187,9 +185,7 @@ class TemporalFilter:
         return steadied
 
 
-def steadied(
-    frames: Iterable[Frame], window: int = 7, motion: Motion = "auto"
-) -> Iterator[Frame]:
+def steadied(frames: Iterable[Frame], window: int = 7, motion: Motion = "auto") -> Iterator[Frame]:
     """Yield as many frames as are given, each steadied by its neighbours."""
     steady = TemporalFilter(window, motion)
     for frame in frames:
@@ -248,9 +244,7 @@ class _Held:
     def of(cls, frame: Frame) -> "_Held":
         height, width = frame.luma.shape
         size = -(-width // BLOCK), -(-height // BLOCK)
-        means = cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA).astype(
-            np.float32
-        )
+        means = cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA).astype(np.float32)
         return cls(frame, cv2.blur(means * np.float32(255 / frame.peak), (3, 3)))
 
     def fits(self, other: Frame) -> bool:
@@ -302,17 +296,13 @@ class _Window:
         unit = np.float32(frame.peak / 255)
         weight = np.ones(_half(frame.luma).shape, np.float32)
         tints: list[Float32s] = []
-        for k, (plane, trimmed) in enumerate(
-            zip(frame.planes, self._trimmed, strict=True)
-        ):
+        for k, (plane, trimmed) in enumerate(zip(frame.planes, self._trimmed, strict=True)):
             own = _half(cv2.subtract(trimmed.mean, plane, dtype=cv2.CV_32F))
             of_plane = _within(trimmed.halves_apart(), t.halves * unit)
             if k > 0 and frame.is_yuv:
                 of_plane *= _within(np.abs(own), t.tinted * unit)
             else:
-                low = _half(
-                    cv2.subtract(trimmed.mean, trimmed.second_darkest, dtype=cv2.CV_32F)
-                )
+                low = _half(cv2.subtract(trimmed.mean, trimmed.second_darkest, dtype=cv2.CV_32F))
                 of_plane *= _within(low, t.darker * unit)
                 of_plane *= _within(own, t.darker * unit)
                 of_plane *= _within(_wide(-own), t.wide * unit)
@@ -356,9 +346,7 @@ def _wide(brighter: Float32s) -> Float32s:
     """
     side = AREA // 2 | 1
     # What the border cuts may be wide beyond it.
-    area = cv2.erode(
-        brighter, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE
-    )
+    area = cv2.erode(brighter, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
     return cv2.dilate(area, np.ones((2 * side - 1, 2 * side - 1), np.uint8))
 
 
@@ -435,9 +423,7 @@ class _Sum:
 
     def add(self, plane: Plane, mask: NDArray[np.uint8] | None) -> None:
         cv2.accumulate(plane, self.total, mask)
-        counted = (
-            plane if mask is None else cv2.copyTo(plane, mask, np.zeros_like(plane))
-        )
+        counted = plane if mask is None else cv2.copyTo(plane, mask, np.zeros_like(plane))
         cv2.max(self.brightest, counted, self.brightest)
 
 
@@ -448,9 +434,7 @@ def _divisor(agree: NDArray[np.bool_], trimmed: int, shape: tuple[int, ...]) -> 
     return _enlarged(np.maximum(agree.sum(axis=0) - trimmed, 1), shape)
 
 
-def _enlarged(
-    blocks: NDArray[Any], shape: tuple[int, ...], dtype: Any = np.float32
-) -> Plane:
+def _enlarged(blocks: NDArray[Any], shape: tuple[int, ...], dtype: Any = np.float32) -> Plane:
     """Return for each pixel of a plane what is said of its block."""
     size = shape[1], shape[0]
     return cv2.resize(blocks.astype(dtype), size, interpolation=cv2.INTER_NEAREST)
@@ -479,9 +463,7 @@ def _compensated(held: Sequence[_Held], place: int, thresholds: Thresholds) -> F
             continue
         other = held[k].frame
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        found = flow.calc(
-            here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32)
-        )
+        found = flow.calc(here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32))
         moved = [_moved(plane, found) for plane in other.planes]
         share = _agreement(own, moved, thresholds)
         for plane, total, count in zip(moved, sums, counts, strict=True):
@@ -522,10 +504,7 @@ def _moved(plane: Plane, flow: Float32s) -> Plane:
     scale = width / flow.shape[1], height / flow.shape[0]
     full = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
     x = full[..., 0] * np.float32(scale[0]) + np.arange(width, dtype=np.float32)
-    y = (
-        full[..., 1] * np.float32(scale[1])
-        + np.arange(height, dtype=np.float32)[:, None]
-    )
+    y = full[..., 1] * np.float32(scale[1]) + np.arange(height, dtype=np.float32)[:, None]
     return cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
