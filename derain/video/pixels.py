@@ -86,13 +86,18 @@ def layout_of(format: str) -> Layout:
     # Any size will do that can be halved twice.
     found = VideoFormat(format, 64, 64)
     colours = [part for part in found.components if not part.is_alpha]
-    bits = max(part.bits for part in colours)
+    bits = bits_of(format)
     if found.has_palette or found.is_rgb or found.is_bayer or format.startswith("xyz"):
         return Layout("rgb", 8 if bits <= 8 else 16)
     if len(colours) == 1:
         return Layout("grey", _at_least(bits, (8, 10, 12, 16)))
     halved = _halvings(64 // found.chroma_width()), _halvings(64 // found.chroma_height())
     return Layout("yuv", _at_least(bits, (8, 9, 10, 12, 14, 16)), halved)
+
+
+def bits_of(format: str) -> int:
+    """Return how many bits the levels of a pixel format have at most."""
+    return max(part.bits for part in VideoFormat(format).components)
 
 
 def _halvings(factor: int) -> int:
@@ -315,16 +320,28 @@ def video_frame(frame: Frame, layout: Layout, format: str, colours: Colours) -> 
     """
     target = layout_of(format)
     if target.kind == "rgb":
-        if layout.kind != "rgb":
-            raise ValueError(f"{layout.name} for {format}: expected RGB")
-        made = VideoFrame(frame.luma.shape[1], frame.luma.shape[0], layout.name)
-        packed = frame.rgb()
-        _fill(made, 0, packed.reshape(packed.shape[0], -1))
-        return made if format == layout.name else made.reformat(format=format)
+        return _rgb_frame(frame, layout, format)
     made = VideoFrame(frame.luma.shape[1], frame.luma.shape[0], format)
     for k, plane in enumerate(_as_target(frame, layout, target, colours)):
         _fill(made, k, plane)
     return made
+
+
+def _rgb_frame(frame: Frame, layout: Layout, format: str) -> VideoFrame:
+    if layout.kind != "rgb":
+        raise ValueError(f"{layout.name} for {format}: expected RGB")
+    height, width = frame.luma.shape
+    if format.startswith("gbr"):
+        made = VideoFrame(width, height, format)
+        peak = 2 ** bits_of(format) - 1
+        target = Layout("grey", 8 if peak == 255 else 16)
+        red, green, blue = (_scaled(plane, peak / layout.peak, target) for plane in frame.planes)
+        for k, plane in enumerate((green, blue, red)):
+            _fill(made, k, plane)
+        return made
+    made = VideoFrame(width, height, layout.name)
+    _fill(made, 0, frame.rgb().reshape(height, -1))
+    return made if format == layout.name else made.reformat(format=format)
 
 
 def _as_target(frame: Frame, layout: Layout, target: Layout, colours: Colours) -> Sequence[Plane]:
