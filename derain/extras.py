@@ -7,6 +7,7 @@ from types import ModuleType
 from derain.errors import DerainError
 
 EXTRA_OF = {
+    "av": "video",
     "jinja2": "report",
     "matplotlib": "report",
     "onnx": "onnx",
@@ -15,7 +16,7 @@ EXTRA_OF = {
 }
 """By the name under which a package is imported. ONNX Runtime comes with derain."""
 
-_TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch"}
+_TITLES = {"av": "PyAV", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch"}
 
 
 class MissingExtraError(DerainError, ImportError):

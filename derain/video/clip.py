@@ -176,6 +176,8 @@ def _unreadable(path: Path, error: Exception) -> Exception:
             f"{path}: is cut off before its index (moov), without which no frame can be found;"
             " copy it again, or repair the recording"
         )
+    if isinstance(error, EOFError):
+        return VideoError(f"{path}: has 0 frames: it ends with its header; expected a video")
     if not isinstance(error, ValueError):
         return VideoError(f"{path}: cannot be opened ({reason(error)}); expected a video")
     return VideoError(f"{path}: is no video that can be read; expected a file such as MP4 or MKV")

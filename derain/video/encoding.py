@@ -34,8 +34,6 @@ SEGMENT_FRAMES = 240
 """Frames of a segment: ten seconds, as many as lie between key frames at most."""
 
 _MAGIC = b"derain segment 1"
-_LAMBDA = 118
-"""FF_QP2LAMBDA: FFmpeg's unit of a quantiser."""
 _RATES = Fraction(1), Fraction(240)
 """Frames a second that all encoders take; what counts are the times in the container."""
 _NAMED = (
@@ -109,7 +107,7 @@ CODECS: dict[str, Codec] = {
         {"crf": "{crf}", "b": "0", "deadline": "good", "cpu-used": "{preset}", "row-mt": "1"},
     ),
     "ffv1": Codec("ffv1", None, 0, "", (), {"level": "3", "slicecrc": "1"}),
-    "mpeg4": Codec("mpeg4", 3, 31, "", (), {}),
+    "mpeg4": Codec("mpeg4", 3, 31, "", (), {"qmin": "{crf}", "qmax": "{crf}"}),
 }
 """By the names that users give."""
 
@@ -131,7 +129,6 @@ class Encoder:
         rate: Frames a second that the encoder counts on.
         aspect: Of a pixel, None where nothing is written.
         options: Of the encoder.
-        quantiser: Of MPEG-4, else None.
         threads: Of the encoder; its bytes may depend on them.
         global_header: The container holds parameters once, not each key frame.
         notes: What the format cannot hold of the clip, a line each.
@@ -147,7 +144,6 @@ class Encoder:
     rate: Fraction
     aspect: Fraction | None
     options: tuple[tuple[str, str], ...]
-    quantiser: float | None
     threads: int
     global_header: bool
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -178,9 +174,6 @@ class Encoder:
         context.options = dict(self.options)
         if self.aspect is not None:
             context.sample_aspect_ratio = self.aspect
-        if self.quantiser is not None:
-            context.flags |= Flags.qscale
-            context.global_quality = round(self.quantiser * _LAMBDA)
         if self.global_header:
             context.flags |= Flags.global_header
 
@@ -235,7 +228,7 @@ def encoder_for(
     layout = layout_of(clip.format)
     format = _format_for(clip, facts)
     values = {
-        "crf": f"{_crf(key, crf):g}" if facts.crf is not None else "",
+        "crf": f"{_crf(key, crf):g}",
         "preset": _preset(key, preset),
         "threads": str(threads),
     }
@@ -254,7 +247,6 @@ def encoder_for(
         rate=_rate(clip.rate),
         aspect=clip.aspect,
         options=tuple(options.items()),
-        quantiser=_crf(key, crf) if key == "mpeg4" else None,
         threads=threads,
         global_header=global_header,
         notes=tuple(_format_notes(clip, format, key)),
@@ -273,7 +265,8 @@ def _crf(key: str, crf: float | None) -> float:
         raise UsageError(
             f"expected {least} (best) to {facts.worst} for {key}", option="crf", value=crf
         )
-    return value
+    # Of these only x264 and x265 know fractions.
+    return value if key in ("h264", "h265") else round(value)
 
 
 def _preset(key: str, preset: str | None) -> str:

@@ -68,7 +68,7 @@ CONTAINERS: dict[str, Container] = {
     ".m2ts": _TS,
     ".avi": Container("avi", ("h264", "mpeg4", "ffv1"), global_header=False, reorders=False),
     ".flv": Container("flv", ("h264",)),
-    ".3gp": Container("3gp", ("h264", "mpeg4")),
+    ".3gp": Container("3gp", ("h264", "mpeg4"), turns=True),
 }
 """By the suffix of a file name."""
 
@@ -147,6 +147,11 @@ def join(
     notes = [f"{companion} is left out: {container.muxer} cannot hold it" for companion in left_out]
     if clip.display_matrix and not container.turns:
         notes.append(f"{container.muxer} cannot hold how the picture is turned; expected .mp4")
+    if clip.aspect not in (None, 1) and not _tells_aspect(container, encoder):
+        notes.append(
+            f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
+            f" {container.muxer} does not hold it; expected h264 or h265"
+        )
     span = _Span.of(clip, segments, start, end)
     with replacing(path) as draft:
         try:
@@ -158,6 +163,11 @@ def join(
                 raise
             raise VideoError(f"{path}: cannot be written ({reason(error)})") from error
     return notes
+
+
+def _tells_aspect(container: Container, encoder: Encoder) -> bool:
+    """Return whether the codec holds the shape of pixels, or PyAV can give it to the container."""
+    return encoder.codec in ("h264", "h265", "mpeg4") or container.muxer in ("mp4", "mov", "3gp")
 
 
 @dataclass(frozen=True)

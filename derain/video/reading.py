@@ -223,6 +223,7 @@ class FrameReader:
         if self._start is not None and decoded.pts < self._start:
             self._last = decoded.pts
             return
+        self._check_size(decoded)
         missing: list[int] = []
         while self._packets and self._packets[0] <= decoded.pts:
             pts = heapq.heappop(self._packets)
@@ -306,13 +307,13 @@ class FrameReader:
                     continue
                 for frame in frames:
                     if isinstance(frame, VideoFrame):
-                        yield self._checked(frame)
+                        yield frame
 
-    def _checked(self, frame: VideoFrame) -> VideoFrame:
-        clip = self.clip
+    def _check_size(self, decoded: Decoded) -> None:
+        clip, frame = self.clip, decoded.frame
         if not self._same_size or (frame.width, frame.height) == (clip.width, clip.height):
-            return frame
-        place = clip.seconds(frame.pts) if frame.pts is not None else 0.0
+            return
+        place = clip.seconds(decoded.pts)
         raise VideoError(
             f"{clip.path}: its frames change from {clip.width}x{clip.height} to"
             f" {frame.width}x{frame.height} at {clock(place)}; expected one size: derain the parts"

@@ -20,9 +20,7 @@ def scene(photo: Bytes) -> Bytes:
     return np.ascontiguousarray(cv2.resize(photo, (160, 120)))
 
 
-def steady(
-    frames: Sequence[NDArray[Any]], window: int = 7, **options: Any
-) -> list[NDArray[Any]]:
+def steady(frames: Sequence[NDArray[Any]], window: int = 7, **options: Any) -> list[NDArray[Any]]:
     given = (Frame.of_rgb(frame) for frame in frames)
     return [frame.rgb() for frame in steadied(given, window, **options)]
 
@@ -48,9 +46,7 @@ def rained_on(frame: Bytes, seed: int, brightness: int = 60) -> Bytes:
     return np.clip(frame + brightness * rain[..., None], 0, 255).astype(np.uint8)
 
 
-def with_ball(
-    frame: Bytes, x: float, colour: tuple[int, int, int] = (220, 40, 30)
-) -> Bytes:
+def with_ball(frame: Bytes, x: float, colour: tuple[int, int, int] = (220, 40, 30)) -> Bytes:
     return cv2.circle(frame.copy(), (round(x), 60), 14, colour, -1).astype(np.uint8)
 
 
@@ -98,9 +94,7 @@ def test_scenes_do_not_mix(scene: Bytes) -> None:
 def test_another_size_begins_another_scene(scene: Bytes) -> None:
     small = np.ascontiguousarray(scene[:50, :70])
     clean = steady([scene] * 5 + [small] * 2 + [scene])
-    assert [frame.shape for frame in clean] == [scene.shape] * 5 + [small.shape] * 2 + [
-        scene.shape
-    ]
+    assert [frame.shape for frame in clean] == [scene.shape] * 5 + [small.shape] * 2 + [scene.shape]
 
 
 @given(
@@ -130,13 +124,9 @@ def test_no_more_than_a_window_is_held_or_waited_for(scene: Bytes) -> None:
 def planes_of(frame: Bytes, bits: int) -> Frame:
     ycc = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
     scale = 2 ** (bits - 8)
-    half = [
-        cv2.resize(ycc[..., k], (80, 60), interpolation=cv2.INTER_AREA) for k in (1, 2)
-    ]
+    half = [cv2.resize(ycc[..., k], (80, 60), interpolation=cv2.INTER_AREA) for k in (1, 2)]
     kind = np.uint8 if bits == 8 else np.uint16
-    planes = tuple(
-        (plane * float(scale)).astype(kind) for plane in (ycc[..., 0], *half)
-    )
+    planes = tuple((plane * float(scale)).astype(kind) for plane in (ycc[..., 0], *half))
     return Frame(planes, planes[0], 2**bits - 1)
 
 
@@ -148,9 +138,7 @@ def test_planes_of_yuv_are_steadied_as_colours_are(scene: Bytes, bits: int) -> N
         assert after.luma is after.planes[0]
         assert error(after.luma, truth.luma) < 0.6 * error(before.luma, truth.luma)
         assert after.planes[1].shape == (60, 80)
-        assert error(after.planes[1], truth.planes[1]) < error(
-            before.planes[1], truth.planes[1]
-        )
+        assert error(after.planes[1], truth.planes[1]) < error(before.planes[1], truth.planes[1])
 
 
 def test_steadiness_is_measured_on_what_stays(scene: Bytes) -> None:
