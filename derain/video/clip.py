@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from derain.errors import reason
-from derain.video.errors import VideoError
+from derain.video.errors import VideoError, system_error
 
 UNSPECIFIED = 2
 """Code of a colour matrix, of primaries and of a transfer that a file does not name."""
@@ -28,6 +28,7 @@ LIMITED, FULL = 1, 2
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _TRIES = 100
 """How often in a row reading a packet may fail before the rest of a file is given up."""
 _NO_CLIPS = ("tty", "image2", "hls", "concat", "dash", "sdp")
@@ -169,8 +170,7 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
 
 def _unreadable(path: Path, error: Exception) -> Exception:
     if isinstance(error, OSError):
-        error.filename = str(path)
-        return error
+        return system_error(error, path)
     if _lacks_index(path):
         return VideoError(
             f"{path}: is cut off before its index (moov), without which no frame can be found;"
@@ -204,6 +204,32 @@ def _lacks_index(path: Path) -> bool:
                 break
             place += size
     return known > 0
+
+
+def is_cut_off(path: Path) -> bool:
+    """Return whether a file says that it is longer: MP4, AVI and Matroska do, where complete."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        head = file.read(4096)
+        if head[:4] == b"RIFF":
+            return int.from_bytes(head[4:8], "little") + 8 > end
+        if head[:4] == _EBML:
+            place = head.find(_SEGMENT)
+            width = 9 - head[place + 4].bit_length() if 0 <= place < len(head) - 12 else 0
+            size = int.from_bytes(head[place + 4 : place + 4 + width], "big") & (1 << 7 * width) - 1
+            # All ones: of a stream whose length nobody knew.
+            known = 0 < width <= 8 and size != (1 << 7 * width) - 1
+            return known and place + 4 + width + size > end
+        place = 0
+        while place + 8 <= end:
+            file.seek(place)
+            box = file.read(16)
+            size = int.from_bytes(box[:4], "big")
+            if box[4:8] not in _MP4:
+                return False
+            place += int.from_bytes(box[8:], "big") if size == 1 else (size or end)
+    return place > end
 
 
 def _video_stream(container: InputContainer, path: str | os.PathLike[str]) -> VideoStream:

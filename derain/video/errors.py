@@ -1,10 +1,18 @@
 """Errors of clips: each says in one line what was found, what was expected, and what to do."""
 
+import os
+
 from derain.errors import DerainError
 
 
 class VideoError(DerainError, ValueError):
     """A clip cannot be read, encoded or joined."""
+
+
+def system_error(error: OSError, path: str | os.PathLike[str]) -> OSError:
+    """Return an error of the system that PyAV raised as Python's own, which names a path."""
+    code = error.errno or 0
+    return OSError(code, os.strerror(code), os.fspath(path))
 
 
 def clock(seconds: float) -> str:

@@ -27,7 +27,7 @@ from derain.files import replacing
 from derain.progress import Progress, silent
 from derain.video.clip import Clip, Companion, open_input, packets_of
 from derain.video.encoding import CODECS, Encoder, Segment
-from derain.video.errors import VideoError
+from derain.video.errors import VideoError, system_error
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Container:
         muxer: FFmpeg's name of it.
         codecs: Of video that players find in it, by the names of `CODECS`.
         global_header: Parameters of decoders are stored once.
-        reorders: It holds the times of frames that are stored in another order.
+        reorders: Frames may be stored in another order without all times being set back.
         turns: It holds how frames become upright.
+        constant: It holds a constant rate alone.
     """
 
     muxer: str
@@ -47,10 +48,11 @@ class Container:
     global_header: bool = True
     reorders: bool = True
     turns: bool = False
+    constant: bool = False
 
 
 _MP4 = Container("mp4", ("h264", "h265", "av1", "vp9", "mpeg4"), turns=True)
-_TS = Container("mpegts", ("h264", "h265", "mpeg4"), global_header=False)
+_TS = Container("mpegts", ("h264", "h265", "mpeg4"), global_header=False, reorders=False)
 
 _COUNTED = ("DURATION", "NUMBER_OF_", "BPS", "_STATISTICS_")
 """What Matroska says of a stream's size, of another one."""
@@ -66,8 +68,10 @@ CONTAINERS: dict[str, Container] = {
     ".ts": _TS,
     ".mts": _TS,
     ".m2ts": _TS,
-    ".avi": Container("avi", ("h264", "mpeg4", "ffv1"), global_header=False, reorders=False),
-    ".flv": Container("flv", ("h264",)),
+    ".avi": Container(
+        "avi", ("h264", "mpeg4", "ffv1"), global_header=False, reorders=False, constant=True
+    ),
+    ".flv": Container("flv", ("h264",), reorders=False),
     ".3gp": Container("3gp", ("h264", "mpeg4"), turns=True),
 }
 """By the suffix of a file name."""
@@ -147,6 +151,8 @@ def join(
     notes = [f"{companion} is left out: {container.muxer} cannot hold it" for companion in left_out]
     if clip.display_matrix and not container.turns:
         notes.append(f"{container.muxer} cannot hold how the picture is turned; expected .mp4")
+    if container.constant and not _is_constant(segments):
+        notes.append(f"{container.muxer} holds frames at a constant rate only: their times change")
     if clip.aspect not in (None, 1) and not _tells_aspect(container, encoder):
         notes.append(
             f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
@@ -160,9 +166,14 @@ def join(
                 notes += muxer.write(segments, progress)
         except av.error.FFmpegError as error:
             if isinstance(error, OSError):
-                raise
+                raise system_error(error, path) from error
             raise VideoError(f"{path}: cannot be written ({reason(error)})") from error
     return notes
+
+
+def _is_constant(segments: Sequence[Segment]) -> bool:
+    pts = [pts for segment in segments for pts in segment.pts]
+    return len({later - earlier for earlier, later in pairwise(pts)}) <= 1
 
 
 def _tells_aspect(container: Container, encoder: Encoder) -> bool:
@@ -373,9 +384,6 @@ class _Muxer:
         assert dts is not None
         packet.dts = dts - shift
         packet.pts = (packet.pts if packet.pts is not None else dts) - shift
-        # Sound before the first moment is never played; Matroska would set all else back by it.
-        if packet.pts < 0 and self._target.format.name in ("matroska", "webm"):
-            return
         if packet.dts < self._last.get(index, packet.dts):
             self._dropped[index] = self._dropped.get(index, 0) + 1
             return

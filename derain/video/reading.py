@@ -11,7 +11,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from derain.files import listed
-from derain.video.clip import Clip, colours_of, facts_of, open_input, packets_of
+from derain.video.clip import (
+    Clip,
+    colours_of,
+    facts_of,
+    is_cut_off,
+    open_input,
+    packets_of,
+)
 from derain.video.errors import VideoError, clock
 
 _BACK = 10.0
@@ -169,17 +176,19 @@ class FrameReader:
     def _cut_off(self) -> list[str]:
         """Say so where there should be more frames than could be read."""
         clip = self.clip
-        if self._end is not None or self._last is None or clip.duration is None:
-            return []
-        if clip.container in _ESTIMATED:
+        if self._end is not None or self._last is None:
             return []
         end = max([self._last + self._usual, *(loss.end for loss in self.losses)])
         there = clip.seconds(end)
         # The last frame may last longer, and many files are wrong by a few.
-        if there + max(1.0, 5 / float(clip.rate)) > float(clip.duration):
-            return []
-        full = clock(float(clip.duration))
-        return [f"the file is cut off: it should end at {full}, and ends at {clock(there)}"]
+        slack = max(1.0, 5 / float(clip.rate))
+        known = clip.duration is not None and clip.container not in _ESTIMATED
+        if known and there + slack <= float(clip.duration or 0):
+            full = clock(float(clip.duration or 0))
+            return [f"the file is cut off: it should end at {full}, and ends at {clock(there)}"]
+        if is_cut_off(clip.path):
+            return [f"the file is cut off: its video ends at {clock(there)}"]
+        return []
 
     def _all(self) -> Generator[Decoded]:
         """Yield the frames of the part, each when the time of the next is known."""

@@ -135,7 +135,12 @@ def test_what_a_lossless_codec_is_given_comes_back(tmp_path: Path, format: str) 
 @pytest.mark.parametrize("codec", ["h264", "h265", "ffv1", "av1"])
 @pytest.mark.parametrize("format", ["yuv420p", "yuv420p10le"])
 def test_colours_and_shape_of_pixels_are_kept(tmp_path: Path, codec: str, format: str) -> None:
-    tags = {"color_range": 2, "colorspace": 9, "color_primaries": 9, "color_trc": 16}
+    tags: dict[str, Any] = {
+        "color_range": 2,
+        "colorspace": 9,
+        "color_primaries": 9,
+        "color_trc": 16,
+    }
     tags["sample_aspect_ratio"] = Fraction(4, 3)
     source = film(tmp_path / "a.mkv", Film(format=format, tags=tags))
     made = remake(source, tmp_path / "b.mkv", codec=codec)

@@ -125,7 +125,8 @@ def test_colours_are_those_of_the_standards(
     pixels = Pixels(clip_of(format, colours=colours))
     planes = pixels.planes(noise(format, (64, 48)))
     rgb = pixels.rgb(planes)
-    expected = by_formula(*(p.astype(float) for p in planes.planes), bits, weights, full=full)
+    y, u, v = (plane.astype(float) for plane in planes.planes)
+    expected = by_formula(y, u, v, bits, weights, full=full)
     top = np.iinfo(rgb.dtype).max
     # Within a level of 255, of what is exact within half of one.
     assert np.abs(rgb / top - expected).max() <= 1.01 / 255

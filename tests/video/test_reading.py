@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,8 +14,8 @@ from derain.video.errors import VideoError, clock
 from derain.video.reading import FrameReader, open_clip
 
 
-def times(path: Path, **part: float) -> list[int]:
-    with FrameReader(open_clip(path), **part) as reader:
+def times(path: Path) -> list[int]:
+    with FrameReader(open_clip(path)) as reader:
         return [decoded.pts for decoded in reader]
 
 
@@ -24,7 +25,7 @@ def notes(path: Path) -> list[str]:
         return reader.notes()
 
 
-def damaged(path: Path, *which: int, stream: str = "video") -> Path:
+def damaged(path: Path, *which: int) -> Path:
     """Overwrite half of some packets."""
     with av.open(str(path)) as source:
         places = [(p.pos, p.size) for p in source.demux(video=0) if p.size and p.pos is not None]
@@ -39,7 +40,12 @@ def damaged(path: Path, *which: int, stream: str = "video") -> Path:
 
 
 def test_a_clip_says_what_it_holds(tmp_path: Path) -> None:
-    tags = {"color_range": 2, "colorspace": 1, "color_primaries": 1, "color_trc": 13}
+    tags: dict[str, Any] = {
+        "color_range": 2,
+        "colorspace": 1,
+        "color_primaries": 1,
+        "color_trc": 13,
+    }
     tags["sample_aspect_ratio"] = Fraction(4, 3)
     scene = Film(tags=tags, matrix=QUARTER, sound=True, size=(66, 50))
     clip = open_clip(film(tmp_path / "a.mp4", scene))
