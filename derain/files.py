@@ -1,11 +1,14 @@
 """Files: atomic writes, digests, names in natural order and on one line, pictures in folders."""
 
+import errno
 import hashlib
 import os
 import re
 import secrets
+from collections import Counter
 from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import filterfalse
 from pathlib import Path
 
@@ -45,6 +48,42 @@ def is_litter(name: str) -> bool:
         name: The last part of a path.
     """
     return name.startswith(".") or name.lower() in LITTER
+
+
+def is_systems_own(name: str) -> bool:
+    """Return whether a path that a shell's pattern may have handed over is not the user's.
+
+    It is narrower than `is_litter`, because users name hidden files and folders, too: what `LITTER`
+    names and what lies in such folders, ``._IMG.jpg``, and hidden files without an ending, such as
+    ``.DS_Store``.
+
+    Args:
+        name: A path, as it was given.
+    """
+    path = Path(name)
+    if path.name.startswith("._") or any(part.lower() in LITTER for part in path.parts):
+        return True
+    hidden = path.name.startswith(".") and path.name != ".."
+    return hidden and not path.suffix and path.is_file()
+
+
+RESULT_MARK = "_derained"
+"""What the names of results end in, where they lie beside the rainy pictures."""
+COMPARISON_MARK = "_compare"
+"""What the names of before/after pictures end in, after those of the results."""
+
+
+def is_result_name(name: str) -> bool:
+    """Return whether a file or folder is called as derain calls a result or a comparison.
+
+    Args:
+        name: The last part of a path.
+
+    >>> is_result_name("photo_derained.jpg"), is_result_name("photo_derained_compare.png")
+    (True, True)
+    """
+    stem = Path(name).stem
+    return stem.removesuffix(COMPARISON_MARK).endswith(RESULT_MARK)
 
 
 @contextmanager
@@ -98,33 +137,81 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+@dataclass
+class Found:
+    """What lies in folders.
+
+    Attributes:
+        files: Those of the suffixes searched for, in natural order, files before the folders beside
+            them.
+        others: How many other files there are, by suffix in small letters.
+        unreadable: One error for each folder that cannot be listed.
+    """
+
+    files: list[Path] = field(default_factory=list[Path])
+    others: Counter[str] = field(default_factory=Counter[str])
+    unreadable: list[OSError] = field(default_factory=list[OSError])
+
+
 def find_files(
     folder: str | os.PathLike[str], suffixes: Collection[str]
 ) -> tuple[list[Path], list[OSError]]:
     """Return files anywhere under a folder by suffix, and the folders that cannot be listed.
+
+    Arguments and order are those of `search`, which also counts the other files.
+    """
+    found = search(folder, suffixes)
+    return found.files, found.unreadable
+
+
+def search(folder: str | os.PathLike[str], suffixes: Collection[str]) -> Found:
+    """Search a folder to the bottom for files by suffix.
 
     What `is_litter` names is left out.
 
     Args:
         folder: Where to begin; links to files count, links to folders are not followed.
         suffixes: In small letters, with the dot.
-
-    Returns:
-        Paths in natural order, files before the folders beside them; one error for each folder
-        that cannot be listed.
     """
-    unreadable: list[OSError] = []
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=unreadable.append):
+    found = Found()
+    for place, folders, names in os.walk(folder, onerror=found.unreadable.append):
         folders[:] = sorted(filterfalse(is_litter, folders), key=natural_key)
-        named = (
-            Path(place, name)
-            for name in sorted(filterfalse(is_litter, names), key=natural_key)
-            if Path(name).suffix.lower() in suffixes
-        )
-        # os.path.isfile is false for a link to itself, where Path.is_file raises.
-        found += [path for path in named if os.path.isfile(path)]  # noqa: PTH113
-    return found, unreadable
+        for name in sorted(filterfalse(is_litter, names), key=natural_key):
+            path = Path(place, name)
+            if path.suffix.lower() not in suffixes:
+                found.others[path.suffix.lower()] += 1
+            # os.path.isfile is false for a link to itself, where Path.is_file raises.
+            elif os.path.isfile(path):  # noqa: PTH113
+                found.files.append(path)
+    return found
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before the work that fills it, that a file can be written, with the folders above it.
+
+    Raises:
+        OSError: If a name is longer than the file system takes, or what is there of the folders is
+            none, or may not be written into. A full disk is not foreseen.
+    """
+    path = Path(path)
+    above = next(place for place in path.absolute().parents if os.path.lexists(place))
+    if not above.is_dir():
+        raise NotADirectoryError(f"{above}: a file; expected a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{above}: may not be written into")
+    longest, whole = _longest_name(above), len(os.fsencode(path.absolute()))
+    for name in path.absolute().relative_to(above).parts:
+        if len(os.fsencode(name)) > longest:
+            raise OSError(errno.ENAMETOOLONG, f"a name of more than {longest} bytes", str(path))
+    if os.name == "posix" and whole >= 4096:  # Linux's PATH_MAX, the largest that there is
+        raise OSError(errno.ENAMETOOLONG, f"a path of {whole} bytes", str(path))
+
+
+def _longest_name(folder: Path) -> int:
+    """Return how many bytes a name in a folder may have."""
+    with suppress(AttributeError, OSError, ValueError):  # Windows, and some network drives
+        return os.pathconf(folder, "PC_NAME_MAX")
+    return 255
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:

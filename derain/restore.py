@@ -12,10 +12,12 @@ from derain import tiles, weights
 from derain.arrays import as_array, called, given, spelled
 from derain.density import RainDensity
 from derain.engines import Engine, Exported, Tiled, make_engine, open_model
+from derain.engines.names import check_names, check_tile
 from derain.errors import UsageError, is_out_of_memory
 from derain.images import to_floats, to_levels
 from derain.progress import Progress, silent
 from derain.tiles import Float32s, Grid
+from derain.weights.catalogue import check_exists
 
 MIN_DENSITY_TILE = 128
 """Rain density is not sensed in smaller parts than this, however small the tiles."""
@@ -421,10 +423,18 @@ def load(
         ValueError: As `Derainer`; if there is no such quality, or weights were named too.
         TypeError: If an argument is of another type.
     """
-    chosen = _chosen(_as_name(name_or_path), quality)
+    # What can be refused is refused before the work of opening weights.
+    chosen = check_asked(
+        name_or_path,
+        quality=quality,
+        device=device,
+        dtype=dtype,
+        tile=tile,
+        overlap=overlap,
+        engine=engine,
+    )
     flips = _as_flips(chosen.flips if flips is None else flips)
-    tile, overlap = _as_pixels(tile, "tile"), _as_pixels(overlap, "overlap")
-    strength = _as_strength(strength)  # before the work of opening weights
+    strength = _as_strength(strength)
     made, card = open_model(
         chosen.weights,
         spelled(engine, "engine"),
@@ -439,6 +449,33 @@ def load(
         flips=flips,
         strength=strength,
     )
+
+
+def check_asked(
+    name_or_path: str | os.PathLike[str] | None = None,
+    *,
+    quality: str | None = None,
+    device: object = "auto",
+    dtype: object = "auto",
+    tile: int | None = None,
+    overlap: int | None = None,
+    engine: str = "auto",
+) -> weights.Quality:
+    """Check arguments of `load`, as far as that can be done without loading anything.
+
+    Returns:
+        The weights, and for how many flips their results are averaged by default.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        ValueError: If a name is not known, or a number can be meant for no network.
+        TypeError: If an argument is of another type.
+    """
+    chosen = _chosen(_as_name(name_or_path), quality)
+    check_names(spelled(engine, "engine"), spelled(device, "device"), spelled(dtype, "dtype"))
+    check_tile(_as_pixels(tile, "tile"), _as_pixels(overlap, "overlap"))
+    check_exists(chosen.weights)
+    return chosen
 
 
 def _as_name(name_or_path: object) -> str | None:

@@ -7,9 +7,9 @@ import typer
 
 from derain.cli.console import STDOUT, check_file, one_line_errors, result
 from derain.cli.options import ForceOption, LayoutOption
-from derain.cli.plain import PlainCommand
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.cli.verb import Verb
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
@@ -30,7 +30,7 @@ def options() -> None:
     """Check datasets."""
 
 
-@app.command("check", cls=PlainCommand)
+@app.command("check", cls=Verb)
 def check(
     folder: FolderArgument,
     against: AgainstOption = None,

@@ -61,4 +61,4 @@ class _Check:
         if several:
             texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
             return wanted == list[str] and texts and bool(value)
-        return wanted is str and isinstance(value, str)
+        return wanted in (str, bool) and isinstance(value, wanted)

@@ -1,10 +1,17 @@
 """derain run: rainy pictures in, clean ones out."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from derain.cli.console import (
+    complain,
+    interruptible,
+    is_verbose,
     line_of,
     one_line_errors,
     say,
@@ -21,10 +28,13 @@ from derain.cli.options import (
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
+from derain.files import listed, printable
 
 if TYPE_CHECKING:
-    from derain.pictures import Job, Result
+    from pathlib import Path
+
+    from derain.pictures import Job, Plan, Result
     from derain.progress import Progress
     from derain.restore import Derainer
 
@@ -55,8 +65,11 @@ CompareOption = Annotated[
 DensityOption = Annotated[
     bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
 ]
-VerboseOption = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Say which engine works, on what.")
+MaxPixelsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N", help="Refuse pictures of more pixels: 200M is 200 million. Default: 178M."
+    ),
 ]
 
 
@@ -74,51 +87,89 @@ def run(
     engine: EngineOption = "auto",
     tile: TileOption = None,
     overlap: OverlapOption = None,
-    verbose: VerboseOption = False,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Take the rain out of pictures.
 
     photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained.
     Nothing that exists is overwritten without --force, so that a second run does what the first
-    left undone. With --density each path on standard output is followed by a tab and none, light,
-    medium or heavy.
+    left undone. What derain made is not derained again. With --density each path on standard
+    output is followed by a tab and none, light, medium or heavy.
 
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
     """
-    if format is not None and format.lower() not in FORMATS:
-        raise typer.BadParameter(
-            f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
-        )
-
+    _check_format(format)
     with one_line_errors(), lasting():
         from derain import pictures
         from derain.images import format_of
-        from derain.restore import load
+        from derain.restore import check_asked, load
 
+        # What can be refused is refused before a folder is searched, and a model loaded.
+        settings: dict[str, Any] = {
+            "quality": quality,
+            "device": device,
+            "dtype": dtype,
+            "tile": tile,
+            "overlap": overlap,
+            "engine": engine,
+        }
+        check_asked(model, **settings)
         of_format = format_of(f"any.{format}") if format else None
-        options = pictures.Options(force, compare, of_format, density)
+        limit = _pixels(max_pixels)
+        options = pictures.Options(force, compare, of_format, density, limit)
         plan = pictures.plan(inputs, output, options)
-        derainer = load(
-            model,
-            quality=quality,
-            device=device,
-            dtype=dtype,
-            tile=tile,
-            overlap=overlap,
-            engine=engine,
-        )
-        if density:
+        _report_plan(plan)
+        results = pictures.settled(plan.jobs)
+        derainer = load(model, **settings) if results is None else None
+        if density and derainer:
             _check_density(derainer)
-    _say_choices(derainer, quality, dtype, verbose=verbose)
+    if derainer:
+        _say_choices(derainer, quality, dtype)
+    done = _Done(len(plan.jobs), len(plan.refused), list(plan.results))
+    with interruptible(done.describe_interrupted):
+        _derain(plan.jobs, derainer, results or [], done)
+    done.report()
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _check_format(format: str | None) -> None:
+    if format is not None and format.lower().removeprefix(".") not in FORMATS:
+        raise typer.BadParameter(
+            f"{format}: expected one of {', '.join(FORMATS)}{did_you_mean(format, FORMATS)}",
+            param_hint="--format",
+        )
+
+
+def _pixels(text: str | None) -> int | None:
+    """Return a number of pixels: ``200000000``, ``200M`` and ``0.2G`` are the same.
+
+    Raises:
+        UsageError: If it is no number, or less than one.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([\d_]*\.?\d+)\s*([kmg]?)(?:p|px|pixels)?", text.strip().lower())
+    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+    pixels = round(float(found[1]) * scale[found[2]]) if found else 0
+    if pixels < 1:
+        raise UsageError(
+            "expected a number of pixels, such as 200M for 200 million",
+            option="max_pixels",
+            value=text,
+        )
+    return pixels
+
+
+def _report_plan(plan: "Plan") -> None:
+    """Name what gives no job, before a model is loaded."""
+    from derain import pictures
+
     for path, error in plan.refused:
         _report(pictures.Result(path, None, "failed", error), "")
-    statuses = ["failed"] * len(plan.refused) + _derain(plan.jobs, derainer)
-    if len(statuses) > 1:
-        done, skipped, failed = (statuses.count(each) for each in ("done", "skipped", "failed"))
-        say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
-    if "failed" in statuses:
-        raise typer.Exit(1)
+    if plan.others:
+        say(pictures.describe_others(plan.others))
 
 
 def _check_density(derainer: "Derainer") -> None:
@@ -135,27 +186,72 @@ def _check_density(derainer: "Derainer") -> None:
         )
 
 
-def _say_choices(derainer: "Derainer", quality: str | None, dtype: str, *, verbose: bool) -> None:
+def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
     """Say what derain chose where the user left the choice to it."""
     from derain.machine import describe
 
-    if verbose:
+    if is_verbose():
         say(f"{derainer.name}: {derainer.describe()}; {describe(derainer.engine.runtime)}")
     if quality is not None:
         flips = f", mean of {derainer.flips} flips" if derainer.flips > 1 else ""
         say(f"quality {quality}: {derainer.name}{flips}")
-    if dtype == "auto" and derainer.engine.dtype != "float32":
+    if is_verbose() and dtype == "auto" and derainer.engine.dtype != "float32":
         say(
             f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype"
             " float32 does without"
         )
 
 
-def _derain(jobs: "tuple[Job, ...]", derainer: "Derainer") -> list[str]:
-    """Do the jobs, and report each; return what became of them."""
+@dataclass
+class _Done:
+    """What has become of the pictures so far.
+
+    Attributes:
+        jobs: Number of jobs.
+        refused: Number of inputs that gave none.
+        results: What derain made, and is left alone.
+        statuses: Number of pictures of each status.
+    """
+
+    jobs: int
+    refused: int
+    results: "list[Path]"
+    statuses: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def failed(self) -> bool:
+        """Whether something could not be done."""
+        return bool(self.refused or self.statuses["failed"])
+
+    def add(self, result: "Result") -> None:
+        """Count a result."""
+        self.statuses[result.status] += 1
+        if result.status == "left":
+            self.results.append(result.source)
+
+    def report(self) -> None:
+        """Say what was left alone, and if there are several pictures what became of them."""
+        if self.results:
+            what = "1 result" if len(self.results) == 1 else f"{len(self.results)} results"
+            names = listed([printable(path) for path in self.results])
+            say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+        done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
+        if done + skipped + failed + self.refused > 1:
+            failed += self.refused
+            say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
+
+    def describe_interrupted(self) -> str:
+        """Return what was done by the time of an interruption."""
+        finished = self.statuses["done"] + self.statuses["skipped"]
+        return f"{finished} of {self.jobs} done; the same command goes on"
+
+
+def _derain(
+    jobs: "Sequence[Job]", derainer: "Derainer | None", results: "Sequence[Result]", done: _Done
+) -> None:
+    """Do the jobs, and report each; without a Derainer report what is known of them."""
     from derain import pictures
 
-    statuses: list[str] = []
     with Bars() as bars:
         shown: list[str] = []
 
@@ -168,27 +264,34 @@ def _derain(jobs: "tuple[Job, ...]", derainer: "Derainer") -> list[str]:
             bars(name, 0, None)
             return lambda _stage, done, total: bars(name, done, total)
 
-        for number, result in enumerate(pictures.run(jobs, derainer, start), 1):
+        found = pictures.run(jobs, derainer, start) if derainer else results
+        for number, result in enumerate(found, 1):
             if len(jobs) > 1:
                 bars("pictures", number, len(jobs))
-            statuses.append(result.status)
             try:
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
             except OSError as error:
-                say(f"error: {result.target} is done, but standard output failed: {error.strerror}")
-                statuses[-1] = "failed"
-    return statuses
+                complain(
+                    f"error: {result.target} is done, but standard output failed: {error.strerror}"
+                )
+                result = replace(result, status="failed")  # noqa: PLW2901
+            done.add(result)
 
 
 def _report(result: "Result", place: str) -> None:
     """Say what became of a picture; the path of its result goes to standard output."""
     from derain.pictures import STREAM
 
+    if result.status == "left":
+        return
     if result.error is not None:
         show_traceback(result.error)
-        word = "skipped" if result.status == "skipped" else "error:"
-        say(f"{word} {result.source}: {line_of(result.error)}")
+        text = f"{printable(result.source)}: {_without(result.source, line_of(result.error))}"
+        if result.status == "skipped":
+            say(f"skipped {text}")
+        else:
+            complain(f"error: {text}")
         return
     note = f" ({result.message})" if result.message else ""
     say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
@@ -197,3 +300,10 @@ def _report(result: "Result", place: str) -> None:
         say(f"{result.source}: rain density {result.density.word} ({steps})")
     if result.target != STREAM:
         show_result(f"{result.target}" + (f"\t{result.density.word}" if result.density else ""))
+    if result.comparison:
+        say(f"{result.source}: compared in {result.comparison}")
+
+
+def _without(path: "Path", text: str) -> str:
+    """Return a message without the path that it begins with, which stands before it already."""
+    return text.removeprefix(f"{printable(path)}: ")
