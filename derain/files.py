@@ -67,6 +67,9 @@ def is_systems_own(name: str) -> bool:
     return hidden and not path.suffix and path.is_file()
 
 
+LONGEST_PATH = 4096
+"""Bytes of a path that Linux takes, with the end; no system takes more."""
+
 RESULT_MARK = "_derained"
 """What the names of results end in, where they lie beside the rainy pictures."""
 COMPARISON_MARK = "_compare"
@@ -194,17 +197,38 @@ def check_writable(path: str | os.PathLike[str]) -> None:
             none, or may not be written into. A full disk is not foreseen.
     """
     path = Path(path)
-    above = next(place for place in path.absolute().parents if os.path.lexists(place))
+    above = next(place for place in path.parents if os.path.lexists(place))
     if not above.is_dir():
         raise NotADirectoryError(f"{above}: a file; expected a folder")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise PermissionError(f"{above}: may not be written into")
+        raise PermissionError(f"{above.absolute()}: may not be written into")
     longest, whole = _longest_name(above), len(os.fsencode(path.absolute()))
-    for name in path.absolute().relative_to(above).parts:
+    for name in path.relative_to(above).parts:
         if len(os.fsencode(name)) > longest:
             raise OSError(errno.ENAMETOOLONG, f"a name of more than {longest} bytes", str(path))
-    if os.name == "posix" and whole >= 4096:  # Linux's PATH_MAX, the largest that there is
+    if os.name == "posix" and whole >= LONGEST_PATH:
         raise OSError(errno.ENAMETOOLONG, f"a path of {whole} bytes", str(path))
+
+
+def check_makable(folder: str | os.PathLike[str]) -> None:
+    """Check, before the work that fills it, that a folder can be made, by making it.
+
+    Rights alone do not tell: shares and systems of their own refuse in spite of them. What was not
+    there before is not there afterwards.
+
+    Raises:
+        OSError: As `check_writable`, and what the system says.
+    """
+    folder = Path(folder)
+    check_writable(folder / "a")
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    if missing:
+        try:
+            missing[-1].mkdir()
+            missing[-1].rmdir()
+        except OSError as error:
+            error.filename = str(folder)
+            raise
 
 
 def _longest_name(folder: Path) -> int:

@@ -16,7 +16,7 @@ from derain.engines.names import check_names, check_tile
 from derain.errors import UsageError, is_out_of_memory
 from derain.images import to_floats, to_levels
 from derain.progress import Progress, silent
-from derain.tiles import Float32s, Grid
+from derain.tiles import LEAST_SIDE, Float32s, Grid
 from derain.weights.catalogue import check_exists
 
 MIN_DENSITY_TILE = 128
@@ -432,9 +432,9 @@ def load(
         tile=tile,
         overlap=overlap,
         engine=engine,
+        strength=strength,
     )
     flips = _as_flips(chosen.flips if flips is None else flips)
-    strength = _as_strength(strength)
     made, card = open_model(
         chosen.weights,
         spelled(engine, "engine"),
@@ -460,6 +460,7 @@ def check_asked(
     tile: int | None = None,
     overlap: int | None = None,
     engine: str = "auto",
+    strength: float = 1.0,
 ) -> weights.Quality:
     """Check arguments of `load`, as far as that can be done without loading anything.
 
@@ -473,9 +474,20 @@ def check_asked(
     """
     chosen = _chosen(_as_name(name_or_path), quality)
     check_names(spelled(engine, "engine"), spelled(device, "device"), spelled(dtype, "dtype"))
-    check_tile(_as_pixels(tile, "tile"), _as_pixels(overlap, "overlap"))
+    _as_strength(strength)
     check_exists(chosen.weights)
+    tile, overlap = _as_pixels(tile, "tile"), _as_pixels(overlap, "overlap")
+    if tile is not None or overlap is not None:
+        check_tile(tile, overlap, _least_tile(chosen.weights))
     return chosen
+
+
+def _least_tile(name_or_path: str) -> int:
+    """Return the smallest side of a tile, as far as that is known without loading weights."""
+    row = weights.CATALOGUE.get(name_or_path)
+    if row is None or not row.graph_path.is_file():
+        return LEAST_SIDE
+    return Exported.read(row.graph_path).facts.tiling.least_tile
 
 
 def _as_name(name_or_path: object) -> str | None:

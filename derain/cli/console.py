@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from derain.errors import DerainError, ExistsError, SettingError, UsageError, reason
-from derain.files import check_writable, printable
+from derain.files import check_makable, check_writable, printable
 
 if TYPE_CHECKING:  # takes longer to load than the verbs that show no bar
     from rich.console import Console
@@ -188,7 +188,7 @@ def check_folder(path: Path, *, force: bool) -> None:
         raise ExistsError(f"{path} already exists")
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(f"{path}: a file; expected a folder, or nothing yet")
-    check_writable(path / "a")  # any name in it
+    check_makable(path)
 
 
 def check_ending(path: Path | None, endings: tuple[str, ...], option: str) -> None:

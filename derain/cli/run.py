@@ -34,6 +34,7 @@ from derain.files import listed, printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from derain.images import Format
     from derain.pictures import Job, Plan, Result
     from derain.progress import Progress
     from derain.restore import Derainer
@@ -65,6 +66,16 @@ CompareOption = Annotated[
 DensityOption = Annotated[
     bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
 ]
+StrengthOption = Annotated[
+    float, typer.Option(help="How much of the rain is removed: 0 nothing, 1 all, up to 1.5.")
+]
+MaskOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A picture of the same size that says where to work: white there, black elsewhere.",
+    ),
+]
 MaxPixelsOption = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +93,8 @@ def run(
     force: ForceOption = False,
     compare: CompareOption = False,
     density: DensityOption = False,
+    strength: StrengthOption = 1.0,
+    mask: MaskOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     engine: EngineOption = "auto",
@@ -98,11 +111,13 @@ def run(
 
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
+
+    If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
     with one_line_errors(), lasting():
         from derain import pictures
-        from derain.images import format_of
+        from derain.images import read_mask
         from derain.restore import check_asked, load
 
         # What can be refused is refused before a folder is searched, and a model loaded.
@@ -113,11 +128,11 @@ def run(
             "tile": tile,
             "overlap": overlap,
             "engine": engine,
+            "strength": strength,
         }
         check_asked(model, **settings)
-        of_format = format_of(f"any.{format}") if format else None
-        limit = _pixels(max_pixels)
-        options = pictures.Options(force, compare, of_format, density, limit)
+        limit, area = _pixels(max_pixels), read_mask(mask) if mask else None
+        options = pictures.Options(force, compare, _format_of(format), density, area, limit)
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)
         results = pictures.settled(plan.jobs)
@@ -134,12 +149,23 @@ def run(
         raise typer.Exit(1)
 
 
-def _check_format(format: str | None) -> None:
-    if format is not None and format.lower().removeprefix(".") not in FORMATS:
+def _check_format(name: str | None) -> None:
+    """Refuse a format that is not written, before anything is loaded.
+
+    Raises:
+        typer.BadParameter: If it is unknown.
+    """
+    if name is not None and name.lower() not in FORMATS:
         raise typer.BadParameter(
-            f"{format}: expected one of {', '.join(FORMATS)}{did_you_mean(format, FORMATS)}",
+            f"{name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}",
             param_hint="--format",
         )
+
+
+def _format_of(name: str | None) -> "Format | None":
+    from derain.images import format_of
+
+    return format_of(f"any.{name}") if name else None
 
 
 def _pixels(text: str | None) -> int | None:
@@ -275,7 +301,7 @@ def _derain(
                 complain(
                     f"error: {result.target} is done, but standard output failed: {error.strerror}"
                 )
-                result = replace(result, status="failed")  # noqa: PLW2901
+                result = replace(result, status="failed")
             done.add(result)
 
 

@@ -45,10 +45,21 @@ class VerbGroup(PlainGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the verb that is named; say which may be meant where a folder or file is."""
         default = GROUP_DEFAULTS.get(ctx.info_name)
-        if args and args[0] not in self.commands and default and Path(args[0]).exists():
+        is_verb = not args or args[0] in self.commands
+        if default and not is_verb and _names_something(args[0], ctx.info_name):
             meant = f"derain {ctx.info_name} {default} {args[0]}"
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{meant}'?")
         return super().resolve_command(ctx, args)
+
+
+def _names_something(word: str, verb: str) -> bool:
+    """Return whether a word names a file or folder, or shipped weights where that may be meant."""
+    if verb == "weights":
+        from derain.weights.catalogue import CATALOGUE
+
+        if word in CATALOGUE:
+            return True
+    return Path(word).exists()
 
 
 def _add_hint(error: Any, verb: str) -> None:
@@ -65,8 +76,8 @@ def _of_every_verb() -> list[Any]:
 
     @app.command()
     def verb(  # pyright: ignore[reportUnusedFunction]
-        quiet: QuietOption = False,  # noqa: ARG001
-        verbose: VerboseOption = False,  # noqa: ARG001
+        quiet: QuietOption = False,
+        verbose: VerboseOption = False,
     ) -> None:
         """Take them."""
 

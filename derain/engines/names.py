@@ -6,7 +6,6 @@ Nothing is loaded for it, so that a mistyped name is known at once.
 from typing import Literal, get_args
 
 from derain.errors import UsageError, closest
-from derain.tiles import LEAST_SIDE
 
 EngineName = Literal["torch", "onnx", "openvino"]
 
@@ -54,15 +53,20 @@ def check_name(engine: str) -> None:
         )
 
 
-def check_tile(tile: int | None, overlap: int | None) -> None:
+def check_tile(tile: int | None, overlap: int | None, least: int) -> None:
     """Check a tile and its overlap, as far as that can be done without a network.
+
+    Args:
+        tile: Side in pixels; None for the network's own.
+        overlap: In pixels; None for the network's own.
+        least: Smallest side of a tile.
 
     Raises:
         UsageError: If no network has such tiles.
     """
-    if tile is not None and (tile < 0 or 0 < tile < LEAST_SIDE):
+    if tile is not None and (tile < 0 or 0 < tile < least):
         raise UsageError(
-            f"expected at least {LEAST_SIDE} pixels, or 0 for whole pictures",
+            f"expected at least {least} pixels, or 0 for whole pictures",
             option="tile",
             value=tile,
         )

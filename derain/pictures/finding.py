@@ -12,7 +12,7 @@ from derain.errors import DerainError, UsageError, closest
 from derain.files import (
     RESULT_MARK,
     Found,
-    check_writable,
+    check_makable,
     is_litter,
     is_result_name,
     is_systems_own,
@@ -183,12 +183,10 @@ def _check_beside(folder: Path) -> None:
     target = result_folder(absolute(folder))
     if target is None:
         raise NoPlaceError(
-            f"{folder}: has no folder beside it for its results",
-            option="output",
-            advice="say where they go by",
+            f"{folder}: no results can lie beside it", option="output", advice="say where with"
         )
     if not target.exists():  # otherwise each picture is tried: all may be there
-        check_writable(target)
+        check_makable(target)
 
 
 def _is_result(file: Path, root: Path, output: str | None) -> bool:

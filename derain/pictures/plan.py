@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from derain.errors import DerainError, UsageError, closest
-from derain.files import COMPARISON_MARK, RESULT_MARK, check_writable
+from derain.files import COMPARISON_MARK, RESULT_MARK, check_makable, check_writable
 from derain.images import SUFFIXES, Format, format_of, read, suffixes_of
 from derain.pictures.finding import STREAM, Source, Sources, absolute, find_sources, result_folder
-
-READ_ONLY_BECOMES = ".jpg"
-"""Ending of results whose input has a format that derain reads, but does not write."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Options:
         compare: Write a before/after picture beside each result.
         format: Of the results; None for what the target's name asks for, else the input's.
         density: Sense how dense the rain is, too.
+        mask: Where to work, as `Derainer` takes it; None for everywhere.
         max_pixels: Refuse pictures of more; None for the usual limit of `derain.images.read`.
     """
 
@@ -32,6 +33,7 @@ class Options:
     compare: bool = False
     format: Format | None = None
     density: bool = False
+    mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
     max_pixels: int | None = None
 
 
@@ -46,6 +48,7 @@ class Job:
         comparison: Where a before/after picture goes, in the same format; None for none.
         force: Overwrite existing files.
         density: Sense how dense the rain is, too.
+        mask: Where to work; None for everywhere.
         max_pixels: Refuse a picture of more; None for the usual limit.
         alone: It is the only picture that was named, and is derained even if derain made it.
     """
@@ -56,6 +59,7 @@ class Job:
     comparison: Path | None = None
     force: bool = False
     density: bool = False
+    mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
     max_pixels: int | None = None
     alone: bool = False
 
@@ -131,8 +135,10 @@ def _check_output(output: Path, options: Options, *, single: bool) -> None:
         )
     if not single and output.exists() and not output.is_dir():
         raise NotADirectoryError(f"{output}: a file; expected a folder, or nothing yet")
+    if single:
+        check_makable(output.parent)
     if not output.exists():  # otherwise each picture is tried: all may be there
-        check_writable(output)
+        (check_writable if single else check_makable)(output)
 
 
 def _check_number(inputs: Sequence[str], output: str | None, count: int, *, single: bool) -> None:
@@ -220,16 +226,14 @@ def _names_a_file(output: str) -> bool:
         return True
     trimmed = output.rstrip(". ")
     if re.fullmatch(r"\.(?!v\d+$)\d*[a-z][a-z0-9]*", suffix):
+        found = f"{suffix} is no ending of a picture that derain writes"
         meant = closest(suffix, SUFFIXES) or next(iter(SUFFIXES))
     elif trimmed != output and Path(trimmed).suffix.lower() in SUFFIXES:
-        meant = Path(trimmed).suffix
+        found, meant = "a name that ends in a dot or a space", trimmed
     else:
         return False
     raise UsageError(
-        f"{suffix or 'nothing'} is no ending of a picture that derain writes; did you mean"
-        f" {meant}? a folder's name ends in /",
-        option="output",
-        value=output,
+        f"{found}; did you mean {meant}? a folder's name ends in /", option="output", value=output
     )
 
 
@@ -241,6 +245,7 @@ def _job(source: Source, target: Path, format: Format | None, options: Options) 
         compare_path(target) if options.compare and target != STREAM else None,
         options.force,
         options.density,
+        options.mask,
         options.max_pixels,
         source.alone,
     )
