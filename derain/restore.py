@@ -1,5 +1,6 @@
 """A Derainer maps an image to an image of the same size, with memory bounded by the tile."""
 
+import logging
 import operator
 import os
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from derain.images import to_floats, to_levels
 from derain.progress import Progress, silent
 from derain.tiles import LEAST_SIDE, Float32s, Grid
 from derain.weights.catalogue import check_exists
+
+_log = logging.getLogger(__name__)
 
 MIN_DENSITY_TILE = 128
 """Rain density is not sensed in smaller parts than this, however small the tiles."""
@@ -227,6 +230,7 @@ class Derainer:
         if self.tile == 0 or tile < self.tiling.least_tile:
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
+        _log.info("memory ran out: tiles of %d pixels a side from now on", tile)
         return True
 
     def density(self, image: object) -> RainDensity:

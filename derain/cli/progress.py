@@ -121,7 +121,7 @@ def _load_bars() -> "Progress":
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=terminal,
-        disable=not terminal.is_terminal,
+        disable=terminal.is_dumb_terminal or not terminal.is_interactive,
         transient=True,
         redirect_stdout=False,  # results must reach stdout, wherever it goes
     )

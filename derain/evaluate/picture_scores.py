@@ -32,8 +32,16 @@ class PictureScore:
 
 @dataclass(frozen=True)
 class Scored:
-    """One picture's scores, how long it took, and why it has no NIQE though others have."""
+    """Scores of one picture, and what they took.
+
+    Attributes:
+        score: The scores.
+        seconds_per_megapixel: Of the model.
+        peak_memory: Most bytes held until then; None where the system does not say.
+        niqe_error: Why it has no NIQE though others have.
+    """
 
     score: PictureScore
     seconds_per_megapixel: float
+    peak_memory: int | None = None
     niqe_error: NiqeError | None = None

@@ -48,7 +48,7 @@ class Settings:
             value, was = getattr(self, field.name), other.get(field.name)
             value = list(value) if isinstance(value, tuple) else value
             if value != was and (value or field.name not in ("execution", "machine")):
-                return f"{field.name} {_words(was)}, now {_words(value)}"
+                return f"{field.name}: {_words(was)}; now {_words(value)}"
         return None
 
 
@@ -184,6 +184,7 @@ def _to_row(scored: Scored) -> dict[str, Any]:
         "niqe": score.niqe and [float(score.niqe.rainy), float(score.niqe.output)],
         "niqe_error": scored.niqe_error and str(scored.niqe_error),
         "seconds_per_megapixel": scored.seconds_per_megapixel,
+        "peak_memory": scored.peak_memory,
     }
 
 
@@ -192,4 +193,4 @@ def _from_row(row: Mapping[str, Any]) -> Scored:
     niqe = Naturalness(*row["niqe"]) if row["niqe"] else None
     error = NiqeError(row["niqe_error"]) if row["niqe_error"] else None
     score = PictureScore(row["picture"], rainy, output, niqe)
-    return Scored(score, row["seconds_per_megapixel"], error)
+    return Scored(score, row["seconds_per_megapixel"], row["peak_memory"], error)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import Pair, PairedFolder, read_pair
-from derain.engines.engine import MemoryWatch
 from derain.evaluate.cost import Cost
 from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
@@ -240,10 +239,9 @@ def evaluate_each(
     # Multiply-adds are counted before memory is watched, and so is all else that is not deraining.
     counted = derainer.engine.count(MACS_SIDE, MACS_SIDE)
     identified = identity(dataset) if data is None else data
-    one_by_one = _Scorer(derainer, scoring, identified)
     scored: list[Scored] = []
     unscored: list[str] = []
-    memory = derainer.engine.watch_memory()
+    one_by_one = _Scorer(derainer, scoring, identified)
     stage = f"{derainer.name} on {dataset.name}"
     progress(stage, 0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
@@ -266,7 +264,7 @@ def evaluate_each(
         layout=dataset.layout,
         data=identified,
         execution=derainer.describe(),
-        cost=_cost(derainer, counted, scored, memory),
+        cost=_cost(derainer, counted, scored),
         pictures=tuple(one.score for one in scored),
         unscored=tuple(unscored),
         natural=scoring.natural.describe() if scoring.natural else "",
@@ -296,14 +294,13 @@ def _failed(dataset: str, problem: str) -> Failure:
     return Failure(Path(dataset), ValueError(f"{dataset}: {problem}"))
 
 
-def _cost(
-    derainer: Derainer, counted: int | None, scored: Sequence[Scored], memory: MemoryWatch
-) -> Cost:
+def _cost(derainer: Derainer, counted: int | None, scored: Sequence[Scored]) -> Cost:
+    peaks = [one.peak_memory for one in scored if one.peak_memory is not None]
     return Cost(
         parameters=derainer.engine.parameters,
         multiply_adds=None if counted is None else derainer.flips * counted,
         seconds_per_megapixel=float(np.median([one.seconds_per_megapixel for one in scored])),
-        peak_memory=memory.read(),
+        peak_memory=max(peaks, default=None),
     )
 
 
@@ -323,6 +320,7 @@ class _Scorer:
     def __init__(self, derainer: Derainer, scoring: Scoring, data: str) -> None:
         self._derainer, self._scoring = derainer, scoring
         self._saved: Saved | None = None
+        self._memory = derainer.engine.watch_memory()
         self.kept = 0
         if scoring.save_to is not None:
             settings = replace(
@@ -390,7 +388,7 @@ class _Scorer:
             scoring.on_result(picture.name, floats, output, clean)
         megapixels = rainy.shape[0] * rainy.shape[1] / 1e6
         score = PictureScore(picture.name, before, after, natural)
-        return Scored(score, seconds / megapixels, niqe_error)
+        return Scored(score, seconds / megapixels, self._memory.read(), niqe_error)
 
 
 def _read(picture: Pair | Photograph) -> tuple[Pixels, Bytes | None]:

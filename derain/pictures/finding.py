@@ -1,6 +1,7 @@
 """From the names that a user gives to pictures, and to what is passed over."""
 
 import glob
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ from derain.files import (
     search,
 )
 from derain.images import SUFFIXES
+
+_log = logging.getLogger(__name__)
 
 STREAM = Path("-")
 """Standard input or output."""
@@ -76,6 +79,8 @@ def find_sources(inputs: Sequence[str], output: str | None) -> Sources:
     """
     found = Sources()
     given = [name for name in inputs if not is_systems_own(name)] or inputs
+    if len(given) < len(inputs):
+        _log.info("%d files of the system's left out", len(inputs) - len(given))
     for name in given:
         try:
             _add(found, name, inputs, output)
