@@ -2,15 +2,18 @@
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Container, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import filterfalse
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 DRAFT = ".derain-"
 """What the names of unfinished files begin with."""
@@ -161,10 +164,28 @@ def find_files(
 ) -> tuple[list[Path], list[OSError]]:
     """Return files anywhere under a folder by suffix, and the folders that cannot be listed.
 
-    Arguments and order are those of `search`, which also counts the other files.
+    Arguments and order are those of `search`. Results of derain are left out where the pictures
+    that they were made from lie beside them.
     """
     found = search(folder, suffixes)
-    return found.files, found.unreadable
+    originals = {path.with_suffix("") for path in found.files}
+    kept = [path for path in found.files if not _is_made_from(path, originals)]
+    if len(kept) < len(found.files):
+        _log.info("%s: %d results of derain left out", folder, len(found.files) - len(kept))
+    return kept, found.unreadable
+
+
+def _is_made_from(path: Path, originals: Container[Path]) -> bool:
+    """Return whether a picture is a result, or a comparison, of one among others.
+
+    Args:
+        path: The picture.
+        originals: Those that there are, without suffixes: a result may have another.
+    """
+    if not is_result_name(path.name):
+        return False
+    stem = path.stem.removesuffix(COMPARISON_MARK).removesuffix(RESULT_MARK)
+    return bool(stem) and path.with_name(stem) in originals
 
 
 def search(folder: str | os.PathLike[str], suffixes: Collection[str]) -> Found:

@@ -186,7 +186,7 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     """
     names = [path.resolve().name if path.is_dir() else path.name for path in paths]
     return [
-        name if names.count(name) == 1 else str(path)
+        name if name and names.count(name) == 1 else str(path)
         for name, path in zip(names, paths, strict=True)
     ]
 

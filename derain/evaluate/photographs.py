@@ -5,7 +5,6 @@ from pathlib import Path
 
 from derain.data import clean_pictures
 from derain.evaluate.results import distinct
-from derain.files import is_result_name
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,12 @@ class Photographs:
 def find_photographs(folder: Path) -> Photographs:
     """Return all pictures anywhere under a folder, img2 before img10.
 
-    Results of derain that lie beside their inputs are none of them, unless there is nothing else.
-
     Raises:
         FileNotFoundError: If there are no pictures.
         OSError: If a folder cannot be listed.
     """
-    paths = clean_pictures(folder)
-    rainy = [path for path in paths if not is_result_name(path.name)] or paths
     found = [
-        Photograph(path.relative_to(folder).with_suffix("").as_posix(), path) for path in rainy
+        Photograph(path.relative_to(folder).with_suffix("").as_posix(), path)
+        for path in clean_pictures(folder)
     ]
     return Photographs(folder.resolve().name, distinct(found))
