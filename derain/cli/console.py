@@ -65,7 +65,6 @@ def set_level(*, quiet: bool, verbose: bool) -> None:
     _level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
     log = logging.getLogger("derain")
     log.setLevel(_level)
-    log.propagate = False  # a handler of the root would show each line once more
     if not any(isinstance(handler, _Lines) for handler in log.handlers):
         log.addHandler(_Lines())
 

@@ -141,7 +141,7 @@ def run(
             _check_density(derainer)
     if derainer:
         _say_choices(derainer, quality, dtype)
-    done = _Done(len(plan.jobs), len(plan.refused), list(plan.results))
+    done = _Done(plan.jobs, len(plan.refused), list(plan.results))
     with interruptible(done.describe_interrupted):
         _derain(plan.jobs, derainer, results or [], done)
     done.report()
@@ -233,16 +233,18 @@ class _Done:
     """What has become of the pictures so far.
 
     Attributes:
-        jobs: Number of jobs.
+        jobs: What there is to do.
         refused: Number of inputs that gave none.
         results: What derain made, and is left alone.
         statuses: Number of pictures of each status.
+        finished: Pictures whose results are there.
     """
 
-    jobs: int
+    jobs: "Sequence[Job]"
     refused: int
     results: "list[Path]"
     statuses: Counter[str] = field(default_factory=Counter[str])
+    finished: "set[Path]" = field(default_factory=set[Any])
 
     @property
     def failed(self) -> bool:
@@ -252,6 +254,8 @@ class _Done:
     def add(self, result: "Result") -> None:
         """Count a result."""
         self.statuses[result.status] += 1
+        if result.status in ("done", "skipped"):
+            self.finished.add(result.source)
         if result.status == "left":
             self.results.append(result.source)
 
@@ -268,8 +272,16 @@ class _Done:
 
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
-        finished = self.statuses["done"] + self.statuses["skipped"]
-        return f"{finished} of {self.jobs} done; the same command goes on"
+        if any(job.force for job in self.jobs):
+            return f"{len(self.finished)} of {len(self.jobs)} done"
+        # The last one may have been written, and not reported.
+        there = {
+            job.source
+            for job in self.jobs
+            if job.outputs and all(path.exists() for path in job.outputs)
+        }
+        done = len(self.finished | there)
+        return f"{done} of {len(self.jobs)} done; the same command goes on"
 
 
 def _derain(

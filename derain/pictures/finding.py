@@ -88,8 +88,27 @@ def find_sources(inputs: Sequence[str], output: str | None) -> Sources:
             raise
         except (OSError, ValueError, DerainError) as error:
             found.refused.append((Path(name), error))
+    if output is not None:
+        _leave_own_place(found, output)
     found.results = list(dict.fromkeys(found.results))
     return found
+
+
+def _leave_own_place(found: Sources, output: str) -> None:
+    """Leave what lies in the output folder alone, if other pictures were named with it.
+
+    A shell's ``*/*.jpg`` names both. Where nothing else was named, pictures are to be replaced.
+    """
+    place = os.path.realpath(output)
+    inside = [
+        path
+        for path, source in found.pictures.items()
+        if source.root is None and path != STREAM and os.path.realpath(path.parent) == place
+    ]
+    if len(inside) < len(found.pictures):
+        for path in inside:
+            found.results.append(path)
+            del found.pictures[path]
 
 
 def result_folder(folder: PathT) -> PathT | None:
@@ -160,7 +179,8 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
         NoPlaceError: As `find_sources`.
         OSError: If the results could not be written.
     """
-    if is_result_name(path.name) and not alone:
+    is_place = output is not None and os.path.realpath(path) == os.path.realpath(output)
+    if (is_result_name(path.name) or is_place) and not alone:
         found.results.append(path)
         return Found(files=[path])
     if output is None:
@@ -233,7 +253,7 @@ def _add_matches(found: Sources, pattern: str, output: str | None) -> None:
             others[path.suffix.lower()] += 1
         else:
             fits = True
-            if is_result_name(path.name) or _lies_in_results(path, pattern):
+            if _is_result(path, Path(_split(pattern)[0]), output):
                 found.results.append(path)
             else:
                 _add_picture(found, Source(path))
@@ -270,12 +290,6 @@ def _split(pattern: str) -> tuple[str, str]:
         return "", str(Path(*parts))
     prefix, rest = str(Path(*parts[:literal])), str(Path(*parts[literal:]))
     return (prefix if prefix.endswith(os.sep) else prefix + os.sep), rest
-
-
-def _lies_in_results(path: Path, pattern: str) -> bool:
-    """Return whether a folder of results was not named, but fits a pattern."""
-    named = set(Path(pattern).parts)
-    return any(is_result_name(part) for part in path.parent.parts if part not in named)
 
 
 def _is_readable(path: Path) -> bool:

@@ -201,6 +201,20 @@ def test_an_output_folder_inside_the_input_is_no_input(output: str) -> None:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "inputs", [["*"], ["a.jpg", "out"], ["out", "a.jpg"], ["out/a.jpg", "a.jpg"], ["**/*.jpg"]]
+)
+def test_an_output_folder_that_is_named_with_others_is_no_input(inputs: list[str]) -> None:
+    make("a.jpg", "out/a.jpg")
+    for output in ("out", "./out/", str(Path("out").absolute())):
+        assert found(*inputs, output=output) == ["a.jpg"]
+        assert len(results(*inputs, output=output)) == 1
+    assert found("out", output="out") == ["out/a.jpg"]  # to be replaced
+    assert found("a.jpg", output=".") == ["a.jpg"]
+    assert found("out/a.jpg", "a.jpg", output="deep") == ["out/a.jpg", "a.jpg"]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_result_that_is_named_alone_is_derained_again() -> None:
     make("a_derained.jpg", "b_derained.jpg")
     (job,) = pictures.plan(["a_derained.jpg"]).jobs
