@@ -428,16 +428,7 @@ def load(
         TypeError: If an argument is of another type.
     """
     # What can be refused is refused before the work of opening weights.
-    chosen = check_asked(
-        name_or_path,
-        quality=quality,
-        device=device,
-        dtype=dtype,
-        tile=tile,
-        overlap=overlap,
-        engine=engine,
-        strength=strength,
-    )
+    chosen = check_asked(name_or_path, quality, device, dtype, tile, overlap, engine, strength)
     flips = _as_flips(chosen.flips if flips is None else flips)
     made, card = open_model(
         chosen.weights,
@@ -457,7 +448,6 @@ def load(
 
 def check_asked(
     name_or_path: str | os.PathLike[str] | None = None,
-    *,
     quality: str | None = None,
     device: object = "auto",
     dtype: object = "auto",

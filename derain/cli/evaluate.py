@@ -114,20 +114,11 @@ def evaluate(
 
     protocols = _protocols(protocol)
     places = _Places(csv, json, report, save_niqe, save)
-    settings: dict[str, Any] = {
-        "device": device,
-        "dtype": dtype,
-        "tile": tile,
-        "overlap": overlap,
-        "engine": engine,
-    }
-    outcomes = _Outcomes()
+    settings: dict[str, Any] = {"device": device, "dtype": dtype, "engine": engine}
+    settings |= {"tile": tile, "overlap": overlap}
+    outcomes = _Outcomes(saved=save is not None)
     try:
-        with (
-            one_line_errors(),
-            Bars() as bars,
-            interruptible(lambda: outcomes.describe_interrupted(saved=save is not None)),
-        ):
+        with one_line_errors(), Bars() as bars, interruptible(outcomes.describe_interrupted):
             # What can be refused is refused first: names, places, weights, packages, folders.
             _check_places(places, niqe)
             sources, folders = _sort(inputs)
@@ -138,13 +129,11 @@ def evaluate(
             datasets = _find_datasets(folders, layout, outcomes, photographs=niqe is not None)
             outcomes.expect(len(models), datasets)
             natural = _natural(niqe, save_niqe, bars) if niqe else None
+            scoring = Scoring(protocols, natural, save, keep=not force)
+            loading = functools.partial(load, **settings)
+            progress, gallery = outcomes.counting(bars), outcomes.gallery
             for outcome in compare(
-                models,
-                datasets,
-                Scoring(protocols, natural, save, keep=not force),
-                functools.partial(load, **settings),
-                gallery=outcomes.gallery,
-                progress=outcomes.counting(bars),
+                models, datasets, scoring, loading, gallery=gallery, progress=progress
             ):
                 outcomes.add(outcome)
     finally:  # what is done by then is not lost, whatever ended it
@@ -322,6 +311,7 @@ class _Outcomes:
         evaluations: Scores, for the tables.
         gallery: Pictures for the report; None if it is not asked for.
         failed: Whether something could not be scored.
+        saved: Whether results are saved as they are scored.
         interrupted: Whether the user ended the work.
         pictures: How many there are to score, each model's for itself.
         done: How many of them are done, for each model on each dataset.
@@ -330,6 +320,7 @@ class _Outcomes:
     evaluations: "list[Evaluation]" = field(default_factory=list)
     gallery: "Gallery | None" = None
     failed: bool = False
+    saved: bool = False
     interrupted: bool = False
     pictures: int = 0
     done: dict[str, int] = field(default_factory=dict[str, int])
@@ -347,10 +338,10 @@ class _Outcomes:
 
         return show
 
-    def describe_interrupted(self, *, saved: bool) -> str:
+    def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
         self.interrupted = True
-        ending = "the same command goes on" if saved else "with --save DIR it could go on"
+        ending = "the same command goes on" if self.saved else "with --save DIR it could go on"
         return f"{sum(self.done.values())} of {self.pictures} done; {ending}"
 
     def add(self, outcome: "Evaluation | Failure") -> None:

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,8 +33,6 @@ from derain.errors import UsageError, did_you_mean
 from derain.files import listed, printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from derain.images import Format
     from derain.pictures import Job, Plan, Result
     from derain.progress import Progress
@@ -141,9 +140,18 @@ def run(
             _check_density(derainer)
     if derainer:
         _say_choices(derainer, quality, dtype)
+    _do(plan, derainer, results or [])
+
+
+def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> None:
+    """Do what was planned; without a Derainer report what is known of it.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
     done = _Done(plan.jobs, len(plan.refused), list(plan.results))
     with interruptible(done.describe_interrupted):
-        _derain(plan.jobs, derainer, results or [], done)
+        _derain(plan.jobs, derainer, results, done)
     done.report()
     if done.failed:
         raise typer.Exit(1)
@@ -242,7 +250,7 @@ class _Done:
 
     jobs: "Sequence[Job]"
     refused: int
-    results: "list[Path]"
+    results: list[Path]
     statuses: Counter[str] = field(default_factory=Counter[str])
     finished: "set[Path]" = field(default_factory=set[Any])
 
@@ -342,6 +350,6 @@ def _report(result: "Result", place: str) -> None:
         say(f"{result.source}: compared in {result.comparison}")
 
 
-def _without(path: "Path", text: str) -> str:
+def _without(path: Path, text: str) -> str:
     """Return a message without the path that it begins with, which stands before it already."""
     return text.removeprefix(f"{printable(path)}: ")

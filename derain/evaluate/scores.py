@@ -238,10 +238,9 @@ def evaluate_each(
         return
     # Multiply-adds are counted before memory is watched, and so is all else that is not deraining.
     counted = derainer.engine.count(MACS_SIDE, MACS_SIDE)
-    identified = identity(dataset) if data is None else data
+    one_by_one = _Scorer(derainer, scoring, identity(dataset) if data is None else data)
     scored: list[Scored] = []
     unscored: list[str] = []
-    one_by_one = _Scorer(derainer, scoring, identified)
     stage = f"{derainer.name} on {dataset.name}"
     progress(stage, 0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
@@ -257,20 +256,7 @@ def evaluate_each(
     if not scored:
         yield _failed(dataset.name, f"not one of {len(pictures)} pictures could be scored")
         return
-    yield Evaluation(
-        model=derainer.name,
-        network=derainer.engine.title,
-        dataset=dataset.name,
-        layout=dataset.layout,
-        data=identified,
-        execution=derainer.describe(),
-        cost=_cost(derainer, counted, scored),
-        pictures=tuple(one.score for one in scored),
-        unscored=tuple(unscored),
-        natural=scoring.natural.describe() if scoring.natural else "",
-        machine=describe(derainer.engine.runtime),
-        kept=one_by_one.kept,
-    )
+    yield one_by_one.evaluation(dataset, counted, scored, unscored)
 
 
 def _pictures(dataset: PairedFolder | Photographs) -> Sequence[Pair | Photograph]:
@@ -318,10 +304,10 @@ class _Scorer:
     """
 
     def __init__(self, derainer: Derainer, scoring: Scoring, data: str) -> None:
-        self._derainer, self._scoring = derainer, scoring
+        self._derainer, self._scoring, self._data = derainer, scoring, data
         self._saved: Saved | None = None
         self._memory = derainer.engine.watch_memory()
-        self.kept = 0
+        self._kept = 0
         if scoring.save_to is not None:
             settings = replace(
                 scoring.settings(data),
@@ -343,7 +329,7 @@ class _Scorer:
         target = result_file(save_to, picture.name)
         if before := saved.find(picture.name, target):
             self._hand_out(picture, target)
-            self.kept += 1
+            self._kept += 1
             return before
         data = b""
 
@@ -356,6 +342,37 @@ class _Scorer:
         scored = self._scored(picture, save)
         saved.add(scored, data)
         return scored
+
+    def evaluation(
+        self,
+        dataset: PairedFolder | Photographs,
+        counted: int | None,
+        scored: Sequence[Scored],
+        unscored: Sequence[str],
+    ) -> Evaluation:
+        """Return the evaluation.
+
+        Args:
+            dataset: What was scored.
+            counted: Multiply-adds of a picture, if they are known.
+            scored: Scores of the pictures, at least one.
+            unscored: Names of the pictures that could not be scored.
+        """
+        derainer, natural = self._derainer, self._scoring.natural
+        return Evaluation(
+            model=derainer.name,
+            network=derainer.engine.title,
+            dataset=dataset.name,
+            layout=dataset.layout,
+            data=self._data,
+            execution=derainer.describe(),
+            cost=_cost(derainer, counted, scored),
+            pictures=tuple(one.score for one in scored),
+            unscored=tuple(unscored),
+            natural=natural.describe() if natural else "",
+            machine=describe(derainer.engine.runtime),
+            kept=self._kept,
+        )
 
     def _hand_out(self, picture: Pair | Photograph, target: Path) -> None:
         """Hand out the pixels of a result that is kept."""
