@@ -46,9 +46,7 @@ class TorchEngine:
         self.device = str(self._device)
         self.dtype = str(self._dtype).removeprefix("torch.")
         if self._device.type == "cpu" and self._dtype == torch.float16:
-            _log.warning(
-                "float16 on a CPU is slow and loses digits; float32 is what it is made for"
-            )
+            _log.warning("float16 on a CPU is slower than float32, and loses digits")
         if self._device.type == "cpu":
             machine.keep_freed_memory()
             # PyTorch starts a thread for every core of the machine, whatever a container may use.
