@@ -78,7 +78,7 @@ MaskOption = Annotated[
 MaxPixelsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N", help="Refuse pictures of more pixels: 200M is 200 million. Default: 178M."
+        metavar="N", help="Refuse pictures of more pixels: 400M is 400 million. Default: 300M."
     ),
 ]
 

@@ -4,11 +4,12 @@ import glob
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from derain import images
 from derain.errors import DerainError, UsageError, closest
 from derain.files import (
     RESULT_MARK,
@@ -20,12 +21,14 @@ from derain.files import (
     natural_key,
     search,
 )
-from derain.images import SUFFIXES
 
 _log = logging.getLogger(__name__)
 
 STREAM = Path("-")
 """Standard input or output."""
+
+READABLE: Collection[str] = getattr(images, "READABLE_SUFFIXES", images.SUFFIXES)
+"""Endings of the names of pictures, in small letters, that folders are searched for."""
 
 MANY = 1000
 """Names in a folder; among more no mistyped one is looked for."""
@@ -185,7 +188,7 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
         return Found(files=[path])
     if output is None:
         _check_beside(path)
-    inside = search(path, SUFFIXES)
+    inside = search(path, READABLE)
     results = {file for file in inside.files if _is_result(file, path, output)}
     for file in inside.files:
         if file in results:
@@ -293,7 +296,7 @@ def _split(pattern: str) -> tuple[str, str]:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in READABLE
 
 
 # Words for the user
@@ -318,7 +321,7 @@ def _missing(path: Path, name: str, inputs: Sequence[str]) -> DerainError:
     if "://" in name:
         return DerainError("an address; expected a file: download it first")
     folders = [Path(other).is_dir() for other in inputs[:-1]]
-    is_file = path.suffix.lower() in SUFFIXES and not any(folders)
+    is_file = path.suffix.lower() in READABLE and not any(folders)
     if folders and name == inputs[-1] and (is_file or name.endswith(("/", os.sep))):
         return UsageError(
             "no such file or folder", option="output", advice="a name for results comes after"

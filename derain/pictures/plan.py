@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from derain.errors import DerainError, UsageError, closest
 from derain.files import COMPARISON_MARK, RESULT_MARK, check_makable, check_writable
 from derain.images import SUFFIXES, Format, format_of, read, suffixes_of
-from derain.pictures.finding import STREAM, Source, Sources, absolute, find_sources, result_folder
+from derain.pictures.finding import (
+    READABLE,
+    STREAM,
+    Source,
+    Sources,
+    absolute,
+    find_sources,
+    result_folder,
+)
+
+INSTEAD: Format = "JPEG"
+"""Format of results whose input has one that derain reads and does not write."""
 
 
 @dataclass(frozen=True)
@@ -271,8 +282,11 @@ def _target(source: Source, output: str | None, options: Options) -> Path:
     if output == str(STREAM) or (output is None and source.path == STREAM):
         return STREAM
     name = Path("stdin.png") if source.path == STREAM else source.path
-    if options.format and name.suffix.lower() not in suffixes_of(options.format):
-        name = name.with_suffix(next(iter(suffixes_of(options.format))))
+    wanted = options.format
+    if wanted is None and name.suffix.lower() in READABLE and name.suffix.lower() not in SUFFIXES:
+        wanted = INSTEAD  # what is read and not written
+    if wanted and name.suffix.lower() not in suffixes_of(wanted):
+        name = name.with_suffix(next(iter(suffixes_of(wanted))))
     if source.root is not None:
         beside = result_folder(absolute(source.root)) or source.root  # a root is refused before
         return Path(output or beside) / name.relative_to(source.root)
