@@ -4,13 +4,14 @@ import glob
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
 from derain import images
 from derain.errors import DerainError, UsageError, closest
+from derain.extras import is_installed
 from derain.files import (
     RESULT_MARK,
     Found,
@@ -27,7 +28,10 @@ _log = logging.getLogger(__name__)
 STREAM = Path("-")
 """Standard input or output."""
 
-READABLE: Collection[str] = getattr(images, "READABLE_SUFFIXES", images.SUFFIXES)
+_EVERY: frozenset[str] = frozenset(getattr(images, "READABLE_SUFFIXES", images.SUFFIXES))
+HEIC = _EVERY - images.SUFFIXES.keys()
+"""Endings of what is read and not written, which takes a package of its own."""
+READABLE = _EVERY if is_installed("pillow_heif") else _EVERY - HEIC
 """Endings of the names of pictures, in small letters, that folders are searched for."""
 
 MANY = 1000
@@ -305,15 +309,19 @@ def _is_readable(path: Path) -> bool:
 def describe_others(others: Counter[str], at_most: int = 6) -> str:
     """Return how many files were left alone, and of what kinds.
 
-    >>> describe_others(Counter({".heic": 1, ".cr2": 3, "": 1}))
-    '5 other files left alone: 3 .cr2, 1 .heic, 1 without an ending'
+    >>> describe_others(Counter({".mp4": 1, ".cr2": 3, "": 1}))
+    '5 other files left alone: 3 .cr2, 1 .mp4, 1 without an ending'
     """
     kinds = sorted(others.items(), key=lambda kind: (-kind[1], not kind[0], kind[0]))
     words = [f"{count} {suffix or 'without an ending'}" for suffix, count in kinds[:at_most]]
     if rest := sum(count for _, count in kinds[at_most:]):
         words.append(f"{rest} of other kinds")
     total = others.total()
-    return f"{total} other {'file' if total == 1 else 'files'} left alone: {', '.join(words)}"
+    hint = ""
+    if others.keys() & (HEIC - READABLE):
+        hint = '; pip install "derain[heif]" reads HEIC'
+    files = "file" if total == 1 else "files"
+    return f"{total} other {files} left alone: {', '.join(words)}{hint}"
 
 
 def _missing(path: Path, name: str, inputs: Sequence[str]) -> DerainError:

@@ -14,7 +14,7 @@ from derain.errors import DerainError, UsageError, closest
 from derain.files import COMPARISON_MARK, RESULT_MARK, check_makable, check_writable
 from derain.images import SUFFIXES, Format, format_of, read, suffixes_of
 from derain.pictures.finding import (
-    READABLE,
+    HEIC,
     STREAM,
     Source,
     Sources,
@@ -283,8 +283,8 @@ def _target(source: Source, output: str | None, options: Options) -> Path:
         return STREAM
     name = Path("stdin.png") if source.path == STREAM else source.path
     wanted = options.format
-    if wanted is None and name.suffix.lower() in READABLE and name.suffix.lower() not in SUFFIXES:
-        wanted = INSTEAD  # what is read and not written
+    if wanted is None and name.suffix.lower() in HEIC:
+        wanted = INSTEAD
     if wanted and name.suffix.lower() not in suffixes_of(wanted):
         name = name.with_suffix(next(iter(suffixes_of(wanted))))
     if source.root is not None:

@@ -645,7 +645,7 @@ def test_what_an_earlier_job_writes_is_read_after(
     (tmp_path / "link.png").symlink_to(row[1].source)
     chain = [
         Job(row[0].source, row[1].source),
-        Job(tmp_path / "link.png", tmp_path / "last.png"),
+        Job(tmp_path / "link.png", tmp_path / "last.png", alone=True),  # though derain made it
         row[2],
     ]
     assert [result.status for result in start(forced(chain), Darken())] == ["done"] * 3
