@@ -231,11 +231,28 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise OSError(errno.ENAMETOOLONG, f"a path of {whole} bytes", str(path))
 
 
+def check_takes_files(folder: str | os.PathLike[str]) -> None:
+    """Check that files can be made in a folder that is there, by making one and removing it.
+
+    Rights alone do not tell, see `check_makable`.
+
+    Raises:
+        OSError: If the system refuses; it names the folder.
+    """
+    draft = Path(folder, f"{DRAFT}{secrets.token_hex(8)}.part")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        draft.unlink()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
 def check_makable(folder: str | os.PathLike[str]) -> None:
     """Check, before the work that fills it, that a folder can be made, by making it.
 
-    Rights alone do not tell: shares and systems of their own refuse in spite of them. What was not
-    there before is not there afterwards.
+    Rights alone do not tell: shares, Windows and systems of their own refuse in spite of them. What
+    was not there before is not there afterwards.
 
     Raises:
         OSError: As `check_writable`, and what the system says.

@@ -125,7 +125,7 @@ def result(text: str) -> None:
         OSError: If stdout cannot be written to; one that is closed takes everything.
     """
     if on_terminal() and _bars is not None:
-        say(text)
+        complain(text)
         return
     try:
         typer.echo(_as_bytes(text))

@@ -11,7 +11,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from derain.errors import DerainError, UsageError, closest
-from derain.files import COMPARISON_MARK, RESULT_MARK, check_makable, check_writable
+from derain.files import (
+    COMPARISON_MARK,
+    RESULT_MARK,
+    check_makable,
+    check_takes_files,
+    check_writable,
+)
 from derain.images import SUFFIXES, Format, format_of, read, suffixes_of
 from derain.pictures.finding import (
     HEIC,
@@ -178,6 +184,7 @@ class _Jobs:
         self.made: list[Job] = []
         self._found = found
         self._taken: dict[Path, Job] = {}
+        self._tried: set[Path] = set()
 
     def add(self, job: Job) -> None:
         """Add a job, unless its files are another's or cannot be written."""
@@ -193,14 +200,22 @@ class _Jobs:
             self._found.refused.append((job.source, error))
             return
         try:
-            for path in job.outputs:
-                if not path.exists():
-                    check_writable(path)
+            self._check_places(job)
         except OSError as error:
             self._found.refused.append((job.source, error))
             return
         self._taken |= dict.fromkeys(job.outputs, job)
         self.made.append(job)
+
+    def _check_places(self, job: Job) -> None:
+        """Check that files that are not there yet can be written; each folder is tried once."""
+        for path in job.outputs:
+            if path.exists():
+                continue
+            check_writable(path)
+            if path.parent not in self._tried and path.parent.is_dir():
+                check_takes_files(path.parent)
+            self._tried.add(path.parent)
 
     def _drop(self, job: Job) -> None:
         """Take back the job of a picture that derain made."""

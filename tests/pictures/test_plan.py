@@ -130,10 +130,22 @@ def test_a_place_that_cannot_be_made_is_known_before_the_search(
         pictures.plan(["in"], output)
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that refuses files")
+def test_a_folder_that_takes_no_files_is_known_before_the_work() -> None:
+    plan = pictures.plan(["photo.jpg", "in/a.png"], "/proc/self/")
+    assert plan.jobs == ()
+    assert len(plan.refused) == 2
+    for _, error in plan.refused:
+        assert isinstance(error, OSError)
+        assert "/proc/self" in (error.filename or str(error))
+
+
 def test_places_are_tried_without_a_trace() -> None:
     pictures.plan(["photo.jpg"], "new/deep/")
     pictures.plan(["photo.jpg"], "new/deep/a.jpg")
     pictures.plan(["in"])
+    pictures.plan(["photo.jpg"], "in")
+    assert os.listdir("in") == ["a.png"]  # noqa: PTH208
     assert sorted(os.listdir()) == ["in", "photo.jpg"]  # noqa: PTH208
 
 
