@@ -168,11 +168,16 @@ def find_files(
     that they were made from lie beside them.
     """
     found = search(folder, suffixes)
-    originals = {path.with_suffix("") for path in found.files}
-    kept = [path for path in found.files if not _is_made_from(path, originals)]
-    if len(kept) < len(found.files):
-        _log.info("%s: %d results of derain left out", folder, len(found.files) - len(kept))
-    return kept, found.unreadable
+    return without_results(found.files), found.unreadable
+
+
+def without_results(paths: Sequence[Path]) -> list[Path]:
+    """Return pictures without the results and comparisons of others among them."""
+    originals = {path.with_suffix("") for path in paths}
+    kept = [path for path in paths if not _is_made_from(path, originals)]
+    if len(kept) < len(paths):
+        _log.info("%d results of derain left out", len(paths) - len(kept))
+    return kept
 
 
 def _is_made_from(path: Path, originals: Container[Path]) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import STDOUT, check_file, one_line_errors, result
+from derain.cli.console import STDOUT, check_ending, check_file, one_line_errors, result
 from derain.cli.options import ForceOption, LayoutOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
@@ -73,3 +73,4 @@ def _check_places(against: Path | None, json: Path | None, *, force: bool) -> No
         )
     if json is not None and json != STDOUT:
         check_file(json, force=force)
+        check_ending(json, (".json",), "json")

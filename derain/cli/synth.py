@@ -23,7 +23,7 @@ CleanArgument = Annotated[
     Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
 ]
 OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
+    str, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
 ]
 PresetOption = Annotated[str, typer.Option(help="Kind of rain; a wrong one lists them all.")]
 TexturesOption = Annotated[

@@ -1,7 +1,5 @@
 """From file names, folders and patterns to jobs in which nothing is left open."""
 
-import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from derain.errors import DerainError, UsageError, closest
+from derain.errors import DerainError, UsageError
 from derain.files import (
     COMPARISON_MARK,
     RESULT_MARK,
@@ -18,7 +16,8 @@ from derain.files import (
     check_takes_files,
     check_writable,
 )
-from derain.images import SUFFIXES, Format, format_of, read, suffixes_of
+from derain.images import Format, format_of, read, suffixes_of
+from derain.images.naming import names_a_file
 from derain.pictures.finding import (
     HEIC,
     STREAM,
@@ -123,7 +122,7 @@ def plan(inputs: Sequence[str], output: str | None = None, options: Options = Op
             known ending; or is missing where results have no place of their own.
         OSError: If the output cannot be written.
     """
-    single = output is not None and _names_a_file(output)
+    single = output not in (None, str(STREAM)) and names_a_file(output or "")
     if output is not None and output != str(STREAM):
         _check_output(Path(output), options, single=single)
     found = find_sources(inputs, output)
@@ -230,37 +229,6 @@ def _is_marked(path: Path) -> bool:
         return bool(getattr(read(path), "is_result", False))
     except (OSError, ValueError):  # what is wrong with it is said when its turn comes
         return False
-
-
-def _names_a_file(output: str) -> bool:
-    """Return whether a name is that of a file rather than of a folder.
-
-    ``clean.jpg`` is a file. ``dry``, ``dry.2024``, ``v1.5``, ``dry.jpg/`` and what is a folder
-    already are folders. An ending is one if it has letters, and digits at most besides; that of a
-    version, ``.v2``, is not.
-
-    Raises:
-        UsageError: If the name has an ending of no format that derain writes.
-    """
-    if not output.strip():
-        raise UsageError("an empty name; expected a file, a folder or -", option="output")
-    path = Path(output)
-    if output == str(STREAM) or output.endswith(("/", os.sep)) or path.is_dir():
-        return False
-    suffix = path.suffix.lower()
-    if suffix in SUFFIXES:
-        return True
-    trimmed = output.rstrip(". ")
-    if re.fullmatch(r"\.(?!v\d+$)\d*[a-z][a-z0-9]*", suffix):
-        found = f"{suffix} is no ending of a picture that derain writes"
-        meant = closest(suffix, SUFFIXES) or next(iter(SUFFIXES))
-    elif trimmed != output and Path(trimmed).suffix.lower() in SUFFIXES:
-        found, meant = "a name that ends in a dot or a space", trimmed
-    else:
-        return False
-    raise UsageError(
-        f"{found}; did you mean {meant}? a folder's name ends in /", option="output", value=output
-    )
 
 
 def _job(source: Source, target: Path, format: Format | None, options: Options) -> Job:
