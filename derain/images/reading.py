@@ -8,6 +8,7 @@ import io
 import os
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,8 +17,9 @@ import numpy as np
 from PIL import Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import Base
 
-from derain.images.exif import read_exif, read_xmp
-from derain.images.picture import READABLE, Format, ImageError, Metadata, Picture, Pixels
+from derain.images import exif, png, profiles
+from derain.images.metadata import read_metadata, resolution
+from derain.images.picture import READABLE, Format, ImageError, Picture, Pixels
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -51,7 +53,7 @@ def read(source: str | os.PathLike[str] | bytes) -> Picture:
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large pictures; both are dealt with here.
         warnings.simplefilter("ignore")
-        image = _open(data)
+        image = _open(png.bare(data))  # texts of any length are none of a decoder's business
         try:
             frames = getattr(image, "n_frames", 1)
             # An MPO is a phone's JPEG with a preview or depth map behind it.
@@ -110,8 +112,7 @@ def _describe(data: bytes) -> str:
 def _decode(image: Image.Image, data: bytes) -> Picture:
     deep = _bits(image, data) == 16
     notes: list[str] = []
-    exif, orientation = read_exif(image, notes)
-    icc: bytes = image.info.get("icc_profile") or b""
+    metadata, orientation = read_metadata(image, data, notes)
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
     if image.format == "PNG":
         grey = grey or data[25] == 4  # 16-bit grey with alpha, which Pillow makes RGBA
@@ -126,29 +127,23 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
         pixels = np.array(image.convert("RGB"))
         alpha = _grey_key(image, pixels, data[24])
     elif image.mode == "CMYK":
-        image_rgb, icc = _from_cmyk(image, icc)
+        image_rgb, icc = _from_cmyk(image, metadata.icc)
+        metadata = replace(metadata, icc=icc)
         notes.append("CMYK became RGB")
         pixels, alpha = np.array(image_rgb), None
     elif image.mode in ("I", "F"):
         raise ImageError("32 bits a channel; expected 8 or 16")
     else:
         pixels, alpha = _split_alpha(image)
-    encoding = _encoding(image, data)
-    metadata = Metadata(
-        format="JPEG" if image.format == "MPO" else _known_format(image.format),
-        icc=icc,
-        exif=exif,
-        xmp=read_xmp(image),
-        encoding=encoding,
-    )
-    upright = _turn(pixels, orientation)
+    metadata = replace(metadata, encoding=_encoding(image, data, orientation))
     return Picture(
-        upright, None if alpha is None else _turn(alpha, orientation), grey, metadata, tuple(notes)
+        _turn(pixels, orientation),
+        None if alpha is None else _turn(alpha, orientation),
+        grey,
+        metadata,
+        tuple(notes),
+        is_result=exif.is_result(metadata.exif),
     )
-
-
-def _known_format(name: str | None) -> Format:
-    return next(known for known in get_args(Format) if known == name)
 
 
 def _bits(image: Image.Image, data: bytes) -> int:
@@ -223,15 +218,14 @@ def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
         except (ImageCms.PyCMSError, OSError):
             converted = None
         if converted is not None:
-            return converted, srgb.tobytes()
+            return converted, profiles.srgb()
     return image.convert("RGB"), b""
 
 
-def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
+def _encoding(image: Image.Image, data: bytes, orientation: int) -> dict[str, Any]:
     encoding: dict[str, Any] = {}
-    dpi = tuple(float(value) for value in image.info.get("dpi", ()) if value)
-    if len(dpi) == 2 and all(0 < value < 1e6 for value in dpi):
-        encoding["dpi"] = dpi
+    if dpi := resolution(image, data):
+        encoding["dpi"] = dpi[::-1] if orientation > 4 else dpi
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
         encoding["qtables"] = image.quantization
         if image.mode == "RGB":
