@@ -186,7 +186,7 @@ def with_texts(block: bytes, texts: Mapping[int, bytes]) -> bytes:
     The new directory goes behind everything else, so that nothing has to move.
     """
     edited = bytearray(block) or tiff.new_block("<")
-    layout = tiff.layout_of(edited)
+    layout = tiff.layout_of(bytes(edited[: tiff.HEADER]))
     fields: list[Field] = []
     following = 0
     if block:

@@ -13,6 +13,8 @@ from derain.images.picture import Extra, Format, Metadata
 
 HEADER_KEY = b"IHDR"
 """Of the extra that says for which pixels a PNG's chunks were written."""
+_BITMAP_V4, _BITMAP_V5 = 108, 124
+"""Bytes of a bitmap's header."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ def _orientation(metadata: Metadata) -> int:
     found = exif.orientation_of(metadata.exif) if metadata.exif else None
     if found is None:
         found = xmp.orientation_of(metadata.xmp)
-    return found if found in range(1, 9) else 1
+    return found if found is not None and 1 <= found <= 8 else 1
 
 
 def _corrected(found: Found, turn: Turn) -> Metadata:
@@ -125,13 +127,14 @@ def _gathered(image: Image.Image, data: bytes) -> Found:
         return _of_webp(data)
     if image.format == "TIFF":
         return _of_tiff(data)
+    if image.format == "BMP":
+        return _of_bmp(data)
     return _of_any(image)
 
 
 def _of_any(image: Image.Image) -> Found:
     """Return what Pillow or a plugin of it gives of a format that is not parsed here."""
-    known: tuple[Format, ...] = get_args(Format)
-    format = next((each for each in known if each == image.format), "PNG")
+    format: Format = next((known for known in get_args(Format) if known == image.format), "PNG")
     packet = image.info.get("xmp") or b""
     metadata = Metadata(
         format,
@@ -139,10 +142,24 @@ def _of_any(image: Image.Image) -> Found:
         exif=(image.info.get("exif") or b"").removeprefix(jpeg.EXIF),
         xmp=packet.encode() if isinstance(packet, str) else bytes(packet),
     )
+    return Found(metadata)
+
+
+def _of_bmp(data: bytes) -> Found:
+    """Return the profile of a bitmap of version 5, which Pillow does not read."""
     lost: set[str] = set()
-    if image.format == "BMP" and image.info.get("icc_profile"):
-        lost.add("colour profile")
-    return Found(metadata, lost=lost)
+    profile = b""
+    (size,) = struct.unpack_from("<I", data.ljust(18, b"\0"), 14)
+    if size >= _BITMAP_V4 and len(data) >= 14 + size:
+        space = data[70:74]
+        if space == b"DEBM" and size >= _BITMAP_V5:  # MBED: embedded
+            offset, length = struct.unpack_from("<II", data, 14 + 112)
+            profile = data[14 + offset : 14 + offset + length]
+        elif space == b"KNIL":  # LINK: another file's
+            lost.add("link to a colour profile")
+        elif space == b"\0\0\0\0" and any(data[74:122]):
+            lost.add("BMP's own primaries and gamma")
+    return Found(Metadata("BMP", icc=profile), lost=lost)
 
 
 def _of_jpeg(data: bytes) -> Found:
