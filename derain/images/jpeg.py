@@ -212,7 +212,7 @@ def with_segments(
         place = 4 + length
         head = data[:place]
         if aspect:
-            head = head[:11] + struct.pack(">BHH", 0, *aspect) + head[16:]
+            head = head[:13] + struct.pack(">BHH", 0, *aspect) + head[18:]
     packed = b"".join(
         bytes([0xFF, each.marker]) + struct.pack(">H", len(each.content) + 2) + each.content
         for each in segments

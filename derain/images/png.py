@@ -24,7 +24,8 @@ TEXT_KINDS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _FOR_DECODERS = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
 """Ancillary chunks without which pixels or their number would be read wrongly."""
 _STILL_TRUE = COLOUR_CHUNKS | {
-    *(b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"pHYs", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tIME")
+    *(b"mDCV", b"cLLI", b"sBIT", b"bKGD", b"pHYs", b"sPLT"),
+    *(b"oFFs", b"pCAL", b"sCAL", b"sTER", b"tIME"),
 }
 """Chunks that depend on the pixels by their names, and hold for the derained ones all the same."""
 _STALE = {
@@ -36,6 +37,19 @@ _STALE = {
 """Chunks that hold for the rainy pixels only."""
 _UNMENTIONED = frozenset({b"hIST", b"iDOT", b"tRNS", b"acTL", b"fcTL", b"fdAT"})
 """Chunks about how the old pixels were stored: nobody's loss."""
+_LENGTHS = {
+    **dict.fromkeys((b"sRGB", b"sTER"), (1,)),
+    **dict.fromkeys((b"gAMA", b"cICP"), (4,)),
+    **dict.fromkeys((b"pHYs", b"oFFs"), (9,)),
+    b"cHRM": (32,),
+    b"mDCV": (24,),
+    b"cLLI": (8,),
+    b"tIME": (7,),
+    b"sBIT": (1, 2, 3, 4),
+    b"bKGD": (1, 2, 6),
+}
+"""Lengths of chunks over which decoders stumble if they have others."""
+_LONGEST_KEYWORD = 79
 _PLACED = frozenset({b"oFFs", b"sCAL", b"pCAL", b"sTER"})
 """Chunks that would be wrong for a turned picture."""
 
@@ -68,7 +82,7 @@ def chunks_of(data: bytes, damaged: list[bytes]) -> Iterator[Chunk]:
     """Yield the ancillary chunks of a file, and its palette.
 
     Args:
-        damaged: Gets the kinds of those whose checksum is wrong; they are left out.
+        damaged: Gets the kinds of those whose checksum or length is wrong; they are left out.
     """
     after = False
     for kind, start, end in _spans(data):
@@ -77,10 +91,19 @@ def chunks_of(data: bytes, damaged: list[bytes]) -> Iterator[Chunk]:
         if kind[0] & 0x20 == 0 and kind != b"PLTE":
             continue
         (checksum,) = struct.unpack_from(">I", data, end - 4)
-        if checksum == zlib.crc32(memoryview(data)[start + 4 : end - 4]):
-            yield Chunk(kind, data[start + 8 : end - 4], after)
+        chunk = Chunk(kind, data[start + 8 : end - 4], after)
+        if checksum == zlib.crc32(memoryview(data)[start + 4 : end - 4]) and _is_sound(chunk):
+            yield chunk
         else:
             damaged.append(kind)
+
+
+def _is_sound(chunk: Chunk) -> bool:
+    """Whether a chunk is as long as it must be, or begins with a keyword if it is a text."""
+    if chunk.kind in TEXT_KINDS:
+        return 0 < chunk.content.find(b"\0") <= _LONGEST_KEYWORD
+    lengths = _LENGTHS.get(chunk.kind)
+    return lengths is None or len(chunk.content) in lengths
 
 
 def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -137,7 +137,7 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
     if image.format == "PNG":
         grey = grey or data[25] == 4  # 16-bit grey with alpha, which Pillow makes RGBA
     if deep:
-        pixels, alpha = _decode_deep(data, grey)
+        pixels, alpha = _decode_deep(png.bare(data), grey)
         alpha = _grey_key(image, pixels, 16) if grey and alpha is None else alpha
     elif (
         image.mode == "L"
