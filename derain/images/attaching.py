@@ -249,10 +249,8 @@ def _comments(extras: list[Extra]) -> tuple[list[bytes], list[Extra]]:
 
 
 def _packet_segments(metadata: Metadata, lost: list[str]) -> Iterator[jpeg.Segment]:
-    """Yield an XMP packet, and its extension under the name that its content now has."""
+    """Yield an XMP packet and its extension."""
     packet, extension = metadata.xmp, metadata.xmp_extension
-    if extension:
-        packet = xmp.with_extension(packet, jpeg.digest_of(extension))
     if len(packet) + len(jpeg.XMP) > jpeg.SEGMENT:
         lost.append("XMP, too long for it")
     elif packet:

@@ -94,6 +94,9 @@ def _corrected(found: Found, turn: Turn) -> Metadata:
         photoshop=resources,
         extras=tuple(extras),
     )
+    if new.xmp_extension:
+        identifier = jpeg.digest_of(new.xmp_extension)
+        new = replace(new, xmp=xmp.with_extension(new.xmp, identifier))
     if turn.exchanges:
         aspect = (new.aspect[1], new.aspect[0]) if new.aspect else None
         turned = tuple(png.exchanged(extra) for extra in new.extras)

@@ -182,14 +182,14 @@ def _set(text: str, uri: str, name: str, value: str) -> str:
 
 
 def _without(text: str, uri: str, names: str) -> str:
-    """Return a packet without properties of a namespace, nor its declaration if that is idle."""
+    """Return a packet without properties of a namespace, nor its declaration if that is now idle."""
     if uri not in text and f"{_PREFIXES[uri]}:" not in text:
         return text
     prefix = _prefix(text, uri)
-    text = _without_names(text, f"(?:{prefix})", names)
-    if re.search(rf"[<\s](?:{prefix}):", text):
-        return text
-    return re.sub(rf"""\sxmlns:(?:{prefix})\s{{0,9}}=\s{{0,9}}(?:"[^"]*"|'[^']*')""", "", text)
+    shorter = _without_names(text, f"(?:{prefix})", names)
+    if shorter == text or re.search(rf"[<\s](?:{prefix}):", shorter):
+        return shorter
+    return re.sub(rf"""\sxmlns:(?:{prefix})\s{{0,9}}=\s{{0,9}}(?:"[^"]*"|'[^']*')""", "", shorter)
 
 
 def _without_names(text: str, prefix: str, names: str) -> str:
