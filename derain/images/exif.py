@@ -168,6 +168,23 @@ def text_of(block: bytes, tag: int) -> str:
     return texts[0].split(b"\0")[0].decode("utf-8", "replace") if texts else ""
 
 
+def resolution_of(block: bytes) -> tuple[float, float] | None:
+    """Return pixels per inch across and down by a block; None if it does not say."""
+    try:
+        layout = tiff.layout_of(block)
+        fields, _, _ = tiff.read_directory(block, layout, tiff.first_offset(block, layout))
+    except ValueError:
+        return None
+    known = {field.tag: field for field in fields}
+    sides = [known.get(tag) for tag in (Base.XResolution, Base.YResolution)]
+    unit = known.get(Base.ResolutionUnit)
+    inches = {2: 1.0, 3: 2.54}.get(tiff.first_integer(unit, layout.order) or 0 if unit else 2)
+    values = [tiff.first_rational(side, layout.order) if side else None for side in sides]
+    if inches is None or values[0] is None or values[1] is None:
+        return None
+    return values[0] * inches, values[1] * inches
+
+
 def is_result(block: bytes) -> bool:
     """Whether a block says that derain made the picture."""
     return text_of(block, Base.ProcessingSoftware).startswith(_SOFTWARE)

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from derain.images.xmp import FURTHER
+
 SEGMENT = 65533
 """Bytes that fit into a segment."""
 COMMENT = 0xFE
@@ -32,6 +34,7 @@ _REGENERATED: tuple[tuple[int, bytes], ...] = (
     (0xEE, b"Adobe"),
 )
 """Segments about how the pixels were stored, which the encoder writes anew."""
+_END = 0xD9
 _PARAMETERLESS = frozenset({0x01, *range(0xD0, 0xD9)})
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 
@@ -44,24 +47,51 @@ class Segment:
     content: bytes
 
 
-def segments_of(data: bytes) -> tuple[list[Segment], int]:
-    """Return application segments and comments of a file's first picture, and where that ends."""
-    segments: list[Segment] = []
+def _walk(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of every segment of the first picture, its end included."""
     place = 2
     while found := _MARKER.search(data, place):
         marker = data[found.end() - 1]
-        place = found.end()
-        if marker == 0xD9:
-            return segments, place
+        start, place = found.end() - 2, found.end()
+        if marker == _END:
+            yield marker, start, place
+            return
         if marker in _PARAMETERLESS:
             continue
         if place + 2 > len(data):
-            break
+            return
         (length,) = struct.unpack_from(">H", data, place)
-        if 0xE0 <= marker <= 0xEF or marker == COMMENT:
-            segments.append(Segment(marker, data[place + 2 : place + length]))
         place += max(2, length)
+        yield marker, start, min(place, len(data))
+
+
+def segments_of(data: bytes) -> tuple[list[Segment], int]:
+    """Return application segments and comments of a file's first picture, and where that ends."""
+    segments: list[Segment] = []
+    for marker, start, end in _walk(data):
+        if marker == _END:
+            return segments, end
+        if _is_metadata(marker):
+            segments.append(Segment(marker, data[start + 4 : end]))
     return segments, len(data)
+
+
+def _is_metadata(marker: int) -> bool:
+    return 0xE0 <= marker <= 0xEF or marker == COMMENT
+
+
+def bare(data: bytes) -> bytes:
+    """Return a file without what is not pixels, so that no decoder fails at it."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return data
+    parts: list[bytes] = []
+    done = 0
+    for marker, start, end in _walk(data):
+        # The first and Adobe's say how the pixels are stored.
+        if _is_metadata(marker) and marker not in (0xE0, 0xEE):
+            parts.append(data[done:start])
+            done = end
+    return b"".join([*parts, data[done:]]) if parts else data
 
 
 def joined(segments: Iterable[Segment], marker: int, head: bytes) -> bytes:
@@ -153,7 +183,7 @@ def behind(data: bytes, end: int) -> str:
     if rest[4:8] == b"ftyp" or re.search(rb"MotionPhoto_Data|....ftyp(?:mp4|iso|qt)", rest, re.S):
         return "motion video"
     if rest.find(b"\xff\xd8\xff") >= 0:
-        return "further pictures in the file"
+        return FURTHER
     return f"{len(rest)} bytes behind the picture"
 
 

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Any, get_args
 
 from PIL import Image
 
@@ -41,7 +41,7 @@ def read_metadata(image: Image.Image, data: bytes, notes: list[str]) -> tuple[Me
         notes: Gets a line for the user about what is not kept.
 
     Returns:
-        Metadata that describes the upright picture, without its encoding, and the orientation that
+        Metadata that describes the upright picture, its resolution alone as its encoding, and the orientation that
         the file was in, 1 to 8.
     """
     found = _gathered(image, data)
@@ -51,10 +51,14 @@ def read_metadata(image: Image.Image, data: bytes, notes: list[str]) -> tuple[Me
         except (ValueError, struct.error):
             notes.append("damaged EXIF was not kept")
             found.metadata = replace(found.metadata, exif=b"")
+    if dpi := _resolution(image, data, found.metadata.exif):
+        found.metadata = replace(found.metadata, encoding={"dpi": dpi})
     orientation = _orientation(found.metadata)
     width, height = image.size
     turn = Turn(orientation, *((height, width) if orientation > 4 else (width, height)))
     metadata = _corrected(found, turn)
+    if found.lost & {"HDR gain map", "motion video"}:
+        found.lost.discard(xmp.FURTHER)  # that is what they are
     if found.lost:
         notes.append(f"not kept: {listed(sorted(found.lost))}")
     return metadata, orientation
@@ -98,21 +102,34 @@ def _corrected(found: Found, turn: Turn) -> Metadata:
         identifier = jpeg.digest_of(new.xmp_extension)
         new = replace(new, xmp=xmp.with_extension(new.xmp, identifier))
     if turn.exchanges:
+        encoding = {key: (down, across) for key, (across, down) in new.encoding.items()}
         aspect = (new.aspect[1], new.aspect[0]) if new.aspect else None
         turned = tuple(png.exchanged(extra) for extra in new.extras)
-        new = replace(new, aspect=aspect, extras=turned)
+        new = replace(new, aspect=aspect, encoding=encoding, extras=turned)
     return new
 
 
-def resolution(image: Image.Image, data: bytes) -> tuple[float, float] | None:
-    """Return pixels per inch across and down, as the file lies; None if it does not say."""
+def bare(data: bytes) -> bytes:
+    """Return a file without what is not pixels, so that nothing odd in it stops a decoder."""
+    return jpeg.bare(png.bare(data))
+
+
+def _resolution(image: Image.Image, data: bytes, block: bytes) -> tuple[float, float] | None:
+    """Return pixels per inch across and down, as the file lies; None if it does not say.
+
+    Args:
+        image: As Pillow opened it, `bare`.
+        data: The file.
+        block: Its EXIF, which counts where the file itself says nothing.
+    """
+    found: Any = image.info.get("dpi")
     if image.format == "PNG":
         per_metre = png.density_of(data)
-        dpi = None if per_metre is None else tuple(value * 0.0254 for value in per_metre)
-    else:
-        dpi = image.info.get("dpi")
+        found = per_metre and tuple(value * 0.0254 for value in per_metre)
+    elif image.format == "JPEG" and not found:
+        found = exif.resolution_of(block)
     try:
-        across, down = (float(value) for value in dpi or ())
+        across, down = (float(value) for value in found or ())
     except (TypeError, ValueError, ZeroDivisionError):
         return None  # a tag of a wrong type, or nothing
     return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None

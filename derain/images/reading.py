@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import Base
 
-from derain.images import exif, png, profiles
-from derain.images.metadata import read_metadata, resolution
+from derain.images import exif, profiles
+from derain.images.metadata import bare, read_metadata
 from derain.images.picture import READABLE, Format, ImageError, Picture, Pixels
 
 
@@ -73,7 +73,7 @@ def read(source: str | os.PathLike[str] | bytes) -> Picture:
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of large pictures; both are dealt with here.
         warnings.simplefilter("ignore")
-        image = _open(png.bare(data))  # texts of any length are none of a decoder's business
+        image = _open(bare(data))
         try:
             frames = getattr(image, "n_frames", 1)
             # An MPO is a phone's JPEG with a preview or depth map behind it.
@@ -137,7 +137,7 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
     if image.format == "PNG":
         grey = grey or data[25] == 4  # 16-bit grey with alpha, which Pillow makes RGBA
     if deep:
-        pixels, alpha = _decode_deep(png.bare(data), grey)
+        pixels, alpha = _decode_deep(bare(data), grey)
         alpha = _grey_key(image, pixels, 16) if grey and alpha is None else alpha
     elif (
         image.mode == "L"
@@ -155,7 +155,8 @@ def _decode(image: Image.Image, data: bytes) -> Picture:
         raise ImageError("32 bits a channel; expected 8 or 16")
     else:
         pixels, alpha = _split_alpha(image)
-    metadata = replace(metadata, encoding=_encoding(image, data, orientation))
+    metadata = replace(metadata, encoding={**metadata.encoding, **_encoding(image, data)})
+
     return Picture(
         _turn(pixels, orientation),
         None if alpha is None else _turn(alpha, orientation),
@@ -242,10 +243,8 @@ def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
     return image.convert("RGB"), b""
 
 
-def _encoding(image: Image.Image, data: bytes, orientation: int) -> dict[str, Any]:
+def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     encoding: dict[str, Any] = {}
-    if dpi := resolution(image, data):
-        encoding["dpi"] = dpi[::-1] if orientation > 4 else dpi
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
         encoding["qtables"] = image.quantization
         if image.mode == "RGB":

@@ -12,7 +12,7 @@ HEADER = 8
 """Bytes before the first directory may begin."""
 POINTER_EXIF, POINTER_GPS, POINTER_INTEROP = 0x8769, 0x8825, 0xA005
 ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
-_IFD = 13
+_RATIONAL, _IFD = 5, 13
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a value of each type."""
 _BIG_SIZES = {**_SIZES, 16: 8, 17: 8, 18: 8}
@@ -116,6 +116,14 @@ def first_integer(field: Field, order: str) -> int | None:
     """Return the first value of a field of integers, None for other types."""
     form = _INTEGERS.get(field.type)
     return None if form is None else struct.unpack_from(order + form, field.value)[0]
+
+
+def first_rational(field: Field, order: str) -> float | None:
+    """Return the first value of a field of fractions, None for other types and no number."""
+    if field.type != _RATIONAL:
+        return None
+    above, below = struct.unpack_from(f"{order}II", field.value)
+    return above / below if below else None
 
 
 def put_integer(data: bytearray, field: Field, order: str, value: int) -> bool:

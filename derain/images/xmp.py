@@ -34,6 +34,7 @@ _PREFIXES = {
     _TERMS: "dcterms",
 }
 """The usual prefix of each namespace, for packets that do not declare it."""
+FURTHER = "further pictures in the file"
 _NAME = r"[\w.-]+"
 _ANY_PREFIX = r"[\w.-]+"
 _VIDEO = r"\w*(?:MotionPhoto|MicroVideo|LivePhoto)\w*"
@@ -113,11 +114,13 @@ def _unannounced(text: str, lost: set[str]) -> str:
     text = _without(text, _CONTAINER, _NAME)
     text = _without(text, _ITEM, _NAME)
     if text != before and lost.isdisjoint({"HDR gain map", "motion video"}):
-        lost.add("further pictures in the file")
+        lost.add(FURTHER)
     before = text
     text = _without(text, _TERMS, "provenance")
     if text != before:
         lost.add("content credentials")
+    for uri in (_GAIN_MAP, _APPLE_GAIN_MAP, _CONTAINER, _ITEM):
+        text = _without_idle(text, uri)
     return text
 
 
@@ -143,7 +146,7 @@ def with_extension(packet: bytes, identifier: str) -> bytes:
     text, encoding = decoded(packet)
     if identifier:
         return encoded(_set(text, NOTE, _EXTENSION, identifier), encoding)
-    return encoded(_without(text, NOTE, _EXTENSION), encoding)
+    return encoded(_without_idle(_without(text, NOTE, _EXTENSION), NOTE), encoding)
 
 
 # Editing
@@ -182,14 +185,18 @@ def _set(text: str, uri: str, name: str, value: str) -> str:
 
 
 def _without(text: str, uri: str, names: str) -> str:
-    """Return a packet without properties of a namespace, nor its declaration if that is now idle."""
+    """Return a packet without properties of a namespace."""
     if uri not in text and f"{_PREFIXES[uri]}:" not in text:
         return text
+    return _without_names(text, f"(?:{_prefix(text, uri)})", names)
+
+
+def _without_idle(text: str, uri: str) -> str:
+    """Return a packet without the declaration of a namespace, if nothing uses it."""
     prefix = _prefix(text, uri)
-    shorter = _without_names(text, f"(?:{prefix})", names)
-    if shorter == text or re.search(rf"[<\s](?:{prefix}):", shorter):
-        return shorter
-    return re.sub(rf"""\sxmlns:(?:{prefix})\s{{0,9}}=\s{{0,9}}(?:"[^"]*"|'[^']*')""", "", shorter)
+    if re.search(rf"[<\s](?:{prefix}):", text):
+        return text
+    return re.sub(rf"""\sxmlns:(?:{prefix})\s{{0,9}}=\s{{0,9}}(?:"[^"]*"|'[^']*')""", "", text)
 
 
 def _without_names(text: str, prefix: str, names: str) -> str:
