@@ -41,8 +41,8 @@ def read_metadata(image: Image.Image, data: bytes, notes: list[str]) -> tuple[Me
         notes: Gets a line for the user about what is not kept.
 
     Returns:
-        Metadata that describes the upright picture, its resolution alone as its encoding, and the orientation that
-        the file was in, 1 to 8.
+        Metadata that describes the upright picture, whose encoding is its resolution alone; and the
+        orientation that the file was in, 1 to 8.
     """
     found = _gathered(image, data)
     if found.metadata.exif:

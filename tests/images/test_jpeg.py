@@ -25,22 +25,26 @@ from derain import images
 
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
-NAMESPACES = (
-    'xmlns:xmpNote="http://ns.adobe.com/xmp/note/"'
-    ' xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"'
-    ' xmlns:GCamera="http://ns.google.com/photos/1.0/camera/"'
-    ' xmlns:C="http://ns.google.com/photos/1.0/container/"'
-    ' xmlns:Item="http://ns.google.com/photos/1.0/container/item/"'
-    ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
-)
+NAMESPACES = {
+    "xmpNote": "http://ns.adobe.com/xmp/note/",
+    "hdrgm": "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "GCamera": "http://ns.google.com/photos/1.0/camera/",
+    "C": "http://ns.google.com/photos/1.0/container/",
+    "Item": "http://ns.google.com/photos/1.0/container/item/",
+    "dc": "http://purl.org/dc/elements/1.1/",
+}
 
 
 def packet(attributes: str = "", elements: str = "") -> bytes:
+    used = attributes + elements + " dc:"
+    declared = " ".join(
+        f'xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items() if f"{prefix}:" in used
+    )
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta'
         ' xmlns:x="adobe:ns:meta/"><rdf:RDF'
         ' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
-        f' {NAMESPACES} dc:format="image/jpeg" {attributes}>{elements}</rdf:Description></rdf:RDF>'
+        f' {declared} dc:format="image/jpeg" {attributes}>{elements}</rdf:Description></rdf:RDF>'
         '</x:xmpmeta><?xpacket end="w"?>'
     ).encode()
 
