@@ -126,8 +126,8 @@ def _resolution(image: Image.Image, data: bytes, block: bytes) -> tuple[float, f
     if image.format == "PNG":
         per_metre = png.density_of(data)
         found = per_metre and tuple(value * 0.0254 for value in per_metre)
-    elif image.format == "JPEG" and not found:
-        found = exif.resolution_of(block)
+    elif image.format == "TIFF" or not found:
+        found = exif.resolution_of(block)  # Pillow invents one for a TIFF that has none
     try:
         across, down = (float(value) for value in found or ())
     except (TypeError, ValueError, ZeroDivisionError):

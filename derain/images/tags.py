@@ -82,6 +82,7 @@ _NAMES = {
     **dict.fromkeys((42112, 42113), "GDAL metadata"),
     **dict.fromkeys(_COLOURS, "TIFF colour tags"),
 }
+_RESOLUTION = (Base.XResolution, Base.YResolution, Base.ResolutionUnit)
 _STRAIGHT_ALPHA = 2
 """Value of ExtraSamples: transparency that the colours are not multiplied with."""
 _TEXT_OR_BYTES = (1, 2, 7)
@@ -183,13 +184,18 @@ def with_tags(data: bytes, metadata: Metadata, lost: list[str]) -> bytes:
         block, order = _reordered(block), file.layout.order
     out = bytearray(block) if block else tiff.new_block(order)
     kept = _fields_of(bytes(out), Layout(order)) if block else []
-    pixels = _moved_pixels(out, file, order)
+    own = _moved_pixels(out, file, order)
+    if "dpi" not in metadata.encoding:
+        own = [field for field in own if field.tag not in _RESOLUTION]  # an encoder's invention
     described = tiff.in_order(_described(metadata), "<", order)
-    new = {field.tag: field for field in (*pixels, *described)}
-    for field in kept:
-        if field.tag not in _LAYOUT:
-            new.setdefault(field.tag, field)
-    _keep_sound(new, lost)
+    new = {field.tag: field for field in own}
+    for field in (*kept, *described):
+        if field.tag in _LAYOUT:
+            continue
+        if _has_right_type(field):
+            new[field.tag] = field
+        else:
+            lost.append(f"{name_of(field.tag)} of a wrong type")
     tiff.set_first(out, order, tiff.append(out, order, list(new.values())))
     return bytes(out)
 
@@ -266,16 +272,11 @@ def _described(metadata: Metadata) -> Iterator[Field]:
             yield Field(extra.key, extra.payload[0], extra.payload[1:])
 
 
-def _keep_sound(fields: dict[int, Field], lost: list[str]) -> None:
-    """Take out fields whose type is not that of their tag, over which other programs stumble."""
-    for tag in list(fields):
-        if tag not in _LAYOUT and not _has_right_type(fields[tag]):
-            lost.append(f"{name_of(tag)} of a wrong type")
-            del fields[tag]
-
-
 def _has_right_type(field: Field) -> bool:
-    """Whether a value is text where its tag asks for text, and numbers where for numbers."""
+    """Whether a value is text where its tag asks for text, and numbers where for numbers.
+
+    Other programs stumble over those that are not.
+    """
     expected = TiffTags.lookup(field.tag).type
     if expected is None or field.tag in _CARRIED_APART:
         return True

@@ -56,11 +56,23 @@ def with_chunks(
     extended = struct.pack("<I", flags) + b"".join(struct.pack("<I", side - 1)[:3] for side in size)
     first = [(kind, content) for kind, content in chunks if kind == b"ICCP"]
     last = [(kind, content) for kind, content in chunks if kind != b"ICCP"]
-    body = [each for each in pixels if each[0] != b"VP8X"]
+    body = [
+        (kind, _with_alpha_bit(content) if alpha and kind == b"VP8L" else content)
+        for kind, content in pixels
+        if kind != b"VP8X"
+    ]
     content = b"WEBP" + b"".join(
         _packed(*each) for each in [(b"VP8X", extended), *first, *body, *last]
     )
     return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+def _with_alpha_bit(content: bytes) -> bytes:
+    """Return lossless pixels that say they have alpha, which the encoder says of clear ones only.
+
+    The bit follows a byte of signature and twice 14 bits of size (WebP lossless, section 3).
+    """
+    return content[:4] + bytes([content[4] | 0x10]) + content[5:]
 
 
 def _packed(kind: bytes, content: bytes) -> bytes:
