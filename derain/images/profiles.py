@@ -178,14 +178,12 @@ def fitted(profile: bytes, lost: list[str], *, grey: bool) -> bytes:
 
     Args:
         profile: Any, or empty.
-        lost: Gets a name for the user of one that cannot be used.
+        lost: Gets a name for the user of one that cannot be used. One that is damaged or of an
+            unknown kind is left to the programs that show the picture.
     """
-    if not profile:
-        return b""
     space = profile[16:20]
     if len(profile) < 132 or profile[36:40] != b"acsp":
-        lost.append("damaged colour profile")
-        return b""
+        return profile
     if space == (b"GRAY" if grey else b"RGB "):
         return profile
     curves = [_tag(profile, name) for name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC")]

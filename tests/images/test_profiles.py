@@ -152,8 +152,6 @@ def test_a_colour_profile_is_made_one_for_grey_or_dropped() -> None:
 @pytest.mark.parametrize(
     ("profile", "name"),
     [
-        (b"too short", "damaged colour profile"),
-        (bytes(500), "damaged colour profile"),
         (profiles.srgb().replace(b"RGB ", b"CMYK", 1), "CMYK colour profile of RGB pixels"),
         (profiles.srgb().replace(b"RGB ", b"Lab ", 1), "Lab colour profile of RGB pixels"),
     ],
@@ -164,3 +162,12 @@ def test_profiles_that_fit_nothing_are_said(profile: bytes, name: str) -> None:
     image = Image.open(io.BytesIO(images.encode(picture, "JPEG", notes)))
     assert notes == [f"not kept in JPEG: {name}"]
     assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("profile", [b"too short", bytes(500)])
+def test_profiles_that_are_none_stay_as_they_are(profile: bytes) -> None:
+    picture = images.read(saved(colours(), "PNG", icc_profile=profile))
+    notes: list[str] = []
+    image = Image.open(io.BytesIO(images.encode(picture, "PNG", notes)))
+    assert notes == []
+    assert image.info["icc_profile"] == profile
