@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from derain.files import write_file
 from derain.images.exif import add_tiff_tags
+from derain.images.holding import check_format
 from derain.images.picture import (
     OPAQUE,
     Format,
@@ -21,6 +22,7 @@ from derain.images.picture import (
     Picture,
     Pixels,
     format_of,
+    levels_of,
     to_eight_bits,
 )
 
@@ -44,16 +46,22 @@ def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
         ImageError: If the name asks for no format known here, or these are no such pixels.
         OSError: If it cannot be written.
     """
+    given: Any = pixels
+    if not isinstance(given, np.ndarray):
+        raise TypeError(f"pixels are {type(given).__name__}; expected a NumPy array")
     grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
-    if pixels.dtype.name not in ("uint8", "uint16") or not (grey or pixels.shape[2:] == (3,)):
+    if not (grey or pixels.shape[2:] == (3,)):
         found = f"{pixels.dtype.name} of shape {pixels.shape}"
         raise ImageError(
-            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16; floats:"
-            " scale and round"
+            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16"
         )
-    picture = Picture(
-        np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels, grey=grey
-    )
+    try:
+        levels = levels_of(pixels)
+    except ImageError as error:
+        hint = "; floats: scale and round" if pixels.dtype.kind == "f" else ""
+        raise ImageError(f"{path}: {error}{hint}") from None
+    planes = levels.reshape(*levels.shape[:2], -1)
+    picture = Picture(np.repeat(planes, 3, axis=2) if grey else planes, grey=grey)
     write_file(path, encode(picture, format_of(path)))
 
 
@@ -65,26 +73,17 @@ def encode(picture: Picture, format: Format) -> bytes:
     Raises:
         ImageError: If the format cannot hold the picture: transparency in a JPEG, a side too long.
     """
-    check_alpha(picture, format)
+    check_format(picture, format)
     if format in OPAQUE:
         picture = replace(picture, alpha=None)
     try:
-        if picture.pixels.dtype == np.uint16 and format in ("PNG", "TIFF"):
+        if picture.is_deep and format in ("PNG", "TIFF"):
             return _encode_deep(picture, format)
         return _encode_shallow(picture, format)
     except Exception as error:  # encoders given odd metadata raise whatever they stumble over
         raise ImageError(
             f"cannot be written as {format} ({' '.join(str(error).split())})"
         ) from error
-
-
-def check_alpha(picture: Picture, format: Format) -> None:
-    """Raise ImageError if a picture has transparency that a format cannot hold."""
-    alpha = picture.alpha
-    if alpha is not None and format in OPAQUE and int(alpha.min()) < np.iinfo(alpha.dtype).max:
-        raise ImageError(
-            f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif"
-        )
 
 
 def _encode_shallow(picture: Picture, format: Format) -> bytes:
