@@ -187,28 +187,33 @@ def _deep(image: ImageFile.ImageFile, data: bytes, reopen: Opener) -> Decoded:
         return Decoded(pixels, alpha, grey=True)
     if image.format == "PNG" and data[25] == 4:
         return _deep_grey_alpha(image)
-    channels = 4 if image.mode == "RGBA" else 3
-    levels = np.empty((image.height, image.width, channels), np.uint16)
-    halves = levels.view(np.uint8).reshape(*levels.shape, 2)
-    with reopen() as again:
-        _fill_half(again, halves, upper=False)
+    pixels = np.empty((image.height, image.width, 3), np.uint16)
+    alpha = np.empty(pixels.shape[:2], np.uint16) if image.mode == "RGBA" else None
+    again = reopen()
+    _fill_half(again, pixels, alpha, upper=False)
+    again.close()
     # Last, because the chunks behind a PNG's pixels are read by loading it.
-    _fill_half(image, halves, upper=True)
-    pixels = levels if channels == 3 else np.ascontiguousarray(levels[..., :3])
-    alpha = None if channels == 3 else levels[..., 3].copy()
+    _fill_half(image, pixels, alpha, upper=True)
     key = image.info.get("transparency")
-    if channels == 3 and isinstance(key, tuple):
+    if alpha is None and isinstance(key, tuple):
         alpha = _key(pixels, key)
     return Decoded(pixels, alpha, grey=False, notes=_unknown_channels(image))
 
 
-def _fill_half(image: ImageFile.ImageFile, halves: NDArray[np.uint8], *, upper: bool) -> None:
-    """Decode the upper or the lower half of each number into (H, W, C, 2)."""
+def _fill_half(
+    image: ImageFile.ImageFile, pixels: Pixels, alpha: Pixels | None, *, upper: bool
+) -> None:
+    """Decode the upper or the lower half of each number into arrays of 16 bits."""
     _set_half(image, upper=upper)
     image.load()
     place = int(upper == (sys.byteorder == "little"))
+    colours = pixels.view(np.uint8)[:, :, place::2]  # (H, W, 3)
+    opacity = None if alpha is None else alpha.view(np.uint8)[:, place::2]  # (H, W)
     for rows, part in _strips(image):
-        halves[rows, ..., place] = np.asarray(part)
+        levels = np.asarray(part)
+        colours[rows] = levels[..., :3]
+        if opacity is not None:
+            opacity[rows] = levels[..., 3]
 
 
 def _set_half(image: ImageFile.ImageFile, *, upper: bool) -> None:

@@ -54,8 +54,9 @@ class Claim:
         height: Likewise.
         least: Bytes that so many pixels take in the file, at the very least.
         held: Bytes of the file that may hold pixels.
-        per_pixel: Bytes that decoding takes for each pixel: Pillow's own and the result's.
-        buffer: Bytes that a decoder allocates besides.
+        stored: Bytes that the decoder takes for each pixel.
+        result: Bytes that the arrays take for each pixel.
+        buffer: Bytes that the decoder takes besides, until it is done.
         frames: Of an animation; 1 for a picture.
         page: Of a TIFF, the one that is the picture.
         left_out: Of a TIFF, pages that are no pictures of their own, in words.
@@ -66,7 +67,8 @@ class Claim:
     height: int = 0
     least: int = 0
     held: int = 0
-    per_pixel: int = 0
+    stored: int = 0
+    result: int = 0
     buffer: int = 0
     frames: int = 1
     page: int = 0
@@ -78,8 +80,9 @@ class Claim:
 
     @property
     def memory(self) -> int:
-        """Bytes that decoding takes at its peak."""
-        return self.pixels * self.per_pixel + self.buffer
+        """Bytes that decoding takes at its peak: while arrays are filled, or turned upright."""
+        result = self.pixels * self.result
+        return max(self.pixels * self.stored + max(self.buffer, result), 2 * result)
 
 
 def kind_of(data: bytes) -> Kind:
@@ -153,8 +156,11 @@ def _png(data: bytes) -> Claim:
             frames = max(1, struct.unpack_from(">I", data, start)[0])
     row = (width * channels * depth + 7) // 8 + 1
     # Interlaced rows are shorter and more; together they hold as many pixels.
-    per_pixel = _per_pixel(channels, depth, palette=colour == 3)
-    return Claim("PNG", width, height, row * height // DEFLATE, held, per_pixel, row * 2, frames)
+    stored, result = _per_pixel(channels, depth)
+    if colour == 3:
+        result = 4
+    least = row * height // DEFLATE
+    return Claim("PNG", width, height, least, held, stored, result, frames=frames)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -188,7 +194,9 @@ def _jpeg(data: bytes) -> Claim:
             _check_scans(data, place)
             buffer = 2 * samples if several else 0
             held = len(data) - place
-            return Claim("JPEG", width, height, bits // 8, held, _per_pixel(parts, 8), buffer)
+            return Claim(
+                "JPEG", width, height, bits // 8, held, *_per_pixel(min(parts, 3), 8), buffer
+            )
         place += 2 + length
     raise ImageError("a damaged or truncated JPEG picture (no pixels follow its header)")
 
@@ -236,13 +244,13 @@ def _webp(data: bytes) -> Claim:
         width = int.from_bytes(sides[:3], "little") + 1
         height = int.from_bytes(sides[3:6], "little") + 1
         frames = max(1, _webp_frames(data))
-        return Claim("WEBP", width, height, per_pixel=WEBP_PIXEL, frames=frames)
+        return Claim("WEBP", width, height, stored=WEBP_STORED, result=4, frames=frames)
     if chunk == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     else:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    return Claim("WEBP", width, height, per_pixel=WEBP_PIXEL)
+    return Claim("WEBP", width, height, stored=WEBP_STORED, result=4)
 
 
 def _webp_frames(data: bytes) -> int:
@@ -269,9 +277,10 @@ def _bmp(data: bytes) -> Claim:
     least = 0 if run_lengths else (width * bits + 31) // 32 * 4 * height
     # The last row may lack the bytes that fill it.
     least, held = max(0, least - 4), max(0, len(data) - start)
-    # Runs are gathered in a list of bytes, which is joined and then unpacked.
-    per_pixel = _per_pixel(1 if bits <= 8 else 4, 8) + 2 * run_lengths
-    return Claim("BMP", width, height, least, held, per_pixel, width * 4)
+    stored, result = _per_pixel(1 if bits <= 8 else 4, 8)
+    # Runs are gathered as bytes, which are copied and then unpacked.
+    buffer = 2 * width * height if run_lengths else 0
+    return Claim("BMP", width, height, least, held, stored, result, buffer)
 
 
 def _tiff(data: bytes) -> Claim:
@@ -283,18 +292,18 @@ def _tiff(data: bytes) -> Claim:
         page.height,
         page.raw_bytes // _ratio(page),
         compressed_bytes(data, page),
-        _per_pixel(page.first(SAMPLES, 1), page.depth),
+        *_per_pixel(page.first(SAMPLES, 1), page.depth),
         page.buffer,
         page=page.index,
         left_out=pages.left_out,
     )
 
 
-def _per_pixel(channels: int, depth: int, *, palette: bool = False) -> int:
-    """Return the bytes of a pixel as Pillow decodes it and, beside that, as the result has it."""
+def _per_pixel(channels: int, depth: int) -> tuple[int, int]:
+    """Return the bytes of a pixel as Pillow stores it, and as the arrays do."""
     stored = 4 if channels > 1 else max(1, depth // 8)
-    result = 4 if channels in (2, 4) or palette else 3
-    return stored + result * (2 if depth == 16 else 1)
+    result = 3 + (channels in (2, 4))
+    return stored, result * (2 if depth == 16 else 1)
 
 
 def _ratio(page: Page) -> int:
@@ -330,8 +339,8 @@ _READERS = {
 
 DEFLATE = 1032
 """The factor at which deflate compresses at the very most: 258 bytes in two bits (RFC 1951)."""
-WEBP_PIXEL = 24
-"""Bytes that decoding takes for each pixel of a WebP."""
+WEBP_STORED = 13
+"""Bytes that decoding takes for each pixel of a WebP: two canvases, the frame and Pillow's."""
 LZW = 2600
 """Likewise of LZW with codes of 12 bits, the longest of which stands for some 3,800 bytes."""
 JPEG_IN_TIFF = 1500

@@ -18,8 +18,8 @@ from derain.images.messages import without_warnings
 from derain.images.opening import damaged
 from derain.images.picture import AnimationError, ImageError, Pixels
 
-AVIF_PIXEL, HEIF_PIXEL = 20, 20
-"""Bytes that decoding takes for each pixel."""
+AVIF_STORED, HEIF_STORED = 12, 6
+"""Bytes that decoders take for each pixel; of HEIC for 8 bits, and twice that for more."""
 
 _NCLX = re.compile(rb"colrnclx(..)(..)", re.DOTALL)
 _AV1 = re.compile(rb"av1C\x81(..)", re.DOTALL)
@@ -48,7 +48,8 @@ def decode_heif(data: bytes, max_pixels: int | None) -> tuple[Image.Image, Decod
         try:
             file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
             width, height = file.size
-            claim = Claim("HEIF", width, height, per_pixel=HEIF_PIXEL)
+            deep = 1 + (";16" in file.mode)
+            claim = Claim("HEIF", width, height, stored=HEIF_STORED * deep, result=4 * deep)
             check_claim(claim, len(data), max_pixels)
             levels = np.asarray(file)
         except ImageError:
@@ -102,7 +103,7 @@ def avif_claim(image: ImageFile.ImageFile) -> Claim:
     frames = int(getattr(image, "n_frames", 1))
     if frames > 1:
         raise AnimationError("AVIF", frames)
-    return Claim("AVIF", image.width, image.height, per_pixel=AVIF_PIXEL)
+    return Claim("AVIF", image.width, image.height, stored=AVIF_STORED, result=4)
 
 
 def avif_notes(image: Image.Image, data: bytes) -> tuple[str, ...]:
