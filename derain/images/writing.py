@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from derain.files import write_file
 from derain.images.exif import add_tiff_tags
 from derain.images.holding import check_format
+from derain.images.opaque_alpha import with_opaque_alpha
 from derain.images.picture import (
     OPAQUE,
     Format,
@@ -29,7 +30,7 @@ from derain.images.picture import (
 JPEG_SEGMENT = 65_000
 """Bytes of EXIF or XMP that fit into a JPEG; more is left out."""
 QUALITY = 95
-"""Of JPEG and WebP, where the input gives none to keep."""
+"""Of JPEG and WebP, where the input gives none to keep, and of AVIF."""
 PNG_LEVEL = 3
 """Of 9: three times as fast as 6, the usual, for files a thirtieth larger."""
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
@@ -87,7 +88,8 @@ def encode(picture: Picture, format: Format) -> bytes:
 
 
 def _encode_shallow(picture: Picture, format: Format) -> bytes:
-    image = Image.fromarray(_channels(_in_eight_bits(picture)))
+    picture = _in_eight_bits(picture)
+    image = Image.fromarray(_channels(picture))
     metadata = picture.metadata
     options: dict[str, Any] = dict(metadata.encoding) if metadata.format == format else {}
     if "dpi" in metadata.encoding:
@@ -96,7 +98,7 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options["icc_profile"] = metadata.icc
     if (
         metadata.exif
-        and format in ("JPEG", "PNG", "WEBP")
+        and format in ("JPEG", "PNG", "WEBP", "AVIF")
         and (format != "JPEG" or len(metadata.exif) < JPEG_SEGMENT)
     ):
         options["exif"] = b"Exif\0\0" + metadata.exif
@@ -108,6 +110,8 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options["compress_level"] = PNG_LEVEL
     elif format == "WEBP":
         options |= {"quality": 100 if options.get("lossless") else QUALITY, "exact": True}
+    elif format == "AVIF":
+        options |= {"quality": QUALITY, "subsampling": "4:4:4"}
     if metadata.xmp and (format != "JPEG" or len(metadata.xmp) < JPEG_SEGMENT):
         options |= _xmp_options(metadata.xmp, format)
     if format == "TIFF":  # only compressions that lose nothing
@@ -116,6 +120,8 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
             compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
         )
     data = _save(image, format, options)
+    if format == "WEBP" and picture.alpha is not None and int(picture.alpha.min()) == 255:
+        return with_opaque_alpha(data, image.width, image.height)
     return add_tiff_tags(data, metadata) if format == "TIFF" else data
 
 
@@ -132,7 +138,7 @@ def _save(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:
 
 
 def _xmp_options(xmp: bytes, format: Format) -> dict[str, Any]:
-    if format in ("JPEG", "WEBP"):
+    if format in ("JPEG", "WEBP", "AVIF"):
         return {"xmp": xmp}
     if format == "PNG":
         info = PngImagePlugin.PngInfo()
