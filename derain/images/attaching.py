@@ -41,6 +41,17 @@ def with_metadata(data: bytes, picture: Picture, format: Format, notes: list[str
     return data
 
 
+def save_options(picture: Picture) -> dict[str, bytes]:
+    """Return metadata as Pillow takes it for AVIF, to which nothing can be added later."""
+    texts, _ = _texts_as_tags(picture.metadata)
+    found = {
+        "icc_profile": _profile(_in_colour(picture), []),
+        "exif": next(_blocks(picture, texts)),
+        "xmp": _packet(picture.metadata, []),
+    }
+    return {name: content for name, content in found.items() if content}
+
+
 def _profile(picture: Picture, lost: list[str]) -> bytes:
     """Return a profile that fits the pixels, made from a PNG's chunks if need be."""
     metadata = picture.metadata
@@ -276,11 +287,11 @@ def _into_webp(data: bytes, picture: Picture, lost: list[str]) -> bytes:
     _name_all(metadata, lost, "comment", "IPTC", "Photoshop data", "pixel aspect ratio")
     _leave_out(extras, "WEBP", lost)
     height, width = picture.pixels.shape[:2]
-    return webp.with_chunks(data, (width, height), chunks, alpha=picture.alpha is not None)
+    return webp.with_chunks(data, (width, height), chunks)
 
 
 def _in_colour(picture: Picture) -> Picture:
-    """Return a picture that is not grey: WebP stores all in colour."""
+    """Return a picture that is not grey: WebP and AVIF store all in colour."""
     return replace(picture, grey=False)
 
 
@@ -299,6 +310,17 @@ def _into_tiff(data: bytes, picture: Picture, lost: list[str]) -> bytes:
     _name_all(metadata, lost, "comment")
     _leave_out(extras, "TIFF", lost)
     return tags.with_tags(data, carried, lost)
+
+
+def _into_avif(data: bytes, picture: Picture, lost: list[str]) -> bytes:
+    """Name what `save_options` left out."""
+    _profile(_in_colour(picture), lost)
+    _packet(picture.metadata, lost)
+    _, extras = _texts_as_tags(picture.metadata)
+    names = ("comment", "IPTC", "Photoshop data", "pixel aspect ratio")
+    _name_all(picture.metadata, lost, *names)
+    _leave_out(extras, "AVIF", lost)
+    return data
 
 
 def _into_bmp(data: bytes, picture: Picture, lost: list[str]) -> bytes:
@@ -320,4 +342,5 @@ _WRITERS: Mapping[Format, Callable[[bytes, Picture, list[str]], bytes]] = {
     "WEBP": _into_webp,
     "TIFF": _into_tiff,
     "BMP": _into_bmp,
+    "AVIF": _into_avif,
 }

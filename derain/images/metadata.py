@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from derain.images import exif, jpeg, photoshop, png, tags, webp, xmp
 from derain.images.exif import Turn
@@ -32,19 +32,23 @@ class Found:
     lost: set[str] = field(default_factory=set)
 
 
-def read_metadata(image: Image.Image, data: bytes, notes: list[str]) -> tuple[Metadata, int]:
+def read_metadata(
+    image: Image.Image, data: bytes, notes: list[str], *, page: int = 0, upright: bool = False
+) -> tuple[Metadata, int]:
     """Return what a file holds besides pixels, and the orientation that it asks for.
 
     Args:
         image: As Pillow opened it.
         data: The file.
         notes: Gets a line for the user about what is not kept.
+        page: Of a TIFF, the one that is the picture.
+        upright: The decoder has turned the picture, whatever the file says of its orientation.
 
     Returns:
         Metadata that describes the upright picture, whose encoding is its resolution alone; and the
         orientation that the file was in, 1 to 8.
     """
-    found = _gathered(image, data)
+    found = _gathered(image, data, page)
     if found.metadata.exif:
         try:
             exif.orientation_of(found.metadata.exif)
@@ -53,7 +57,7 @@ def read_metadata(image: Image.Image, data: bytes, notes: list[str]) -> tuple[Me
             found.metadata = replace(found.metadata, exif=b"")
     if dpi := _resolution(image, data, found.metadata.exif):
         found.metadata = replace(found.metadata, encoding={"dpi": dpi})
-    orientation = _orientation(found.metadata)
+    orientation = 1 if upright else _orientation(found.metadata)
     width, height = image.size
     turn = Turn(orientation, *((height, width) if orientation > 4 else (width, height)))
     metadata = _corrected(found, turn)
@@ -114,6 +118,13 @@ def bare(data: bytes) -> bytes:
     return jpeg.bare(png.bare(data))
 
 
+def with_profile(image: ImageFile.ImageFile, data: bytes) -> ImageFile.ImageFile:
+    """Give a `bare` picture back the profile by which it is converted, if it is a JPEG's."""
+    if image.format == "JPEG" and (profile := jpeg.profile_of(jpeg.segments_of(data)[0])):
+        image.info["icc_profile"] = profile
+    return image
+
+
 def _resolution(image: Image.Image, data: bytes, block: bytes) -> tuple[float, float] | None:
     """Return pixels per inch across and down, as the file lies; None if it does not say.
 
@@ -138,7 +149,7 @@ def _resolution(image: Image.Image, data: bytes, block: bytes) -> tuple[float, f
 # What each format holds
 
 
-def _gathered(image: Image.Image, data: bytes) -> Found:
+def _gathered(image: Image.Image, data: bytes, page: int) -> Found:
     if image.format in ("JPEG", "MPO"):
         return _of_jpeg(data)
     if image.format == "PNG":
@@ -146,7 +157,7 @@ def _gathered(image: Image.Image, data: bytes) -> Found:
     if image.format == "WEBP":
         return _of_webp(data)
     if image.format == "TIFF":
-        return _of_tiff(data)
+        return _of_tiff(data, page)
     if image.format == "BMP":
         return _of_bmp(data)
     return _of_any(image)
@@ -154,7 +165,8 @@ def _gathered(image: Image.Image, data: bytes) -> Found:
 
 def _of_any(image: Image.Image) -> Found:
     """Return what Pillow or a plugin of it gives of a format that is not parsed here."""
-    format: Format = next((known for known in get_args(Format) if known == image.format), "PNG")
+    # What derain does not write becomes a JPEG.
+    format: Format = next((known for known in get_args(Format) if known == image.format), "JPEG")
     packet = image.info.get("xmp") or b""
     metadata = Metadata(
         format,
@@ -319,10 +331,10 @@ def _of_webp(data: bytes) -> Found:
     return Found(metadata, lost=lost)
 
 
-def _of_tiff(data: bytes) -> Found:
+def _of_tiff(data: bytes, page: int) -> Found:
     lost: set[str] = set()
     try:
-        file = tags.read(data)
+        file = tags.read(data, page)
     except (ValueError, struct.error):
         return Found(Metadata("TIFF"), lost={"damaged TIFF tags"})
     metadata = Metadata(

@@ -70,8 +70,12 @@ def layout_of(data: bytes) -> Layout:
 
 def first_offset(data: bytes, layout: Layout) -> int:
     """Return where the first directory lies."""
-    form, place = ("Q", 8) if layout.big else ("I", 4)
-    return struct.unpack_from(layout.order + form, data, place)[0]
+    return offset_at(data, layout, 8 if layout.big else 4)
+
+
+def offset_at(data: bytes, layout: Layout, place: int) -> int:
+    """Return the offset that is written at a place."""
+    return struct.unpack_from(layout.order + ("Q" if layout.big else "I"), data, place)[0]
 
 
 def read_directory(data: bytes, layout: Layout, offset: int) -> tuple[list[Field], list[int], int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 _PIXELS = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
 KNOWN = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 """Chunks with a flag in the header that says they exist."""
-ALPHA = 0x10
+_ALPHA = 0x10
 _STALE = {b"C2PA": "content credentials"}
 
 
@@ -37,42 +37,32 @@ def unknown_of(data: bytes, lost: set[str]) -> Iterator[tuple[bytes, bytes]]:
             yield kind, content
 
 
-def with_chunks(
-    data: bytes, size: tuple[int, int], chunks: Sequence[tuple[bytes, bytes]], *, alpha: bool
-) -> bytes:
+def with_chunks(data: bytes, size: tuple[int, int], chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Return a file with these chunks besides its pixels.
 
     Args:
         size: Width and height.
-        alpha: There is transparency, even if every pixel is opaque.
     """
     pixels = [(kind, content) for kind, content in chunks_of(data) if kind in _PIXELS]
     old = dict(pixels).get(b"VP8X", b"\0")[0]
-    flags = (old & (ALPHA | 0x02)) | (ALPHA if alpha else 0)
+    flags = old & _ALPHA or (_ALPHA if _has_alpha(pixels) else 0)
     for kind, _ in chunks:
         flags |= KNOWN.get(kind, 0)
-    if not chunks and not flags:
+    if not chunks:
         return data
     extended = struct.pack("<I", flags) + b"".join(struct.pack("<I", side - 1)[:3] for side in size)
     first = [(kind, content) for kind, content in chunks if kind == b"ICCP"]
     last = [(kind, content) for kind, content in chunks if kind != b"ICCP"]
-    body = [
-        (kind, _with_alpha_bit(content) if alpha and kind == b"VP8L" else content)
-        for kind, content in pixels
-        if kind != b"VP8X"
-    ]
+    body = [each for each in pixels if each[0] != b"VP8X"]
     content = b"WEBP" + b"".join(
         _packed(*each) for each in [(b"VP8X", extended), *first, *body, *last]
     )
     return b"RIFF" + struct.pack("<I", len(content)) + content
 
 
-def _with_alpha_bit(content: bytes) -> bytes:
-    """Return lossless pixels that say they have alpha, which the encoder says of clear ones only.
-
-    The bit follows a byte of signature and twice 14 bits of size (WebP lossless, section 3).
-    """
-    return content[:4] + bytes([content[4] | 0x10]) + content[5:]
+def _has_alpha(pixels: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether lossless pixels say so: a bit behind a byte and twice 14 bits of size."""
+    return any(kind == b"VP8L" and content[4] & 0x10 for kind, content in pixels)
 
 
 def _packed(kind: bytes, content: bytes) -> bytes:

@@ -11,7 +11,9 @@ from PIL import Image
 
 from derain.files import write_file
 from derain.images import png
-from derain.images.attaching import with_metadata
+from derain.images.attaching import save_options, with_metadata
+from derain.images.holding import check_format
+from derain.images.opaque_alpha import with_opaque_alpha
 from derain.images.picture import (
     OPAQUE,
     Format,
@@ -19,11 +21,12 @@ from derain.images.picture import (
     Picture,
     Pixels,
     format_of,
+    levels_of,
     to_eight_bits,
 )
 
 QUALITY = 95
-"""Of JPEG and WebP, where the input gives none to keep."""
+"""Of JPEG and WebP, where the input gives none to keep, and of AVIF."""
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
 
 
@@ -38,16 +41,22 @@ def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
         ImageError: If the name asks for no format known here, or these are no such pixels.
         OSError: If it cannot be written.
     """
+    given: Any = pixels
+    if not isinstance(given, np.ndarray):
+        raise TypeError(f"pixels are {type(given).__name__}; expected a NumPy array")
     grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
-    if pixels.dtype.name not in ("uint8", "uint16") or not (grey or pixels.shape[2:] == (3,)):
+    if not (grey or pixels.shape[2:] == (3,)):
         found = f"{pixels.dtype.name} of shape {pixels.shape}"
         raise ImageError(
-            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16; floats:"
-            " scale and round"
+            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16"
         )
-    picture = Picture(
-        np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels, grey=grey
-    )
+    try:
+        levels = levels_of(pixels)
+    except ImageError as error:
+        hint = "; floats: scale and round" if pixels.dtype.kind == "f" else ""
+        raise ImageError(f"{path}: {error}{hint}") from None
+    planes = levels.reshape(*levels.shape[:2], -1)
+    picture = Picture(np.repeat(planes, 3, axis=2) if grey else planes, grey=grey)
     write_file(path, encode(picture, format_of(path)))
 
 
@@ -64,10 +73,10 @@ def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> 
     Raises:
         ImageError: If the format cannot hold the picture: transparency in a JPEG, a side too long.
     """
-    check_alpha(picture, format)
+    check_format(picture, format)
     if format in OPAQUE:
         picture = replace(picture, alpha=None)
-    is_deep = picture.pixels.dtype == np.uint16 and format in ("PNG", "TIFF")
+    is_deep = picture.is_deep and format in ("PNG", "TIFF")
     try:
         if is_deep and format == "TIFF" and picture.alpha is not None:
             picture = replace(picture, grey=False)  # OpenCV has no grey with alpha
@@ -79,18 +88,10 @@ def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> 
         ) from error
 
 
-def check_alpha(picture: Picture, format: Format) -> None:
-    """Raise ImageError if a picture has transparency that a format cannot hold."""
-    alpha = picture.alpha
-    if alpha is not None and format in OPAQUE and int(alpha.min()) < np.iinfo(alpha.dtype).max:
-        raise ImageError(
-            f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif"
-        )
-
-
 def _encode_shallow(picture: Picture, format: Format) -> bytes:
-    """Encode eight bits a channel by Pillow, without metadata but for the resolution."""
-    image = Image.fromarray(_channels(_in_eight_bits(picture)))
+    """Encode eight bits a channel by Pillow, with no metadata that can be added later."""
+    picture = _in_eight_bits(picture)
+    image = Image.fromarray(_channels(picture))
     metadata = picture.metadata
     options: dict[str, Any] = dict(metadata.encoding) if metadata.format == format else {}
     if "dpi" in metadata.encoding:
@@ -103,12 +104,17 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         options["compress_level"] = png.PNG_LEVEL
     elif format == "WEBP":
         options |= {"quality": 100 if options.get("lossless") else QUALITY, "exact": True}
+    elif format == "AVIF":
+        options |= {"quality": QUALITY, "subsampling": "4:4:4", **save_options(picture)}
     if format == "TIFF":  # only compressions that lose nothing
         compression = options.get("compression")
         options["compression"] = (
             compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
         )
-    return _save(image, format, options)
+    data = _save(image, format, options)
+    if format == "WEBP" and picture.alpha is not None and int(picture.alpha.min()) == 255:
+        return with_opaque_alpha(data, image.width, image.height)
+    return data
 
 
 def _save(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:

@@ -20,7 +20,15 @@ from typing import Any, Generic, Literal, TypeVar
 from derain.density import RainDensity
 from derain.errors import ExistsError, reason
 from derain.files import write_file
-from derain.images import Format, Picture, before_and_after, check_alpha, encode, read
+from derain.images import (
+    Format,
+    Picture,
+    before_and_after,
+    check_comparison,
+    check_format,
+    encode,
+    read,
+)
 from derain.pictures.plan import STREAM, Job
 from derain.progress import Progress, silent
 from derain.restore import Derainer
@@ -294,7 +302,9 @@ def _load(job: Job) -> _Rainy:
         )
     picture = read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
     format = job.format or picture.metadata.format
-    check_alpha(picture, format)  # before the work rather than after it
+    check_format(picture, format)  # before the work rather than after it
+    if job.comparison:
+        check_comparison(picture, format)
     return _Rainy(picture, format)
 
 
@@ -313,6 +323,6 @@ def _store(job: Job, clean: _Clean) -> list[str]:
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if clean.rainy and job.comparison:
-        comparison = before_and_after(clean.rainy, clean.picture)
+        comparison = before_and_after(clean.rainy, clean.picture, clean.format)
         write_file(job.comparison, encode(replace(comparison, is_result=True), clean.format))
     return notes
