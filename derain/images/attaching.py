@@ -4,14 +4,15 @@ Whatever a format cannot hold becomes part of one note.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from PIL.ExifTags import Base
 
-from derain.images import exif, jpeg, photoshop, png, profiles, tags, webp, xmp
+from derain.images import exif, jpeg, photoshop, png, profiles, tags, tiff, webp, xmp
 from derain.images.metadata import HEADER_KEY, listed
 from derain.images.picture import COLOUR_CHUNKS, Extra, Format, Metadata, Picture
+from derain.images.tiff import Field
 
 _NAMES: Mapping[Format, str] = {"WEBP": "WebP"}
 _METRE = 0.0254
@@ -43,10 +44,10 @@ def with_metadata(data: bytes, picture: Picture, format: Format, notes: list[str
 
 def save_options(picture: Picture) -> dict[str, bytes]:
     """Return metadata as Pillow takes it for AVIF, to which nothing can be added later."""
-    texts, _ = _texts_as_tags(picture.metadata)
+    fields = [*_texts_as_tags(picture.metadata)[0], *_resolution_as_tags(picture.metadata)]
     found = {
         "icc_profile": _profile(_in_colour(picture), []),
-        "exif": next(_blocks(picture, texts)),
+        "exif": next(_blocks(picture, fields)),
         "xmp": _packet(picture.metadata, []),
     }
     return {name: content for name, content in found.items() if content}
@@ -75,36 +76,45 @@ def _is_wide(metadata: Metadata) -> bool:
     )
 
 
-def _blocks(picture: Picture, texts: Mapping[int, bytes]) -> Iterator[bytes]:
-    """Yield EXIF blocks, the one with most in it first, for the writer to take what fits."""
+def _blocks(picture: Picture, fields: Sequence[Field] = ()) -> Iterator[bytes]:
+    """Yield EXIF blocks, the one with most in it first, for the writer to take what fits.
+
+    Args:
+        fields: What becomes EXIF in the new format; new tags alone.
+    """
     block = picture.metadata.exif
-    fuller = exif.with_texts(block, texts) if texts else block
+    fuller = tiff.with_fields(block, fields) if fields else block
     if picture.is_result:
         yield exif.marked(fuller)
     yield fuller
     yield block
 
 
-def _block(picture: Picture) -> bytes:
-    return next(_blocks(picture, {}))
-
-
-def _texts_as_tags(metadata: Metadata) -> tuple[dict[int, bytes], list[Extra]]:
+def _texts_as_tags(metadata: Metadata) -> tuple[list[Field], list[Extra]]:
     """Return those of a PNG's texts that EXIF has tags for and lacks, and all other extras."""
     known = exif.tags_of(metadata.exif)
-    texts: dict[int, bytes] = {}
+    fields: dict[int, Field] = {}
     others: list[Extra] = []
     for extra in metadata.extras:
-        text = None
+        tag = 0
         if extra.key in png.TEXT_KINDS:
             tag = _TEXT_TAGS.get(png.keyword_of(extra.payload), 0)
-            if tag and tag not in known and tag not in texts:
-                text = png.text_of(extra.key, extra.payload)
-            if text and b"\0" not in text:
-                texts[tag] = text
-                continue
-        others.append(extra)
-    return texts, others
+        text = None
+        if tag and tag not in known and tag not in fields:
+            text = png.text_of(extra.key, extra.payload)
+        if text and b"\0" not in text:
+            fields[tag] = Field(tag, tiff.ASCII, text + b"\0")
+        else:
+            others.append(extra)
+    return list(fields.values()), others
+
+
+def _resolution_as_tags(metadata: Metadata) -> list[Field]:
+    """Return the resolution for formats that have no place for it but EXIF, if that lacks it."""
+    known = exif.tags_of(metadata.exif)
+    if "dpi" not in metadata.encoding or known & {Base.XResolution, Base.YResolution}:
+        return []
+    return exif.resolution_fields(metadata.encoding["dpi"])
 
 
 def _own(picture: Picture, format: Format) -> list[Extra]:
@@ -173,7 +183,7 @@ def _into_png(data: bytes, picture: Picture, lost: list[str]) -> bytes:
             chunks.append(chunk)
     if not any(chunk.kind == b"pHYs" for chunk in chunks):
         chunks += _density(metadata)
-    if block := _block(picture):
+    if block := next(_blocks(picture)):
         chunks.append(png.Chunk(b"eXIf", block))
     if packet := _packet(metadata, lost):
         chunks.append(png.international_text(png.XMP_KEYWORD, packet))
@@ -276,7 +286,7 @@ def _into_webp(data: bytes, picture: Picture, lost: list[str]) -> bytes:
     chunks: list[tuple[bytes, bytes]] = []
     for kind, content in (
         (b"ICCP", _profile(_in_colour(picture), lost)),
-        (b"EXIF", next(_blocks(picture, texts))),
+        (b"EXIF", next(_blocks(picture, [*texts, *_resolution_as_tags(metadata)]))),
         (b"XMP ", _packet(metadata, lost)),
     ):
         if content:

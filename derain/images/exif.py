@@ -5,7 +5,7 @@ holds offsets (Exif 2.32, section 4.5).
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL.ExifTags import Base
@@ -51,6 +51,8 @@ _RESOLUTION_TAGS = ((Base.XResolution, Base.YResolution), (0xA20E, 0xA20F))
 _SUBJECT_TAGS = (0x9214, 0xA214)
 """Where the subject lies, in pixels."""
 _SOFTWARE = "derain "
+_INCH, _CENTIMETRE = 2, 3
+"""Values of ResolutionUnit."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,25 @@ class Turn:
         return x, y
 
 
+def _first(block: bytes) -> tuple[Layout, list[Field]]:
+    """Return the byte order of a block, and the fields of its first directory.
+
+    Raises:
+        ValueError: If this is no EXIF block.
+    """
+    layout = tiff.layout_of(block)
+    if layout.big:
+        raise ValueError("a BigTIFF, which EXIF is not")
+    return layout, tiff.read_directory(block, layout, tiff.first_offset(block, layout))[0]
+
+
 def orientation_of(block: bytes) -> int | None:
     """Return the orientation that a block asks for, None if it does not say.
 
     Raises:
         ValueError: If this is no EXIF block.
     """
-    layout = tiff.layout_of(block)
-    fields, _, _ = tiff.read_directory(block, layout, tiff.first_offset(block, layout))
+    layout, fields = _first(block)
     found = [field for field in fields if field.tag == Base.Orientation]
     return tiff.first_integer(found[0], layout.order) if found else None
 
@@ -160,8 +173,7 @@ def _turn_subject(edited: bytearray, field: Field, order: str, turn: Turn) -> No
 def text_of(block: bytes, tag: int) -> str:
     """Return a text of the first directory; empty if there is none or the block is damaged."""
     try:
-        layout = tiff.layout_of(block)
-        fields, _, _ = tiff.read_directory(block, layout, tiff.first_offset(block, layout))
+        _, fields = _first(block)
     except ValueError:
         return ""
     texts = [field.value for field in fields if field.tag == tag and field.type == tiff.ASCII]
@@ -171,14 +183,14 @@ def text_of(block: bytes, tag: int) -> str:
 def resolution_of(block: bytes) -> tuple[float, float] | None:
     """Return pixels per inch across and down by a block; None if it does not say."""
     try:
-        layout = tiff.layout_of(block)
-        fields, _, _ = tiff.read_directory(block, layout, tiff.first_offset(block, layout))
+        layout, fields = _first(block)
     except ValueError:
         return None
     known = {field.tag: field for field in fields}
     sides = [known.get(tag) for tag in (Base.XResolution, Base.YResolution)]
     unit = known.get(Base.ResolutionUnit)
-    inches = {2: 1.0, 3: 2.54}.get(tiff.first_integer(unit, layout.order) or 0 if unit else 2)
+    number = (tiff.first_integer(unit, layout.order) or 0) if unit else _INCH
+    inches = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(number)
     values = [tiff.first_rational(side, layout.order) if side else None for side in sides]
     if inches is None or values[0] is None or values[1] is None:
         return None
@@ -191,36 +203,30 @@ def is_result(block: bytes) -> bool:
 
 
 def marked(block: bytes) -> bytes:
-    """Return a block that says that derain made the picture, a minimal one if it is empty."""
+    """Return a block that says that derain made the picture, a minimal one if it is empty.
+
+    Raises:
+        ValueError: If the block is damaged.
+    """
     from derain import __version__
 
-    return with_texts(block, {Base.ProcessingSoftware: f"{_SOFTWARE}{__version__}".encode()})
+    text = f"{_SOFTWARE}{__version__}\0".encode()
+    return tiff.with_fields(block, [Field(Base.ProcessingSoftware, tiff.ASCII, text)])
 
 
-def with_texts(block: bytes, texts: Mapping[int, bytes]) -> bytes:
-    """Return a block with texts in its first directory, in place of those of the same tags.
-
-    The new directory goes behind everything else, so that nothing has to move.
-    """
-    edited = bytearray(block) or tiff.new_block("<")
-    layout = tiff.layout_of(bytes(edited[: tiff.HEADER]))
-    fields: list[Field] = []
-    following = 0
-    if block:
-        fields, _, place = tiff.read_directory(block, layout, tiff.first_offset(block, layout))
-        (following,) = struct.unpack_from(f"{layout.order}I", block, place)
-    kept = [field for field in fields if field.tag not in texts]
-    new = [Field(tag, tiff.ASCII, text + b"\0") for tag, text in texts.items()]
-    offset = tiff.append(edited, layout.order, [*kept, *new], following)
-    tiff.set_first(edited, layout.order, offset)
-    return bytes(edited)
+def resolution_fields(dpi: tuple[float, float]) -> list[Field]:
+    """Return pixels per inch across and down as fields, the low byte of numbers first."""
+    fields = [
+        Field(tag, tiff.RATIONAL, struct.pack("<II", round(value * 1000), 1000))
+        for tag, value in zip((Base.XResolution, Base.YResolution), dpi, strict=True)
+    ]
+    return [*fields, Field(Base.ResolutionUnit, tiff.SHORT, struct.pack("<H", _INCH))]
 
 
 def tags_of(block: bytes) -> frozenset[int]:
     """Return the tags of the first directory of a block; none if it is damaged or empty."""
     try:
-        layout = tiff.layout_of(block)
-        fields, _, _ = tiff.read_directory(block, layout, tiff.first_offset(block, layout))
+        _, fields = _first(block)
     except ValueError:
         return frozenset()
     return frozenset(field.tag for field in fields)

@@ -34,7 +34,7 @@ _REGENERATED: tuple[tuple[int, bytes], ...] = (
     (0xEE, b"Adobe"),
 )
 """Segments about how the pixels were stored, which the encoder writes anew."""
-_END = 0xD9
+_END, _SCAN = 0xD9, 0xDA
 _PARAMETERLESS = frozenset({0x01, *range(0xD0, 0xD9)})
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 
@@ -87,6 +87,8 @@ def bare(data: bytes) -> bytes:
     parts: list[bytes] = []
     done = 0
     for marker, start, end in _walk(data):
+        if marker == _SCAN:
+            break
         # The first and Adobe's say how the pixels are stored.
         if _is_metadata(marker) and marker not in (0xE0, 0xEE):
             parts.append(data[done:start])

@@ -13,6 +13,8 @@ from derain.images.picture import Extra, Format, Metadata
 
 HEADER_KEY = b"IHDR"
 """Of the extra that says for which pixels a PNG's chunks were written."""
+_OPENED = 8
+"""Texts of a PNG that are inflated at most, so that many small bombs take no more than a few."""
 _BITMAP_V4, _BITMAP_V5 = 108, 124
 """Bytes of a bitmap's header."""
 
@@ -25,11 +27,13 @@ class Found:
         metadata: Not corrected yet.
         chunks: Of a PNG, those whose fate depends on the orientation.
         lost: Names for the user of what is not kept.
+        opened: Texts of a PNG that were inflated.
     """
 
     metadata: Metadata
     chunks: list[png.Chunk] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
+    opened: int = 0
 
 
 def read_metadata(
@@ -120,8 +124,8 @@ def bare(data: bytes) -> bytes:
 
 def with_profile(image: ImageFile.ImageFile, data: bytes) -> ImageFile.ImageFile:
     """Give a `bare` picture back the profile by which it is converted, if it is a JPEG's."""
-    if image.format == "JPEG" and (profile := jpeg.profile_of(jpeg.segments_of(data)[0])):
-        image.info["icc_profile"] = profile
+    if image.format == "JPEG" and image.mode == "CMYK":
+        image.info["icc_profile"] = jpeg.profile_of(jpeg.segments_of(data)[0])
     return image
 
 
@@ -200,8 +204,7 @@ def _of_jpeg(data: bytes) -> Found:
     # Further pictures and the video lie behind, and the packet's announcements go with them.
     if behind := jpeg.behind(data, end):
         lost.add(behind)
-    packet = jpeg.joined(segments, 0xE1, jpeg.XMP)
-    packet, extension = _extended(packet, segments, lost)
+    packet, extension = _extended(_packet(segments, lost), segments, lost)
     resources = jpeg.joined(segments, 0xED, jpeg.PHOTOSHOP)
     profile = jpeg.profile_of(segments)
     if not profile and any(each.content.startswith(jpeg.PROFILE) for each in segments):
@@ -219,6 +222,18 @@ def _of_jpeg(data: bytes) -> Found:
         extras=tuple(others),
     )
     return Found(metadata, lost=lost)
+
+
+def _packet(segments: list[jpeg.Segment], lost: set[str]) -> bytes:
+    """Return the XMP packet of a JPEG, which has one."""
+    packets = [
+        each.content[len(jpeg.XMP) :]
+        for each in segments
+        if each.marker == 0xE1 and each.content.startswith(jpeg.XMP)
+    ]
+    if len(set(packets)) > 1:
+        lost.add("a second XMP packet")
+    return packets[0] if packets else b""
 
 
 def _extended(packet: bytes, segments: list[jpeg.Segment], lost: set[str]) -> tuple[bytes, bytes]:
@@ -268,26 +283,50 @@ def _take_chunk(found: Found, chunk: png.Chunk) -> bool:
     """Take what other formats hold, too, out of a chunk; False if it is none of these."""
     old = found.metadata
     if chunk.kind == b"iCCP":
-        return _take_profile(found, chunk)
-    if chunk.kind == b"eXIf":
-        found.metadata = replace(old, exif=chunk.content.removeprefix(jpeg.EXIF))
-        return True
-    if chunk.kind == b"iTXt" and png.keyword_of(chunk.content) == png.XMP_KEYWORD:
-        packet = png.text_of(chunk.kind, chunk.content)
-        if not packet or old.xmp:
-            return False
-        found.metadata = replace(old, xmp=packet)
-        return True
-    if chunk.kind == b"pHYs" and len(chunk.content) == 9 and chunk.content[8] == 0:
-        across, down = struct.unpack_from(">II", chunk.content)
-        if across != down and min(across, down) > 0:
+        _take_profile(found, chunk)
+    elif chunk.kind == b"eXIf":
+        _take_exif(found, chunk.content.removeprefix(jpeg.EXIF))
+    elif chunk.kind == b"pHYs":
+        across, down, unit = struct.unpack(">IIB", chunk.content)
+        if unit == 0 and across != down and min(across, down) > 0:
             found.metadata = replace(old, aspect=(across, down))
         return False
-    raw = png.raw_profile(chunk)
-    return raw is not None and _take_raw_profile(found, *raw)
+    elif chunk.kind in png.TEXT_KINDS and found.opened < _OPENED:
+        return _take_text(found, chunk)
+    else:
+        return False
+    return True
 
 
-def _take_profile(found: Found, chunk: png.Chunk) -> bool:
+def _take_text(found: Found, chunk: png.Chunk) -> bool:
+    """Take XMP, and what ImageMagick writes as texts, out of a text; False if it is another."""
+    if png.keyword_of(chunk.content) == png.XMP_KEYWORD and chunk.kind == b"iTXt":
+        found.opened += 1
+        packet = png.text_of(chunk.kind, chunk.content)
+        return packet is not None and _take_packet(found, packet)
+    if png.has_raw_profile(chunk):
+        found.opened += 1
+        raw = png.raw_profile(chunk)
+        return raw is not None and _take_raw_profile(found, *raw)
+    return False
+
+
+def _take_exif(found: Found, block: bytes) -> None:
+    old = found.metadata.exif
+    if old and old != block:
+        found.lost.add("a second EXIF block")
+    found.metadata = replace(found.metadata, exif=old or block)
+
+
+def _take_packet(found: Found, packet: bytes) -> bool:
+    old = found.metadata.xmp
+    if old and old != packet:
+        found.lost.add("a second XMP packet")
+    found.metadata = replace(found.metadata, xmp=old or packet)
+    return True
+
+
+def _take_profile(found: Found, chunk: png.Chunk) -> None:
     name, _, rest = chunk.content.partition(b"\0")
     profile = png.inflated(rest[1:])
     if profile:
@@ -296,16 +335,15 @@ def _take_profile(found: Found, chunk: png.Chunk) -> bool:
         found.metadata = replace(old, icc=profile, extras=(*old.extras, named))
     else:
         found.lost.add("damaged colour profile")
-    return True
 
 
 def _take_raw_profile(found: Found, name: str, content: bytes) -> bool:
     """Take a profile that ImageMagick wrote as text; False if it is of a kind not known here."""
     old = found.metadata
-    if name in ("exif", "APP1") and content.startswith(jpeg.EXIF) and not old.exif:
-        found.metadata = replace(old, exif=content.removeprefix(jpeg.EXIF))
-    elif name in ("xmp", "APP1") and not old.xmp and b"<" in content:
-        found.metadata = replace(old, xmp=content.removeprefix(jpeg.XMP))
+    if name in ("exif", "APP1") and content.startswith(jpeg.EXIF):
+        _take_exif(found, content.removeprefix(jpeg.EXIF))
+    elif name in ("xmp", "APP1") and b"<" in content:
+        _take_packet(found, content.removeprefix(jpeg.XMP))
     elif name in ("iptc", "8bim") and not (old.photoshop or old.iptc):
         content = content.removeprefix(jpeg.PHOTOSHOP)
         if content.startswith(b"\x1c"):

@@ -50,6 +50,7 @@ _LENGTHS = {
 }
 """Lengths of chunks over which decoders stumble if they have others."""
 _LONGEST_KEYWORD = 79
+_RAW_PROFILE = b"Raw profile type "
 _PLACED = frozenset({b"oFFs", b"sCAL", b"pCAL", b"sTER"})
 """Chunks that would be wrong for a turned picture."""
 
@@ -227,17 +228,22 @@ def international_text(keyword: bytes, text: bytes) -> Chunk:
     return Chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text)
 
 
+def has_raw_profile(chunk: Chunk) -> bool:
+    """Whether a text is a profile that ImageMagick wrote."""
+    return chunk.kind in TEXT_KINDS and chunk.content.startswith(_RAW_PROFILE)
+
+
 def raw_profile(chunk: Chunk) -> tuple[str, bytes] | None:
-    """Return name and bytes of a profile that ImageMagick wrote as text, None for other texts."""
+    """Return name and bytes of a profile that ImageMagick wrote as text, None if it is damaged."""
     keyword = keyword_of(chunk.content)
-    if chunk.kind not in TEXT_KINDS or not keyword.startswith(b"Raw profile type "):
-        return None
     text = text_of(chunk.kind, chunk.content)
     lines = (text or b"").strip().split(b"\n", 2)  # name, length, hexadecimal digits
     if len(lines) < 3:
         return None
     try:
-        return keyword[17:].decode("latin-1"), bytes.fromhex(lines[2].decode("ascii"))
+        return keyword[len(_RAW_PROFILE) :].decode("latin-1"), bytes.fromhex(
+            lines[2].decode("ascii")
+        )
     except ValueError:
         return None
 

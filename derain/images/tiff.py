@@ -5,14 +5,14 @@ Values stay the bytes that they are, so that no tag, known or not, is changed by
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 HEADER = 8
 """Bytes before the first directory may begin."""
 POINTER_EXIF, POINTER_GPS, POINTER_INTEROP = 0x8769, 0x8825, 0xA005
-ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
-_RATIONAL, _IFD = 5, 13
+ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 2, 3, 4, 5, 7
+_IFD = 13
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a value of each type."""
 _BIG_SIZES = {**_SIZES, 16: 8, 17: 8, 18: 8}
@@ -124,7 +124,7 @@ def first_integer(field: Field, order: str) -> int | None:
 
 def first_rational(field: Field, order: str) -> float | None:
     """Return the first value of a field of fractions, None for other types and no number."""
-    if field.type != _RATIONAL:
+    if field.type != RATIONAL:
         return None
     above, below = struct.unpack_from(f"{order}II", field.value)
     return above / below if below else None
@@ -168,31 +168,67 @@ def in_order(fields: Iterable[Field], before: str, after: str) -> list[Field]:
     return list(fields) if before == after else [swapped(field) for field in fields]
 
 
-def append(block: bytearray, order: str, fields: Sequence[Field], following: int = 0) -> int:
+def append(block: bytearray, order: str, fields: Sequence[Field]) -> int:
     """Write a directory at the end of a block, and return where it lies.
 
     Fields that have a place keep their values where they are.
+    """
+    return append_entries(block, order, {each.tag: _entry(block, order, each) for each in fields})
+
+
+def append_entries(
+    block: bytearray, order: str, entries: Mapping[int, bytes], following: int = 0
+) -> int:
+    """Write a directory of finished entries by their tags, and return where it lies.
 
     Args:
         following: Offset of the directory after this one, 0 for the last.
     """
-    entries: list[bytes] = []
-    for field in sorted(fields, key=lambda field: field.tag):
-        entry = struct.pack(f"{order}HHI", field.tag, field.type, len(field.value) // field.size)
-        if len(field.value) <= 4:
-            entries.append(entry + field.value.ljust(4, b"\0"))
-            continue
-        at = field.at
-        if field.place < 0:
-            block.extend(b"\0" * (len(block) % 2))
-            at = len(block)
-            block.extend(field.value)
-        entries.append(entry + struct.pack(f"{order}I", at))
     block.extend(b"\0" * (len(block) % 2))
     start = len(block)
-    block.extend(struct.pack(f"{order}H", len(entries)) + b"".join(entries))
+    block.extend(struct.pack(f"{order}H", len(entries)))
+    block.extend(b"".join(entries[tag] for tag in sorted(entries)))
     block.extend(struct.pack(f"{order}I", following))
     return start
+
+
+def _entry(block: bytearray, order: str, field: Field) -> bytes:
+    """Return a field's entry; a value that is new and does not fit into it joins the block."""
+    entry = struct.pack(f"{order}HHI", field.tag, field.type, len(field.value) // field.size)
+    if len(field.value) <= 4:
+        return entry + field.value.ljust(4, b"\0")
+    at = field.at
+    if field.place < 0:
+        block.extend(b"\0" * (len(block) % 2))
+        at = len(block)
+        block.extend(field.value)
+    return entry + struct.pack(f"{order}I", at)
+
+
+def with_fields(block: bytes, fields: Sequence[Field]) -> bytes:
+    """Return a block with fields in its first directory, in place of those of the same tags.
+
+    The new directory goes behind everything else, so that nothing has to move; other entries are
+    copied as they are, sound or not.
+
+    Raises:
+        ValueError: If the block is damaged.
+    """
+    edited = bytearray(block) or new_block("<")
+    layout = layout_of(bytes(edited[:HEADER]))
+    entries: dict[int, bytes] = {}
+    following = 0
+    if block:
+        start = first_offset(block, layout)
+        _, _, end = read_directory(block, layout, start)
+        following = offset_at(block, layout, end)
+        for place in range(start + 2, end, 12):
+            (tag,) = struct.unpack_from(f"{layout.order}H", block, place)
+            entries.setdefault(tag, block[place : place + 12])
+    for field in in_order(fields, "<", layout.order):
+        entries[field.tag] = _entry(edited, layout.order, field)
+    set_first(edited, layout.order, append_entries(edited, layout.order, entries, following))
+    return bytes(edited)
 
 
 def new_block(order: str) -> bytearray:
