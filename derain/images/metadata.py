@@ -39,10 +39,10 @@ class Found:
 def read_metadata(
     image: Image.Image, data: bytes, notes: list[str], *, page: int = 0, upright: bool = False
 ) -> tuple[Metadata, int]:
-    """Return what a file holds besides pixels, and the orientation that it asks for.
+    """Return what a file holds besides pixels, and how they lie.
 
     Args:
-        image: As Pillow opened it.
+        image: As Pillow opened and decoded it.
         data: The file.
         notes: Gets a line for the user about what is not kept.
         page: Of a TIFF, the one that is the picture.
@@ -50,7 +50,7 @@ def read_metadata(
 
     Returns:
         Metadata that describes the upright picture, whose encoding is its resolution alone; and the
-        orientation that the file was in, 1 to 8.
+        orientation that the decoded pixels are in, 1 to 8.
     """
     found = _gathered(image, data, page)
     if found.metadata.exif:
@@ -62,14 +62,16 @@ def read_metadata(
     if dpi := _resolution(image, data, found.metadata.exif):
         found.metadata = replace(found.metadata, encoding={"dpi": dpi})
     orientation = 1 if upright else _orientation(found.metadata)
-    width, height = image.size
-    turn = Turn(orientation, *((height, width) if orientation > 4 else (width, height)))
+    # Pillow turns a TIFF as it decodes it, and gives its size as it is then.
+    is_turned = image.format == "TIFF"
+    size = image.size[::-1] if orientation > 4 and not is_turned else image.size
+    turn = Turn(orientation, *size)
     metadata = _corrected(found, turn)
     if found.lost & {"HDR gain map", "motion video"}:
         found.lost.discard(xmp.FURTHER)  # that is what they are
     if found.lost:
         notes.append(f"not kept: {listed(sorted(found.lost))}")
-    return metadata, orientation
+    return metadata, 1 if is_turned else orientation
 
 
 def listed(names: Iterable[str]) -> str:

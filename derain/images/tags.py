@@ -277,15 +277,16 @@ def _described(metadata: Metadata) -> Iterator[Field]:
 
 
 def _has_right_type(field: Field) -> bool:
-    """Whether a value is text where its tag asks for text, and numbers where for numbers.
+    """Whether a value is text where its tag asks for text, numbers or one number where for such.
 
     Other programs stumble over those that are not.
     """
-    expected = TiffTags.lookup(field.tag).type
-    if expected is None or field.tag in _CARRIED_APART:
+    known = TiffTags.lookup(field.tag)
+    if known.type is None or field.tag in _CARRIED_APART:
         return True
-    if expected in _NUMBERS:
-        return field.type in _NUMBERS
+    if known.type in _NUMBERS:
+        is_single = known.length == 1
+        return field.type in _NUMBERS and not (is_single and len(field.value) != field.size)
     return field.type in _TEXT_OR_BYTES
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -190,6 +191,25 @@ def test_exif_of_a_jpeg_stays_where_it_was() -> None:
         assert inner[0x927C][3] == maker_note
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+def test_orientation_is_applied_once(orientation: int, deep: bool) -> None:
+    plain = deep_tiff() if deep else saved(colours(), "TIFF")
+    tags = [(0x0112, 3, 1, struct.pack("<H", orientation)), *numbers("<")[:3]]
+    picture = images.read(tiff_with(plain, tags))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    expected = images.read(saved(colours(), "PNG", exif=exif.tobytes())).pixels
+    assert np.array_equal(images.to_eight_bits(picture.pixels), expected)
+    written = images.encode(picture, "TIFF")
+    found = directory(written)
+    assert found[0x0112] == (0x0112, 3, 1, b"\1\0")
+    turned = orientation > 4
+    assert found[282][3] == struct.pack("<II", 236 if turned else 118, 1)
+    assert found[283][3] == struct.pack("<II", 118 if turned else 236, 1)
+    assert np.array_equal(images.read(written).pixels, picture.pixels)
+
+
 def test_bigtiff_is_read() -> None:
     import tifffile
 
@@ -255,7 +275,9 @@ def test_damage_in_directories_gives_a_picture_or_an_image_error(place: int, fli
         return
     formats: tuple[images.Format, ...] = ("TIFF", "JPEG")
     for format in formats:
-        Image.open(io.BytesIO(images.encode(picture, format))).load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some of the damage is to what tags of EXIF say
+            Image.open(io.BytesIO(images.encode(picture, format))).load()
 
 
 def test_overlapping_values_take_no_memory() -> None:
