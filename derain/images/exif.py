@@ -12,6 +12,7 @@ from PIL.ExifTags import Base
 
 from derain.images import tiff
 from derain.images.tiff import Field, Layout
+from derain.machine import version_of
 
 EXIF_TAGS = frozenset(
     {
@@ -208,9 +209,7 @@ def marked(block: bytes) -> bytes:
     Raises:
         ValueError: If the block is damaged.
     """
-    from derain import __version__
-
-    text = f"{_SOFTWARE}{__version__}\0".encode()
+    text = f"{_SOFTWARE}{version_of('derain')}\0".encode()
     return tiff.with_fields(block, [Field(Base.ProcessingSoftware, tiff.ASCII, text)])
 
 

@@ -88,7 +88,7 @@ def test_what_formats_share_goes_to_every_other_and_the_rest_is_said(
     if source in ("JPEG", "TIFF") and target in ("JPEG", "TIFF", "PNG"):
         assert IPTC in again.metadata.photoshop + again.metadata.iptc
     if source in ("JPEG", "PNG", "TIFF", "BMP"):
-        dpi = image.getexif().get(282) if target in ("WEBP", "AVIF") else image.info["dpi"][0]
+        dpi = image.getexif()[282] if target in ("WEBP", "AVIF") else image.info["dpi"][0]
         assert float(dpi) == pytest.approx(240, abs=0.1)
     own = {"PNG": "PNG text", "TIFF": "TIFF tag 65000", "JPEG": "JPEG APP5 maker"}.get(source)
     if own and source != target:

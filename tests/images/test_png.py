@@ -82,21 +82,24 @@ def test_what_lies_behind_the_pixels_stays_there() -> None:
 
 
 words = st.binary(min_size=1, max_size=20).map(lambda raw: bytes(32 + byte % 90 for byte in raw))
+
+
+def plain_text(keyword: bytes, text: bytes) -> tuple[bytes, bytes]:
+    return b"tEXt", keyword + b"\0" + text
+
+
+def compressed_text(keyword: bytes, text: bytes) -> tuple[bytes, bytes]:
+    return b"zTXt", keyword + b"\0\0" + zlib.compress(text)
+
+
+def international_text(keyword: bytes, language: bytes, text: str) -> tuple[bytes, bytes]:
+    return b"iTXt", keyword + b"\0\0\0" + language + b"\0" + keyword + b"\0" + text.encode()
+
+
 chunk = st.one_of(
-    st.tuples(st.just(b"tEXt"), st.builds(lambda k, t: k + b"\0" + t, words, st.binary())),
-    st.tuples(
-        st.just(b"zTXt"),
-        st.builds(lambda k, t: k + b"\0\0" + zlib.compress(t), words, st.binary()),
-    ),
-    st.tuples(
-        st.just(b"iTXt"),
-        st.builds(
-            lambda k, lang, t: k + b"\0\0\0" + lang + b"\0" + k + b"\0" + t.encode(),
-            words,
-            st.sampled_from([b"", b"de", b"zh-Hant"]),
-            st.text(),
-        ),
-    ),
+    st.builds(plain_text, words, st.binary()),
+    st.builds(compressed_text, words, st.binary()),
+    st.builds(international_text, words, st.sampled_from([b"", b"de", b"zh-Hant"]), st.text()),
     *(
         st.tuples(st.just(kind), st.binary(min_size=length, max_size=length))
         for kind, length in ((b"gAMA", 4), (b"cHRM", 32), (b"sRGB", 1), (b"cICP", 4), (b"tIME", 7))

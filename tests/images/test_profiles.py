@@ -16,7 +16,7 @@ from derain.images import profiles
 SRGB_CHUNK = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
 
-def shown(pixels: NDArray[np.uint8], profile: bytes) -> NDArray[Any]:
+def shown(pixels: NDArray[Any], profile: bytes) -> NDArray[Any]:
     """Return what a display of sRGB shows of (H, W, 3), or of (H, W) with a grey profile."""
     image = Image.fromarray(pixels)
     converted = ImageCms.profileToProfile(
