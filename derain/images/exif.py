@@ -209,7 +209,10 @@ def marked(block: bytes) -> bytes:
     Raises:
         ValueError: If the block is damaged.
     """
-    text = f"{_SOFTWARE}{version_of('derain')}\0".encode()
+    mark = f"{_SOFTWARE}{version_of('derain')}"
+    if text_of(block, Base.ProcessingSoftware) == mark:
+        return block
+    text = mark.encode() + b"\0"
     return tiff.with_fields(block, [Field(Base.ProcessingSoftware, tiff.ASCII, text)])
 
 

@@ -13,6 +13,8 @@ HEADER = 8
 POINTER_EXIF, POINTER_GPS, POINTER_INTEROP = 0x8769, 0x8825, 0xA005
 ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 2, 3, 4, 5, 7
 _IFD = 13
+_CLASSIC, _BIG = 42, 43
+"""Numbers by which TIFF and BigTIFF are known."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a value of each type."""
 _BIG_SIZES = {**_SIZES, 16: 8, 17: 8, 18: 8}
@@ -62,10 +64,11 @@ def layout_of(data: bytes) -> Layout:
     Raises:
         ValueError: If it is none.
     """
-    order = {b"II": "<", b"MM": ">"}.get(bytes(data[:2]))
-    if order is None or len(data) < HEADER:
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    version = struct.unpack_from(f"{order}H", data, 2)[0] if order and len(data) >= HEADER else 0
+    if order is None or version not in (_CLASSIC, _BIG):
         raise ValueError("no TIFF header")
-    return Layout(order, struct.unpack_from(f"{order}H", data, 2)[0] == 43)
+    return Layout(order, version == _BIG)
 
 
 def first_offset(data: bytes, layout: Layout) -> int:
@@ -233,7 +236,7 @@ def with_fields(block: bytes, fields: Sequence[Field]) -> bytes:
 
 def new_block(order: str) -> bytearray:
     """Return a header without a directory yet; see `set_first`."""
-    return bytearray(struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, 0))
+    return bytearray(struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", _CLASSIC, 0))
 
 
 def set_first(block: bytearray, order: str, offset: int) -> None:
