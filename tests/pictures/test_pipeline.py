@@ -335,7 +335,8 @@ def test_results_are_marked_and_say_what_is_not_kept(tmp_path: Path) -> None:
     Image.fromarray(np.full((5, 6, 3), 77, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
     (kept,) = run([str(tmp_path / "a.png")], options=Options(compare=True))
     assert kept.notes == ()
-    assert Image.open(tmp_path / "a_derained.png").info["Title"] == "rain"
+    with Image.open(tmp_path / "a_derained.png") as image:
+        assert image.info["Title"] == "rain"
     (lost,) = run([str(tmp_path / "a.png")], str(tmp_path / "b.jpg"))
     assert lost.message == "not kept in JPEG: PNG text (1 entry)"
     assert not read(tmp_path / "a.png").is_result
