@@ -123,7 +123,7 @@ def _picture(image: Image.Image, data: bytes, decoded: Decoded, claim: Claim) ->
     if claim.kind == "AVIF":
         notes += avif_notes(image, data)
     if claim.left_out:
-        notes.append(f"{claim.left_out} in the file were not kept")
+        notes.append(f"not kept: {claim.left_out} in the file")
     exif, orientation = read_exif(image, notes)
     if claim.kind == "HEIF":
         orientation = 1  # the decoder has turned it, whatever EXIF says (ISO/IEC 23008-12, 6.5.10)

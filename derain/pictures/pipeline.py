@@ -318,5 +318,5 @@ def _store(job: Job, clean: _Clean) -> None:
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if clean.rainy and job.comparison:
-        comparison = before_and_after(clean.rainy, clean.picture, clean.format)
+        comparison = before_and_after(clean.rainy, clean.picture)
         write_file(job.comparison, encode(comparison, clean.format))

@@ -318,7 +318,10 @@ def hostile_files(photo: NDArray[np.uint8]) -> dict[str, tuple[bytes, str]]:
         "truncated TIFF": (saved(image, "TIFF")[:2000], "damaged"),
         "header only": (png[:20], "damaged|not a picture"),
         "bomb": (bomb_png, "60000x60000 pixels in .* bytes; expected at least"),
-        "pages": (saved(image, "TIFF", save_all=True, append_images=[image]), "2 pages; expected one picture: split"),
+        "pages": (
+            saved(image, "TIFF", save_all=True, append_images=[image]),
+            "2 pages; expected one picture: split",
+        ),
         "animation": (
             saved(image, "WEBP", save_all=True, append_images=[image.rotate(9)]),
             "animation of 2 frames, which is a clip",
