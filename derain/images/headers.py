@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from derain.images.picture import READABLE, ImageError
-from derain.images.tiff_pages import SAMPLES, Page, check_exif, compressed_bytes, find_pages
+from derain.images.tiff_pages import (
+    ORIENTATION,
+    SAMPLES,
+    Page,
+    check_exif,
+    compressed_bytes,
+    find_pages,
+)
 
 Kind = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"]
 
@@ -82,7 +89,9 @@ class Claim:
     def memory(self) -> int:
         """Bytes that decoding takes at its peak: while arrays are filled, or turned upright."""
         result = self.pixels * self.result
-        return max(self.pixels * self.stored + max(self.buffer, result), 2 * result)
+        # Of 16 bits one half is there already when the other one is decoded.
+        together = self.buffer + result if self.result > 4 else max(self.buffer, result)
+        return max(self.pixels * self.stored + together, 2 * result)
 
 
 def kind_of(data: bytes) -> Kind:
@@ -286,14 +295,18 @@ def _bmp(data: bytes) -> Claim:
 def _tiff(data: bytes) -> Claim:
     pages = find_pages(data)
     page = pages.picture
+    stored, result = _per_pixel(page.first(SAMPLES, 1), page.depth)
+    # Pillow turns a TIFF upright by a copy.
+    turned = page.width * page.height * stored if page.first(ORIENTATION, 1) != 1 else 0
     return Claim(
         "TIFF",
         page.width,
         page.height,
         page.raw_bytes // _ratio(page),
         compressed_bytes(data, page),
-        *_per_pixel(page.first(SAMPLES, 1), page.depth),
-        page.buffer,
+        stored,
+        result,
+        max(page.buffer, turned),
         page=page.index,
         left_out=pages.left_out,
     )

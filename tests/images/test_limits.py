@@ -94,6 +94,17 @@ LIES: dict[str, Callable[[], tuple[bytes, str]]] = {
         + b"\xff\xda\0\x08\x01\x01\0\x01\x3f\0\0\0" * 5000,
         "50.. scans; expected at most",
     ),
+    "a second header": lambda: (
+        png(
+            4,
+            4,
+            8,
+            2,
+            deflated(52),
+            png_chunk(b"IHDR", struct.pack(">IIBBBBB", 15_000, 15_000, 8, 2, 0, 0, 0)),
+        ),
+        "its headers say 4x4 and 15000x15000",
+    ),
     "text of 200 megabytes": lambda: (
         png(4, 4, 8, 2, deflated(52), png_chunk(b"zTXt", b"k\0\0" + deflated(1_000_000)) * 200),
         "damaged or truncated PNG",
