@@ -149,7 +149,9 @@ def claim_of(data: bytes) -> Claim:
         if kind not in ("TIFF", "BMP"):
             check_exif(data)
         return _READERS[kind](data)
-    except (struct.error, IndexError, ZeroDivisionError):
+    except (struct.error, IndexError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, ImageError):
+            raise
         raise ImageError(f"a damaged or truncated {kind} picture (its header ends early)") from None
 
 
@@ -184,7 +186,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _jpeg(data: bytes) -> Claim:
     """ITU-T T.81, annex B."""
     place = 2
-    width = height = bits = samples = 0
+    width = height = parts = bits = samples = 0
     progressive = False
     while data[place] == 0xFF:
         marker = data[place + 1]

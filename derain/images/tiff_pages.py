@@ -12,8 +12,7 @@ import numpy as np
 
 from derain.images.picture import ImageError
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_SIZES |= {16: 8, 17: 8, 18: 8}
+_SIZES = dict(zip((*range(1, 14), 16, 17, 18), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8)))
 """Bytes of a value by its type."""
 _WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 """Types of whole numbers, as `struct` names them."""

@@ -256,6 +256,36 @@ def test_flat_pictures_are_never_taken_for_truncated(
     check_claim(claim, len(data), None)
 
 
+HEADS = {
+    "JPEG": b"\xff\xd8\xff",
+    "PNG": b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR",
+    "WEBP": b"RIFF\xff\0\0\0WEBPVP8",
+    "TIFF": b"II*\0\x08\0\0\0",
+    "big TIFF": b"MM\0+\0\x08\0\0",
+    "BMP": b"BM",
+    "AVIF": b"\0\0\0\x10ftypavif",
+    "HEIF": b"\0\0\0\x10ftypmif1",
+}
+
+
+@given(data=st.binary(max_size=100), head=st.sampled_from(sorted(HEADS)))
+def test_no_header_breaks_what_reads_it(data: bytes, head: str) -> None:
+    try:
+        claim = claim_of(HEADS[head] + data)
+    except ImageError as error:
+        assert "\n" not in str(error)
+    else:
+        assert claim.pixels >= 0
+
+
+@pytest.mark.parametrize(
+    "marker", [b"\xda\0\x08\3\1\0\2\x11\3\x11\0\x3f\0", b"\xc0\0\x08\x08\0\1\0\1\0"]
+)
+def test_a_jpeg_without_frame_or_components(marker: bytes) -> None:
+    with pytest.raises(ImageError, match="a damaged"):
+        images.read(b"\xff\xd8\xff" + marker + bytes(40))
+
+
 def needs_avif() -> None:
     from PIL import features
 

@@ -1,6 +1,7 @@
 """Alpha channels that are opaque everywhere stay in the file."""
 
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,8 +52,8 @@ def test_other_decoders_take_it(width: int, height: int, lossless: bool, odd: bo
     more = {"exif": b"Exif\0\0II*\0\x08\0\0\0" + bytes(6 + odd)} if odd else {}
     data = saved(Image.fromarray(levels), "WEBP", lossless=lossless, **more)
     after = with_opaque_alpha(data, width, height)
-    decoded = cv2.imdecode(np.frombuffer(after, np.uint8), cv2.IMREAD_UNCHANGED)
-    before = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    decoded: Any = cv2.imdecode(np.frombuffer(after, np.uint8), cv2.IMREAD_UNCHANGED)
+    before: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(decoded[..., :3], before)
     assert np.all(decoded[..., 3] == 255)
     assert Image.open(io.BytesIO(after)).info.get("exif") == (

@@ -99,7 +99,7 @@ def test_floats_keep_their_values(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", [bool, np.int8, np.int16, np.int32, np.uint32, np.complex64])
 def test_other_types_are_named(kind: Any, tmp_path: Path) -> None:
-    pixels = np.zeros((4, 5, 3), kind)
+    pixels: Any = np.zeros((4, 5, 3), kind)
     name = np.dtype(kind).name
     for use in (levels_of, Picture, to_eight_bits, to_floats):
         with pytest.raises(ImageError, match=f"levels are {name}; expected uint8 or uint16"):
