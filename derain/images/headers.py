@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from derain.images.picture import READABLE, ImageError
-from derain.images.tiff_pages import SAMPLES, Page, check_exif, compressed_bytes, find_pages
+from derain.images.tiff_pages import (
+    ORIENTATION,
+    SAMPLES,
+    Page,
+    check_exif,
+    compressed_bytes,
+    find_pages,
+)
 
 Kind = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"]
 
@@ -82,7 +89,9 @@ class Claim:
     def memory(self) -> int:
         """Bytes that decoding takes at its peak: while arrays are filled, or turned upright."""
         result = self.pixels * self.result
-        return max(self.pixels * self.stored + max(self.buffer, result), 2 * result)
+        # Of 16 bits one half is there already when the other one is decoded.
+        together = self.buffer + result if self.result > 4 else max(self.buffer, result)
+        return max(self.pixels * self.stored + together, 2 * result)
 
 
 def kind_of(data: bytes) -> Kind:
@@ -140,7 +149,9 @@ def claim_of(data: bytes) -> Claim:
         if kind not in ("TIFF", "BMP"):
             check_exif(data)
         return _READERS[kind](data)
-    except (struct.error, IndexError, ZeroDivisionError):
+    except (struct.error, IndexError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, ImageError):
+            raise
         raise ImageError(f"a damaged or truncated {kind} picture (its header ends early)") from None
 
 
@@ -175,7 +186,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _jpeg(data: bytes) -> Claim:
     """ITU-T T.81, annex B."""
     place = 2
-    width = height = bits = samples = 0
+    width = height = parts = bits = samples = 0
     progressive = False
     while data[place] == 0xFF:
         marker = data[place + 1]
@@ -286,14 +297,18 @@ def _bmp(data: bytes) -> Claim:
 def _tiff(data: bytes) -> Claim:
     pages = find_pages(data)
     page = pages.picture
+    stored, result = _per_pixel(page.first(SAMPLES, 1), page.depth)
+    # Pillow turns a TIFF upright by a copy.
+    turned = page.width * page.height * stored if page.first(ORIENTATION, 1) != 1 else 0
     return Claim(
         "TIFF",
         page.width,
         page.height,
         page.raw_bytes // _ratio(page),
         compressed_bytes(data, page),
-        *_per_pixel(page.first(SAMPLES, 1), page.depth),
-        page.buffer,
+        stored,
+        result,
+        max(page.buffer, turned),
         page=page.index,
         left_out=pages.left_out,
     )

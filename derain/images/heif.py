@@ -86,7 +86,8 @@ def _lost(file: Any) -> tuple[str, ...]:
     """Return notes of what lies in a HEIC beside its primary picture."""
     notes: list[str] = []
     if len(file) > 1:
-        notes.append(f"{len(file) - 1} more pictures in the file were not kept")
+        more = "picture in the file was" if len(file) == 2 else "pictures in the file were"
+        notes.append(f"{len(file) - 1} more {more} not kept")
     if file.info.get("depth_images"):
         notes.append("its depth map was not kept")
     if any("gainmap" in str(kind).lower() for kind in file.info.get("aux", {})):

@@ -1,7 +1,5 @@
 """What formats cannot hold, so that it is known before the work."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import features
 
@@ -22,6 +20,9 @@ def check_format(picture: Picture, format: Format) -> None:
         ImageError: If it has transparency or more pixels than the format can have, or Pillow was
             built without the format.
     """
+    height, width = picture.pixels.shape[:2]
+    if problem := _size_problem(picture, format, height, width):
+        raise ImageError(problem)
     alpha = picture.alpha
     if alpha is not None and format in OPAQUE and int(alpha.min()) < np.iinfo(alpha.dtype).max:
         raise ImageError(
@@ -29,55 +30,38 @@ def check_format(picture: Picture, format: Format) -> None:
         )
     if format == "AVIF" and not features.check("avif"):
         raise ImageError("this Pillow was built without AVIF; ask for a .jpg, .webp or .png")
-    height, width = picture.pixels.shape[:2]
-    if problem := _size_problem(picture, format, height, width):
-        raise ImageError(problem)
 
 
 def check_comparison(picture: Picture, format: Format) -> None:
     """Refuse a picture whose before/after comparison a format cannot hold.
 
     Raises:
-        ImageError: If that is so, however the two are laid out.
+        ImageError: If that is so.
     """
-    layout = _layout(picture, format)
-    if problem := _size_problem(picture, format, layout.height, layout.width):
+    shape = list(picture.pixels.shape[:2])
+    axis, line = _layout(picture)
+    shape[axis] += line + shape[axis]
+    if problem := _size_problem(picture, format, *shape):
         raise ImageError(f"its before/after comparison would be {problem}, or leave it out")
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How two pictures lie: along which axis, the width of the line between, and the sum."""
-
-    axis: int
-    line: int
-    height: int
-    width: int
-
-
-def before_and_after(before: Picture, after: Picture, format: Format | None = None) -> Picture:
+def before_and_after(before: Picture, after: Picture) -> Picture:
     """Return one picture of two, with a white line between them.
 
-    Pictures that are taller than wide stand side by side, others one above the other; the other
-    way round where the format can hold only that.
+    Pictures that are taller than wide stand side by side, others one above the other.
     """
-    layout = _layout(before, format)
+    axis, width = _layout(before)
     shape = list(before.pixels.shape)
-    shape[layout.axis] = layout.line
+    shape[axis] = width
     line = np.full(shape, np.iinfo(before.pixels.dtype).max, before.pixels.dtype)
-    pixels = np.concatenate([before.pixels, line, after.pixels], axis=layout.axis)
+    pixels = np.concatenate([before.pixels, line, after.pixels], axis=axis)
     return Picture(pixels, grey=before.grey, metadata=before.metadata.of_colours())
 
 
-def _layout(picture: Picture, format: Format | None) -> _Layout:
+def _layout(picture: Picture) -> tuple[int, int]:
+    """Return the axis along which two pictures lie, and how wide the line between them is."""
     height, width = picture.pixels.shape[:2]
-    line = max(2, round(0.01 * max(height, width)))
-    above = _Layout(0, line, 2 * height + line, width)
-    beside = _Layout(1, line, height, 2 * width + line)
-    usual, other = (beside, above) if height > width else (above, beside)
-    if format is None or not _size_problem(picture, format, usual.height, usual.width):
-        return usual
-    return usual if _size_problem(picture, format, other.height, other.width) else other
+    return int(height > width), max(2, round(0.01 * max(height, width)))
 
 
 def _size_problem(picture: Picture, format: Format, height: int, width: int) -> str:
@@ -86,7 +70,7 @@ def _size_problem(picture: Picture, format: Format, height: int, width: int) -> 
         return f"{width}x{height}: expected at least one pixel"
     deep = picture.is_deep and format in ("PNG", "TIFF")
     longest = LONGEST_DEEP_PNG if deep and format == "PNG" else LONGEST.get(format, 1 << 31)
-    if max(height, width) >= longest + 1:
+    if max(height, width) > longest:
         others = "a .png or .tif" if format != "PNG" else "a .tif"
         return (
             f"{width}x{height} pixels, and {format} has at most {longest} a side; ask for {others}"

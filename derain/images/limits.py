@@ -48,9 +48,11 @@ def check_claim(claim: Claim, size: int, max_pixels: int | None) -> None:
             f" {allowed / 1e6:.6g} megapixels",
             needed=claim.pixels,
         )
-    if max_pixels is None and claim.memory + INTERPRETER > max(MEMORY, MEMORY_PER_BYTE * size):
+    memory = max(MEMORY, MEMORY_PER_BYTE * size)
+    if max_pixels is None and claim.memory + INTERPRETER > memory:
         raise TooManyPixelsError(
-            f"{width}x{height} pixels in a file of {size / 1000:.1f} kB, which would take"
-            f" {claim.memory / 1e9:.1f} GB to decode; expected at most 1 GB for a file so small",
+            f"{width}x{height} pixels in a file of {size:,} bytes, which would take"
+            f" {claim.memory / 1e9:.1f} GB to decode; expected at most {memory / 1e9:.1f} GB for a"
+            " file so small",
             needed=claim.pixels,
         )

@@ -226,7 +226,7 @@ def levels_of(array: NDArray[Any]) -> Pixels:
     """
     plain = np.asarray(array)
     if plain.dtype.kind != "u" or plain.dtype.itemsize > 2:
-        hint = "; multiply booleans by 255" if plain.dtype.kind == "b" else ""
+        hint = {"b": "; multiply by 255", "f": "; scale and round"}.get(plain.dtype.kind, "")
         raise ImageError(f"levels are {plain.dtype.name}; expected uint8 or uint16{hint}")
     return plain.astype(plain.dtype.newbyteorder("="), copy=False)
 

@@ -145,7 +145,7 @@ def _picture(image: Image.Image, data: bytes, decoded: Decoded, claim: Claim) ->
     if claim.kind == "AVIF":
         notes += avif_notes(image, data)
     if claim.left_out:
-        notes.append(f"{claim.left_out} in the file were not kept")
+        notes.append(f"not kept: {claim.left_out} in the file")
     # A HEIC's decoder has turned it, whatever EXIF says (ISO/IEC 23008-12, 6.5.10).
     is_upright = claim.kind == "HEIF"
     metadata, orientation = read_metadata(image, data, notes, page=claim.page, upright=is_upright)

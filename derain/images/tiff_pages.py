@@ -12,18 +12,17 @@ import numpy as np
 
 from derain.images.picture import ImageError
 
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_SIZES |= {16: 8, 17: 8, 18: 8}
+_SIZES = dict(zip((*range(1, 14), 16, 17, 18), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8)))
 """Bytes of a value by its type."""
 _WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 """Types of whole numbers, as `struct` names them."""
 
 NEW_SUBFILE, SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 255, 256, 257, 258, 259
-SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES = 277, 278, 279, 284
+ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES = 274, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_BYTES, SUB_DIRECTORIES, DNG_VERSION = 322, 323, 325, 330, 50706
 _READ = frozenset(
     {NEW_SUBFILE, SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS_PER_STRIP, PLANES}
-    | {TILE_WIDTH, TILE_HEIGHT, DNG_VERSION}
+    | {ORIENTATION, TILE_WIDTH, TILE_HEIGHT, DNG_VERSION}
 )
 """Tags whose first values are read."""
 _BELOW = frozenset({34665, 34853})

@@ -21,7 +21,6 @@ from derain.images.picture import (
     Picture,
     Pixels,
     format_of,
-    levels_of,
     to_eight_bits,
 )
 
@@ -44,20 +43,24 @@ def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
     given: Any = pixels
     if not isinstance(given, np.ndarray):
         raise TypeError(f"pixels are {type(given).__name__}; expected a NumPy array")
+    format = format_of(path)
+    try:
+        data = encode(_picture_of(pixels), format)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error.__cause__
+    write_file(path, data)
+
+
+def _picture_of(pixels: Pixels) -> Picture:
+    """Return pixels as a picture; grey ones have one channel, or no axis for it."""
     grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
     if not (grey or pixels.shape[2:] == (3,)):
-        found = f"{pixels.dtype.name} of shape {pixels.shape}"
         raise ImageError(
-            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16"
+            f"pixels are {pixels.dtype.name} of shape {pixels.shape}; expected (H, W, 3) or (H, W)"
+            " of uint8 or uint16"
         )
-    try:
-        levels = levels_of(pixels)
-    except ImageError as error:
-        hint = "; floats: scale and round" if pixels.dtype.kind == "f" else ""
-        raise ImageError(f"{path}: {error}{hint}") from None
-    planes = levels.reshape(*levels.shape[:2], -1)
-    picture = Picture(np.repeat(planes, 3, axis=2) if grey else planes, grey=grey)
-    write_file(path, encode(picture, format_of(path)))
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    return Picture(np.repeat(planes, 3, axis=2) if grey else planes, grey=grey)
 
 
 def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> bytes:

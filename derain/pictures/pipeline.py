@@ -323,6 +323,6 @@ def _store(job: Job, clean: _Clean) -> list[str]:
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if clean.rainy and job.comparison:
-        comparison = before_and_after(clean.rainy, clean.picture, clean.format)
+        comparison = before_and_after(clean.rainy, clean.picture)
         write_file(job.comparison, encode(replace(comparison, is_result=True), clean.format))
     return notes

@@ -352,6 +352,41 @@ def test_transparent_picture_to_jpeg_fails_before_the_work(tmp_path: Path) -> No
     assert derainer.calls == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "size", "message"),
+    [
+        (Options(format="JPEG"), (1, 65_501), "65501x1 pixels, and JPEG has at most 65500 a side"),
+        (Options(format="WEBP"), (16_384, 1), "1x16384 pixels, and WEBP has at most 16383 a side"),
+        (
+            Options(format="WEBP", compare=True),
+            (8_200, 8_300),
+            "before/after comparison would be 8300x16483 pixels",
+        ),
+    ],
+)
+def test_pictures_too_long_for_a_format_fail_before_the_work(
+    options: Options, size: tuple[int, int], message: str, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "a.png", np.zeros((*size, 3), np.uint8))
+    darken = Darken()
+    (result,) = run([str(tmp_path / "a.png")], options=options, derainer=darken)
+    assert result.status == "failed"
+    assert message in result.message
+    assert darken.calls == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_heic_becomes_a_jpeg(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    image = Image.new("RGB", (64, 48), (90, 100, 110))
+    pillow_heif.from_pillow(image).save(tmp_path / "a.heic", quality=90)
+    (result,) = run([str(tmp_path / "a.heic")])
+    assert result.status == "done"
+    assert (tmp_path / "a_derained.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    (again,) = run([str(tmp_path / "a.heic")])
+    assert again.status == "skipped"
+
+
 def test_progress_is_reported(folder: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     jobs = [Job(folder / "a.png", folder / "out.png")]
