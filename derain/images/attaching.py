@@ -227,7 +227,7 @@ def _into_jpeg(data: bytes, picture: Picture, lost: list[str]) -> bytes:
     segments += jpeg.split(0xED, jpeg.PHOTOSHOP, resources)
     parts = jpeg.profile_segments(_profile(picture, lost))
     if parts is None:
-        lost.append("colour profile, too long for it")
+        lost.append("colour profile (too long)")
     segments += parts or []
     for extra in _own(picture, "JPEG"):
         if isinstance(extra.key, int):
@@ -248,7 +248,7 @@ def _exif_segments(picture: Picture, lost: list[str]) -> tuple[list[jpeg.Segment
     room = jpeg.SEGMENT - len(jpeg.EXIF)
     block = next((block for block in _blocks(picture, texts) if len(block) <= room), b"")
     if old.exif and not block:
-        lost.append("EXIF, too long for it")
+        lost.append("EXIF (too long)")
     if block == old.exif or not block:
         extras = list(old.extras)
     return [jpeg.Segment(0xE1, jpeg.EXIF + block)] if block else [], extras
@@ -273,7 +273,7 @@ def _packet_segments(metadata: Metadata, lost: list[str]) -> Iterator[jpeg.Segme
     """Yield an XMP packet and its extension."""
     packet, extension = metadata.xmp, metadata.xmp_extension
     if len(packet) + len(jpeg.XMP) > jpeg.SEGMENT:
-        lost.append("XMP, too long for it")
+        lost.append("XMP (too long)")
     elif packet:
         yield jpeg.Segment(0xE1, jpeg.XMP + packet)
         if extension:

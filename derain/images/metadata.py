@@ -67,7 +67,7 @@ def read_metadata(
     size = image.size[::-1] if orientation > 4 and not is_turned else image.size
     turn = Turn(orientation, *size)
     metadata = _corrected(found, turn)
-    if found.lost & {"HDR gain map", "motion video"}:
+    if found.lost & xmp.NAMED:
         found.lost.discard(xmp.FURTHER)  # that is what they are
     if found.lost:
         notes.append(f"not kept: {listed(sorted(found.lost))}")

@@ -17,6 +17,7 @@ _CONTAINER = "http://ns.google.com/photos/1.0/container/"
 _ITEM = "http://ns.google.com/photos/1.0/container/item/"
 _GAIN_MAP = "http://ns.adobe.com/hdr-gain-map/1.0/"
 _APPLE_GAIN_MAP = "http://ns.apple.com/HDRGainMap/1.0/"
+_DEVICE = "http://ns.google.com/photos/dd/1.0/device/"
 _REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
 _PEOPLE = "http://ns.microsoft.com/photo/1.2/"
 _TERMS = "http://purl.org/dc/terms/"
@@ -29,12 +30,15 @@ _PREFIXES = {
     _ITEM: "Item",
     _GAIN_MAP: "hdrgm",
     _APPLE_GAIN_MAP: "HDRGainMap",
+    _DEVICE: "Device",
     _REGIONS: "mwg-rs",
     _PEOPLE: "MP",
     _TERMS: "dcterms",
 }
 """The usual prefix of each namespace, for packets that do not declare it."""
 FURTHER = "further pictures in the file"
+NAMED = frozenset({"HDR gain map", "motion video", "depth map"})
+"""What further pictures in the file may turn out to be."""
 _NAME = r"[\w.-]+"
 _ANY_PREFIX = r"[\w.-]+"
 _VIDEO = r"\w*(?:MotionPhoto|MicroVideo|LivePhoto)\w*"
@@ -111,15 +115,19 @@ def _unannounced(text: str, lost: set[str]) -> str:
         lost.add("motion video")
     text = _without_names(text, _ANY_PREFIX, _VIDEO)
     before = text
+    text = _without(text, _DEVICE, _NAME)
+    if text != before:
+        lost.add("depth map")
+    before = text
     text = _without(text, _CONTAINER, _NAME)
     text = _without(text, _ITEM, _NAME)
-    if text != before and lost.isdisjoint({"HDR gain map", "motion video"}):
+    if text != before and lost.isdisjoint(NAMED):
         lost.add(FURTHER)
     before = text
     text = _without(text, _TERMS, "provenance")
     if text != before:
         lost.add("content credentials")
-    for uri in (_GAIN_MAP, _APPLE_GAIN_MAP, _CONTAINER, _ITEM):
+    for uri in (_GAIN_MAP, _APPLE_GAIN_MAP, _DEVICE, _CONTAINER, _ITEM):
         text = _without_idle(text, uri)
     return text
 

@@ -192,6 +192,12 @@ MOTION = (
     "</C:Directory>",
 )
 MICRO = ('GCamera:MicroVideo="1" GCamera:MicroVideoOffset="4000"', "")
+DEPTH = (
+    "",
+    '<Device:Cameras xmlns:Device="http://ns.google.com/photos/dd/1.0/device/"><rdf:Seq/>'
+    '</Device:Cameras><C:Directory><rdf:Seq><rdf:li><C:Item Item:Semantic="Depth"/></rdf:li>'
+    "</rdf:Seq></C:Directory>",
+)
 ELEMENTS = ("", "<GCamera:MicroVideo>1</GCamera:MicroVideo><hdrgm:Version>1.0</hdrgm:Version>")
 VIDEO = struct.pack(">I4s4sI", 24, b"ftyp", b"mp42", 0) + b"isommp42" + bytes(300)
 MPF = (0xE2, b"MPF\0II*\0\x08\0\0\0\0\0")
@@ -210,6 +216,7 @@ GAIN_MAP = saved(colours()[..., 0], "JPEG")
         (("", ""), [], b"\0\0\0\0MotionPhoto_Data" + VIDEO, "motion video"),
         (ELEMENTS, [], b"", "HDR gain map, motion video"),
         (("", ""), [MPF], GAIN_MAP, "further pictures in the file"),
+        (DEPTH, [], GAIN_MAP, "depth map"),
         (("", ""), [], b"a trailer", "9 bytes behind the picture"),
         (('GCamera:MotionPhoto="0"', ""), [], bytes(16), ""),
     ],
@@ -220,7 +227,15 @@ def test_gain_maps_and_videos_are_not_announced_when_they_are_gone(
     written, notes = carried(jpeg([(0xE1, XMP_HEAD + packet(*announced)), *more], tail))
     assert notes == ((f"not kept: {lost}",) if lost else ())
     (xmp,) = [content for _, content in written if content.startswith(XMP_HEAD)]
-    for word in (b"MotionPhoto", b"MicroVideo", b"hdrgm", b"GainMap", b"Directory", b"Item"):
+    for word in (
+        b"MotionPhoto",
+        b"MicroVideo",
+        b"hdrgm",
+        b"GainMap",
+        b"Directory",
+        b"Item",
+        b"Device",
+    ):
         assert word not in xmp
     assert b'dc:format="image/jpeg"' in xmp
     assert not any(content.startswith((b"MPF", b"urn:iso")) for _, content in written)
@@ -251,7 +266,7 @@ def test_exif_too_long_for_a_segment_is_said() -> None:
     picture = images.read(saved(colours(), "PNG", exif=exif.tobytes()))
     notes: list[str] = []
     data = images.encode(picture, "JPEG", notes)
-    assert notes == ["not kept in JPEG: EXIF, too long for it"]
+    assert notes == ["not kept in JPEG: EXIF (too long)"]
     assert Image.open(io.BytesIO(data)).getexif() == {}
 
 
@@ -271,7 +286,7 @@ def test_xmp_too_long_for_a_segment_is_said() -> None:
     picture = images.Picture(colours(), metadata=images.Metadata(xmp=packet("a" * 66_000)))
     notes: list[str] = []
     images.encode(picture, "JPEG", notes)
-    assert notes == ["not kept in JPEG: XMP, too long for it"]
+    assert notes == ["not kept in JPEG: XMP (too long)"]
 
 
 @pytest.mark.parametrize(
