@@ -91,16 +91,17 @@ def bare(data: bytes) -> bytes:
     """Return a file without what is not pixels, so that no decoder fails at it."""
     if not data.startswith(b"\xff\xd8\xff"):
         return data
-    parts: list[bytes] = []
+    view = memoryview(data)
+    parts: list[memoryview] = []
     done = 0
     for marker, start, end in _walk(data):
         if marker == _SCAN:
             break
         # The first and Adobe's say how the pixels are stored.
         if _is_metadata(marker) and marker not in (0xE0, 0xEE):
-            parts.append(data[done:start])
+            parts.append(view[done:start])
             done = end
-    return b"".join([*parts, data[done:]]) if parts else data
+    return b"".join([*parts, view[done:]]) if parts else data
 
 
 def joined(segments: Iterable[Segment], marker: int, head: bytes) -> bytes:
@@ -256,4 +257,4 @@ def with_segments(
         bytes([0xFF, each.marker]) + struct.pack(">H", len(each.content) + 2) + each.content
         for each in segments
     )
-    return head + packed + data[place:]
+    return b"".join([head, packed, memoryview(data)[place:]])

@@ -131,12 +131,13 @@ def bare(data: bytes) -> bytes:
     left_out = [span for span in spans if _is_left_out(span[0])]
     if not left_out:
         return data
-    parts: list[bytes] = []
+    view = memoryview(data)
+    parts: list[memoryview] = []
     done = 0
     for _, start, end in left_out:
-        parts.append(data[done:start])
+        parts.append(view[done:start])
         done = end
-    return b"".join([*parts, data[done:]])
+    return b"".join([*parts, view[done:]])
 
 
 def _is_left_out(kind: bytes) -> bool:
@@ -305,7 +306,8 @@ def with_chunks(data: bytes, chunks: Sequence[Chunk]) -> bytes:
     tail = len(data) - 12
     before = b"".join(_packed(chunk) for chunk in chunks if not chunk.after_pixels)
     after = b"".join(_packed(chunk) for chunk in chunks if chunk.after_pixels)
-    return b"".join([data[:head], before, data[head:tail], after, data[tail:]])
+    view = memoryview(data)
+    return b"".join([view[:head], before, view[head:tail], after, view[tail:]])
 
 
 def _packed(chunk: Chunk) -> bytes:
