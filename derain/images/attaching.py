@@ -11,7 +11,7 @@ from PIL.ExifTags import Base
 
 from derain.images import exif, jpeg, photoshop, png, profiles, tags, tiff, webp, xmp
 from derain.images.metadata import HEADER_KEY, listed
-from derain.images.picture import COLOUR_CHUNKS, Extra, Format, Metadata, Picture
+from derain.images.picture import COLOUR_CHUNKS, DEEP, Extra, Format, Metadata, Picture
 from derain.images.tiff import Field
 
 _NAMES: Mapping[Format, str] = {"WEBP": "WebP"}
@@ -35,7 +35,7 @@ def with_metadata(data: bytes, picture: Picture, format: Format, notes: list[str
         picture: As it was encoded: whether it is grey has to be true of the file.
         notes: Gets a line for the user about what the format cannot hold.
     """
-    lost: list[str] = []
+    lost = ["16 bits a channel"] if picture.is_deep and format not in DEEP else []
     data = _WRITERS[format](data, picture, lost)
     if lost:
         notes.append(f"not kept in {_NAMES.get(format, format)}: {listed(lost)}")

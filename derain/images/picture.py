@@ -35,6 +35,8 @@ READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIXES, *HEIF_SUFFIXES})
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF or BMP"
 OPAQUE: tuple[Format, ...] = ("JPEG", "BMP")
 """Formats without transparency (a BMP may have some, but few programs read it)."""
+DEEP: tuple[Format, ...] = ("PNG", "TIFF")
+"""Formats with 16 bits a channel."""
 COLOUR_CHUNKS = frozenset({b"cICP", b"sRGB", b"gAMA", b"cHRM"})
 """Chunks by which a PNG says what its numbers mean, in place of a profile or besides one."""
 

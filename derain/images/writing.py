@@ -15,6 +15,7 @@ from derain.images.attaching import save_options, with_metadata
 from derain.images.holding import check_format
 from derain.images.opaque_alpha import with_opaque_alpha
 from derain.images.picture import (
+    DEEP,
     OPAQUE,
     Format,
     ImageError,
@@ -79,7 +80,7 @@ def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> 
     check_format(picture, format)
     if format in OPAQUE:
         picture = replace(picture, alpha=None)
-    is_deep = picture.is_deep and format in ("PNG", "TIFF")
+    is_deep = picture.is_deep and format in DEEP
     try:
         if is_deep and format == "TIFF" and picture.alpha is not None:
             picture = replace(picture, grey=False)  # OpenCV has no grey with alpha

@@ -179,3 +179,12 @@ def test_exif_before_a_mark_that_is_damaged_stays_damaged_and_costs_nothing() ->
     assert picture.notes == ("damaged EXIF was not kept",)
     assert np.array_equal(picture.pixels, colours())
     assert images.read(images.encode(replace(picture, is_result=True), "PNG")).is_result
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_fewer_bits_are_said(format: images.Format) -> None:
+    notes: list[str] = []
+    images.encode(images.Picture(colours().astype(np.uint16) * 257), format, notes)
+    name = format.replace("WEBP", "WebP")
+    expected = [] if format in ("PNG", "TIFF") else [f"not kept in {name}: 16 bits a channel"]
+    assert notes == expected
