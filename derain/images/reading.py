@@ -76,24 +76,37 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
     data = source if isinstance(source, bytes) else _content(Path(source), max_pixels)
     if not data:
         raise ImageError(f"an empty file; expected a picture: {READABLE}")
-    claim = header_of(data)
-    if claim.kind == "HEIF":
-        image, decoded = decode_heif(data, max_pixels)
-        return _picture(image, data, decoded, claim)
-    if claim.kind != "AVIF":
-        check_claim(claim, len(data), max_pixels)
     # Whatever a decoder says or raises becomes one line.
-    with without_warnings(), without_bound(claim.pixels), caught_messages() as said:
-        try:
-            image = open_picture(data, claim)
-            if claim.kind == "AVIF":
-                check_claim(avif_claim(image), len(data), max_pixels)
-            decoded = decode(image, data, lambda: open_picture(data, claim))
+    with without_warnings(), caught_messages() as said:
+        claim = header_of(data)
+        if claim.kind == "HEIF":
+            image, decoded = decode_heif(data, max_pixels)
             return _picture(image, data, decoded, claim)
-        except ImageError:
-            raise
-        except Exception as error:  # decoders of hostile files raise whatever they stumble over
-            raise damaged(claim.kind, error, said) from error
+        if claim.kind != "AVIF":
+            check_claim(claim, len(data), max_pixels)
+        with without_bound(claim.pixels):
+            return _opened(data, claim, max_pixels, said)
+
+
+def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) -> Picture:
+    """Return a picture of a format that Pillow knows.
+
+    Args:
+        data: A file.
+        claim: What its header says.
+        max_pixels: As for `read`.
+        said: What decoders say meanwhile.
+    """
+    try:
+        image = open_picture(data, claim)
+        if claim.kind == "AVIF":
+            check_claim(avif_claim(image), len(data), max_pixels)
+        decoded = decode(image, data, lambda: open_picture(data, claim))
+        return _picture(image, data, decoded, claim)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders of hostile files raise whatever they stumble over
+        raise damaged(claim.kind, error, said) from error
 
 
 def _content(path: Path, max_pixels: int | None) -> bytes:

@@ -12,7 +12,12 @@ import numpy as np
 
 from derain.images.picture import ImageError
 
-_SIZES = dict(zip((*range(1, 14), 16, 17, 18), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8)))
+_SIZES = (
+    dict.fromkeys((1, 2, 6, 7), 1)
+    | dict.fromkeys((3, 8), 2)
+    | dict.fromkeys((4, 9, 11, 13), 4)
+    | dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
+)
 """Bytes of a value by its type."""
 _WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 """Types of whole numbers, as `struct` names them."""

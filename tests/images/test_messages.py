@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_files import saved
+from made_files import saved, tiff, tiff_tags
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -47,6 +47,18 @@ def test_libpng_is_not_heard(photo: NDArray[np.uint8], capfd: pytest.CaptureFixt
     with pytest.raises(ImageError, match="damaged or truncated PNG"):
         images.read(damaged_deep_png(photo))
     assert capfd.readouterr().err == ""
+
+
+def test_what_pillow_logs_is_not_heard(capfd: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import sys; from derain import images\n"
+        "try: images.read(sys.stdin.buffer.read())\n"
+        "except images.ImageError as error: print(error)"
+    )
+    data = tiff((tiff_tags(6, 4) | {277: (121,)}, bytes(9000)))
+    done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True)
+    assert done.stdout.startswith(b"a damaged or truncated TIFF picture")
+    assert done.stderr == b""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="libtiff cannot be asked there")
