@@ -28,7 +28,7 @@ from derain.images.picture import (
     to_floats,
     to_levels,
 )
-from derain.images.reading import read, read_image
+from derain.images.reading import read, read_image, read_mask
 from derain.images.writing import encode, write_image
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "levels_of",
     "read",
     "read_image",
+    "read_mask",
     "suffixes_of",
     "to_eight_bits",
     "to_floats",

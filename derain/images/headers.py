@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from derain.images.picture import READABLE, ImageError
+from derain.images.picture import READABLE, AnimationError, ImageError
 from derain.images.tiff_pages import (
     ORIENTATION,
     SAMPLES,
@@ -336,9 +336,7 @@ def _avif(_: bytes) -> Claim:
 
 def _heif(data: bytes) -> Claim:
     if data[8:12] in _HEIF_SEQUENCES and b"moov" in data:
-        raise ImageError(
-            "a HEIF sequence, which is a clip rather than a picture; derain does not do clips yet"
-        )
+        raise AnimationError("HEIF", None)
     return Claim("HEIF")
 
 

@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from derain.images.decoding import Decoded, decode, upright
@@ -21,6 +22,7 @@ from derain.images.messages import caught_messages, without_bound, without_warni
 from derain.images.opening import damaged, header_of, open_picture
 from derain.images.picture import (
     READABLE,
+    AnimationError,
     Format,
     ImageError,
     Metadata,
@@ -48,12 +50,36 @@ def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> P
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
+    return _read_named(path, max_pixels).pixels
+
+
+def _read_named(path: str | os.PathLike[str], max_pixels: int | None = None) -> Picture:
+    """Read an image file; errors begin with its name."""
     try:
-        return read(path, max_pixels).pixels
+        return read(path, max_pixels)
     except TooManyPixelsError as error:
         raise TooManyPixelsError(f"{path}: {error.problem}", needed=error.needed) from None
+    except AnimationError as error:
+        raise AnimationError(error.kind, error.frames, os.fspath(path)) from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error.__cause__
+
+
+def read_mask(path: str | os.PathLike[str]) -> Pixels:
+    """Read a picture that says where to work: white there, black elsewhere, grey in part.
+
+    Returns:
+        (H, W), upright. Colours count by their mean, what is transparent as black.
+
+    Raises:
+        ImageError: If it is not a picture that can be read.
+        OSError: If the file cannot be opened.
+    """
+    picture = _read_named(path)
+    share = picture.pixels.mean(axis=2)
+    if picture.alpha is not None:
+        share *= picture.alpha / np.iinfo(picture.alpha.dtype).max
+    return np.rint(share).astype(picture.pixels.dtype)
 
 
 def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) -> Picture:

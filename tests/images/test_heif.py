@@ -206,6 +206,12 @@ def test_animations_are_named(photo: NDArray[np.uint8], format: str) -> None:
     assert str(caught.value).endswith("a clip rather than a picture; derain does not do clips yet")
 
 
+def test_a_sequence_of_heif_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.heics").write_bytes(b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc\0\0\0\x08moov")
+    with pytest.raises(AnimationError, match=r"a\.heics: a HEIF animation, which is a clip"):
+        images.read_image(tmp_path / "a.heics")
+
+
 @pytest.mark.parametrize("format", ["WEBP", "PNG"])
 def test_an_animation_of_one_frame_is_a_picture(photo: NDArray[np.uint8], format: str) -> None:
     data = saved(Image.fromarray(photo), format, save_all=True, lossless=True)
