@@ -146,19 +146,17 @@ def without_bound(pixels: int) -> Generator[None]:
     Args:
         pixels: Of the picture; the bound stays where it does not matter.
     """
-    bound = Image.MAX_IMAGE_PIXELS
-    if _bound.users == 0 and (bound is None or pixels <= bound):
-        yield
-        return
     with _lock:
-        if _bound.users == 0:
-            _bound.before = Image.MAX_IMAGE_PIXELS
+        bound = Image.MAX_IMAGE_PIXELS if _bound.users == 0 else _bound.before
+        lifted = bound is not None and pixels > bound
+        if lifted:
+            _bound.before = bound
+            _bound.users += 1
             Image.MAX_IMAGE_PIXELS = None
-        _bound.users += 1
     try:
         yield
     finally:
         with _lock:
-            _bound.users -= 1
-            if _bound.users == 0:
+            _bound.users -= lifted
+            if lifted and _bound.users == 0:
                 Image.MAX_IMAGE_PIXELS = _bound.before

@@ -19,6 +19,7 @@ from PIL import Image
 from derain import images
 from derain.images import MAX_PIXELS, ImageError, TooManyPixelsError
 from derain.images.headers import Claim, claim_of
+from derain.images.holding import has_avif
 from derain.images.limits import check_claim
 
 TRUNCATED = "expected at least [0-9]+"
@@ -293,7 +294,5 @@ def test_a_jpeg_without_frame_or_components(marker: bytes) -> None:
 
 
 def needs_avif() -> None:
-    from PIL import features
-
-    if not features.check("avif"):
+    if not has_avif():
         pytest.skip("this Pillow was built without AVIF")
