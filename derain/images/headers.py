@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from derain.images.picture import READABLE, ImageError
+from derain.images.picture import READABLE, AnimationError, ImageError
 from derain.images.tiff_pages import (
     ORIENTATION,
     SAMPLES,
@@ -49,6 +49,8 @@ _BRANDS: dict[bytes, Kind] = {
 _HEIF_SEQUENCES = (b"hevc", b"hevx", b"msf1")
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """Markers that begin a frame header (ITU-T T.81, table B.1)."""
+_JPEG_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xFF})
+"""Markers without a length, and bytes that fill or stray."""
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,10 @@ def _jpeg(data: bytes) -> Claim:
     place = 2
     width = height = parts = bits = samples = 0
     progressive = False
-    while data[place] == 0xFF:
+    while (place := data.find(b"\xff", place)) >= 0:  # decoders skip what is between segments
         marker = data[place + 1]
-        if marker == 0xFF:  # a fill byte
-            place += 1
+        if marker in _JPEG_BARE:
+            place += 1 if marker == 0xFF else 2
             continue
         (length,) = struct.unpack_from(">H", data, place + 2)
         if marker in _JPEG_FRAMES:
@@ -336,9 +338,7 @@ def _avif(_: bytes) -> Claim:
 
 def _heif(data: bytes) -> Claim:
     if data[8:12] in _HEIF_SEQUENCES and b"moov" in data:
-        raise ImageError(
-            "a HEIF sequence, which is a clip rather than a picture; derain does not do clips yet"
-        )
+        raise AnimationError("HEIF", None)
     return Claim("HEIF")
 
 

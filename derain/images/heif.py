@@ -14,7 +14,6 @@ from derain.extras import require
 from derain.images.decoding import Decoded
 from derain.images.headers import Claim
 from derain.images.limits import check_claim
-from derain.images.messages import without_warnings
 from derain.images.opening import damaged
 from derain.images.picture import AnimationError, ImageError, Pixels
 
@@ -44,18 +43,17 @@ def decode_heif(data: bytes, max_pixels: int | None) -> tuple[Image.Image, Decod
         ImageError: If the file is damaged, or too large.
     """
     pillow_heif: Any = require("pillow_heif", "a HEIC picture")
-    with without_warnings():
-        try:
-            file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
-            width, height = file.size
-            deep = 1 + (";16" in file.mode)
-            claim = Claim("HEIF", width, height, stored=HEIF_STORED * deep, result=4 * deep)
-            check_claim(claim, len(data), max_pixels)
-            levels = np.asarray(file)
-        except ImageError:
-            raise
-        except Exception as error:  # decoders of hostile files raise whatever they stumble over
-            raise damaged("HEIC", error) from error
+    try:
+        file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
+        width, height = file.size
+        deep = 1 + (";16" in file.mode)
+        claim = Claim("HEIF", width, height, stored=HEIF_STORED * deep, result=4 * deep)
+        check_claim(claim, len(data), max_pixels)
+        levels = np.asarray(file)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders of hostile files raise whatever they stumble over
+        raise damaged("HEIC", error) from error
     if levels.dtype == np.uint16:
         levels = _stretched(levels, int(file.info.get("bit_depth", 16)))
     carrier = Image.new("L", (1, 1))

@@ -28,8 +28,14 @@ def check_format(picture: Picture, format: Format) -> None:
         raise ImageError(
             f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif"
         )
-    if format == "AVIF" and not features.check("avif"):
+    if format == "AVIF" and not has_avif():
         raise ImageError("this Pillow was built without AVIF; ask for a .jpg, .webp or .png")
+
+
+def has_avif() -> bool:
+    """Return whether this Pillow reads and writes AVIF."""
+    # Pillow before 11.3 warns if it is asked for what it does not know.
+    return "avif" in features.modules and features.check("avif")
 
 
 def check_comparison(picture: Picture, format: Format) -> None:

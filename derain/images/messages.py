@@ -1,10 +1,12 @@
 """What Pillow and libtiff print on their own: caught, and given to whoever reads the picture.
 
-Both are set for the whole process. Here nothing is taken from other threads: a message is caught
-only in a thread that reads a picture, and passed on otherwise.
+libtiff calls a function with its errors, Pillow logs and warns, each for the whole process. Nothing
+is taken from other threads here: a message is caught only in a thread that reads a picture, and
+passed on otherwise.
 """
 
 import ctypes
+import logging
 import sys
 import threading
 import warnings
@@ -17,13 +19,14 @@ from PIL import Image
 _lock = threading.Lock()
 _caught = threading.local()
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
-LONGEST = 200
+LONGEST, MOST = 200, 20
+"""Characters of a line, and lines for a picture."""
 
 
 @contextmanager
 def caught_messages() -> Generator[list[str]]:
-    """Yield a list that gets what libtiff says in this thread, in place of standard error."""
-    _catch_libtiff()
+    """Yield a list that gets what decoders say in this thread, in place of standard error."""
+    _set_handlers()
     outer = getattr(_caught, "lines", None)
     lines: list[str] = []
     _caught.lines = lines
@@ -66,12 +69,10 @@ class _Libtiff:
             if lines is None:
                 if before is not None:
                     before(module, text, values)
-                return
-            if text is None or len(lines) >= 20:
-                return
-            buffer = ctypes.create_string_buffer(LONGEST)
-            self._format(buffer, LONGEST, text, values)
-            lines.append(buffer.value.decode(errors="replace"))
+            elif text is not None and len(lines) < MOST:
+                buffer = ctypes.create_string_buffer(LONGEST)
+                self._format(buffer, LONGEST, text, values)
+                lines.append(buffer.value.decode(errors="replace"))
 
         handler = _Handler(handle)
         old = set_handler(ctypes.cast(handler, ctypes.c_void_p))
@@ -79,15 +80,31 @@ class _Libtiff:
         self._kept.append(handler)  # ctypes does not keep what it hands out
 
 
+class _PillowsLog(logging.Handler):
+    """Takes what Pillow logs as an error.
+
+    Without a handler, Python prints such lines; those of other threads are still printed.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines: list[str] | None = getattr(_caught, "lines", None)
+        if lines is not None:
+            if len(lines) < MOST:
+                lines.append(record.getMessage()[:LONGEST])
+        elif logging.lastResort and not logging.getLogger().handlers:
+            logging.lastResort.handle(record)
+
+
 _libtiff: _Libtiff | None = None
 
 
-def _catch_libtiff() -> None:
-    """Set the handler, once."""
+def _set_handlers() -> None:
+    """Set the handlers, once."""
     global _libtiff
     with _lock:
         if _libtiff is None:
             _libtiff = _Libtiff()
+            logging.getLogger("PIL").addHandler(_PillowsLog(logging.WARNING))
 
 
 class _Shared:
@@ -129,19 +146,17 @@ def without_bound(pixels: int) -> Generator[None]:
     Args:
         pixels: Of the picture; the bound stays where it does not matter.
     """
-    bound = Image.MAX_IMAGE_PIXELS
-    if _bound.users == 0 and (bound is None or pixels <= bound):
-        yield
-        return
     with _lock:
-        if _bound.users == 0:
-            _bound.before = Image.MAX_IMAGE_PIXELS
+        bound = Image.MAX_IMAGE_PIXELS if _bound.users == 0 else _bound.before
+        lifted = bound is not None and pixels > bound
+        if lifted:
+            _bound.before = bound
+            _bound.users += 1
             Image.MAX_IMAGE_PIXELS = None
-        _bound.users += 1
     try:
         yield
     finally:
         with _lock:
-            _bound.users -= 1
-            if _bound.users == 0:
+            _bound.users -= lifted
+            if lifted and _bound.users == 0:
                 Image.MAX_IMAGE_PIXELS = _bound.before

@@ -12,10 +12,10 @@ from PIL import (
     PngImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
-    features,
 )
 
 from derain.images.headers import Claim, claim_of
+from derain.images.holding import has_avif
 from derain.images.picture import AnimationError, ImageError
 
 _CLASSES: Mapping[str, type[ImageFile.ImageFile]] = {
@@ -89,7 +89,7 @@ def damaged(kind: str, error: Exception, said: Sequence[str] = ()) -> ImageError
 def _class_of(kind: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
     if kind != "AVIF":
         return _CLASSES[kind]
-    if not features.check("avif"):
+    if not has_avif():
         raise ImageError(
             "an AVIF picture, which this Pillow was built without; expected Pillow 11.3 or later"
             " as PyPI has it: pip install -U pillow"

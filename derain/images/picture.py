@@ -46,18 +46,20 @@ class ImageError(DerainError, ValueError):
 
 
 class AnimationError(ImageError):
-    """A file holds a clip rather than a picture: a GIF, WebP, PNG or AVIF of several frames.
+    """A file holds a clip rather than a picture: a GIF, WebP, PNG, AVIF or HEIF of several frames.
 
     Args:
         kind: The format.
-        frames: How many.
+        frames: How many; None if that is not known.
+        place: Name of the file, to begin the message with.
     """
 
-    def __init__(self, kind: str, frames: int) -> None:
-        self.frames = frames
+    def __init__(self, kind: str, frames: int | None, place: str = "") -> None:
+        self.kind, self.frames = kind, frames
+        many = "" if frames is None else f" of {frames} frames"
         super().__init__(
-            f"a {kind} animation of {frames} frames, which is a clip rather than a picture; derain"
-            " does not do clips yet"
+            f"{place}{': ' if place else ''}a {kind} animation{many}, which is a clip rather than a"
+            " picture; derain does not do clips yet"
         )
 
 

@@ -24,6 +24,7 @@ from derain.images.metadata import bare, read_metadata, with_profile
 from derain.images.opening import damaged, header_of, open_picture
 from derain.images.picture import (
     READABLE,
+    AnimationError,
     ImageError,
     Picture,
     Pixels,
@@ -49,10 +50,17 @@ def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> P
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
+    return _read_named(path, max_pixels).pixels
+
+
+def _read_named(path: str | os.PathLike[str], max_pixels: int | None = None) -> Picture:
+    """Read an image file; errors begin with its name."""
     try:
-        return read(path, max_pixels).pixels
+        return read(path, max_pixels)
     except TooManyPixelsError as error:
         raise TooManyPixelsError(f"{path}: {error.problem}", needed=error.needed) from None
+    except AnimationError as error:
+        raise AnimationError(error.kind, error.frames, os.fspath(path)) from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error.__cause__
 
@@ -67,10 +75,7 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
-    try:
-        picture = read(path)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error.__cause__
+    picture = _read_named(path)
     share = picture.pixels.mean(axis=2)
     if picture.alpha is not None:
         share *= picture.alpha / np.iinfo(picture.alpha.dtype).max
@@ -97,25 +102,38 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
     data = source if isinstance(source, bytes) else _content(Path(source), max_pixels)
     if not data:
         raise ImageError(f"an empty file; expected a picture: {READABLE}")
-    claim = header_of(data)
-    if claim.kind == "HEIF":
-        image, decoded = decode_heif(data, max_pixels)
-        return _picture(image, data, decoded, claim)
-    if claim.kind != "AVIF":
-        check_claim(claim, len(data), max_pixels)
     # Whatever a decoder says or raises becomes one line.
-    with without_warnings(), without_bound(claim.pixels), caught_messages() as said:
-        try:
-            plain = bare(data)
-            image = with_profile(open_picture(plain, claim), data)
-            if claim.kind == "AVIF":
-                check_claim(avif_claim(image), len(data), max_pixels)
-            decoded = decode(image, plain, lambda: open_picture(plain, claim))
+    with without_warnings(), caught_messages() as said:
+        claim = header_of(data)
+        if claim.kind == "HEIF":
+            image, decoded = decode_heif(data, max_pixels)
             return _picture(image, data, decoded, claim)
-        except ImageError:
-            raise
-        except Exception as error:  # decoders of hostile files raise whatever they stumble over
-            raise damaged(claim.kind, error, said) from error
+        if claim.kind != "AVIF":
+            check_claim(claim, len(data), max_pixels)
+        with without_bound(claim.pixels):
+            return _opened(data, claim, max_pixels, said)
+
+
+def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) -> Picture:
+    """Return a picture of a format that Pillow knows.
+
+    Args:
+        data: A file.
+        claim: What its header says.
+        max_pixels: As for `read`.
+        said: What decoders say meanwhile.
+    """
+    try:
+        plain = bare(data)
+        image = with_profile(open_picture(plain, claim), data)
+        if claim.kind == "AVIF":
+            check_claim(avif_claim(image), len(data), max_pixels)
+        decoded = decode(image, plain, lambda: open_picture(plain, claim))
+        return _picture(image, data, decoded, claim)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders of hostile files raise whatever they stumble over
+        raise damaged(claim.kind, error, said) from error
 
 
 def _content(path: Path, max_pixels: int | None) -> bytes:

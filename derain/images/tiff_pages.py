@@ -12,17 +12,23 @@ import numpy as np
 
 from derain.images.picture import ImageError
 
-_SIZES = dict(zip((*range(1, 14), 16, 17, 18), (1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 8, 8, 8)))
+_SIZES = (
+    dict.fromkeys((1, 2, 6, 7), 1)
+    | dict.fromkeys((3, 8), 2)
+    | dict.fromkeys((4, 9, 11, 13), 4)
+    | dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
+)
 """Bytes of a value by its type."""
 _WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 """Types of whole numbers, as `struct` names them."""
 
 NEW_SUBFILE, SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 255, 256, 257, 258, 259
+PHOTOMETRIC = 262
 ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANES = 274, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_BYTES, SUB_DIRECTORIES, DNG_VERSION = 322, 323, 325, 330, 50706
 _READ = frozenset(
     {NEW_SUBFILE, SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, SAMPLES, ROWS_PER_STRIP, PLANES}
-    | {ORIENTATION, TILE_WIDTH, TILE_HEIGHT, DNG_VERSION}
+    | {PHOTOMETRIC, ORIENTATION, TILE_WIDTH, TILE_HEIGHT, DNG_VERSION}
 )
 """Tags whose first values are read."""
 _BELOW = frozenset({34665, 34853})
@@ -75,7 +81,7 @@ class Page:
 
     @property
     def is_mask(self) -> bool:
-        return bool(self.first(NEW_SUBFILE, 0) & 4)
+        return bool(self.first(NEW_SUBFILE, 0) & 4) or self.first(PHOTOMETRIC, 0) == 4
 
     @property
     def depth(self) -> int:

@@ -16,6 +16,7 @@ from derain import images
 from derain.extras import MissingExtraError
 from derain.images import AnimationError, ImageError, TooManyPixelsError
 from derain.images.headers import kind_of
+from derain.images.holding import has_avif
 from derain.pictures import plan
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -47,7 +48,7 @@ def heic_of_16_bits(levels: NDArray[np.uint16], depth: int, monkeypatch: Any) ->
 
 
 def avif(image: Image.Image, **options: Any) -> bytes:
-    if not features.check("avif"):
+    if not has_avif():
         pytest.skip("this Pillow was built without AVIF")
     return saved(image, "AVIF", quality=95, subsampling="4:4:4", **options)
 
@@ -168,6 +169,17 @@ def test_avif_is_written_closely(photo: NDArray[np.uint8]) -> None:
     assert difference(again.pixels, picture.pixels) < 4
 
 
+def test_avif_keeps_profile_exif_and_xmp(photo: NDArray[np.uint8]) -> None:
+    if not has_avif():
+        pytest.skip("this Pillow was built without AVIF")
+    exif = turned_exif().removeprefix(b"Exif\0\0")
+    picture = images.Picture(photo, metadata=images.Metadata(icc=ICC, exif=exif, xmp=XMP))
+    again = Image.open(io.BytesIO(images.encode(picture, "AVIF")))
+    assert again.info["icc_profile"] == ICC
+    assert again.getexif()[ExifTags.Base.Make] == "Camera"
+    assert again.info["xmp"] == XMP
+
+
 def test_avif_without_a_decoder(photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
     data = avif(Image.fromarray(photo))
 
@@ -196,7 +208,7 @@ def test_deep_avif_and_described_colours_are_noted(photo: NDArray[np.uint8]) -> 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
 def test_animations_are_named(photo: NDArray[np.uint8], format: str) -> None:
-    if format == "AVIF" and not features.check("avif"):
+    if format == "AVIF" and not has_avif():
         pytest.skip("this Pillow was built without AVIF")
     frames = [Image.fromarray(np.roll(photo, shift, axis=1)) for shift in (5, 9)]
     data = saved(Image.fromarray(photo), format, save_all=True, append_images=frames)
@@ -204,6 +216,12 @@ def test_animations_are_named(photo: NDArray[np.uint8], format: str) -> None:
         images.read(data)
     assert caught.value.frames == 3
     assert str(caught.value).endswith("a clip rather than a picture; derain does not do clips yet")
+
+
+def test_a_sequence_of_heif_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.heics").write_bytes(b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc\0\0\0\x08moov")
+    with pytest.raises(AnimationError, match=r"a\.heics: a HEIF animation, which is a clip"):
+        images.read_image(tmp_path / "a.heics")
 
 
 @pytest.mark.parametrize("format", ["WEBP", "PNG"])

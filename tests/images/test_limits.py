@@ -19,6 +19,7 @@ from PIL import Image
 from derain import images
 from derain.images import MAX_PIXELS, ImageError, TooManyPixelsError
 from derain.images.headers import Claim, claim_of
+from derain.images.holding import has_avif
 from derain.images.limits import check_claim
 
 TRUNCATED = "expected at least [0-9]+"
@@ -143,7 +144,7 @@ def test_a_small_file_takes_at_most_a_gigabyte(name: str, said: str, tmp_path: P
     data = (
         png(40_000, 7_000, 16, 2, deflated(3_000_000))
         if "claim" in name
-        else png(11_000, 10_000, 8, 2, deflated(10_000 * 33_001))
+        else png(8_500, 10_000, 8, 2, deflated(10_000 * 25_501))
     )
     assert len(data) < 1_000_000
     (tmp_path / "flat.png").write_bytes(data)
@@ -252,6 +253,13 @@ def test_flat_pictures_are_never_taken_for_truncated(
     check_claim(claim, len(data), None)
 
 
+def test_bytes_between_the_segments_of_a_jpeg(photo: NDArray[np.uint8]) -> None:
+    data = saved(Image.fromarray(photo), "JPEG")
+    frame = data.index(b"\xff\xc0")
+    strayed = data[:frame] + b"\0\0\xff\xff" + data[frame:]
+    assert images.read(strayed).pixels.shape == photo.shape
+
+
 HEADS = {
     "JPEG": b"\xff\xd8\xff",
     "PNG": b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR",
@@ -268,10 +276,9 @@ HEADS = {
 def test_no_header_breaks_what_reads_it(data: bytes, head: str) -> None:
     try:
         claim = claim_of(HEADS[head] + data)
-    except ImageError as error:
-        assert "\n" not in str(error)
-    else:
-        assert claim.pixels >= 0
+    except ImageError:
+        return
+    assert claim.pixels >= 0
 
 
 @pytest.mark.parametrize(
@@ -283,7 +290,5 @@ def test_a_jpeg_without_frame_or_components(marker: bytes) -> None:
 
 
 def needs_avif() -> None:
-    from PIL import features
-
-    if not features.check("avif"):
+    if not has_avif():
         pytest.skip("this Pillow was built without AVIF")
