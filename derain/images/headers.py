@@ -67,7 +67,7 @@ class Claim:
         result: Bytes that the arrays take for each pixel.
         buffer: Bytes that the decoder takes besides, until it is done.
         frames: Of an animation; 1 for a picture.
-        page: Of a TIFF, the one that is the picture.
+        page: Of a TIFF, where the page that is the picture begins; 0 for the first one.
         left_out: Of a TIFF, pages that are no pictures of their own, in words.
     """
 
@@ -311,7 +311,7 @@ def _tiff(data: bytes) -> Claim:
         stored,
         result,
         max(page.buffer, turned),
-        page=page.index,
+        page=0 if pages.is_first else page.place,
         left_out=pages.left_out,
     )
 

@@ -57,8 +57,6 @@ def open_picture(data: bytes, claim: Claim) -> ImageFile.ImageFile:
     """
     try:
         image = _class_of(claim.kind)(io.BytesIO(data))
-        if claim.page:
-            image.seek(claim.page)
     except ImageError:
         raise
     except Exception as error:  # decoders of hostile files raise whatever they stumble over

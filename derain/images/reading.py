@@ -30,6 +30,7 @@ from derain.images.picture import (
     Pixels,
     TooManyPixelsError,
 )
+from derain.images.tiff_pages import beginning_with
 
 MOST_BYTES = 16
 """Bytes of a file for each pixel that it may have; no format needs as many."""
@@ -110,6 +111,8 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
             return _picture(image, data, decoded, claim)
         if claim.kind != "AVIF":
             check_claim(claim, len(data), max_pixels)
+        if claim.page:
+            data = beginning_with(data, claim.page)
         with without_bound(claim.pixels):
             return _opened(data, claim, max_pixels, said)
 

@@ -48,13 +48,13 @@ class Page:
     """A directory.
 
     Attributes:
-        index: Among those of the file.
+        place: Where it begins in the file.
         tags: First values of the tags that matter here.
         lengths: Where the list of compressed lengths lies: start, count, bytes of each.
         has_parts: It has directories below it.
     """
 
-    index: int
+    place: int
     tags: Mapping[int, tuple[int, ...]]
     lengths: tuple[int, int, int] = (0, 0, 0)
     has_parts: bool = False
@@ -109,9 +109,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Pages:
-    """The page that is the picture, and the others in words."""
+    """The page that is the picture, whether it comes first, and the others in words."""
 
     picture: Page
+    is_first: bool = True
     left_out: str = ""
 
 
@@ -139,7 +140,8 @@ def find_pages(data: bytes) -> Pages:
             f"holds {1 + len(others)} pages; expected one picture: split it into a file for each"
             " page first, as tiffsplit does"
         )
-    return Pages(picture, _left_out([page for page in pages if page is not picture]))
+    others = [page for page in pages if page is not picture]
+    return Pages(picture, picture is pages[0], _left_out(others))
 
 
 def _raw_file() -> ImageError:
@@ -168,6 +170,15 @@ def _left_out(pages: Sequence[Page]) -> str:
     return " and ".join(words)
 
 
+def beginning_with(data: bytes, place: int) -> bytes:
+    """Return a TIFF whose first directory is the one at a place."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = struct.unpack_from(f"{order}H", data, 2)[0] == 43
+    edited = bytearray(data)
+    struct.pack_into(f"{order}Q" if big else f"{order}I", edited, 8 if big else 4, place)
+    return bytes(edited)
+
+
 def compressed_bytes(data: bytes, page: Page) -> int:
     """Return how many bytes of the file a page's strips or tiles name, none beyond its end."""
     start, count, size = page.lengths
@@ -190,11 +201,11 @@ def _pages(data: bytes) -> Iterator[Page]:
         if len(seen) >= MOST_PAGES:
             raise ImageError(f"holds more than {MOST_PAGES} pages; expected one picture")
         seen.add(place)
-        directory = layout.directory(place)
+        here, directory = place, layout.directory(place)
         claimed += directory.claimed + layout.claimed_below(directory)
         if claimed > len(data) + MOST_TAG_BYTES:
             raise ImageError("a damaged TIFF picture (its tags claim more bytes than it has)")
-        yield Page(len(seen) - 1, directory.tags, directory.lengths, directory.has_parts)
+        yield Page(here, directory.tags, directory.lengths, directory.has_parts)
         place = directory.following
 
 

@@ -85,16 +85,27 @@ def test_the_thumbnail_of_a_raw_file_is_not_the_picture(data: bytes) -> None:
         images.read(data)
 
 
-def test_a_page_behind_others_keeps_16_bits_and_its_profile(photo: NDArray[np.uint8]) -> None:
-    image = Image.fromarray(photo)
-    small = image.resize((40, 30))
-    small.encoderinfo = {"tiffinfo": {254: 1}}  # pyright: ignore[reportAttributeAccessIssue]
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_a_page_behind_a_thumbnail_keeps_its_tags(
+    photo: NDArray[np.uint8], compression: str
+) -> None:
     data = saved(
-        image, "TIFF", save_all=True, append_images=[small], compression="tiff_lzw", dpi=(300, 300)
+        Image.fromarray(photo), "TIFF", compression=compression, dpi=(300, 300), artist="A. Nyone"
     )
-    picture = images.read(data)
+    # A thumbnail is put in front: its directory leads to the one that was first.
+    first = struct.unpack_from("<I", data, 4)[0]
+    small = tiff(FLAGGED)
+    directory = struct.unpack_from("<I", small, 4)[0]
+    place = len(data) + len(data) % 2
+    edited = bytearray(data.ljust(place, b"\0") + small[directory:])
+    struct.pack_into("<I", edited, 4, place)
+    (count,) = struct.unpack_from("<H", edited, place)
+    struct.pack_into("<I", edited, place + 2 + 12 * count, first)
+    picture = images.read(bytes(edited))
     assert np.array_equal(picture.pixels, photo)
-    assert picture.metadata.encoding["compression"] == "tiff_lzw"
+    assert picture.metadata.encoding == {"dpi": (300.0, 300.0), "compression": compression}
+    assert b"A. Nyone" in picture.metadata.exif
+    assert picture.notes == ("not kept: 1 smaller copy in the file",)
 
 
 def test_other_byte_order_and_large_offsets(photo: NDArray[np.uint8]) -> None:
