@@ -37,7 +37,7 @@ class Found:
 
 
 def read_metadata(
-    image: Image.Image, data: bytes, notes: list[str], *, page: int = 0, upright: bool = False
+    image: Image.Image, data: bytes, notes: list[str], *, upright: bool = False
 ) -> tuple[Metadata, int]:
     """Return what a file holds besides pixels, and how they lie.
 
@@ -45,14 +45,13 @@ def read_metadata(
         image: As Pillow opened and decoded it.
         data: The file.
         notes: Gets a line for the user about what is not kept.
-        page: Of a TIFF, the one that is the picture.
         upright: The decoder has turned the picture, whatever the file says of its orientation.
 
     Returns:
         Metadata that describes the upright picture, whose encoding is its resolution alone; and the
         orientation that the decoded pixels are in, 1 to 8.
     """
-    found = _gathered(image, data, page)
+    found = _gathered(image, data)
     if found.metadata.exif:
         try:
             exif.orientation_of(found.metadata.exif)
@@ -155,7 +154,7 @@ def _resolution(image: Image.Image, data: bytes, block: bytes) -> tuple[float, f
 # What each format holds
 
 
-def _gathered(image: Image.Image, data: bytes, page: int) -> Found:
+def _gathered(image: Image.Image, data: bytes) -> Found:
     if image.format in ("JPEG", "MPO"):
         return _of_jpeg(data)
     if image.format == "PNG":
@@ -163,7 +162,7 @@ def _gathered(image: Image.Image, data: bytes, page: int) -> Found:
     if image.format == "WEBP":
         return _of_webp(data)
     if image.format == "TIFF":
-        return _of_tiff(data, page)
+        return _of_tiff(data)
     if image.format == "BMP":
         return _of_bmp(data)
     return _of_any(image)
@@ -371,10 +370,10 @@ def _of_webp(data: bytes) -> Found:
     return Found(metadata, lost=lost)
 
 
-def _of_tiff(data: bytes, page: int) -> Found:
+def _of_tiff(data: bytes) -> Found:
     lost: set[str] = set()
     try:
-        file = tags.read(data, page)
+        file = tags.read(data)
     except (ValueError, struct.error):
         return Found(Metadata("TIFF"), lost={"damaged TIFF tags"})
     metadata = Metadata(

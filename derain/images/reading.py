@@ -169,7 +169,7 @@ def _picture(image: Image.Image, data: bytes, decoded: Decoded, claim: Claim) ->
         notes.append(f"not kept: {claim.left_out} in the file")
     # A HEIC's decoder has turned it, whatever EXIF says (ISO/IEC 23008-12, 6.5.10).
     is_upright = claim.kind == "HEIF"
-    metadata, orientation = read_metadata(image, data, notes, page=claim.page, upright=is_upright)
+    metadata, orientation = read_metadata(image, data, notes, upright=is_upright)
     encoding = {**metadata.encoding, **_encoding(image, data)}
     icc = metadata.icc if decoded.icc is None else decoded.icc
     image.close()

@@ -148,18 +148,14 @@ class Tags:
         return tiff.first_integer(found[0], self.layout.order) if found else None
 
 
-def read(data: bytes, page: int = 0) -> Tags:
-    """Return the tags of a page of a TIFF file.
+def read(data: bytes) -> Tags:
+    """Return the tags of the first directory of a TIFF file.
 
     Raises:
-        ValueError: If it is damaged, or has no such page.
+        ValueError: If it is damaged.
     """
     layout = tiff.layout_of(data)
-    offset = tiff.first_offset(data, layout)
-    for _ in range(page):
-        _, _, place = tiff.read_directory(data, layout, offset)
-        offset = tiff.offset_at(data, layout, place)
-    fields, damaged, _ = tiff.read_directory(data, layout, offset)
+    fields, damaged, _ = tiff.read_directory(data, layout, tiff.first_offset(data, layout))
     return Tags(data, layout, fields, damaged)
 
 

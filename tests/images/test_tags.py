@@ -300,3 +300,18 @@ def test_overlapping_values_take_no_memory() -> None:
     assert len(found.damaged) > 4000
     with pytest.raises(images.ImageError):
         images.read(whole)
+
+
+def test_tags_are_those_of_the_page_that_is_the_picture() -> None:
+    # The first page is a small copy with a word of its own.
+    import tifffile
+
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        small = [(315, "s", 0, "the copy's", True)]
+        writer.write(colours(3, 4), photometric="rgb", subfiletype=1, extratags=small)
+        large = [(315, "s", 0, "A. Nyone", True), (0x0112, "H", 1, 6, True)]
+        writer.write(colours(), photometric="rgb", extratags=large)
+    picture = images.read(out.getvalue())
+    assert picture.pixels.shape == (9, 6, 3)
+    assert directory(images.encode(picture, "TIFF"))[315][3] == b"A. Nyone\0"
