@@ -128,6 +128,8 @@ def profile_of(segments: Iterable[Segment]) -> bytes:
 
 def extension_of(segments: Iterable[Segment], identifier: str) -> bytes:
     """Return the extension of an XMP packet; empty if any of it is missing or damaged."""
+    if not re.fullmatch("[0-9A-Fa-f]{32}", identifier):
+        return b""
     parts: dict[int, bytes] = {}
     total = 0
     for each in segments:

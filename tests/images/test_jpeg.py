@@ -167,6 +167,15 @@ def test_an_announcement_without_an_extension_is_removed() -> None:
     assert all(b"HasExtendedXMP" not in content for _, content in written)
 
 
+@pytest.mark.parametrize("identifier", [b"", b"short", b"\xff" * 32, "ü".encode() * 32, b"0" * 99])
+def test_an_identifier_that_is_none_costs_nothing(identifier: bytes) -> None:
+    announced = packet('xmpNote:HasExtendedXMP="@"').replace(b"@", identifier)
+    picture = images.read(jpeg([(0xE1, XMP_HEAD + announced)]))
+    assert b"HasExtendedXMP" not in picture.metadata.xmp or not identifier
+    assert picture.pixels.shape == colours().shape
+    assert images.read(images.encode(picture, "JPEG")).metadata == picture.metadata
+
+
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
 def test_other_formats_announce_no_extension(format: images.Format) -> None:
     picture = images.read(jpeg(extended(packet(elements="<dc:source>x</dc:source>"))))

@@ -115,3 +115,12 @@ def test_hostile_packets_take_no_time(piece: str) -> None:
     began = time.perf_counter()
     corrected("<x hdrgm:B='1'/>" + piece * (400_000 // len(piece)))
     assert time.perf_counter() - began < 2
+
+
+def test_long_packets_take_no_time() -> None:
+    data = "/9j/4AAQSkZJRgABAQEA" * 500_000
+    packet = f'<d GDepth:Data="{data}" tiff:Orientation="6" hdrgm:Version="1.0"/>' + " " * 1_000_000
+    began = time.perf_counter()
+    text, lost = corrected(packet)
+    assert time.perf_counter() - began < 6
+    assert (text.count(data), lost) == (1, {"HDR gain map"})
