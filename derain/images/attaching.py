@@ -134,7 +134,7 @@ def _leave_out(extras: list[Extra], format: Format, lost: list[str]) -> None:
         if extra.format == "JPEG" and isinstance(extra.key, int)
     )
     lost += (
-        f"WebP {extra.key.decode('latin-1').strip()}"
+        f"WebP {extra.key.strip().decode() if extra.key.strip().isalnum() else 'chunk'}"
         for extra in others
         if extra.format == "WEBP" and isinstance(extra.key, bytes)
     )
