@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from derain import images
 from derain.errors import DerainError, UsageError, closest
 from derain.extras import is_installed
 from derain.files import (
@@ -22,16 +21,16 @@ from derain.files import (
     natural_key,
     search,
 )
+from derain.images import READABLE_SUFFIXES, SUFFIXES
 
 _log = logging.getLogger(__name__)
 
 STREAM = Path("-")
 """Standard input or output."""
 
-_EVERY: frozenset[str] = frozenset(getattr(images, "READABLE_SUFFIXES", images.SUFFIXES))
-HEIC = _EVERY - images.SUFFIXES.keys()
+HEIC = READABLE_SUFFIXES - SUFFIXES.keys()
 """Endings of what is read and not written, which takes a package of its own."""
-READABLE = _EVERY if is_installed("pillow_heif") else _EVERY - HEIC
+READABLE = READABLE_SUFFIXES if is_installed("pillow_heif") else READABLE_SUFFIXES - HEIC
 """Endings of the names of pictures, in small letters, that folders are searched for."""
 
 MANY = 1000

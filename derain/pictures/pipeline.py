@@ -20,7 +20,15 @@ from typing import Any, Generic, Literal, TypeVar
 from derain.density import RainDensity
 from derain.errors import ExistsError, reason
 from derain.files import is_result_name, write_file
-from derain.images import Format, Picture, before_and_after, check_alpha, encode, read
+from derain.images import (
+    Format,
+    Picture,
+    before_and_after,
+    check_comparison,
+    check_format,
+    encode,
+    read,
+)
 from derain.pictures.finding import STREAM
 from derain.pictures.plan import Job
 from derain.progress import Progress, silent
@@ -248,14 +256,13 @@ def _write(job: Job, clean: _Step[_Clean]) -> Result:
     def work() -> Result:
         if isinstance(clean.outcome, Result):
             return clean.outcome
-        _store(job, clean.outcome)
-        notes, density = clean.outcome.picture.notes, clean.outcome.density
+        notes = [*clean.outcome.picture.notes, *_store(job, clean.outcome)]
         return Result(
             job.source,
             job.target,
             "done",
-            notes=notes,
-            density=density,
+            notes=tuple(notes),
+            density=clean.outcome.density,
             comparison=job.comparison,
         )
 
@@ -320,27 +327,34 @@ def _load(job: Job) -> _Rainy | Result:
         raise ValueError(
             "standard input or output is closed; expected a picture to come or go through it"
         )
-    limit = {} if job.max_pixels is None else {"max_pixels": job.max_pixels}
-    picture = read(sys.stdin.buffer.read() if job.source == STREAM else job.source, **limit)
-    is_result = bool(getattr(picture, "is_result", False))
-    if is_result and not job.alone:
+    source = sys.stdin.buffer.read() if job.source == STREAM else job.source
+    picture = read(source) if job.max_pixels is None else read(source, job.max_pixels)
+    if picture.is_result and not job.alone:
         return Result(job.source, job.target, "left")
-    if is_result or is_result_name(job.source.name):
+    if picture.is_result or is_result_name(job.source.name):
         picture = replace(picture, notes=(*picture.notes, AGAIN))
     format = job.format or picture.metadata.format
-    check_alpha(picture, format)  # before the work rather than after it
+    check_format(picture, format)  # before the work rather than after it
+    if job.comparison:
+        check_comparison(picture, format)
     return _Rainy(picture, format)
 
 
-def _store(job: Job, clean: _Clean) -> None:
-    """Write a result, and where there is a rainy picture to compare it with, the comparison."""
-    data = encode(clean.picture, clean.format)
+def _store(job: Job, clean: _Clean) -> list[str]:
+    """Write a result, and where there is a rainy picture to compare it with, the comparison.
+
+    Returns:
+        What the result's format cannot hold, in words for the user.
+    """
+    notes: list[str] = []
+    data = encode(replace(clean.picture, is_result=True), clean.format, notes)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return
+        return notes
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if clean.rainy and job.comparison:
         comparison = before_and_after(clean.rainy, clean.picture)
-        write_file(job.comparison, encode(comparison, clean.format))
+        write_file(job.comparison, encode(replace(comparison, is_result=True), clean.format))
+    return notes

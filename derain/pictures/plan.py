@@ -226,7 +226,7 @@ class _Jobs:
 def _is_marked(path: Path) -> bool:
     """Return whether a picture says that derain made it."""
     try:
-        return bool(getattr(read(path), "is_result", False))
+        return read(path).is_result
     except (OSError, ValueError):  # what is wrong with it is said when its turn comes
         return False
 
