@@ -5,7 +5,7 @@ from pathlib import Path
 from derain import machine
 from derain.engines.engine import Engine, Tiled
 from derain.engines.exported import PROVIDERS, Exported, is_exported, open_exported
-from derain.engines.names import check_names
+from derain.engines.names import check_name
 from derain.errors import UsageError
 from derain.extras import MissingExtraError, is_installed, require
 from derain.weights.card import Card
@@ -30,7 +30,7 @@ def make_engine(
     """
     if isinstance(model, Engine):
         return _as_it_is(model, engine=engine, device=device, dtype=dtype)
-    check_names(engine, device, dtype)
+    check_name(engine)
     if isinstance(model, Exported):
         return open_exported(model, engine, device, dtype)
     if isinstance(model, str | Path):
@@ -59,7 +59,7 @@ def open_model(
         ValueError: If engine, device or number format are unknown or do not go together.
         MissingExtraError: If what is asked for needs a package that is not installed.
     """
-    check_names(engine, device, dtype)
+    check_name(engine)
     if is_exported(Path(name_or_path)):
         exported = Exported.read(Path(name_or_path))
         return open_exported(exported, engine, device, dtype), exported.card
