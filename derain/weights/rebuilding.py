@@ -58,9 +58,7 @@ def numbers_in(shapes: Shapes) -> int:
     return sum(torch.Size(shape).numel() for shape in shapes.values())
 
 
-def rebuilt(
-    name: str, hyperparameters: Hyperparameters, tensors: Mapping[str, Tensor]
-) -> Network:
+def rebuilt(name: str, hyperparameters: Hyperparameters, tensors: Mapping[str, Tensor]) -> Network:
     """Return a network with weights, in float32 and in evaluation mode.
 
     Raises:

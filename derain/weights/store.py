@@ -67,7 +67,9 @@ def load(path: Path) -> tuple[Network, Card]:
         expected = shapes_of(card.network, card.hyperparameters)
         with opened(path) as file:
             names: list[str] = list(file.keys())
-            check_shapes(expected, {name: tuple(file.get_slice(name).get_shape()) for name in names})
+            check_shapes(
+                expected, {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            )
         return rebuilt(card.network, card.hyperparameters, load_file(path)), card
     except (RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, WeightsError):

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from derain.errors import UsageError
+from derain.files import listed
 from derain.networks import Network
 from derain.weights.authors import crdnet, dpenet, nledn, own, remaen, tensorflow_bundle
 from derain.weights.authors.foreign import read_safetensors
@@ -76,7 +77,11 @@ def load(path: Path, *, bgr: bool = False) -> tuple[Network, Card]:
         WeightsError: If the file cannot be read safely, or is of no network known here.
     """
     content, helds = _read(path)
-    found = sorted(_networks_in(content, helds), key=lambda one: one.held.rank)
+    # Names of a small network may be among those of a large one.
+    found = sorted(
+        _networks_in(content, helds),
+        key=lambda one: (one.held.rank, -len(one.reader.markers)),
+    )
     if not found:
         raise _unknown(path, content, helds)
     if bgr and found[0].reader.from_bgr is None:
@@ -165,9 +170,10 @@ def _is_count(name: str, tensor: Tensor) -> bool:
 
 def _say_choice(path: Path, taken: Found, found: Sequence[Found], content: Content) -> None:
     """Log which weights were taken where there was a choice, and what was left out."""
-    others = [one.held.title for one in found if one is not taken]
+    others = dict.fromkeys(one.held.title for one in found)
+    del others[taken.held.title]
     if others:
-        _log.warning("%s: took %s, not %s", path, taken.held.title, ", ".join(others[:3]))
+        _log.warning("%s: took %s, not %s", path, taken.held.title, listed(list(others), 3))
     if content.unbuilt:
         _log.info("%s: left out what needs code: %s", path, ", ".join(content.unbuilt[:5]))
 

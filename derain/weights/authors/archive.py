@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 STORED, DEFLATED = 0, 8
-LARGEST_DIRECTORY = 16 << 20
-"""Bytes, which is over a hundred thousand members; a checkpoint has one for each tensor."""
+LARGEST_DIRECTORY = 8 << 20
+"""Bytes, which is eighty thousand members; a checkpoint has one for each tensor."""
 
 LARGEST_PACKED = 64 << 20
 """Bytes of a compressed member outside the file."""

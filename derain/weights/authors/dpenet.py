@@ -9,7 +9,6 @@ from derain.networks.dpenet import DILATIONS, ERPABS
 from derain.weights.authors.reader import Reader, Renaming, Tensors
 from derain.weights.authors.stored import Stored
 
-
 MARKERS = frozenset({"inconv1.0.weight", "ddrb1.dconv1.0.weight", "erpab1.pa.0.weight"})
 
 

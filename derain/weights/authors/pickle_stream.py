@@ -22,14 +22,63 @@ LONGEST = 1 << 20
 """Bytes of a text that is kept; longer text is passed over."""
 
 HARMLESS = frozenset(
-    "bytearray complex dict float frozenset int list object range set slice str tuple".split()
+    [
+        "bytearray",
+        "complex",
+        "dict",
+        "float",
+        "frozenset",
+        "int",
+        "list",
+        "object",
+        "range",
+        "set",
+        "slice",
+        "str",
+        "tuple",
+    ]
 )
 """Names of ``builtins`` that checkpoints have for their data."""
 
 HARMFUL = frozenset(
-    "asyncio bdb builtins code codeop commands ctypes functools http importlib io itertools marshal"
-    " nt operator os pdb pickle pip platform posix posixpath pty pydoc runpy shutil signal socket"
-    " subprocess sys tempfile timeit types urllib webbrowser zipimport".split()
+    [
+        "asyncio",
+        "bdb",
+        "builtins",
+        "code",
+        "codeop",
+        "commands",
+        "ctypes",
+        "functools",
+        "http",
+        "importlib",
+        "io",
+        "itertools",
+        "marshal",
+        "nt",
+        "operator",
+        "os",
+        "pdb",
+        "pickle",
+        "pip",
+        "platform",
+        "posix",
+        "posixpath",
+        "pty",
+        "pydoc",
+        "runpy",
+        "shutil",
+        "signal",
+        "socket",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "timeit",
+        "types",
+        "urllib",
+        "webbrowser",
+        "zipimport",
+    ]
 )
 """Modules of which no checkpoint needs anything: a file that names one is not what it says.
 
@@ -356,7 +405,7 @@ _NAMED: dict[str, Step] = {
     "h": lambda machine: machine.get(machine.number("<B")),
     "j": lambda machine: machine.get(machine.number("<I")),
 }
-STEPS: dict[int, Step] = {ord(letter): step for letter, step in _NAMED.items()} | {
+_NUMBERED: dict[int, Step] = {
     0x80: lambda machine: machine.skip(1),  # the protocol
     0x81: _reduce,  # of a class
     0x85: lambda machine: machine.top(1),
@@ -378,4 +427,5 @@ STEPS: dict[int, Step] = {ord(letter): step for letter, step in _NAMED.items()} 
     0x95: lambda machine: machine.skip(8),  # a frame, which says how long it is
     0x96: _bytes("<Q"),
 }
+STEPS = {ord(letter): step for letter, step in _NAMED.items()} | _NUMBERED
 """What each byte of a program does. Extensions and buffers outside the stream are left out."""

@@ -178,9 +178,15 @@ def _storage_of(persistent_id: Any, *, make: Callable[[torch.dtype, str, int], S
     if not (isinstance(persistent_id, tuple) and len(persistent_id) in (5, 6)):
         raise StreamError("its pickle refers to something else than storages")
     word, kind, key, _, count, *view = persistent_id
-    if word != "storage" or not isinstance(kind, Name) or not _is_count(count) or view not in (
-        [],
-        [None],
+    if (
+        word != "storage"
+        or not isinstance(kind, Name)
+        or not _is_count(count)
+        or view
+        not in (
+            [],
+            [None],
+        )
     ):
         raise StreamError("its pickle refers to something else than storages")
     dtype = KINDS.get(kind.name.rpartition(".")[2].removesuffix("Storage"))
@@ -256,7 +262,7 @@ def _mapping(pairs: Any = (), *_: Any) -> dict[str, Any]:
 BUILDERS: Builders = {
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": lambda *_: dict[str, Any](),
-    "torch.Size": lambda sizes=(): tuple(sizes),
+    "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor_of_type,

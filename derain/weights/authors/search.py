@@ -18,7 +18,7 @@ DEEPEST = 16
 """Mappings in mappings that are searched."""
 
 WRAPPERS = frozenset(
-    "_checkpoint_wrapped_module _fsdp_wrapped_module _module _orig_mod module".split()
+    ["_checkpoint_wrapped_module", "_fsdp_wrapped_module", "_module", "_orig_mod", "module"]
 )
 """Words that wrappers put anywhere into the names of tensors; no network here has such a part."""
 
