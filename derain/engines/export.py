@@ -199,7 +199,7 @@ def exported(network: Network) -> Exported:
         MissingExtraError: Without the extra ``onnx``.
     """
     card = Card("", type(network).__name__)
-    return Exported(to_onnx(network, card), card, facts_of(network))
+    return Exported(to_onnx(network, card), card, facts_of(network), trusted=True)
 
 
 def check_parity(network: Network, path: Path) -> float:
