@@ -1,7 +1,7 @@
 """derain export: weights as a file for other runtimes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,10 @@ from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
 from derain.cli.startup import lasting
 from derain.extras import require
+
+if TYPE_CHECKING:
+    from derain.networks import Network
+    from derain.weights import Card
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -60,17 +64,41 @@ def export(
             raise UsageError(
                 f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=target
             )
-        # Everything that can be refused is refused before the work, which takes minutes for int8.
-        for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
-            check_file(path, force=force)
-        # What is written is executed and compared with PyTorch before it is called done.
         kind = cast("exporter.Target", to)
-        if int8 is None:
-            exporter.export(network, card, target, kind)
-            found = f"{exporter.check_parity(network, target):.0e} of 1 from PyTorch in the mean"
-        else:
-            crops = quantize.Crops.of(int8)
-            found = str(quantize.export_int8(network, card, target, kind, crops))
-            quantize.check_likeness(network, target, crops.held_back)
+        # Everything that can be refused is refused before the work, which takes minutes for int8.
+        parts = (target,) if to == "onnx" else (target, target.with_suffix(".bin"))
+        if int8 is None and not force and all(part.is_file() for part in parts):
+            _check_same(network, card, target)
+            say(f"{target}: already exported from these weights; --force exports them again")
+            result(str(target))
+            return
+        for path in parts:
+            check_file(path, force=force)
+        # What is written is executed and compared with PyTorch before it gets its name.
+        with exporter.drafted(target) as draft:
+            if int8 is None:
+                exporter.export(network, card, draft, kind)
+                parity = exporter.check_parity(network, draft, name=target)
+                found = f"{parity:.0e} of 1 from PyTorch in the mean"
+            else:
+                crops = quantize.Crops.of(int8)
+                found = str(quantize.export_int8(network, card, draft, kind, crops))
+                quantize.check_likeness(network, draft, crops.held_back, name=target)
     say(f"{target}: {found}; sizes are free, sides multiples of {network.tiling.multiple}")
     result(str(target))
+
+
+def _check_same(network: "Network", card: "Card", target: Path) -> None:
+    """Raise ExistsError unless a file is what these weights are exported to."""
+    from derain.engines.export import check_parity
+    from derain.engines.exported import Exported
+    from derain.errors import DerainError, ExistsError
+
+    try:
+        same = Exported.read(target).card == card
+        # Cards of authors' checkpoints may be equal where weights are not.
+        same = same and check_parity(network, target) >= 0
+    except (DerainError, ValueError):
+        same = False
+    if not same:
+        raise ExistsError(f"{target} already exists and holds something else")

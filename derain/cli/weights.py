@@ -1,13 +1,17 @@
 """The verb ``derain weights``: list, show, and import authors' checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import one_line_errors, say
+from derain.cli.console import check_file, check_folder, one_line_errors, say
 from derain.cli.plain import PlainCommand
 from derain.extras import require
+
+if TYPE_CHECKING:
+    from derain.networks import Network
+    from derain.weights import Card
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
@@ -15,13 +19,23 @@ app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", ri
 @app.command("list", cls=PlainCommand)
 def list_weights() -> None:
     """List the weights inside the package."""
-    from derain.weights import CATALOGUE, DEFAULT
+    import shutil
 
-    width = max(map(len, CATALOGUE))
-    for row in CATALOGUE.values():
-        default = " (default)" if row.name == DEFAULT else ""
-        needs = "" if row.graph else " (PyTorch)"
-        typer.echo(f"{row.name:<{width}}  {row.summary}{default}{needs}")
+    from derain.weights.listing import HEADINGS, NOTES, listed
+
+    rows = [HEADINGS, *listed()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # Where lines would not fit, what to take stands below the figures.
+    narrow = sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size((200, 24)).columns
+    for row in rows:
+        name, *figures, advice = (
+            text.ljust(width) if column in (0, len(widths) - 1) else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        line = "  ".join([name, *figures])
+        typer.echo(f"{line}\n    {advice}".rstrip() if narrow else f"{line}  {advice}".rstrip())
+    for note in NOTES:
+        say(note)
 
 
 @app.command("show", cls=PlainCommand)
@@ -70,7 +84,7 @@ def import_weights(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
-    from derain.errors import ExistsError, UsageError
+    from derain.errors import UsageError
 
     with one_line_errors():
         require("torch", "derain weights import")
@@ -82,9 +96,29 @@ def import_weights(
             raise UsageError(
                 "expected a name ending in .safetensors", option="output", value=target
             )
-        if target.exists() and not force:
-            raise ExistsError(f"{target} already exists")
+        check_folder(target.absolute().parent, force=True)
+        check_file(target, force=True, within=target.parent)
         network, card = authors.load(checkpoint, bgr=bgr)
-        save(network, card, target)
-    say(f"{checkpoint}: the authors' {card.network}, {card.note}")
+        if target.exists() and not force:
+            _check_same(network, card, target)
+            say(f"{target}: already imported, the same weights; --force imports them again")
+        else:
+            save(network, card, target)
+            say(f"{checkpoint}: {card.network}, {card.note}")
     typer.echo(str(target))
+
+
+def _check_same(network: "Network", card: "Card", target: Path) -> None:
+    """Raise ExistsError unless a file holds these weights with this card."""
+    from derain.errors import ExistsError
+    from derain.weights import WeightsError
+    from derain.weights.store import load
+
+    try:
+        there, found = load(target)
+        ours, theirs = network.state_dict(), there.state_dict()
+        same = found == card and all(ours[key].equal(value) for key, value in theirs.items())
+    except (WeightsError, KeyError):
+        same = False
+    if not same:
+        raise ExistsError(f"{target} already exists and holds something else")

@@ -63,10 +63,10 @@ def open_model(
         MissingExtraError: If what is asked for needs a package that is not installed.
     """
     check_name(engine)
+    check_exists(name_or_path)
     if is_exported(Path(name_or_path)):
         exported = Exported.read(Path(name_or_path))
         return open_exported(exported, engine, device, dtype), exported.card
-    check_exists(name_or_path)
     chosen = choose_engine(engine, device)
     row = CATALOGUE.get(name_or_path)
     if chosen != "torch" and row and row.graph:

@@ -1,7 +1,6 @@
 """PyTorch: device, number format, memory layout."""
 
 import functools
-import logging
 import os
 from typing import ClassVar
 
@@ -18,8 +17,6 @@ from derain.tiles import Float32s
 from derain.weights.card import Card
 from derain.weights.catalogue import CATALOGUE
 from derain.weights.loading import find
-
-_log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 8
 
@@ -46,10 +43,6 @@ class TorchEngine:
         self.device = str(self._device)
         self.dtype = str(self._dtype).removeprefix("torch.")
         if self._device.type == "cpu":
-            if self._dtype == torch.float16:
-                _log.warning(
-                    "float16 on a CPU is several times slower than float32; use auto or float32"
-                )
             machine.keep_freed_memory()
             # PyTorch starts a thread for every core of the machine, whatever a container may use.
             if "OMP_NUM_THREADS" not in os.environ:
