@@ -201,7 +201,8 @@ def check_likeness(
         )
     if found < LEAST:
         raise ValueError(
-            f"{name or path}: is {found:.1f} dB from the network in PyTorch; expected at least {LEAST:g} dB"
+            f"{name or path}: is {found:.1f} dB from the network in PyTorch; expected at least"
+            f" {LEAST:g} dB"
         )
     return found
 

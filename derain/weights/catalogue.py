@@ -212,7 +212,7 @@ def _meant(path: Path) -> str:
     for word, known in ((path.name, names), (path.name, {}), (path.stem, {})):
         known = known or {name: name for name in CATALOGUE}
         # Of equally similar names the one that begins alike comes first.
-        found = get_close_matches(word.lower(), known, 1, 0.85)
+        found = get_close_matches(word.lower(), known, 1, 0.8)
         if found:
             name = known[found[0]]
             return f"; did you mean {path.with_name(name) if known is names else name}?"

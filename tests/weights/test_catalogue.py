@@ -119,7 +119,7 @@ def test_a_mistyped_file_says_what_may_be_meant(
 
 
 def test_a_name_like_none_is_not_guessed() -> None:
-    with pytest.raises(FileNotFoundError, match="or a weights file$"):
+    with pytest.raises(FileNotFoundError, match=r"or a weights file$"):
         weights.find_card("umbrella")
 
 
