@@ -24,6 +24,9 @@ LARGEST_GRAPH = 128 << 20
 MOST_NODES = 50_000
 """Ten times as many as the largest network here has."""
 
+MOST_FIELDS = 1_000_000
+"""Parts that are looked at, ten times as many as the largest network here has."""
+
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {GRAPH: "graph", 14: "property", 20: "training", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
@@ -58,10 +61,9 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
             f"{path}: larger than {LARGEST_GRAPH >> 20} MiB; no graph of derain's is"
         )
     try:
-        content = path.read_bytes()
-        if GRAPH not in {number for number, _ in fields(content)}:
+        found = list(_entries(path.read_bytes()))
+        if "graph" not in {kind for kind, _ in found}:
             raise ValueError("it has no graph")
-        found = list(_entries(content))
         properties = {
             _text(pair.get(1)): _text(pair.get(2)) for kind, pair in found if kind == "property"
         }
@@ -126,6 +128,9 @@ def damaged(path: Path) -> WeightsError:
 
 Fields = dict[int, int | memoryview]
 
+_PAIRS = ("property", "external data")
+"""Messages of a key and a value."""
+
 
 def _entries(model: bytes) -> Iterator[tuple[str, Fields]]:
     """Yield the parts of a model: what each is, and the fields of metadata and external data.
@@ -134,15 +139,22 @@ def _entries(model: bytes) -> Iterator[tuple[str, Fields]]:
     someone likes.
     """
     waiting: list[tuple[str, memoryview]] = [("model", memoryview(model))]
+    count = 0
     while waiting:
         kind, message = waiting.pop()
-        if kind == "domain" and bytes(message) in (b"", b"ai.onnx"):
+        if kind == "domain" and bytes(message[:8]) in (b"", b"ai.onnx"):
             continue
-        yield kind, dict(fields(message)) if kind in ("property", "external data") else {}
         inside = _MESSAGES.get(kind, {})
-        for number, value in fields(message) if inside else ():
-            if number in inside and isinstance(value, memoryview):
+        kept: Fields = {}
+        for number, value in fields(message) if inside or kind in _PAIRS else ():
+            count += 1
+            if count > MOST_FIELDS:
+                raise ValueError("it has more parts than any graph of derain's")
+            if kind in _PAIRS:
+                kept[number] = value
+            elif number in inside and isinstance(value, memoryview):
                 waiting.append((inside[number], value))
+        yield kind, kept
 
 
 def _text(value: int | memoryview | None) -> str:

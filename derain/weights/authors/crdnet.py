@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from derain.files import is_litter
 from derain.networks import Hyperparameters
 from derain.networks.crdnet import CLASSIFIER_WIDTHS
 from derain.weights.authors.pickled import read_content
@@ -43,7 +44,8 @@ def read_folder(folder: Path) -> Held:
     """
     parts = _parts_in(folder)
     epochs = {
-        part: {path.stem: path for path in place.glob("*.pth")} for part, place in parts.items()
+        part: {path.stem: path for path in place.glob("*.pth") if not is_litter(path.name)}
+        for part, place in parts.items()
     }
     common = set.intersection(
         *(set(files) for part, files in epochs.items() if part != "classifier")
