@@ -104,7 +104,8 @@ def import_weights(
             say(f"{target}: already imported, the same weights; --force imports them again")
         else:
             save(network, card, target)
-            say(f"{checkpoint}: {card.network}, {card.note}")
+            whose = "the authors' " if card.recipe else ""
+            say(f"{checkpoint}: {whose}{card.network}, {card.note}")
     typer.echo(str(target))
 
 

@@ -15,7 +15,7 @@ DATASETS = ("Rain100L-dev10", "Rain100H-dev10")
 
 PROTOCOL = "y-matlab"
 
-HEADINGS = ("weights", "million", "MB", "s/MP", "light", "heavy", "take them")
+HEADINGS = ("weights", "million", "MB", "s/MP", "light", "heavy", "take them for")
 
 NOTES = (
     "million: trained numbers. s/MP: seconds for a megapixel with ONNX Runtime, or (T) with"

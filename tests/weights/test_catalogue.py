@@ -134,7 +134,7 @@ def test_all_weights_are_listed_with_what_decides_between_them(name: str) -> Non
     assert float(shown["s/MP"].removesuffix(" T")) == pytest.approx(
         COSTS[name].onnx or COSTS[name].torch, abs=0.005
     )
-    assert shown["take them"]
+    assert shown["take them for"]
     assert "commit" in MEASURED
 
 
