@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--size", nargs=2, type=int, default=(1024, 683))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--pictures", type=int, default=2, help="timed in each process")
+    parser.add_argument("--remark", default="", help="what else to say of the measurement")
     parser.add_argument("--write", action="store_true", help="into derain/weights/catalogue.json")
     arguments = parser.parse_args()
     width, height = arguments.size
@@ -37,7 +38,8 @@ def main() -> None:
         onnx = "" if cost.onnx is None else f"{cost.onnx:.2f}"
         print(table_row(f"`{name}`", str(cost.parameters), f"{cost.torch:.2f}", onnx))
     machine = "; ".join(dict.fromkeys(timing.machine for timing in timings))
-    measured = f"{width}x{height}, float32, on the CPU; {machine}; commit {commit()}"
+    parts = (f"{width}x{height}, float32, on the CPU", machine, arguments.remark)
+    measured = "; ".join([*filter(None, parts), f"commit {commit()}"])
     print(f"\nMeasured: {measured}")
     if arguments.write:
         replace_costs(TABLE, costs, measured)
