@@ -27,15 +27,24 @@ def list_weights() -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     # Where lines would not fit, what to take stands below the figures.
     narrow = sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size((200, 24)).columns
-    for row in rows:
-        name, *figures, advice = (
-            text.ljust(width) if column in (0, len(widths) - 1) else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        line = "  ".join([name, *figures])
-        typer.echo(f"{line}\n    {advice}".rstrip() if narrow else f"{line}  {advice}".rstrip())
+    lines = [_line(row, widths, narrow=narrow) for row in rows]
+    # Each line of results is about weights, as a script expects that cuts their names out.
+    say(lines[0])
+    for line in lines[1:]:
+        typer.echo(line)
     for note in NOTES:
         say(note)
+
+
+def _line(row: tuple[str, ...], widths: list[int], *, narrow: bool) -> str:
+    """Return a row of a table; where that is narrow, its last column stands below the others."""
+    last = len(row) - 1
+    cells = [
+        text.ljust(width) if column in (0, last) else text.rjust(width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    between = "\n    " if narrow else "  "
+    return f"{'  '.join(cells[:last])}{between}{cells[last]}".rstrip()
 
 
 @app.command("show", cls=PlainCommand)

