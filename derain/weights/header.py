@@ -21,13 +21,18 @@ LARGEST_HEADER = 4 << 20
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file begins as safetensors files do, whatever it is called."""
+    """Return whether a file is to be read as safetensors: by its content, whatever it is called.
+
+    What is neither that nor a checkpoint of PyTorch's, but is called so, is a damaged one.
+    """
     if not path.is_file():
         return False
     with path.open("rb") as file:
         begin = file.read(9)
     size = int.from_bytes(begin[:8], "little")
-    return len(begin) == 9 and begin[8:] == b"{" and size < path.stat().st_size
+    if begin[8:] == b"{" and size < path.stat().st_size:
+        return True
+    return path.suffix.lower() == ".safetensors" and begin[:1] not in (b"P", b"\x80")
 
 
 def has_card(path: Path) -> bool:

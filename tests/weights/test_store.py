@@ -125,8 +125,9 @@ def test_damaged_files(saved: Path, damage: str) -> None:
             "long header": struct.pack("<Q", 1 << 60) + data[8:],
         }[damage]
     )
-    with pytest.raises(WeightsError, match="expected a safetensors file, but it is damaged"):
-        store.load(saved)
+    for find in (store.load, loading.find, weights.find_card):
+        with pytest.raises(WeightsError, match="expected a safetensors file, but it is damaged"):
+            find(saved if find is store.load else str(saved))  # pyright: ignore[reportArgumentType]
 
 
 def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
