@@ -23,22 +23,27 @@ LONGEST = 1 << 20
 
 HARMLESS = frozenset(
     [
+        "bool",
         "bytearray",
+        "bytes",
         "complex",
         "dict",
         "float",
         "frozenset",
         "int",
         "list",
+        "long",
         "object",
         "range",
         "set",
         "slice",
         "str",
         "tuple",
+        "unicode",
+        "xrange",
     ]
 )
-"""Names of ``builtins`` that checkpoints have for their data."""
+"""Names of ``builtins``, also of Python 2, that checkpoints have for their data."""
 
 HARMFUL = frozenset(
     [
@@ -49,19 +54,15 @@ HARMFUL = frozenset(
         "codeop",
         "commands",
         "ctypes",
-        "functools",
         "http",
         "importlib",
         "io",
-        "itertools",
         "marshal",
         "nt",
-        "operator",
         "os",
         "pdb",
         "pickle",
         "pip",
-        "platform",
         "posix",
         "posixpath",
         "pty",
@@ -74,7 +75,6 @@ HARMFUL = frozenset(
         "sys",
         "tempfile",
         "timeit",
-        "types",
         "urllib",
         "webbrowser",
         "zipimport",
