@@ -1,7 +1,7 @@
 """derain export: weights as a file for other runtimes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,10 +9,6 @@ from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
 from derain.cli.startup import lasting
 from derain.extras import require
-
-if TYPE_CHECKING:
-    from derain.networks import Network
-    from derain.weights import Card
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -47,7 +43,7 @@ def export(
     """
     from typing import cast
 
-    from derain.errors import UsageError
+    from derain.errors import ExistsError, UsageError
 
     with one_line_errors():
         with lasting():
@@ -68,7 +64,8 @@ def export(
         # Everything that can be refused is refused before the work, which takes minutes for int8.
         parts = (target,) if to == "onnx" else (target, target.with_suffix(".bin"))
         if int8 is None and not force and all(part.is_file() for part in parts):
-            _check_same(network, card, target)
+            if not exporter.is_exported_from(network, card, target):
+                raise ExistsError(f"{target} already exists and holds something else")
             say(f"{target}: already exported from these weights; --force exports them again")
             result(str(target))
             return
@@ -86,19 +83,3 @@ def export(
                 quantize.check_likeness(network, draft, crops.held_back, name=target)
     say(f"{target}: {found}; sizes are free, sides multiples of {network.tiling.multiple}")
     result(str(target))
-
-
-def _check_same(network: "Network", card: "Card", target: Path) -> None:
-    """Raise ExistsError unless a file is what these weights are exported to."""
-    from derain.engines.export import check_parity
-    from derain.engines.exported import Exported
-    from derain.errors import DerainError, ExistsError
-
-    try:
-        same = Exported.read(target).card == card
-        # Cards of authors' checkpoints may be equal where weights are not.
-        same = same and check_parity(network, target) >= 0
-    except (DerainError, ValueError):
-        same = False
-    if not same:
-        raise ExistsError(f"{target} already exists and holds something else")

@@ -1,17 +1,13 @@
 """The verb ``derain weights``: list, show, and import authors' checkpoints."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from derain.cli.console import check_file, check_folder, one_line_errors, say
 from derain.cli.plain import PlainCommand
 from derain.extras import require
-
-if TYPE_CHECKING:
-    from derain.networks import Network
-    from derain.weights import Card
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
@@ -93,12 +89,12 @@ def import_weights(
     force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
 ) -> None:
     """Write an authors' checkpoint as a self-describing safetensors file."""
-    from derain.errors import UsageError
+    from derain.errors import ExistsError, UsageError
 
     with one_line_errors():
         require("torch", "derain weights import")
         from derain.weights import authors
-        from derain.weights.store import save
+        from derain.weights.store import holds, save
 
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
         if target.suffix != ".safetensors":
@@ -109,26 +105,11 @@ def import_weights(
         check_file(target, force=True, within=target.parent)
         network, card = authors.load(checkpoint, bgr=bgr)
         if target.exists() and not force:
-            _check_same(network, card, target)
+            if not holds(target, network, card):
+                raise ExistsError(f"{target} already exists and holds something else")
             say(f"{target}: already imported, the same weights; --force imports them again")
         else:
             save(network, card, target)
             whose = "the authors' " if card.recipe else ""
             say(f"{checkpoint}: {whose}{card.network}, {card.note}")
     typer.echo(str(target))
-
-
-def _check_same(network: "Network", card: "Card", target: Path) -> None:
-    """Raise ExistsError unless a file holds these weights with this card."""
-    from derain.errors import ExistsError
-    from derain.weights import WeightsError
-    from derain.weights.store import load
-
-    try:
-        there, found = load(target)
-        ours, theirs = network.state_dict(), there.state_dict()
-        same = found == card and all(ours[key].equal(value) for key, value in theirs.items())
-    except (WeightsError, KeyError):
-        same = False
-    if not same:
-        raise ExistsError(f"{target} already exists and holds something else")

@@ -19,6 +19,7 @@ from torch import nn
 
 from derain.engines.engine import Engine
 from derain.engines.exported import Exported, open_exported
+from derain.errors import DerainError
 from derain.extras import require
 from derain.files import DRAFT, write_file
 from derain.networks import Network, Petrichor
@@ -234,6 +235,15 @@ def check_parity(network: Network, path: Path, *, name: Path | None = None) -> f
             f" {TOLERANCE:.0e}"
         )
     return worst
+
+
+def is_exported_from(network: Network, card: Card, path: Path) -> bool:
+    """Return whether a file has this card, and computes what the network computes."""
+    try:
+        # Cards of authors' checkpoints may be equal where weights are not.
+        return Exported.read(path).card == card and check_parity(network, path) <= TOLERANCE
+    except (DerainError, ValueError):
+        return False
 
 
 def export(network: Network, card: Card, path: Path, to: Target) -> None:

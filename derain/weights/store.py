@@ -78,3 +78,17 @@ def load(path: Path) -> tuple[Network, Card]:
         raise WeightsError(
             f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})"
         ) from None
+
+
+def holds(path: Path, network: Network, card: Card) -> bool:
+    """Return whether a file holds the weights of a network, to the bit, and a card."""
+    try:
+        there, found = load(path)
+    except WeightsError:
+        return False
+    ours, theirs = network.state_dict(), there.state_dict()
+    return (
+        found == card
+        and ours.keys() == theirs.keys()
+        and all(torch.equal(ours[key], value) for key, value in theirs.items())
+    )

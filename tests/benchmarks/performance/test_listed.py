@@ -32,7 +32,11 @@ def test_all_weights_are_timed_in_every_engine_they_have(
 ) -> None:
     table = tmp_path / "catalogue.json"
     table.write_bytes(TABLE.read_bytes())
-    measure = Mock(side_effect=lambda cases, **_: [timing(c.model, c.engine, 1.0) for c in cases])
+
+    def timed(cases: list[Case], **_: int) -> list[Timing]:
+        return [timing(case.model, case.engine, 1.0) for case in cases]
+
+    measure = Mock(side_effect=timed)
     monkeypatch.setattr(listed, "time_cases", measure)
     monkeypatch.setattr(listed, "TABLE", table)
     monkeypatch.setattr("sys.argv", ["listed", "--write"])
