@@ -13,7 +13,7 @@ from derain.data.pairs import Half, Pair, PairedFolder, Problem
 from derain.data.photographs import clean_pictures
 from derain.errors import UsageError
 from derain.files import listed, natural_key, printable
-from derain.images import SUFFIXES, Pixels, find_images, read_image
+from derain.images import READABLE_SUFFIXES, Pixels, find_images, read_image
 
 Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list"]
 """How a paired dataset lies on disk.
@@ -266,7 +266,7 @@ def _subfolders(folder: Path) -> dict[str, Path]:
 def _pictures_in(folder: Path) -> list[Path]:
     """Return the pictures that lie directly in a folder, img2 before img10."""
     names = sorted((entry.name for entry in os.scandir(folder) if entry.is_file()), key=natural_key)
-    return [folder / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+    return [folder / name for name in names if Path(name).suffix.lower() in READABLE_SUFFIXES]
 
 
 def _dataset_in(folder: Path) -> Path | None:
