@@ -20,16 +20,18 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class _Untouched(TorchFunctionMode):
-    """Leaves out what changes tensors in place, which is how weights get their first numbers.
+    """Leaves out what gives weights their first numbers: changes in place, and tensors like others.
 
-    Without it PyTorch loads its compiler to find out that tensors without memory do not change.
+    Without it PyTorch loads its compiler to find out what these do to tensors without memory, which
+    takes longer than all else.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__") and name != "requires_grad_":
+        in_place = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
+        if in_place or name.endswith("_like"):
             return args[0] if args else next(iter((kwargs or {}).values()))
         return func(*args, **(kwargs or {}))
 
@@ -61,12 +63,11 @@ def numbers_in(shapes: Shapes) -> int:
 def rebuilt(name: str, hyperparameters: Hyperparameters, tensors: Mapping[str, Tensor]) -> Network:
     """Return a network with weights, in float32 and in evaluation mode.
 
+    Shapes are to be checked before (`check_shapes`), because here memory is taken.
+
     Raises:
-        ValueError: If the tensors are not those of the network.
+        RuntimeError: If the tensors are not those of the network.
     """
-    check_shapes(
-        shapes_of(name, hyperparameters), {key: tuple(t.shape) for key, t in tensors.items()}
-    )
     network = NETWORKS[name](**hyperparameters)
     network.load_state_dict(
         {

@@ -1,5 +1,6 @@
 """Graphs under derain's card that are none of derain's: refused when opened, in one line."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -281,7 +282,7 @@ except WeightsError as error:
 """
     if sys.platform != "linux":
         pytest.skip("only Linux limits the memory of a process")
-    environment = {"PYTHONPATH": ":".join(part for part in sys.path if part)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,

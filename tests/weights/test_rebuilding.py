@@ -1,5 +1,8 @@
 """Networks that files ask for: measured before they are made."""
 
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -64,3 +67,19 @@ def test_weights_come_back_in_float32() -> None:
     network = rebuilt("petrichor-live", {}, {key: value.half() for key, value in state.items()})
     assert not getattr(network, "training", True)
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
+
+
+def test_looking_at_shapes_does_not_load_the_compiler() -> None:
+    program = """
+import sys
+from derain.networks import NETWORKS
+from derain.weights.rebuilding import shapes_of
+for name in NETWORKS:
+    shapes_of(name, {})
+print("torch._dynamo" in sys.modules, "sympy" in sys.modules)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout == "False False\n"

@@ -1,6 +1,7 @@
 """Files that ask for more than they hold are refused before they get it: memory and time."""
 
 import json
+import os
 import pickle
 import struct
 import subprocess
@@ -301,7 +302,7 @@ except WeightsError:
 def test_what_asks_for_too_much_gets_no_memory(case: str, tmp_path: Path) -> None:
     path = ASKING[case][0](name_of(case, tmp_path))
     command = [sys.executable, "-c", PROGRAM, str(path)]
-    environment = {"PYTHONPATH": ":".join(part for part in sys.path if part)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
         command, capture_output=True, text=True, check=True, env=environment, timeout=120
     )
