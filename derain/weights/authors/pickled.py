@@ -212,7 +212,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Any:
         and len(shape) == len(stride) <= MOST_AXES
         and all(map(_is_count, (offset, *shape, *stride)))
     ):
-        raise StreamError("a tensor in its pickle is none")
+        raise StreamError("a tensor in its pickle is malformed")
     steps = [(size - 1) * step for size, step in zip(shape, stride, strict=True)]
     extent = 0 if 0 in shape else 1 + sum(steps)
     if extent and offset + extent > storage.count:

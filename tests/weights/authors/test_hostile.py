@@ -161,7 +161,7 @@ ASKING: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "a negative stride": (
         lambda p: zipped(p, state(tensor(4, (2,), (-1,), 3)), bytes(16)),
-        "a tensor in its pickle is none",
+        "a tensor in its pickle is malformed",
     ),
     "a storage beyond its member": (
         lambda p: zipped(p, state(tensor(GIBI, (GIBI,), (1,))), bytes(4)),
