@@ -1,9 +1,12 @@
 """Image files to arrays and back, with everything that is not pixels kept.
 
-That is alpha, depth, colour profile, EXIF and XMP. `picture` is what a file holds, `reading` and
-`writing` decode and encode it, `exif` carries EXIF from one file to the next. What a file claims is
-read by `headers` and `tiff_pages`, and judged by `limits`; what a format can hold, by `holding`.
-Only this package imports Pillow.
+That is alpha, depth, colour profile, EXIF, XMP and all else. `picture` is what a file holds,
+`reading` and `writing` decode and encode it. What a file claims is read by `headers` and
+`tiff_pages`, and judged by `limits`; what a format can hold, by `holding`.
+
+`metadata` gathers what is not pixels and corrects it, `attaching` puts it into the new file. Each
+kind of file has its module (`jpeg`, `png`, `webp`, `tags` of TIFF), and so has what several of them
+hold (`exif`, `xmp`, `photoshop`, `profiles`). Only this package imports Pillow.
 """
 
 from derain.images.holding import before_and_after, check_comparison, check_format

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 from PIL.ExifTags import Base
 
+from derain.images import profiles
 from derain.images.picture import ImageError, Pixels
 
 STRIP = 1 << 20
@@ -121,7 +122,7 @@ def _from_cmyk(image: Image.Image) -> tuple[Pixels, bytes]:
         except (ImageCms.PyCMSError, OSError):
             pass
         else:
-            icc = srgb.tobytes()
+            icc = profiles.srgb()
             convert = lambda part: ImageCms.applyTransform(part, transform)  # noqa: E731
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for rows, part in _strips(image):

@@ -1,7 +1,5 @@
 """What formats cannot hold, so that it is known before the work."""
 
-from dataclasses import replace
-
 import numpy as np
 from PIL import features
 
@@ -63,7 +61,7 @@ def before_and_after(before: Picture, after: Picture) -> Picture:
     shape[axis] = width
     line = np.full(shape, np.iinfo(before.pixels.dtype).max, before.pixels.dtype)
     pixels = np.concatenate([before.pixels, line, after.pixels], axis=axis)
-    return Picture(pixels, grey=before.grey, metadata=replace(before.metadata, exif=b"", xmp=b""))
+    return Picture(pixels, grey=before.grey, metadata=before.metadata.of_colours())
 
 
 def _layout(picture: Picture) -> tuple[int, int]:

@@ -35,6 +35,10 @@ READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIXES, *HEIF_SUFFIXES})
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF or BMP"
 OPAQUE: tuple[Format, ...] = ("JPEG", "BMP")
 """Formats without transparency (a BMP may have some, but few programs read it)."""
+DEEP: tuple[Format, ...] = ("PNG", "TIFF")
+"""Formats with 16 bits a channel."""
+COLOUR_CHUNKS = frozenset({b"cICP", b"sRGB", b"gAMA", b"cHRM"})
+"""Chunks by which a PNG says what its numbers mean, in place of a profile or besides one."""
 
 
 class ImageError(DerainError, ValueError):
@@ -80,15 +84,42 @@ class TooManyPixelsError(UsageError, ImageError):
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A piece of metadata that only files of one format can hold.
+
+    Attributes:
+        format: Of the files that can.
+        key: Kind of a PNG's or WebP's chunk, second byte of a JPEG's marker, or number of a TIFF's
+            tag.
+        payload: Content of the chunk or segment; of a tag, its type in one byte and then its value,
+            the low byte of numbers first.
+        after_pixels: Where it lies in a PNG.
+    """
+
+    format: Format
+    key: bytes | int
+    payload: bytes
+    after_pixels: bool = False
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What a picture file holds besides pixels; empty where it holds none.
+
+    It describes the upright picture, not the file that it was read from.
 
     Attributes:
         format: Of the file it was read from; JPEG for HEIC, which derain does not write.
         icc: Colour profile.
         exif: As after ``Exif\\0\\0``; the orientation tag is 1.
-        xmp: The packet as it stood, but for an orientation in it.
+        xmp: The packet as it stood, but for what describes the old file.
         encoding: How the input was encoded, as arguments of Pillow's ``save`` for its own format.
+        xmp_extension: What a JPEG's packet announces as its extension.
+        photoshop: Photoshop's image resources, the IPTC among them.
+        iptc: As in a TIFF of its own.
+        comments: Of a JPEG.
+        aspect: Pixels per unit across and down, where the file does not say which unit.
+        extras: All else, in the order of the file.
     """
 
     format: Format = "PNG"
@@ -96,6 +127,17 @@ class Metadata:
     exif: bytes = b""
     xmp: bytes = b""
     encoding: Mapping[str, Any] = field(default_factory=dict)
+    xmp_extension: bytes = b""
+    photoshop: bytes = b""
+    iptc: bytes = b""
+    comments: tuple[bytes, ...] = ()
+    aspect: tuple[int, int] | None = None
+    extras: tuple[Extra, ...] = ()
+
+    def of_colours(self) -> "Metadata":
+        """Return what it says of colours and encoding alone."""
+        colours = tuple(extra for extra in self.extras if extra.key in COLOUR_CHUNKS)
+        return Metadata(self.format, self.icc, encoding=self.encoding, extras=colours)
 
 
 @dataclass(frozen=True)
@@ -109,6 +151,7 @@ class Picture:
         alpha: (H, W) of the same type, None if the file has none.
         grey: The file has one colour channel; it will have one when written.
         notes: What could not be kept, in words for the user.
+        is_result: derain made it: its file says so, and will say so when written.
 
     Raises:
         ImageError: If these are no such arrays.
@@ -119,6 +162,7 @@ class Picture:
     grey: bool = False
     metadata: Metadata = Metadata()
     notes: tuple[str, ...] = ()
+    is_result: bool = False
 
     def __post_init__(self) -> None:
         pixels = levels_of(self.pixels)

@@ -7,25 +7,25 @@ arrays of it. Pictures are turned upright as they are read, because rain falls d
 import os
 import stat
 import struct
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
+from derain.images import exif
 from derain.images.decoding import Decoded, decode, upright
-from derain.images.exif import read_exif, read_xmp
 from derain.images.headers import Claim
 from derain.images.heif import avif_claim, avif_notes, decode_heif
 from derain.images.limits import MAX_PIXELS, check_claim
 from derain.images.messages import caught_messages, without_bound, without_warnings
+from derain.images.metadata import bare, read_metadata, with_profile
 from derain.images.opening import damaged, header_of, open_picture
 from derain.images.picture import (
     READABLE,
     AnimationError,
-    Format,
     ImageError,
-    Metadata,
     Picture,
     Pixels,
     TooManyPixelsError,
@@ -127,10 +127,11 @@ def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) 
         said: What decoders say meanwhile.
     """
     try:
-        image = open_picture(data, claim)
+        plain = bare(data)
+        image = with_profile(open_picture(plain, claim), data)
         if claim.kind == "AVIF":
             check_claim(avif_claim(image), len(data), max_pixels)
-        decoded = decode(image, data, lambda: open_picture(data, claim))
+        decoded = decode(image, plain, lambda: open_picture(plain, claim))
         return _picture(image, data, decoded, claim)
     except ImageError:
         raise
@@ -166,32 +167,24 @@ def _picture(image: Image.Image, data: bytes, decoded: Decoded, claim: Claim) ->
         notes += avif_notes(image, data)
     if claim.left_out:
         notes.append(f"not kept: {claim.left_out} in the file")
-    exif, orientation = read_exif(image, notes)
-    if claim.kind == "HEIF":
-        orientation = 1  # the decoder has turned it, whatever EXIF says (ISO/IEC 23008-12, 6.5.10)
-    metadata = Metadata(
-        format="JPEG" if claim.kind == "HEIF" else _known_format(claim.kind),
-        icc=decoded.icc if decoded.icc is not None else image.info.get("icc_profile") or b"",
-        exif=exif,
-        xmp=read_xmp(image),
-        encoding=_encoding(image, data),
-    )
+    # A HEIC's decoder has turned it, whatever EXIF says (ISO/IEC 23008-12, 6.5.10).
+    is_upright = claim.kind == "HEIF"
+    metadata, orientation = read_metadata(image, data, notes, upright=is_upright)
+    encoding = {**metadata.encoding, **_encoding(image, data)}
+    icc = metadata.icc if decoded.icc is None else decoded.icc
     image.close()
-    alpha = None if decoded.alpha is None else upright(decoded.alpha, orientation)
     return Picture(
-        upright(decoded.pixels, orientation), alpha, decoded.grey, metadata, tuple(notes)
+        upright(decoded.pixels, orientation),
+        None if decoded.alpha is None else upright(decoded.alpha, orientation),
+        decoded.grey,
+        replace(metadata, icc=icc, encoding=encoding),
+        tuple(notes),
+        is_result=exif.is_result(metadata.exif),
     )
-
-
-def _known_format(name: str | None) -> Format:
-    return next(known for known in get_args(Format) if known == name)
 
 
 def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     encoding: dict[str, Any] = {}
-    dpi = tuple(float(value) for value in image.info.get("dpi", ()) if value)
-    if len(dpi) == 2 and all(0 < value < 1e6 for value in dpi):
-        encoding["dpi"] = dpi
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
         encoding["qtables"] = image.quantization
         if image.mode == "RGB":

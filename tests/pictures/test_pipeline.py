@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from derain import pictures
 from derain.density import RainDensity
@@ -326,6 +327,21 @@ def test_metadata_and_alpha_go_with_the_result(tmp_path: Path) -> None:
         b"profile",
     )
     assert np.all(np.array(result) == [76, 76, 76, 77])
+
+
+def test_results_are_marked_and_say_what_is_not_kept(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("Title", "rain")
+    Image.fromarray(np.full((5, 6, 3), 77, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
+    (kept,) = run([str(tmp_path / "a.png")], options=Options(compare=True))
+    assert kept.notes == ()
+    with Image.open(tmp_path / "a_derained.png") as image:
+        assert image.info["Title"] == "rain"
+    (lost,) = run([str(tmp_path / "a.png")], str(tmp_path / "b.jpg"))
+    assert lost.message == "not kept in JPEG: PNG text (1 entry)"
+    assert not read(tmp_path / "a.png").is_result
+    for name in ("a_derained.png", "a_derained_compare.png", "b.jpg"):
+        assert read(tmp_path / name).is_result
 
 
 def test_transparent_picture_to_jpeg_fails_before_the_work(tmp_path: Path) -> None:
