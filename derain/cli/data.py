@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import STDOUT, check_file, one_line_errors, result
+from derain.cli.console import STDOUT, check_ending, check_file, one_line_errors, result
 from derain.cli.options import ForceOption, LayoutOption
-from derain.cli.plain import PlainCommand
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.cli.verb import Verb
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
@@ -30,7 +30,7 @@ def options() -> None:
     """Check datasets."""
 
 
-@app.command("check", cls=PlainCommand)
+@app.command("check", cls=Verb)
 def check(
     folder: FolderArgument,
     against: AgainstOption = None,
@@ -73,3 +73,4 @@ def _check_places(against: Path | None, json: Path | None, *, force: bool) -> No
         )
     if json is not None and json != STDOUT:
         check_file(json, force=force)
+        check_ending(json, (".json",), "json")

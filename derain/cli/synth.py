@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import (
+    complain,
     line_of,
     one_line_errors,
     result,
@@ -22,7 +23,7 @@ CleanArgument = Annotated[
     Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
 ]
 OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
+    str, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
 ]
 PresetOption = Annotated[str, typer.Option(help="Kind of rain; a wrong one lists them all.")]
 TexturesOption = Annotated[
@@ -77,9 +78,13 @@ def synth(
                 except OSError as full:  # the pictures are made all the same
                     error = full
             if error is not None:
-                word = "skipped" if one.status == "skipped" else "error:"
+                skipped = one.status == "skipped"
                 show_traceback(error)
-                say(f"{word} {printable(one.source)}: {line_of(error)}")
-                failed |= word != "skipped"
+                line = f"{printable(one.source)}: {line_of(error)}"
+                if skipped:
+                    say(f"skipped {line}")
+                else:
+                    complain(f"error: {line}")
+                failed |= not skipped
     if failed:
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import one_line_errors, say
+from derain.cli.console import interruptible, one_line_errors, say, warn
 from derain.cli.options import LayoutOption, TrainingDeviceOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
@@ -104,16 +104,12 @@ def train(
             f" {run.number_format}, data {run.data}"
         )
         step = 0
-        try:
-            with Bars() as bars:
-                for record in train_recipe(
-                    chosen, run, resume=resume, progress=_Search(bars), on_note=_warn
-                ):
-                    step = record["step"]
-                    say(describe(record))
-        except KeyboardInterrupt:
-            say(f"stopped; --resume continues from the last checkpoint, if any, in {run.out}")
-            raise typer.Exit(130) from None
+        with interruptible(lambda: _so_far(step, chosen.steps, run.out)), Bars() as bars:
+            for record in train_recipe(
+                chosen, run, resume=resume, progress=_Search(bars), on_note=warn
+            ):
+                step = record["step"]
+                say(describe(record))
         if 0 < step < chosen.steps:
             say(f"stopped at step {step} of {chosen.steps}; --resume continues")
     if (run.out / BEST).exists():  # a short run may not have come to a validation
@@ -135,8 +131,10 @@ class _Search:
             self._bars.remove("looking for leaks")
 
 
-def _warn(note: str) -> None:
-    say(f"warning: {note}")
+def _so_far(step: int, steps: int, folder: Path) -> str:
+    """Return what was done by the time of an interruption."""
+    continues = f"--resume continues from the last checkpoint, if any, in {folder}"
+    return f"step {step} of {steps} was reported last; {continues}"
 
 
 def _overrides(settings: Sequence[str]) -> dict[str, str]:

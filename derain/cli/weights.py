@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import one_line_errors, say
-from derain.cli.plain import PlainCommand
+from derain.cli.verb import Verb
 from derain.extras import require
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
 
-@app.command("list", cls=PlainCommand)
+@app.command("list", cls=Verb)
 def list_weights() -> None:
     """List the weights inside the package."""
     from derain.weights import CATALOGUE, DEFAULT
@@ -24,7 +24,7 @@ def list_weights() -> None:
         typer.echo(f"{row.name:<{width}}  {row.summary}{default}{needs}")
 
 
-@app.command("show", cls=PlainCommand)
+@app.command("show", cls=Verb)
 def show(
     model: Annotated[
         str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
@@ -51,7 +51,7 @@ def show(
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 
-@app.command("import", cls=PlainCommand)
+@app.command("import", cls=Verb)
 def import_weights(
     checkpoint: Annotated[
         Path,

@@ -75,6 +75,9 @@ class PairedFolder:
     layout: str
     pairs: tuple[Pair, ...]
 
+    def __len__(self) -> int:
+        return len(self.pairs)
+
 
 class Sliceable(Protocol):
     """An array or a tensor, so that reading pairs needs no PyTorch."""

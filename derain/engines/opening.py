@@ -1,17 +1,15 @@
 """Which engine executes a model: by what it is, by what is asked for, by what is installed."""
 
 from pathlib import Path
-from typing import Literal, get_args
 
 from derain import machine
 from derain.engines.engine import Engine, Tiled
 from derain.engines.exported import PROVIDERS, Exported, is_exported, open_exported
+from derain.engines.names import check_name
 from derain.errors import UsageError
 from derain.extras import MissingExtraError, is_installed, require
 from derain.weights.card import Card
 from derain.weights.catalogue import CATALOGUE, check, check_exists
-
-EngineName = Literal["torch", "onnx", "openvino"]
 
 
 def make_engine(
@@ -104,16 +102,6 @@ def check_model(name_or_path: str) -> None:
     # Where PyTorch is installed it is not imported: it would count as memory of the models.
     elif not (row.graph or is_installed("torch")):
         _require_torch(name_or_path)
-
-
-def check_name(engine: str) -> None:
-    """Raise UsageError unless there is an engine of the name, or it is ``auto``."""
-    if engine not in ("auto", *get_args(EngineName)):
-        raise UsageError(
-            f"expected auto or one of {', '.join(get_args(EngineName))}",
-            option="engine",
-            value=engine,
-        )
 
 
 def choose_engine(engine: str, device: str = "auto") -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
 from derain.files import file_digest, write_file
 from derain.weights.checkpoints import is_checkpoint
 from derain.weights.header import WeightsError
@@ -123,12 +123,22 @@ def find_quality(name: str) -> Quality:
         UsageError: If there is no such quality.
     """
     if name not in QUALITIES:
-        raise UsageError(f"expected one of {', '.join(QUALITIES)}", option="quality", value=name)
+        if name in CATALOGUE or Path(name).exists():
+            hint = "; a model is named in place of a quality"
+        else:
+            hint = did_you_mean(name, QUALITIES)
+        expected = f"expected one of {', '.join(QUALITIES)}{hint}"
+        raise UsageError(expected, option="quality", value=name)
     return QUALITIES[name]
 
 
 def check_exists(name_or_path: str) -> None:
-    """Raise FileNotFoundError unless it is a name in the catalogue, or a path of something."""
+    """Check that it is a name in the catalogue, or a path of something.
+
+    Raises:
+        FileNotFoundError: If it is neither.
+        UsageError: If it is the name of a quality.
+    """
     path = Path(name_or_path)
     # The files of a TensorFlow checkpoint are named together: none may be called just that.
     if name_or_path in CATALOGUE or path.exists() or is_checkpoint(path):
@@ -138,9 +148,15 @@ def check_exists(name_or_path: str) -> None:
             f"{name_or_path}: these weights were retired and are no longer in the package; "
             f"use {RETIRED[name_or_path]} instead"
         )
+    if name_or_path in QUALITIES:
+        raise UsageError(
+            f"{name_or_path}: no such weights, but there is a quality of this name",
+            option="quality",
+            advice="ask for it by",
+        )
     raise FileNotFoundError(
         f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights"
-        " file"
+        f" file{did_you_mean(name_or_path, CATALOGUE)}"
     )
 
 

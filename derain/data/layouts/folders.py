@@ -11,7 +11,7 @@ from derain.data.layouts.lists import is_list, is_sure_list, read_list
 from derain.data.layouts.names import half_by_name, match_names
 from derain.data.pairs import Half, Pair, PairedFolder, Problem
 from derain.data.photographs import clean_pictures
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
 from derain.files import listed, natural_key, printable
 from derain.images import READABLE_SUFFIXES, Pixels, find_images, read_image
 
@@ -76,7 +76,8 @@ def layout_named(name: str | None) -> Layout | None:
         if layout == name:
             return layout
     if name is not None:
-        raise UsageError(f"expected one of {', '.join(LAYOUTS)}", option="layout", value=name)
+        expected = f"expected one of {', '.join(LAYOUTS)}{did_you_mean(name, LAYOUTS)}"
+        raise UsageError(expected, option="layout", value=name)
     return None
 
 
