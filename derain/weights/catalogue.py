@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
 from derain.files import file_digest, is_litter, write_file
 from derain.weights.checkpoints import is_checkpoint
 from derain.weights.header import WeightsError
