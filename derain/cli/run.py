@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from derain.progress import Progress
     from derain.restore import Derainer
 
-FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp")
+FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "avif")
 
 InputsArgument = Annotated[
     list[str],

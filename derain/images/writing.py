@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from derain.arrays import as_array
 from derain.files import write_file
 from derain.images import png
 from derain.images.attaching import save_options, with_metadata
@@ -30,23 +31,23 @@ QUALITY = 95
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
 
 
-def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
+def write_image(path: str | os.PathLike[str], pixels: object) -> None:
     """Write pixels in the format that the file name asks for, completely or not at all.
 
     Args:
         path: A name with a suffix of `SUFFIXES`.
-        pixels: (H, W, 3) RGB, (H, W) or (H, W, 1) grey; uint8 or uint16.
+        pixels: (H, W, 3) RGB, (H, W, 4) with alpha last, (H, W) or (H, W, 1) grey; uint8 or uint16.
+            An array, a PIL image, whose metadata is not written, or a tensor, channels first.
 
     Raises:
         ImageError: If the name asks for no format known here, or these are no such pixels.
+        TypeError: If they are something else.
         OSError: If it cannot be written.
     """
-    given: Any = pixels
-    if not isinstance(given, np.ndarray):
-        raise TypeError(f"pixels are {type(given).__name__}; expected a NumPy array")
+    levels = as_array(pixels)
     format = format_of(path)
     try:
-        data = encode(_picture_of(pixels), format)
+        data = encode(_picture_of(levels), format)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error.__cause__
     write_file(path, data)
@@ -54,14 +55,16 @@ def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
 
 def _picture_of(pixels: Pixels) -> Picture:
     """Return pixels as a picture; grey ones have one channel, or no axis for it."""
-    grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
-    if not (grey or pixels.shape[2:] == (3,)):
-        raise ImageError(
-            f"pixels are {pixels.dtype.name} of shape {pixels.shape}; expected (H, W, 3) or (H, W)"
-            " of uint8 or uint16"
-        )
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
-    return Picture(np.repeat(planes, 3, axis=2) if grey else planes, grey=grey)
+    channels = planes.shape[2] if planes.ndim == 3 else 0
+    if channels not in (1, 3, 4):
+        raise ImageError(
+            f"pixels are {pixels.dtype.name} of shape {pixels.shape}; expected (H, W, 3), (H, W, 4)"
+            " or (H, W) of uint8 or uint16"
+        )
+    if channels == 1:
+        return Picture(np.repeat(planes, 3, axis=2), grey=True)
+    return Picture(planes[..., :3], planes[..., 3] if channels == 4 else None)
 
 
 def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> bytes:

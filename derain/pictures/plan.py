@@ -1,5 +1,6 @@
 """From file names, folders and patterns to jobs in which nothing is left open."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -104,7 +105,12 @@ class Plan:
     others: Counter[str] = field(default_factory=Counter[str])
 
 
-def plan(inputs: Sequence[str], output: str | None = None, options: Options = Options()) -> Plan:
+Name = str | os.PathLike[str]
+
+
+def plan(
+    inputs: Name | Sequence[Name], output: Name | None = None, options: Options = Options()
+) -> Plan:
     """Find the pictures and name the results.
 
     Without ``output`` a file's result is ``NAME_derained`` beside it, a folder's results go to
@@ -113,7 +119,7 @@ def plan(inputs: Sequence[str], output: str | None = None, options: Options = Op
 
     Args:
         inputs: Files, folders (searched to the bottom, structure kept), patterns such as
-            ``"*.jpg"``, or ``-``.
+            ``"*.jpg"``, or ``-``; one or several.
         output: A file, a folder or ``-``.
         options: For every picture.
 
@@ -122,17 +128,25 @@ def plan(inputs: Sequence[str], output: str | None = None, options: Options = Op
             known ending; or is missing where results have no place of their own.
         OSError: If the output cannot be written.
     """
+    names = _names(inputs)
+    output = None if output is None else os.fspath(output)
     single = output not in (None, str(STREAM)) and names_a_file(output or "")
     if output is not None and output != str(STREAM):
         _check_output(Path(output), options, single=single)
-    found = find_sources(inputs, output)
-    _check_number(inputs, output, len(found.pictures), single=single)
+    found = find_sources(names, output)
+    _check_number(names, output, len(found.pictures), single=single)
     jobs = _Jobs(found)
     for source in found.pictures.values():
         target = Path(output or "") if single else _target(source, output, options)
         format = format_of(target) if single else _format_by_name(source.path, target)
         jobs.add(_job(source, target, format, options))
     return Plan(tuple(jobs.made), tuple(found.refused), tuple(found.results), found.others)
+
+
+def _names(inputs: Name | Sequence[Name]) -> list[str]:
+    """Return names of inputs; one alone is no sequence of letters."""
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    return [os.fspath(name) for name in several]
 
 
 def _check_output(output: Path, options: Options, *, single: bool) -> None:

@@ -1,5 +1,6 @@
 """Levels in any array that NumPy has: byte order, memory layout and subclass do not matter."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from derain import images
 from derain.images import ImageError, Picture, levels_of, to_eight_bits, to_floats, to_levels
@@ -112,9 +114,21 @@ def test_other_types_are_named(kind: Any, tmp_path: Path) -> None:
 
 
 def test_what_is_no_array_is_named(tmp_path: Path) -> None:
-    pixels: Any = [[[0, 0, 0]]]
-    with pytest.raises(TypeError, match="pixels are list; expected a NumPy array"):
-        images.write_image(tmp_path / "a.png", pixels)
+    with pytest.raises(TypeError, match="a list for an image: expected an array"):
+        images.write_image(tmp_path / "a.png", [[[0, 0, 0]]])
+
+
+def test_pictures_of_pillow_tensors_and_alpha_are_written(tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (5, 6, 4), np.uint8)
+    images.write_image(tmp_path / "array.png", levels)
+    images.write_image(tmp_path / "pillow.png", Image.fromarray(levels))
+    written = ["array.png", "pillow.png"]
+    if "torch" in sys.modules:
+        tensor = sys.modules["torch"].from_numpy(levels.transpose(2, 0, 1).copy())
+        images.write_image(tmp_path / "tensor.png", tensor)
+        written.append("tensor.png")
+    for name in written:
+        assert np.array_equal(np.asarray(Image.open(tmp_path / name)), levels)
 
 
 @pytest.mark.parametrize(

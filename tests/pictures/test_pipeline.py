@@ -842,3 +842,10 @@ def test_heic_becomes_a_jpeg_where_it_can_be_read(folder: Path) -> None:
         assert line.endswith('; pip install "derain[heif]" reads HEIC')
     (job,) = pictures.plan([str(folder / "c.heic")]).jobs  # it is tried
     assert job.target.name == "c_derained.jpg"
+
+
+def test_one_name_is_no_sequence_of_letters_and_paths_are_names(folder: Path) -> None:
+    picture = folder / "a.png"
+    for inputs in (str(picture), picture, [picture], [str(picture)]):
+        (job,) = pictures.plan(inputs, folder / "out").jobs
+        assert (job.source, job.target) == (picture, folder / "out" / "a.png")
