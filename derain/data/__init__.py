@@ -5,8 +5,16 @@ finds near-duplicates.
 """
 
 from derain.data.audit import Identity, identify
-from derain.data.layouts import LAYOUTS, Layout, NoPairsError, find_pairs, layout_named, survey
-from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
+from derain.data.layouts import (
+    LAYOUTS,
+    Layout,
+    NoPairsError,
+    find_pairs,
+    layout_named,
+    survey,
+    unknown_pairs,
+)
+from derain.data.pairs import Pair, PairedFolder, Place, Problem, TwoFolders, read_pair
 from derain.data.photographs import clean_pictures
 
 __all__ = [
@@ -16,11 +24,14 @@ __all__ = [
     "NoPairsError",
     "Pair",
     "PairedFolder",
+    "Place",
     "Problem",
+    "TwoFolders",
     "clean_pictures",
     "find_pairs",
     "identify",
     "layout_named",
     "read_pair",
     "survey",
+    "unknown_pairs",
 ]

@@ -1,5 +1,6 @@
 """Pairs of a rainy and a clean picture, how one is read, and what can be wrong with them."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ Unsound = Literal[
     "exchanged",
     "leak",
     "known test picture",
+    "unknown layout",
 ]
 """Problems that make training unsound."""
 Kind = Unsound | Literal["duplicate", "no rain", "spare", "ignored"]
@@ -74,6 +76,31 @@ class PairedFolder:
     name: str
     layout: str
     pairs: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class TwoFolders:
+    """A folder of rainy pictures and one of their clean twins, wherever they lie."""
+
+    rainy: Path
+    clean: Path
+
+    def __str__(self) -> str:
+        return f"{self.rainy} and {self.clean}"
+
+    @property
+    def folder(self) -> Path:
+        """The innermost folder that holds both."""
+        return Path(os.path.commonpath([self.rainy.resolve(), self.clean.resolve()]))
+
+    @property
+    def name(self) -> str:
+        """Name of that folder, or of both if they have only the root in common."""
+        return self.folder.name or f"{self.rainy.name} and {self.clean.name}"
+
+
+Place = Path | TwoFolders
+"""Where a dataset lies: a folder or a list file that is looked at, or two folders as named."""
 
 
 class Sliceable(Protocol):
