@@ -14,7 +14,15 @@ from derain.data.layouts import (
     survey,
     unknown_pairs,
 )
-from derain.data.pairs import Pair, PairedFolder, Place, Problem, TwoFolders, read_pair
+from derain.data.pairs import (
+    Pair,
+    PairedFolder,
+    Place,
+    Problem,
+    TwoFolders,
+    named_folders,
+    read_pair,
+)
 from derain.data.photographs import clean_pictures
 
 __all__ = [
@@ -31,6 +39,7 @@ __all__ = [
     "find_pairs",
     "identify",
     "layout_named",
+    "named_folders",
     "read_pair",
     "survey",
     "unknown_pairs",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
+from derain.errors import UsageError
 from derain.files import file_digest, printable
 from derain.images import read_image
 
@@ -97,6 +98,28 @@ class TwoFolders:
     def name(self) -> str:
         """Name of that folder, or of both if they have only the root in common."""
         return self.folder.name or f"{self.rainy.name} and {self.clean.name}"
+
+
+def named_folders(rainy: Path | None, clean: Path | None) -> TwoFolders | None:
+    """Return the two folders that a user names; None for a user who names neither.
+
+    Raises:
+        UsageError: If only one of them is named.
+        FileNotFoundError: If one is no folder.
+    """
+    if rainy is None and clean is None:
+        return None
+    if rainy is None or clean is None:
+        given, other = ("clean", "rainy") if rainy is None else ("rainy", "clean")
+        raise UsageError(
+            f"one half of pairs; expected the folder of the {other} half too ({other})",
+            option=given,
+            value=clean or rainy,
+        )
+    for folder in (rainy, clean):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder; expected one of pictures")
+    return TwoFolders(rainy, clean)
 
 
 Place = Path | TwoFolders

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from derain.data import NoPairsError, clean_pictures, find_pairs
+from derain.data import NoPairsError, clean_pictures, find_pairs, unknown_pairs
 from derain.images import Pixels, read_image
 from derain.metrics import NaturalModel, NiqeError, niqe
 from derain.progress import Progress, silent
@@ -41,6 +41,9 @@ def _fit(folder: Path, progress: Progress) -> NaturalModel:
             f"{folder}: holds rainy pictures too; expected clean ones alone, such as its folder of"
             " clean twins"
         )
+    doubt = unknown_pairs(folder, otherwise="expected a folder of clean pictures alone")
+    if doubt:
+        raise ValueError(doubt.message)
     paths = clean_pictures(folder)
     at = folder  # what is being looked at, so that an error can name it
 

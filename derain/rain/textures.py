@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.images import find_images, read_image
+from derain.images import ImageError, find_images, read_image
 from derain.rain.field import Field
 from derain.rain.numbers import Draws, Range, check_ranges
 
@@ -64,6 +64,10 @@ class Texture:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+BLACK = 0.12
+"""Median light of a streak texture at most; that of photographs is 0.15 and more."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,8 @@ def load_textures(folder: Path) -> TextureBank:
     Raises:
         FileNotFoundError: If the folder does not exist or holds no pictures.
         OSError: If a folder in it cannot be read.
-        ImageError: If a picture cannot be read.
+        ImageError: If a picture cannot be read, or most are no streaks on black: photographs would
+            be drawn over photographs.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one of streak textures")
@@ -120,7 +125,14 @@ def load_textures(folder: Path) -> TextureBank:
     if not paths:
         raise FileNotFoundError(f"{folder}: no pictures in it; expected grey streak textures")
     with ThreadPoolExecutor() as pool:
-        return bank_of(folder.name, list(pool.map(_grey, paths)))
+        textures = list(pool.map(_grey, paths))
+    bright = sum(float(texture.median()) > BLACK for texture in textures)
+    if 2 * bright > len(textures):
+        raise ImageError(
+            f"{folder}: in {bright} of {len(textures)} pictures half of the pixels or more are lit;"
+            " expected textures, bright streaks on black"
+        )
+    return bank_of(folder.name, textures)
 
 
 def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:

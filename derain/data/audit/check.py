@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, filterfalse
@@ -18,6 +19,7 @@ from derain.data.audit.identity import (
     Identity,
     MeasuredPair,
     digest_of,
+    digest_of_files,
     file_digests,
     measure_all,
     name_of,
@@ -45,6 +47,8 @@ class Report:
         pictures: Number of pairs, or of clean pictures.
         sizes: Width and height of the clean ones, and how many there are of each.
         psnr: Mean of the rainy pictures in dB, y-matlab.
+        digest: Of all files' bytes, whatever their names and order; those of pairs and of clean
+            pictures differ.
         against: The training data in which copies were searched.
     """
 
@@ -54,6 +58,7 @@ class Report:
     pictures: int
     sizes: tuple[tuple[str, int], ...]
     psnr: float | None
+    digest: str
     against: Path | None
     problems: tuple[Problem, ...]
 
@@ -76,7 +81,7 @@ class Report:
             "told_by": list(identity.evidence) if identity else [],
             "pairs": identity and identity.pairs,
             "pairs_of_the_whole": identity and identity.whole,
-            "digest": identity and identity.digest,
+            "digest": self.digest,
             "pictures": self.pictures,
             "sizes": dict(self.sizes),
             "input_psnr_y_matlab": self.psnr,
@@ -91,7 +96,7 @@ class Report:
         what = (
             self.identity.describe()
             if self.identity
-            else f"{self.pictures} clean pictures, no pairs"
+            else f"{self.pictures} clean pictures, no pairs, data {self.digest}"
         )
         lines = [f"{name}: {what}"]
         if self.layout:
@@ -229,6 +234,7 @@ def _check_pairs(
         pictures=len(dataset.pairs),
         sizes=tuple(sizes.most_common()),
         psnr=float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None,
+        digest=identity.digest,
         against=against,
         problems=_without_twice(found),
     )
@@ -307,9 +313,17 @@ def _check_clean(
         pictures=len(files),
         sizes=tuple(sizes.most_common()),
         psnr=None,
+        digest=digest_of_files(_digests_of(files, album)),
         against=against,
         problems=_without_twice(problems),
     )
+
+
+def _digests_of(files: Sequence[Path], album: Album) -> Iterator[str]:
+    """Yield the SHA-256 of files, which the album has read, without those that it could not."""
+    for path in files:
+        with suppress(OSError):
+            yield album.digest(path)
 
 
 def _content_or_problem(album: Album, path: Path) -> Content | Problem:

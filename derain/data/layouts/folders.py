@@ -164,13 +164,10 @@ def _files_of_both(folders: TwoFolders) -> list[tuple[Path, list[Path]]]:
     """Return both folders with the pictures in them; where one lies inside the other, only its own.
 
     Raises:
-        FileNotFoundError: If one is no folder, or holds no pictures.
+        FileNotFoundError: If one holds no pictures.
         UsageError: If both are the same.
     """
     rainy, clean = folders.rainy, folders.clean
-    for folder in (rainy, clean):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder; expected one of pictures")
     if rainy.resolve() == clean.resolve():
         raise UsageError("is the rainy folder too; expected another", option="clean", value=clean)
     both: list[tuple[Path, list[Path]]] = []

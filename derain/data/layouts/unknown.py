@@ -8,7 +8,7 @@ Near-duplicates inside one folder, as bursts are, say nothing.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -55,26 +55,43 @@ WET = re.compile(r"(^|.*([-_ ]|\d))rainy?[-_ ]?\d*(x\d+)?")
 RESULT = "derained"
 """Ending of what ``derain run`` writes beside rainy photographs."""
 
+PHOTOGRAPHS = (
+    "if these are photographs without twins, name their folder alone, or say --layout photographs"
+)
+"""What to do if the signs are wrong."""
+
 Read = Callable[[Path], Pixels]
 
 
-def unknown_pairs(folder: Path, read: Read = read_image) -> Problem | None:
+def unknown_pairs(
+    folder: Path,
+    read: Read = read_image,
+    *,
+    are_clean: bool = True,
+    otherwise: str = PHOTOGRAPHS,
+) -> Problem | None:
     """Return what speaks for pairs in a folder in which no layout was found, or None.
 
-    The names are tried first; only then some pictures are decoded.
+    What names say is tried before pictures are decoded.
 
     Args:
-        folder: What would be taken for a folder of clean photographs.
+        folder: What would be taken for a folder of photographs.
         read: Reads a picture (H, W, 3); raises OSError or ValueError if it cannot.
+        are_clean: Whether the photographs would be taken for clean ones. Rainy ones alone are a
+            sign of pairs only then.
+        otherwise: What to do if the signs are wrong, for the message.
     """
     if not folder.is_dir():
         return None
     tree = _Tree(folder, find_images(folder)[0])
-    for found in (_by_lists, _by_folders, _by_files, _by_rain):
-        problem = found(tree)
-        if problem:
-            return problem
-    return _by_scenes(tree, read)
+    problem = (
+        _by_lists(tree)
+        or _by_folders(tree)
+        or _by_files(tree)
+        or _by_scenes(tree, read)
+        or (_by_rain(tree) if are_clean else None)
+    )
+    return replace(problem, message=f"{problem.message}; {otherwise}") if problem else None
 
 
 @dataclass(frozen=True)
@@ -351,8 +368,4 @@ def _of_folders(
 def _problem(folder: Path, found: str, advice: str, paths: Sequence[Path], by: str = "") -> Problem:
     if not by:
         by = ", probably pairs in a layout that derain does not know"
-    message = (
-        f"{printable(folder)}: {found}{by}; {advice}; if all pictures are clean photographs, name"
-        " their folder alone, or say --layout photographs"
-    )
-    return Problem("unknown layout", message, tuple(paths))
+    return Problem("unknown layout", f"{printable(folder)}: {found}{by}; {advice}", tuple(paths))
