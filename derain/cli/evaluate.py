@@ -21,19 +21,21 @@ from derain.cli.console import (
     show_traceback,
 )
 from derain.cli.options import (
+    CleanOption,
     DeviceOption,
     DtypeOption,
     EngineOption,
     ForceOption,
     LayoutOption,
     OverlapOption,
+    RainyOption,
     TileOption,
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
-    from derain.data import PairedFolder
+    from derain.data import PairedFolder, Place, TwoFolders
     from derain.evaluate import Evaluation, Failure, Gallery, Photographs
     from derain.metrics import NaturalModel, Protocol
 
@@ -86,6 +88,8 @@ def evaluate(
     json: JsonOption = None,
     report: ReportOption = None,
     layout: LayoutOption = None,
+    rainy: RainyOption = None,
+    clean: CleanOption = None,
     save: SaveOption = None,
     force: ForceOption = False,
     device: DeviceOption = "auto",
@@ -101,6 +105,7 @@ def evaluate(
     and in grey on a terminal.
     """
     with lasting():
+        from derain.data import named_folders
         from derain.evaluate import Scoring, compare, find_models
         from derain.restore import load
 
@@ -111,7 +116,8 @@ def evaluate(
     try:
         with one_line_errors(), Bars() as bars:
             # What can be refused is refused first: names, places, weights, packages, folders.
-            sources, folders = _sort(inputs)
+            both = named_folders(rainy, clean)
+            sources, folders = _sort(inputs, [both] if both else [])
             _check_writing(places, force=force)
             models = find_models(sources)
             outcomes.gallery = _gallery(len(models)) if report else None
@@ -209,11 +215,17 @@ def _check_writing(places: _Places, *, force: bool) -> None:
         save.mkdir(parents=True, exist_ok=True)
 
 
-def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Return the models and the folders among the arguments, at least one of each."""
+def _sort(inputs: Sequence[str], named: "Sequence[TwoFolders]") -> "tuple[list[str], list[Place]]":
+    """Return the models and the folders among the arguments, at least one of each.
+
+    Args:
+        inputs: The arguments.
+        named: Folders of pairs that options name, which come after those.
+    """
     from derain.evaluate import sort_inputs
 
-    models, folders = sort_inputs(inputs)
+    models, found = sort_inputs(inputs)
+    folders: list[Place] = [*found, *named]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
@@ -236,7 +248,7 @@ def _gallery(models: int) -> "Gallery":
 
 
 def _find_datasets(
-    folders: Sequence[Path], layout: str | None, outcomes: "_Outcomes", *, photographs: bool
+    folders: "Sequence[Place]", layout: str | None, outcomes: "_Outcomes", *, photographs: bool
 ) -> "list[PairedFolder | Photographs]":
     """Return the datasets; what is wrong with them is named."""
     from derain.data import NoPairsError, layout_named

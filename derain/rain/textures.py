@@ -67,7 +67,9 @@ class Texture:
 
 
 BLACK = 0.12
-"""Median light of a streak texture at most; that of photographs is 0.15 and more."""
+"""Median light of streaks on black at most; that of photographs is 0.15 and more."""
+GREY = 0.02
+"""Mean distance between the channels of grey pictures at most, after lossy compression too."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,11 @@ def load_textures(folder: Path) -> TextureBank:
     if not paths:
         raise FileNotFoundError(f"{folder}: no pictures in it; expected grey streak textures")
     with ThreadPoolExecutor() as pool:
-        textures = list(pool.map(_grey, paths))
-    bright = sum(float(texture.median()) > BLACK for texture in textures)
-    if 2 * bright > len(textures):
+        textures, photographs = zip(*pool.map(_grey, paths), strict=True)
+    if 2 * sum(photographs) > len(paths):
         raise ImageError(
-            f"{folder}: in {bright} of {len(textures)} pictures half of the pixels or more are lit;"
-            " expected textures, bright streaks on black"
+            f"{folder}: {sum(photographs)} of {len(paths)} pictures are bright and coloured, as"
+            " photographs are; expected textures, grey streaks on black"
         )
     return bank_of(folder.name, textures)
 
@@ -147,9 +148,13 @@ def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:
     return TextureBank(name, texels, slopes, lengths.cumsum(0) - lengths, heights, widths)
 
 
-def _grey(path: Path) -> Tensor:
+def _grey(path: Path) -> tuple[Tensor, bool]:
+    """Return a texture (H, W) in [0, 1], and whether it looks like a photograph."""
     pixels = read_image(path)
-    return torch.from_numpy(pixels.mean(axis=2, dtype=np.float32) / np.iinfo(pixels.dtype).max)
+    top = np.iinfo(pixels.dtype).max
+    grey = torch.from_numpy(pixels.mean(axis=2, dtype=np.float32) / top)
+    colour = float((pixels.max(axis=2) - pixels.min(axis=2)).mean()) / top
+    return grey, float(grey.median()) > BLACK and colour > GREY
 
 
 def _resized(texture: Tensor) -> Tensor:

@@ -15,6 +15,11 @@ from derain.train.checkpoint import CHECKPOINT, branch_recipe, checkpoint_recipe
 
 BEST = "best.safetensors"
 LOG = "log.jsonl"
+CURVE = "curve.svg"
+SAMPLES = "sample-{}.png"
+"""Pictures of validations, numbered from 1."""
+BOARD = "tensorboard"
+"""Folder of events for TensorBoard, where that is installed."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class TrainingRun:
         validation: Likewise. Rain on clean pictures is seeded by their place, and so always the
             same.
         out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use,
-            ``log.jsonl`` to look at.
+            ``log.jsonl``, ``curve.svg`` and ``sample-1.png`` to look at.
         device: Where the network, and the rain, are computed.
         dtype: Number format that convolutions and products are computed in; weights, losses and
             optimiser stay in float32.

@@ -48,10 +48,10 @@ def test_a_leak_is_refused_before_the_validation_set_is_decoded(
 ) -> None:
     decoded: list[str] = []
 
-    def refuse(run: TrainingRun, _progress: object) -> str:
+    def refuse(run: TrainingRun, *_: object) -> leaks.Checked:
         decoded.append("search")
         if run.allow_leak:
-            return ""
+            return leaks.Checked()
         raise training.LeakError
 
     class Spy(training.ValidationSet):
