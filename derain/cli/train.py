@@ -1,9 +1,8 @@
 """derain train: a recipe and pictures in, weights out."""
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -77,21 +76,19 @@ def train(
     branch: BranchOption = None,
     minutes: MinutesOption = None,
     device: TrainingDeviceOption = "auto",
-    dtype: LicenceOption = Annotated[
-    str, typer.Option(help="Licence of the weights, for their card. Default: none is named.")
-]
-TrainingDtypeOption = "auto",
+    dtype: TrainingDtypeOption = "auto",
+    licence: LicenceOption = "",
 ) -> None:
     """Train a network from a recipe.
 
     The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from,
-    log.jsonl, and curve.svg and sample-1.png to look at. A run whose validation pictures are among the training pictures, be they cropped,
-    flipped or resized, is refused.
+    log.jsonl, and curve.svg and sample-1.png to look at. A run whose validation pictures are among
+    the training pictures, be they cropped, flipped or resized, is refused.
     """
     with one_line_errors():
         with lasting():
             require("torch", "derain train")
-            from derain.train import BEST, describe, plan_run
+            from derain.train import BEST, plan_run
             from derain.train import train as train_recipe
 
         chosen, run = plan_run(
@@ -111,32 +108,37 @@ TrainingDtypeOption = "auto",
             allow_leak=allow_leak,
             licence=licence,
         )
-        say(
-            f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in"
-            f" {run.number_format}"
-        )
-        step = 0
-        try:
-            with Bars() as bars, closing(
-                train_recipe(
-                    chosen,
-                    run,
-                    resume=resume,
-                    progress=_Progress(bars),
-                    on_note=_warn,
-                    on_start=say,
-                )
-            ) as records:
-                for record in records:
-                    step = record["step"]
-                    say(describe(record))
-        except KeyboardInterrupt:
-            say(f"stopped; --resume continues from the last checkpoint, if any, in {run.out}")
-            raise typer.Exit(130) from None
-        if 0 < step < chosen.steps:
-            say(f"stopped at step {step} of {chosen.steps}; --resume continues")
+        where = f"{run.device} in {run.number_format}"
+        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {where}")
+        with Bars() as bars:
+            records = train_recipe(
+                chosen, run, resume=resume, progress=_Progress(bars), on_note=_warn, on_start=say
+            )
+            _follow(records, run.out, chosen.steps)
     if (run.out / BEST).exists():  # a short run may not have come to a validation
         typer.echo(str(run.out / BEST))
+
+
+def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int) -> None:
+    """Train, and say how it comes along.
+
+    Args:
+        records: The run, as a generator of lines of its log.
+        out: Its folder.
+        steps: How many there are in all.
+    """
+    from derain.train import describe
+
+    step = 0
+    try:
+        for record in records:
+            step = record["step"]
+            say(describe(record))
+    except KeyboardInterrupt:
+        say(f"stopped; --resume continues from the last checkpoint, if any, in {out}")
+        raise typer.Exit(130) from None
+    if 0 < step < steps:
+        say(f"stopped at step {step} of {steps}; --resume continues")
 
 
 class _Progress:
