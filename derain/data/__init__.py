@@ -11,6 +11,7 @@ from derain.data.layouts import (
     NoPairsError,
     find_pairs,
     layout_named,
+    refuse_pairs,
     survey,
     unknown_pairs,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "layout_named",
     "named_folders",
     "read_pair",
+    "refuse_pairs",
     "survey",
     "unknown_pairs",
 ]

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from derain.extras import is_installed
+from derain.files import printable
 from derain.train.run import BOARD, TrainingRun
 
 
@@ -38,7 +39,7 @@ class Board:
         if self._writer is None:
             return
         scores = record.get("validation", {})
-        values = {f"validation/{name}": value for name, value in scores.items()}
+        values = {f"validation/{printable(name)}": value for name, value in scores.items()}
         values |= {
             f"training/{name}": value
             for name, value in record.items()

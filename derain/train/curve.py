@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 720, 250
-"""Of a panel, in pixels; two stand one below the other."""
+from derain.files import printable
+
+WIDTH, HEIGHT = 720, 200
+"""Of a panel, in pixels; they stand one below the other."""
 LEFT, RIGHT, TOP, BOTTOM = 64, 150, 34, 40
 """Margins of a panel, in pixels."""
 POINTS = 400
 """Points of a line at most; more are averaged."""
-TICKS = 5
+LETTERS = 13
+"""Letters of the name of a line at most."""
+TICKS = 4
+APART = 3
+"""Kinds of rain up to which each gets a panel of its own: their scores lie 10 dB apart."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Of Okabe and Ito, which colour-blind people tell apart."""
 INK, GREY, GRID = "#222222", "#767676", "#e4e4e4"
@@ -40,11 +46,10 @@ def curve_svg(records: Sequence[dict[str, Any]], title: str) -> str:
         records: Of its log, in their order.
         title: What the run is called.
     """
-    scores = _score_lines([record for record in records if "validation" in record])
-    losses = [Line("loss", _averaged([(r["step"], r["loss"]) for r in records]), INK)]
     last = max((record["step"] for record in records), default=1)
+    losses = [Line("loss", _averaged([(r["step"], r["loss"]) for r in records]), INK)]
     panels = [
-        _Panel("validation, PSNR in dB (y-matlab)", scores, last),
+        *_score_panels([record for record in records if "validation" in record], last),
         _Panel("training loss", losses, last, logarithmic=True),
     ]
     body = "\n".join(panel.draw(TOP + k * HEIGHT) for k, panel in enumerate(panels))
@@ -57,17 +62,18 @@ def curve_svg(records: Sequence[dict[str, Any]], title: str) -> str:
     )
 
 
-def _score_lines(records: Sequence[dict[str, Any]]) -> list[Line]:
-    """Return a line for each kind of rain, and a thick one of the mean over several."""
+def _score_panels(records: Sequence[dict[str, Any]], last: float) -> "list[_Panel]":
+    """Return a panel for the mean score, and one for each kind of rain if there are few."""
+    title = "validation, PSNR in dB (y-matlab)"
     kinds = list(dict.fromkeys(name for record in records for name in record["validation"]))
     kinds = [kind for kind in kinds if kind != "mean"]
     lines = [
         Line(kind, _scores(records, kind), COLOURS[k % len(COLOURS)])
         for k, kind in enumerate(kinds)
     ]
-    if len(kinds) != 1:
-        lines.append(Line("mean", _scores(records, "mean"), INK, width=2.5))
-    return lines
+    mean = [Line("mean", _scores(records, "mean"), INK)] if len(kinds) != 1 else []
+    groups = [[line] for line in lines] if len(lines) <= APART else [lines]
+    return [_Panel(title, group, last) for group in (mean, *groups) if group]
 
 
 def _scores(records: Sequence[dict[str, Any]], kind: str) -> Points:
@@ -146,7 +152,7 @@ class _Panel:
                 f' stroke="{line.colour}" stroke-width="{line.width}"/>'
             )
             value = f" {line.points[-1][1]:.4g}" if line.points else ""
-            parts.append(_text(left + 22, y, f"{line.name}{value}"))
+            parts.append(_text(left + 22, y, f"{_short(line.name)}{value}"))
         return parts
 
 
@@ -154,7 +160,7 @@ def nice_ticks(low: float, high: float) -> list[float]:
     """Return round numbers, evenly spaced, from at most the lowest to at least the highest value.
 
     >>> nice_ticks(27.1, 31.4)
-    [27.0, 28.0, 29.0, 30.0, 31.0, 32.0]
+    [26, 28, 30, 32]
     """
     span = max(high - low, abs(high) * 1e-3, 1e-9)
     rough = span / TICKS
@@ -177,6 +183,12 @@ def log_ticks(low: float, high: float) -> list[float]:
     found = [mark for mark in marks if below <= mark <= above]
     # Over many powers of ten, these alone.
     return found if len(found) <= 2 * TICKS else [m for m in found if math.log10(m) % 1 == 0]
+
+
+def _short(name: str) -> str:
+    """Return a name on one line, without its end if it is long."""
+    name = printable(name)
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def _row(y: float, value: float) -> str:

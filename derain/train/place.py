@@ -85,12 +85,12 @@ def saying_what_is_left(run: TrainingRun, step: int, saved: int | None) -> Gener
     try:
         yield
     except OSError as error:
-        if saved is None:
-            left = "there is no checkpoint yet: mend that and begin again"
+        if saved is None or not (run.out / CHECKPOINT).exists():
+            left = "without a checkpoint: make that possible and begin again"
         else:
-            left = f"{CHECKPOINT} is complete up to step {saved}: mend that, then --resume goes on"
+            left = f"{CHECKPOINT} is complete up to step {saved}: make that possible, then --resume"
         if (run.out / BEST).exists():
-            left = f"{left}; {BEST} can be used"
+            left = f"{left}; {BEST} can be used as it is"
         raise RunStoppedError(f"{reason(error)}; stopped at step {step}, {left}") from error
 
 

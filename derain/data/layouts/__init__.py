@@ -13,7 +13,7 @@ from derain.data.layouts.folders import (
     layout_named,
     survey,
 )
-from derain.data.layouts.unknown import unknown_pairs
+from derain.data.layouts.unknown import refuse_pairs, unknown_pairs
 
 __all__ = [
     "LAYOUTS",

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from derain.data.alignment import FLAT, align, luma, rainier
+from derain.data.layouts.folders import NoPairsError, find_pairs
 from derain.data.layouts.lists import names_pairs
 from derain.data.layouts.names import (
     RAINY_FOLDERS,
@@ -92,6 +93,29 @@ def unknown_pairs(
         or (_by_rain(tree) if are_clean else None)
     )
     return replace(problem, message=f"{problem.message}; {otherwise}") if problem else None
+
+
+def refuse_pairs(folder: Path) -> None:
+    """Refuse a folder of clean pictures that holds rainy ones too.
+
+    Raises:
+        ValueError: If it is a paired dataset, or looks like one.
+        OSError: If a folder cannot be listed.
+    """
+    try:
+        layout = find_pairs(folder).layout
+    except NoPairsError:
+        layout = ""
+    except ValueError:  # there are pairs, and something is wrong with them
+        layout = "pairs"
+    if layout:
+        raise ValueError(
+            f"{printable(folder)}: holds rainy pictures too ({layout}); expected clean ones alone,"
+            " such as its folder of clean twins"
+        )
+    doubt = unknown_pairs(folder, otherwise="expected a folder of clean pictures alone")
+    if doubt:
+        raise ValueError(doubt.message)
 
 
 @dataclass(frozen=True)
