@@ -21,6 +21,7 @@ __all__ = [
     "NoPairsError",
     "find_pairs",
     "layout_named",
+    "refuse_pairs",
     "survey",
     "unknown_pairs",
 ]

@@ -69,6 +69,7 @@ def unknown_pairs(
     read: Read = read_image,
     *,
     are_clean: bool = True,
+    copies: bool = True,
     otherwise: str = PHOTOGRAPHS,
 ) -> Problem | None:
     """Return what speaks for pairs in a folder in which no layout was found, or None.
@@ -80,6 +81,7 @@ def unknown_pairs(
         read: Reads a picture (H, W, 3); raises OSError or ValueError if it cannot.
         are_clean: Whether the photographs would be taken for clean ones. Rainy ones alone are a
             sign of pairs only then.
+        copies: Whether two folders of the very same pictures are a sign, too.
         otherwise: What to do if the signs are wrong, for the message.
     """
     if not folder.is_dir():
@@ -89,7 +91,7 @@ def unknown_pairs(
         _by_lists(tree)
         or _by_folders(tree)
         or _by_files(tree)
-        or _by_scenes(tree, read)
+        or _by_scenes(tree, _Looks(read, copies))
         or (_by_rain(tree) if are_clean else None)
     )
     return replace(problem, message=f"{problem.message}; {otherwise}") if problem else None
@@ -113,7 +115,8 @@ def refuse_pairs(folder: Path) -> None:
             f"{printable(folder)}: holds rainy pictures too ({layout}); expected clean ones alone,"
             " such as its folder of clean twins"
         )
-    doubt = unknown_pairs(folder, otherwise="expected a folder of clean pictures alone")
+    otherwise = "expected a folder of clean pictures alone"
+    doubt = unknown_pairs(folder, copies=False, otherwise=otherwise)
     if doubt:
         raise ValueError(doubt.message)
 
@@ -266,9 +269,8 @@ def _has_clean_sibling(place: Path) -> bool:
         return False
 
 
-def _by_scenes(tree: _Tree, read: Read) -> Problem | None:
+def _by_scenes(tree: _Tree, looks: "_Looks") -> Problem | None:
     """Find two folders that show the same scenes."""
-    looks = _Looks(read)
     for k, (place, one, other) in enumerate(_neighbours(tree)):
         if k == COMPARISONS:
             break
@@ -321,9 +323,15 @@ def _twins(tree: _Tree, parent: Path, one: Path, other: Path) -> list[tuple[Path
 
 @dataclass
 class _Looks:
-    """Compares pictures; each is decoded once."""
+    """Compares pictures; each is decoded once.
+
+    Attributes:
+        read: Reads a picture.
+        copies: Whether the very same picture is one scene, too.
+    """
 
     read: Read
+    copies: bool
     _seen: dict[Path, Float64s | None] = field(default_factory=dict)
 
     def compare(self, twins: Sequence[tuple[Path, Path]]) -> tuple[int, int, int] | None:
@@ -338,7 +346,7 @@ class _Looks:
         for one, other in (twins[k * len(twins) // count] for k in range(count)):
             both = _of_one_size(self._luma(one), self._luma(other))
             looked_at += 1
-            if both and _is_one_scene(*both):
+            if both and _is_one_scene(*both) and (self.copies or bool(np.any(both[0] != both[1]))):
                 alike += 1
                 rain += rainier(*both)
             elif looked_at == DOUBT and not alike:
