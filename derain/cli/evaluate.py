@@ -35,7 +35,7 @@ from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
-    from derain.data import PairedFolder, Place, TwoFolders
+    from derain.data import PairedFolder, Place
     from derain.evaluate import Evaluation, Failure, Gallery, Photographs
     from derain.metrics import NaturalModel, Protocol
 
@@ -105,7 +105,6 @@ def evaluate(
     and in grey on a terminal.
     """
     with lasting():
-        from derain.data import named_folders
         from derain.evaluate import Scoring, compare, find_models
         from derain.restore import load
 
@@ -116,8 +115,7 @@ def evaluate(
     try:
         with one_line_errors(), Bars() as bars:
             # What can be refused is refused first: names, places, weights, packages, folders.
-            both = named_folders(rainy, clean)
-            sources, folders = _sort(inputs, [both] if both else [])
+            sources, folders = _sort(inputs, rainy, clean)
             _check_writing(places, force=force)
             models = find_models(sources)
             outcomes.gallery = _gallery(len(models)) if report else None
@@ -215,17 +213,19 @@ def _check_writing(places: _Places, *, force: bool) -> None:
         save.mkdir(parents=True, exist_ok=True)
 
 
-def _sort(inputs: Sequence[str], named: "Sequence[TwoFolders]") -> "tuple[list[str], list[Place]]":
+def _sort(
+    inputs: Sequence[str], rainy: Path | None, clean: Path | None
+) -> "tuple[list[str], list[Place]]":
     """Return the models and the folders among the arguments, at least one of each.
 
-    Args:
-        inputs: The arguments.
-        named: Folders of pairs that options name, which come after those.
+    Two folders that options name come last.
     """
+    from derain.data import named_folders
     from derain.evaluate import sort_inputs
 
     models, found = sort_inputs(inputs)
-    folders: list[Place] = [*found, *named]
+    both = named_folders(rainy, clean)
+    folders: list[Place] = [*found, both] if both else [*found]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:

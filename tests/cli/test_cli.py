@@ -31,8 +31,8 @@ FLAGS = {
         " --quality --tile --verbose -m -o -v INPUTS"
     ),
     "train": (
-        "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes --output"
-        " --rainy --resume --set --val -o RECIPE"
+        "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
+        " --output --rainy --resume --set --val -o RECIPE"
     ),
     "data check": "--against --clean --force --json --layout --rainy FOLDER",
     "evaluate": (
