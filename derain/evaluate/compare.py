@@ -19,6 +19,7 @@ from derain.data import (
     survey,
     unknown_pairs,
 )
+from derain.data.layouts.lists import LISTS
 from derain.engines import check_model
 from derain.evaluate.identity import identity
 from derain.evaluate.photographs import Photographs, find_photographs
@@ -57,7 +58,7 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     models: dict[str, str] = {}
     for name in inputs:
         path = Path(name)
-        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt")
+        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
         if is_data and not is_checkpoint(path):
             folders.setdefault(path.resolve(), path)
         else:

@@ -11,6 +11,8 @@ from derain.data.pairs import Pair, Problem
 from derain.files import printable
 from derain.images import SUFFIXES
 
+LISTS = (".txt", ".csv", ".tsv", ".lst", ".list")
+"""Suffixes of files that may list pairs."""
 LONGEST = 8192
 """Characters of a line at most: two paths are not longer."""
 LOOKED_AT = 100

@@ -17,7 +17,7 @@ import numpy as np
 
 from derain.data.alignment import FLAT, align, luma, rainier
 from derain.data.layouts.folders import NoPairsError, find_pairs
-from derain.data.layouts.lists import names_pairs
+from derain.data.layouts.lists import LISTS, names_pairs
 from derain.data.layouts.names import (
     RAINY_FOLDERS,
     folder_key,
@@ -47,8 +47,6 @@ CLOSE = 8.0
 RESIZED = 0.02
 """Share of a side by which twins may differ in size."""
 
-LISTS = (".txt", ".csv", ".tsv", ".lst", ".list")
-"""Suffixes of files that may list pairs."""
 VAGUE = ("in", "input", "inputs")
 """Names of rainy folders that folders of anything may have: they count beside others only."""
 WET = re.compile(r"(^|.*([-_ ]|\d))rainy?[-_ ]?\d*(x\d+)?")
