@@ -45,7 +45,7 @@ def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     module: Any = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = request.param
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    monkeypatch.setattr(board, "is_installed", lambda package: package == "tensorboard")
+    monkeypatch.setattr(board, "is_installed", {"tensorboard": True}.get)
     MADE.clear()
 
 
@@ -79,7 +79,7 @@ def test_events_that_cannot_be_written_do_not_stop_the_run(run: TrainingRun) -> 
 def test_without_tensorboard_there_is_nothing(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board, "is_installed", lambda _: False)
+    monkeypatch.setattr(board, "is_installed", {"tensorboard": False}.get)
     notes: list[str] = []
     recipe = find_recipe("petrichor-live", TINY | {"rain": "light"})
     list(train(recipe, run, on_note=notes.append))
@@ -90,7 +90,7 @@ def test_without_tensorboard_there_is_nothing(
 def test_a_tensorboard_that_does_not_work_is_none(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board, "is_installed", lambda _: True)
+    monkeypatch.setattr(board, "is_installed", {"tensorboard": True}.get)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     list(train(find_recipe("petrichor-live", TINY), run))
     assert not (run.out / training.BOARD).exists()

@@ -191,7 +191,8 @@ def _by_folders(tree: _Tree) -> Problem | None:
             return _problem(tree.root, found, f"name {printable(place)} alone", [place], by="")
         for one, half in known.items():
             others = [other for other in together if known.get(other) != half]
-            if half is None or not others:
+            # "in" alone may be a country.
+            if half is None or not others or folder_key(one.name) == "in":
                 continue
             other = max(others, key=lambda each: len(_twins(tree, place, one, each)))
             halves = (one, other) if half == "rainy" else (other, one)

@@ -193,6 +193,10 @@ def test_photographs_are_no_pairs(scenes: list[Bytes], tmp_path: Path) -> None:
         year.mkdir(parents=True, exist_ok=True)
         write_image(year / f"IMG_{k // 2}.png", scene)
     assert unknown_pairs(tmp_path / "years") is None
+    for k, country in enumerate(("fr", "in", "us")):
+        (tmp_path / "countries" / country).mkdir(parents=True)
+        write_image(tmp_path / "countries" / country / "1.png", scenes[2 * k])
+    assert unknown_pairs(tmp_path / "countries") is None
     # A burst in one folder, and a rainy name among many.
     burst = tmp_path / "burst"
     burst.mkdir()
