@@ -9,6 +9,10 @@ Hyperparameters = Mapping[str, bool | int | float | str]
 """Arguments of a network's constructor."""
 
 
+_LATER = ("validation", "version", "digest")
+"""Fields of cards and stages that the first cards had not."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A validation during training.
@@ -108,7 +112,13 @@ class Card:
 
     def to_json(self) -> str:
         """Return the header's text, which `from_json` reads back."""
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        # Without them a card is written as it always was: shipped files are known by their hashes.
+        for part in (values, *values["history"]):
+            for name in _LATER:
+                if not part.get(name):
+                    part.pop(name, None)
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
