@@ -1,12 +1,15 @@
 """A Derainer maps an image to an image of the same size, with memory bounded by the tile."""
 
+import operator
+import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from derain import tiles, weights
+from derain.arrays import as_array, called, given, spelled
 from derain.density import RainDensity
 from derain.engines import Engine, Exported, Tiled, make_engine, open_model
 from derain.errors import UsageError, is_out_of_memory
@@ -22,6 +25,12 @@ FLOAT_SLACK = 1e-3
 
 FLIPS = (1, 2, 4, 8)
 """Numbers of flipped forms that a result may be averaged over."""
+
+MOST_STRENGTH = 1.5
+"""More would turn what is left of a streak into a dark one."""
+
+ImageT = TypeVar("ImageT")
+"""An array, a PIL image, a tensor, or a sequence of these."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,8 @@ class Derainer:
             graph; or an engine, which then has its device and number format.
         name: For reports.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; of ONNX Runtime also ``directml``,
-            ``coreml`` and ``openvino``, where it was built with them.
-        dtype: ``auto`` (float32), ``float32``, ``bfloat16`` or ``float16``.
+            ``coreml`` and ``openvino``, where it was built with them. Or a `torch.device`.
+        dtype: ``auto`` (float32), ``float32``, ``bfloat16`` or ``float16``. Or a `torch.dtype`.
         tile: Largest side of a tile in pixels; None for the network's own, or less where memory is
             short; 0 for never cutting.
         overlap: Pixels that tiles share; None for the network's own default.
@@ -81,8 +90,9 @@ class Derainer:
     (`derain.machine.keep_freed_memory`).
 
     Raises:
-        ValueError: If the device is not there, tile and overlap do not go together, or flips is
-            another number.
+        ValueError: If the device is not there, tile and overlap do not go together, or flips or
+            strength is another number.
+        TypeError: If an argument is of another type.
     """
 
     def __init__(
@@ -90,19 +100,19 @@ class Derainer:
         model: Engine | Tiled | Exported,
         *,
         name: str = "",
-        device: str = "auto",
-        dtype: str = "auto",
+        device: object = "auto",
+        dtype: object = "auto",
         tile: int | None = None,
         overlap: int | None = None,
         engine: str = "auto",
         flips: int = 1,
+        strength: float = 1.0,
     ) -> None:
-        if flips not in FLIPS:
-            raise UsageError(
-                f"expected one of {', '.join(map(str, FLIPS))}", option="flips", value=flips
-            )
-        self.engine = make_engine(model, engine, device, dtype)
-        self.flips = flips
+        tile, overlap = _as_pixels(tile, "tile"), _as_pixels(overlap, "overlap")
+        self.flips, self.strength = _as_flips(flips), _as_strength(strength)
+        self.engine = make_engine(
+            model, spelled(engine, "engine"), spelled(device, "device"), spelled(dtype, "dtype")
+        )
         self.name = name or self.engine.title
         of_network = self.engine.tiling
         if tile is None:
@@ -132,36 +142,77 @@ class Derainer:
         """Least number of pixels that tiles share."""
         return self.tiling.overlap
 
-    def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
-        """Take the rain out of one image.
+    def __repr__(self) -> str:
+        return f"<Derainer {self.name}: {self.describe()}>"
+
+    def __call__(
+        self,
+        image: ImageT,
+        progress: Progress = silent,
+        *,
+        mask: object = None,
+    ) -> ImageT:
+        """Take the rain out of one image, or of several.
 
         Args:
-            image: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept as it
-                is; uint8, uint16, or floats in [0, 1].
-            progress: Gets a report of "tiles" after each.
+            image: An array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) with alpha last, which is kept
+                as it is; uint8, uint16, or floats in [0, 1]. Or several, (N, H, W, C). Or a PIL
+                image; one of a palette, CMYK or another mode becomes RGB or RGBA. Or a tensor
+                (N, C, H, W), (C, H, W) or (H, W) of uint8 or floats in [0, 1], on any device; no
+                gradient goes through. Or a list or tuple of these, each of its own size.
+            progress: Gets a report of "tiles" after each; of "images", if they are several.
+            mask: Where to work: an array, a PIL image or a tensor of (H, W), of bool, uint8, uint16
+                or floats in [0, 1]. Nothing changes where it is 0, half of what is removed is
+                removed where it is half of its scale. It is for every image; None for everywhere.
 
         Returns:
-            An array of the same shape and type, within the type's range.
+            What was given: as many, of the same shapes and types, each within its type's range.
+            Floats keep their type. Streams of frames are not read: give one at a time.
 
         Raises:
-            ValueError: For another shape or type, or floats that are no numbers.
+            ValueError: For another shape or type of pixels, floats that are no numbers, or a mask
+                of another size.
+            TypeError: If it is no image.
         """
+        found = given(image)
+        share = None if mask is None else _as_share(as_array(mask))
+        if len(found.images) == 1:
+            return found.back([self._array(found.images[0], share, progress)])
+        results: list[NDArray[Any]] = []
+        for one in found.images:
+            results.append(self._array(one, share, silent))
+            progress("images", len(results), len(found.images))
+        return found.back(results)
+
+    def _array(
+        self, image: NDArray[Any], share: Float32s | None, progress: Progress
+    ) -> NDArray[Any]:
+        """Take the rain out of an array (H, W) or (H, W, C)."""
         rgb = as_rgb(image)
+        if share is not None and share.shape != rgb.shape[:2]:
+            raise ValueError(
+                f"a mask of {share.shape[1]}x{share.shape[0]} pixels for a picture of"
+                f" {rgb.shape[1]}x{rgb.shape[0]}: expected the same size"
+            )
         while True:
             try:
-                return _as_given(self._derained(rgb, progress), image)
+                return _as_given(self._derained(rgb, share, progress), image)
             except (MemoryError, RuntimeError) as error:
                 if not (is_out_of_memory(error) and self._halve_tile(rgb)):
                     raise
 
-    def _derained(self, rgb: NDArray[Any], progress: Progress) -> NDArray[Any]:
+    def _derained(
+        self, rgb: NDArray[Any], share: Float32s | None, progress: Progress
+    ) -> NDArray[Any]:
         """(H, W, 3) -> (H, W, 3) of the same type."""
         grid = self.grid(*rgb.shape[:2])
         pixels = grid.rows[0].length * grid.columns[0].length
         at_once = self.engine.tiles_at_once(pixels * self.tiling.memory)
         clean = np.empty_like(rgb)
         for begin, rows in tiles.blended(rgb, grid, self._run, progress, at_once):
-            clean[begin : begin + len(rows)] = to_levels(rows, rgb.dtype)
+            band = slice(begin, begin + len(rows))
+            of_band = None if share is None else share[band]
+            clean[band] = _mixed(rgb[band], rows, self.strength, of_band)
         return clean
 
     def _halve_tile(self, rgb: NDArray[Any]) -> bool:
@@ -176,16 +227,16 @@ class Derainer:
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
         return True
 
-    def density(self, image: NDArray[Any]) -> RainDensity:
+    def density(self, image: object) -> RainDensity:
         """Sense how dense the rain in an image is: the mean over its tiles.
 
         Args:
-            image: As for calling the Derainer.
+            image: One, as for calling the Derainer.
 
         Raises:
             ValueError: If the network cannot tell, or as for calling the Derainer.
         """
-        rgb = as_rgb(image)
+        rgb = as_rgb(as_array(image))
         height, width = rgb.shape[:2]
         side = max(self.tiling.side(height, width), MIN_DENSITY_TILE)
         parts = (
@@ -201,7 +252,8 @@ class Derainer:
         """Tile, flips, device and number format: what belongs to a score besides its protocol."""
         tile = f"tile {self.tile}, overlap {self.overlap}" if self.tile else "whole pictures"
         flips = f", mean of {self.flips} flips" if self.flips > 1 else ""
-        return f"{tile}{flips}, {self.engine.name}"
+        strength = f", strength {self.strength:g}" if self.strength != 1 else ""
+        return f"{tile}{flips}{strength}, {self.engine.name}"
 
     def grid(self, height: int, width: int) -> Grid:
         """Return the tiles that a picture of a size is cut into."""
@@ -236,6 +288,58 @@ def _as_batch(pictures: list[NDArray[Any]]) -> Float32s:
     """
     floats = [to_floats(picture) for picture in pictures]
     return (floats[0][None] if len(floats) == 1 else np.stack(floats)).transpose(0, 3, 1, 2)
+
+
+def _as_strength(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer):
+        raise TypeError(f"strength={value!r}: expected a number from 0 to {MOST_STRENGTH}")
+    if not 0 <= value <= MOST_STRENGTH:
+        raise UsageError(f"expected 0 to {MOST_STRENGTH}", option="strength", value=value)
+    return float(value)
+
+
+def _as_flips(value: int) -> int:
+    if value not in FLIPS:
+        raise UsageError(
+            f"expected one of {', '.join(map(str, FLIPS))}", option="flips", value=value
+        )
+    return value
+
+
+def _as_pixels(value: object, option: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        return operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise TypeError(f"{option}={value!r}: expected a whole number of pixels") from None
+
+
+def _as_share(mask: NDArray[Any]) -> Float32s:
+    """Return a mask as floats in [0, 1], (H, W); of a colour picture the mean of its channels."""
+    if mask.dtype == bool:
+        return mask.astype(np.float32)
+    return to_floats(as_rgb(mask)).mean(axis=2)
+
+
+def _mixed(
+    rainy: NDArray[Any], clean: Float32s, strength: float, share: Float32s | None
+) -> NDArray[Any]:
+    """Return clean rows, (h, W, 3), in the rainy ones' type; with less or more removed, or in part.
+
+    Args:
+        rainy: (h, W, 3).
+        clean: (h, W, 3), in [0, 1].
+        strength: How much of what was removed is removed.
+        share: How much of that at each pixel: (h, W).
+    """
+    if strength == 1 and share is None:
+        return to_levels(clean, rainy.dtype)
+    before = to_floats(rainy)
+    weight: Any = np.float32(strength) if share is None else (strength * share)[..., None]
+    mixed = to_levels(before + weight * (clean - before), rainy.dtype)
+    # To the bit: floats that came with more digits, or lie outside [0, 1] by rounding.
+    return np.where(weight == 0, rainy, mixed)
 
 
 def as_rgb(image: NDArray[Any]) -> NDArray[Any]:
@@ -280,15 +384,16 @@ def _as_given(clean: NDArray[Any], image: NDArray[Any]) -> NDArray[Any]:
 
 
 def load(
-    name_or_path: str | None = None,
+    name_or_path: str | os.PathLike[str] | None = None,
     *,
     quality: str | None = None,
-    device: str = "auto",
-    dtype: str = "auto",
+    device: object = "auto",
+    dtype: object = "auto",
     tile: int | None = None,
     overlap: int | None = None,
     engine: str = "auto",
     flips: int | None = None,
+    strength: float = 1.0,
 ) -> Derainer:
     """Load shipped weights, a file of derain's, the authors' checkpoint, or an exported file.
 
@@ -303,6 +408,7 @@ def load(
             how many flips their results are averaged (`derain.weights.QUALITIES`).
         device: As `Derainer`, and so are those that follow.
         flips: None for those of the quality, else 1.
+        strength: As `Derainer`.
 
     >>> import numpy as np
     >>> load("petrichor-live", device="cpu")(np.zeros((4, 6, 3), np.uint8)).shape
@@ -313,15 +419,40 @@ def load(
         derain.weights.WeightsError: If the file is none of a network known here.
         derain.extras.MissingExtraError: If what is asked for needs a package that is not installed.
         ValueError: As `Derainer`; if there is no such quality, or weights were named too.
+        TypeError: If an argument is of another type.
     """
-    chosen = _chosen(name_or_path, quality)
-    made, card = open_model(chosen.weights, engine, device, dtype)
+    chosen = _chosen(_as_name(name_or_path), quality)
+    flips = _as_flips(chosen.flips if flips is None else flips)
+    tile, overlap = _as_pixels(tile, "tile"), _as_pixels(overlap, "overlap")
+    strength = _as_strength(strength)  # before the work of opening weights
+    made, card = open_model(
+        chosen.weights,
+        spelled(engine, "engine"),
+        spelled(device, "device"),
+        spelled(dtype, "dtype"),
+    )
     return Derainer(
         made,
         name=card.name,
         tile=tile,
         overlap=overlap,
-        flips=chosen.flips if flips is None else flips,
+        flips=flips,
+        strength=strength,
+    )
+
+
+def _as_name(name_or_path: object) -> str | None:
+    if name_or_path is None:
+        return None
+    try:
+        name = os.fspath(name_or_path)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    except TypeError:
+        name = b""
+    if isinstance(name, str):
+        return name
+    raise TypeError(
+        f"{called(name_or_path)} for weights: expected a name, a path or None; Derainer takes"
+        " networks"
     )
 
 

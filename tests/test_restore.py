@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from numpy_engines import Local, Unchanged
+from PIL import Image
 
 from derain import weights
 from derain.density import RainDensity
@@ -107,7 +109,8 @@ def test_output_is_clamped(seed: int) -> None:
     [
         (np.zeros((4, 4, 2), np.uint8), "shape"),
         (np.zeros((0, 4, 3), np.uint8), "not empty"),
-        (np.zeros((2, 4, 4, 3), np.uint8), "shape"),
+        (np.zeros((2, 4, 4, 5), np.uint8), "shape"),
+        (np.zeros((2, 2, 4, 4, 3), np.uint8), "shape"),
         (np.zeros((4, 4, 3), np.int32), "int32: expected uint8"),
         (np.full((4, 4, 3), np.nan, np.float32), "floats from nan to nan: expected"),
         (np.full((4, 4, 3), 200, np.float32), "floats from 200 to 200: expected them in"),
@@ -483,3 +486,114 @@ def test_tiles_of_one_size_are_given_together_where_the_engine_likes_that(
 def rows_of(shapes: list[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
     """Neighbours of equal size."""
     return [list(equal) for _, equal in itertools.groupby(shapes)]
+
+
+# What may be given, and how much is removed
+
+
+def test_results_are_of_the_kind_that_was_given() -> None:
+    torch = pytest.importorskip("torch")
+    derainer = Derainer(Local())
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    expected = derainer(image)
+    assert np.array_equal(np.asarray(derainer(Image.fromarray(image))), expected)
+    tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    assert np.array_equal(derainer(tensor).numpy().transpose(1, 2, 0), expected)
+    floats = derainer(tensor[None].double() / 255)
+    assert (floats.shape, floats.dtype) == ((1, 3, 40, 50), torch.float64)
+    assert np.array_equal(derainer(np.stack([image, image[::-1]]))[0], expected)
+
+
+def test_frames_are_derained_one_by_one() -> None:
+    frames = [np.random.default_rng(k).random((20 + k, 30, 3), np.float32) for k in range(3)]
+    done: list[tuple[str, int, int]] = []
+    derainer = Derainer(Local())
+    clean = derainer(frames, noting(done))
+    assert all(np.array_equal(a, derainer(b)) for a, b in zip(clean, frames, strict=True))
+    assert done == [("images", k, 3) for k in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("wrong", [None, "photo.jpg", 3, [None]])
+def test_what_is_no_picture_is_named(wrong: Any) -> None:
+    for call in (Derainer(Local()), Derainer(Local()).density):
+        with pytest.raises(TypeError, match="for an image: expected a"):
+            call(wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": 0}, "device=0: expected a name, not an int"),
+        ({"dtype": 3.5}, "dtype=3.5: expected a name"),
+        ({"tile": 64.0}, "tile=64.0: expected a whole number"),
+        ({"overlap": "8"}, "overlap='8': expected a whole number"),
+        ({"strength": "1"}, "strength='1': expected a number"),
+        ({"strength": True}, "strength=True: expected a number"),
+        ({"engine": 1}, "engine=1: expected a name"),
+    ],
+)
+def test_options_of_another_type_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Derainer(Local(), **options)
+    with pytest.raises(TypeError, match=message):
+        load("petrichor-live", **options)
+
+
+def test_weights_of_another_type_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="an int for weights: expected a name"):
+        load(3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "no.safetensors")
+
+
+def test_devices_and_number_formats_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    derainer = load("petrichor-live", device=torch.device("cpu"), dtype=torch.float32)
+    assert (derainer.engine.device, derainer.engine.dtype) == ("cpu", "float32")
+
+
+@given(strength=st.floats(0, 1.5), seed=st.integers(0, 99))
+def test_strength_scales_what_is_removed(strength: float, seed: int) -> None:
+    image = np.random.default_rng(seed).random((20, 40, 3), np.float32)
+    whole = Derainer(Local())(image)
+    expected = np.clip(image + strength * (whole - image), 0, 1)
+    assert np.allclose(Derainer(Local(), strength=strength)(image), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_no_strength_gives_the_picture_itself(dtype: type[np.generic]) -> None:
+    top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
+    image = (np.random.default_rng(0).random((40, 50, 4)) * top).astype(dtype)
+    assert np.array_equal(Derainer(Local(), strength=0)(image), image)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan"), float("inf")])
+def test_impossible_strengths_are_refused(strength: float) -> None:
+    with pytest.raises(ValueError, match=r"strength=.*: expected 0 to 1\.5"):
+        Derainer(Local(), strength=strength)
+
+
+def test_a_mask_says_where_to_work() -> None:
+    image = np.random.default_rng(0).integers(0, 65536, (60, 70, 3), np.uint16)
+    derainer = Derainer(Local())
+    whole = derainer(image)
+    mask = np.zeros((60, 70), bool)
+    mask[20:, :35] = True
+    for share in (mask, mask.astype(np.uint8) * 255, Image.fromarray(mask), mask * 1.0):
+        clean = derainer(image, mask=share)
+        assert np.array_equal(clean[mask], whole[mask])
+        assert np.array_equal(clean[~mask], image[~mask])
+    half = derainer(image, mask=mask * 0.5)
+    middle = (image.astype(float) + whole) / 2
+    assert np.abs(half[mask] - middle[mask]).max() <= 1
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="a mask of 9x8 pixels for a picture of 8x8: expected the"):
+        Derainer(Local())(np.zeros((8, 8, 3), np.uint8), mask=np.ones((8, 9)))
+
+
+def test_a_derainer_says_what_it_is() -> None:
+    shown = repr(Derainer(Local(), name="local", strength=0.5))
+    assert shown == f"<Derainer local: {Derainer(Local(), strength=0.5).describe()}>"
+    assert "strength 0.5" in shown

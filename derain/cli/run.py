@@ -24,7 +24,8 @@ from derain.cli.startup import lasting
 from derain.errors import UsageError
 
 if TYPE_CHECKING:
-    from derain.pictures import Job, Result
+    from derain.images import Format
+    from derain.pictures import Job, Plan, Result
     from derain.progress import Progress
     from derain.restore import Derainer
 
@@ -55,6 +56,16 @@ CompareOption = Annotated[
 DensityOption = Annotated[
     bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
 ]
+StrengthOption = Annotated[
+    float, typer.Option(help="How much of the rain is removed: 0 nothing, 1 all, up to 1.5.")
+]
+MaskOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A picture of the same size that says where to work: white there, black elsewhere.",
+    ),
+]
 VerboseOption = Annotated[
     bool, typer.Option("-v", "--verbose", help="Say which engine works, on what.")
 ]
@@ -69,6 +80,8 @@ def run(
     force: ForceOption = False,
     compare: CompareOption = False,
     density: DensityOption = False,
+    strength: StrengthOption = 1.0,
+    mask: MaskOption = None,
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     engine: EngineOption = "auto",
@@ -85,19 +98,21 @@ def run(
 
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
-    """
-    if format is not None and format.lower() not in FORMATS:
-        raise typer.BadParameter(
-            f"{format}: expected one of {', '.join(FORMATS)}", param_hint="--format"
-        )
 
+    If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
+    """
     with one_line_errors(), lasting():
         from derain import pictures
-        from derain.images import format_of
+        from derain.images import read_mask
         from derain.restore import load
 
-        of_format = format_of(f"any.{format}") if format else None
-        options = pictures.Options(force, compare, of_format, density)
+        options = pictures.Options(
+            force,
+            compare,
+            _format_named(format),
+            density,
+            read_mask(mask) if mask else None,
+        )
         plan = pictures.plan(inputs, output, options)
         derainer = load(
             model,
@@ -107,18 +122,43 @@ def run(
             tile=tile,
             overlap=overlap,
             engine=engine,
+            strength=strength,
         )
         if density:
             _check_density(derainer)
     _say_choices(derainer, quality, dtype, verbose=verbose)
+    if not _do(plan, derainer):
+        raise typer.Exit(1)
+
+
+def _format_named(name: str | None) -> "Format | None":
+    """Return the format that a user asks for, None for none.
+
+    Raises:
+        typer.BadParameter: If it is unknown.
+    """
+    from derain.images import format_of
+
+    if name is None:
+        return None
+    if name.lower() not in FORMATS:
+        raise typer.BadParameter(
+            f"{name}: expected one of {', '.join(FORMATS)}", param_hint="--format"
+        )
+    return format_of(f"any.{name}")
+
+
+def _do(plan: "Plan", derainer: "Derainer") -> bool:
+    """Derain pictures, and report each; return whether none failed."""
+    from derain import pictures
+
     for path, error in plan.refused:
         _report(pictures.Result(path, None, "failed", error), "")
     statuses = ["failed"] * len(plan.refused) + _derain(plan.jobs, derainer)
     if len(statuses) > 1:
         done, skipped, failed = (statuses.count(each) for each in ("done", "skipped", "failed"))
         say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
-    if "failed" in statuses:
-        raise typer.Exit(1)
+    return "failed" not in statuses
 
 
 def _check_density(derainer: "Derainer") -> None:

@@ -22,7 +22,7 @@ from derain.images.picture import (
     to_floats,
     to_levels,
 )
-from derain.images.reading import read, read_image
+from derain.images.reading import read, read_image, read_mask
 from derain.images.writing import check_alpha, encode, write_image
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "format_of",
     "read",
     "read_image",
+    "read_mask",
     "suffixes_of",
     "to_eight_bits",
     "to_floats",

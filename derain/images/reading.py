@@ -37,6 +37,26 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
         raise ImageError(f"{path}: {error}") from error.__cause__
 
 
+def read_mask(path: str | os.PathLike[str]) -> Pixels:
+    """Read a picture that says where to work: white there, black elsewhere, grey in part.
+
+    Returns:
+        (H, W), upright. Colours count by their mean, what is transparent as black.
+
+    Raises:
+        ImageError: If it is not a picture that can be read.
+        OSError: If the file cannot be opened.
+    """
+    try:
+        picture = read(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error.__cause__
+    share = picture.pixels.mean(axis=2)
+    if picture.alpha is not None:
+        share *= picture.alpha / np.iinfo(picture.alpha.dtype).max
+    return np.rint(share).astype(picture.pixels.dtype)
+
+
 def read(source: str | os.PathLike[str] | bytes) -> Picture:
     """Read an image file, or the bytes of one.
 

@@ -24,10 +24,12 @@ does it.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from derain.arrays import as_array
 
 Protocol = Literal["y-matlab", "y-pil", "rgb"]
 PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil", "rgb")
@@ -63,13 +65,12 @@ def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Sco
         )
     levels = quantise(output, truncate=protocol == "y-pil")
     if protocol == "rgb":
-        similarity = [ssim(levels[..., c], clean[..., c]) for c in range(3)]
-        return Score(protocol, psnr(levels, clean), float(np.mean(similarity)))
+        return Score(protocol, psnr(levels, clean), ssim(levels, clean))
     if protocol == "y-pil":
         a, b = luma_pil(levels), luma_pil(clean)
         return Score(protocol, psnr(a, b), ssim(a, b, window="uniform"))
     a, b = luma_matlab(levels), luma_matlab(clean)
-    return Score(protocol, psnr(a, b), ssim(a, b))
+    return Score(protocol, psnr(a, b, peak=255), ssim(a, b, peak=255))
 
 
 def quantise(output: NDArray[np.floating], *, truncate: bool = False) -> Bytes:
@@ -98,52 +99,95 @@ def luma_pil(rgb: Bytes) -> Bytes:
     return np.minimum(total >> 6, 255).astype(np.uint8)
 
 
-def psnr(a: NDArray[np.generic], b: NDArray[np.generic], *, peak: float = 255.0) -> float:
-    """Return the peak signal-to-noise ratio of two arrays in dB; infinite if they are equal.
+def psnr(a: object, b: object, *, peak: float | None = None) -> float:
+    """Return the peak signal-to-noise ratio of two images in dB; infinite if they are equal.
 
     Args:
-        a: Values from 0 to ``peak``, of any shape.
+        a: An array of any shape, a tensor or a PIL image.
         b: The same.
-        peak: Largest value of the scale: 255 for levels of 8 bits, 1 for floats in [0, 1].
+        peak: Largest value of the scale: 1 for floats in [0, 1]. None for 65535 of uint16, else
+            255.
 
     Raises:
-        ValueError: If shapes differ.
+        ValueError: If shapes differ, types have no scale in common, or floats are in [0, 1] and no
+            peak says so.
+        TypeError: If one is no image.
     """
-    if a.shape != b.shape:
-        raise ValueError(f"shapes {a.shape} and {b.shape} differ: expected the same")
-    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    first, second = _planes(a, b)
+    peak = _peak(first, second) if peak is None else peak
+    error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
 def ssim(
-    a: NDArray[np.generic],
-    b: NDArray[np.generic],
+    a: object,
+    b: object,
     window: Literal["gaussian", "uniform"] = "gaussian",
+    *,
+    peak: float | None = None,
 ) -> float:
-    """Return the structural similarity of two planes on the scale 0 … 255, 1 if they are equal.
+    """Return the structural similarity of two images, 1 if they are equal.
+
+    Of colour pictures it is the mean over the channels, as in the protocol ``rgb``; alpha counts as
+    a channel.
 
     Args:
-        a: (H, W).
-        b: (H, W).
+        a: (H, W) or (H, W, C): an array, a tensor (channels first) or a PIL image.
+        b: The same.
         window: ``gaussian``: 11x11, sigma 1.5, population covariance. ``uniform``: 7x7, sample
             covariance.
+        peak: As for `psnr`.
 
     Raises:
-        ValueError: If shapes differ, or a side is shorter than the window.
+        ValueError: As `psnr`; if a side is shorter than the window.
+        TypeError: If one is no image.
     """
-    if a.shape != b.shape or a.ndim != 2:
-        raise ValueError(f"shapes {a.shape} and {b.shape}: expected two planes of the same (H, W)")
+    first, second = _planes(a, b)
+    if first.ndim not in (2, 3):
+        raise ValueError(f"images of shape {first.shape}: expected (H, W) or (H, W, C)")
     weights = _gaussian_weights() if window == "gaussian" else np.full(7, 1 / 7)
     size = len(weights)
-    if min(a.shape) < size:
-        raise ValueError(f"{a.shape[1]}x{a.shape[0]} pixels: SSIM needs at least {size}x{size}")
+    if min(first.shape[:2]) < size:
+        raise ValueError(
+            f"{first.shape[1]}x{first.shape[0]} pixels: SSIM needs at least {size}x{size}"
+        )
+    peak = _peak(first, second) if peak is None else peak
     unbiased = 1.0 if window == "gaussian" else size**2 / (size**2 - 1)
-    x, y = a.astype(np.float64), b.astype(np.float64)
+    x, y = (np.atleast_3d(image).astype(np.float64) for image in (first, second))
+    planes = range(x.shape[2])
+    each = [_ssim(x[..., c], y[..., c], weights, unbiased, peak) for c in planes]
+    return float(np.mean(each))
+
+
+def _planes(a: object, b: object) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return two images as arrays of one shape."""
+    first, second = as_array(a), as_array(b)
+    if first.shape != second.shape:
+        raise ValueError(f"shapes {first.shape} and {second.shape} differ: expected the same")
+    return first, second
+
+
+def _peak(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Return the largest value of the scale of two images, where it can be known."""
+    kinds = {a.dtype.name, b.dtype.name}
+    if kinds == {"uint16"}:
+        return 65535.0
+    if "uint16" in kinds or "bool" in kinds:
+        found = " and ".join(sorted(kinds))
+        raise ValueError(f"images of {found}: expected one type, or the peak of their scale")
+    floats = [image for image in (a, b) if image.dtype.kind == "f"]
+    if floats and all(image.size and image.max() <= 1 for image in floats):
+        raise ValueError("floats of at most 1: expected peak=1, or peak=255 if they are levels")
+    return 255.0
+
+
+def _ssim(x: Float64s, y: Float64s, weights: Float64s, unbiased: float, peak: float) -> float:
+    """SSIM of two planes (H, W), with a separable window and a factor of the variances."""
     mean_x, mean_y = _filter(x, weights), _filter(y, weights)
     var_x = unbiased * (_filter(x * x, weights) - mean_x**2)
     var_y = unbiased * (_filter(y * y, weights) - mean_y**2)
     covariance = unbiased * (_filter(x * y, weights) - mean_x * mean_y)
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     similarity = (
         (2 * mean_x * mean_y + c1)
         * (2 * covariance + c2)

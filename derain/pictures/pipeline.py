@@ -230,7 +230,7 @@ def _derain(
             return rainy.outcome
         picture = rainy.outcome.picture
         density = derainer.density(picture.pixels) if job.density else None
-        clean = picture.with_pixels(derainer(picture.pixels, progress))
+        clean = picture.with_pixels(derainer(picture.pixels, progress, mask=job.mask))
         return _Clean(clean, rainy.outcome.format, picture if job.comparison else None, density)
 
     return _stage(job, rainy.seconds, work)

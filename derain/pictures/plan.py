@@ -3,8 +3,11 @@
 import glob
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from derain.errors import DerainError, UsageError
 from derain.images import SUFFIXES, Format, find_images, format_of, suffixes_of
@@ -25,12 +28,14 @@ class Options:
         compare: Write a before/after picture beside each result.
         format: Of the results; None for what the target's name asks for, else the input's.
         density: Sense how dense the rain is, too.
+        mask: Where to work, as `Derainer` takes it; None for everywhere.
     """
 
     force: bool = False
     compare: bool = False
     format: Format | None = None
     density: bool = False
+    mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Job:
         comparison: Where a before/after picture goes, in the same format; None for none.
         force: Overwrite existing files.
         density: Sense how dense the rain is, too.
+        mask: Where to work; None for everywhere.
     """
 
     source: Path
@@ -52,6 +58,7 @@ class Job:
     comparison: Path | None = None
     force: bool = False
     density: bool = False
+    mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def outputs(self) -> list[Path]:
@@ -146,6 +153,7 @@ def _job(source: Path, target: Path, format: Format | None, options: Options) ->
         compare_path(target) if options.compare and target != STREAM else None,
         options.force,
         options.density,
+        options.mask,
     )
 
 

@@ -27,8 +27,8 @@ from derain.weights import QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--compare --density --device --dtype --engine --force --format --model --output --overlap"
-        " --quality --tile --verbose -m -o -v INPUTS"
+        "--compare --density --device --dtype --engine --force --format --mask --model --output"
+        " --overlap --quality --strength --tile --verbose -m -o -v INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"

@@ -400,3 +400,21 @@ def test_png_text_bombs_are_refused(photo: NDArray[np.uint8]) -> None:
     info.add_text("comment", "x" * (70 << 20), zip=True)
     with pytest.raises(ImageError):
         images.read(saved(Image.fromarray(photo), "PNG", pnginfo=info))
+
+
+def test_masks_are_grey_upright_and_black_where_transparent(tmp_path: Path) -> None:
+    painted = np.zeros((4, 6, 4), np.uint8)
+    painted[1, 2] = (30, 60, 90, 255)
+    painted[2, 3] = (255, 255, 255, 127)
+    painted[3, 4] = (255, 255, 255, 0)
+    Image.fromarray(painted).save(tmp_path / "mask.png")
+    mask = images.read_mask(tmp_path / "mask.png")
+    assert (mask.shape, mask.dtype) == ((4, 6), np.uint8)
+    assert (mask[1, 2], mask[2, 3], mask[3, 4], mask[0, 0]) == (60, 127, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(painted[..., :3]).save(tmp_path / "turned.png", exif=exif)
+    assert images.read_mask(tmp_path / "turned.png").shape == (6, 4)
+    (tmp_path / "no.png").write_text("none")
+    with pytest.raises(ImageError, match=r"no\.png: not a picture"):
+        images.read_mask(tmp_path / "no.png")

@@ -127,6 +127,40 @@ def test_scores_are_symmetric_and_bounded(seed: int, amount: float) -> None:
     assert -1 <= metrics.ssim(a, b) <= 1
 
 
+def test_ssim_of_colour_is_scikit_images(photo: NDArray[np.uint8]) -> None:
+    other = metrics.quantise(noisy(photo, 0.05))
+    expected = reference_ssim(photo * 1.0, other * 1.0, channel_axis=2, **GAUSSIAN)
+    assert metrics.ssim(photo, other) == pytest.approx(expected, abs=1e-9)
+    expected = reference_ssim(photo * 1.0, other * 1.0, channel_axis=2)
+    assert metrics.ssim(photo, other, window="uniform") == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_scale_is_that_of_the_type(photo: NDArray[np.uint8]) -> None:
+    other = np.roll(photo, 3, axis=0)
+    wide, wide_other = (image.astype(np.uint16) * 257 for image in (photo, other))
+    for metric in (metrics.psnr, metrics.ssim):
+        levels = metric(photo, other)
+        assert metric(wide, wide_other) == pytest.approx(levels, abs=1e-9)
+        assert metric(photo / 255, other / 255, peak=1) == pytest.approx(levels, abs=1e-9)
+        assert metric(photo * 1.0, other * 1.0) == pytest.approx(levels, abs=1e-9)
+        with pytest.raises(ValueError, match="floats of at most 1: expected peak=1"):
+            metric(photo / 255, other / 255)
+        with pytest.raises(ValueError, match="uint16 and uint8: expected one type"):
+            metric(photo, wide)
+
+
+def test_metrics_take_what_derainers_take(photo: NDArray[np.uint8]) -> None:
+    torch = pytest.importorskip("torch")
+    other = np.roll(photo, 3, axis=0)
+    for metric in (metrics.psnr, metrics.ssim):
+        expected = metric(photo, other)
+        assert metric(Image.fromarray(photo), Image.fromarray(other)) == expected
+        tensors = [torch.from_numpy(image.transpose(2, 0, 1).copy()) for image in (photo, other)]
+        assert metric(*tensors) == pytest.approx(expected, abs=1e-12)
+        with pytest.raises(TypeError, match="a str for an image: expected an array"):
+            metric("a.png", photo)
+
+
 def test_errors_say_what_was_found(photo: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match=r"\(120, 160, 3\)"):
         metrics.score(as_floats(photo)[:-1], photo, "rgb")

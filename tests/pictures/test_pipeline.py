@@ -31,10 +31,12 @@ class Darken:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
+    def __call__(
+        self, image: NDArray[Any], progress: Progress = silent, *, mask: object = None
+    ) -> NDArray[Any]:
         self.calls += 1
         progress("tiles", 1, 1)
-        return image - np.minimum(image, 1)
+        return image - np.minimum(image, 1) * (1 if mask is None else np.asarray(mask)[..., None])
 
     def density(self, image: NDArray[Any]) -> RainDensity:
         return RainDensity(float(image.mean() > 0), 0.0, 0.0)
@@ -233,7 +235,9 @@ def test_failures_stay_alone(folder: Path) -> None:
 
 def test_out_of_memory_is_one_failure_with_a_hint(folder: Path) -> None:
     class Hungry(Darken):
-        def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
+        def __call__(
+            self, image: NDArray[Any], progress: Progress = silent, *, mask: object = None
+        ) -> NDArray[Any]:
             if self.calls == 0:
                 self.calls += 1
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -388,7 +392,9 @@ class Watched(Darken):
         super().__init__()
         self.events, self.beside = events, beside
 
-    def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
+    def __call__(
+        self, image: NDArray[Any], progress: Progress = silent, *, mask: object = None
+    ) -> NDArray[Any]:
         number = int(image.flat[0]) - 100
         self.events.tell(f"network {number}")
         self.beside(number)
@@ -501,7 +507,9 @@ def test_one_picture_is_in_memory_on_either_side(
     held: list[tuple[int, int]] = []
 
     class Weighed(Watched):
-        def __call__(self, image: NDArray[Any], progress: Progress = silent) -> NDArray[Any]:
+        def __call__(
+            self, image: NDArray[Any], progress: Progress = silent, *, mask: object = None
+        ) -> NDArray[Any]:
             result = super().__call__(image, progress)
             held.append(
                 (sum(ref() is not None for ref in rainy), sum(ref() is not None for ref in clean))
@@ -725,3 +733,14 @@ def test_seconds_are_the_pictures_own(
     monkeypatch.setattr(pipeline, "write_file", slow_write)
     for result in start(row[:3], Watched(events, lambda _: time.sleep(0.1))):
         assert result.seconds >= 0.2
+
+
+def test_every_picture_is_derained_where_the_mask_says(tmp_path: Path) -> None:
+    mask = np.zeros((6, 7), np.uint8)
+    mask[2:, 3:] = 1
+    for name in ("a.png", "b.png"):
+        write_image(tmp_path / name, np.full((6, 7, 3), 100, np.uint8))
+    results = run([str(tmp_path)], str(tmp_path / "out"), Options(mask=mask))
+    assert [result.status for result in results] == ["done", "done"]
+    for name in ("a.png", "b.png"):
+        assert np.array_equal(read_image(tmp_path / "out" / name)[..., 0], 100 - mask)
