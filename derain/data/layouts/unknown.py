@@ -7,6 +7,7 @@ Near-duplicates inside one folder, as bursts are, say nothing.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -47,6 +48,17 @@ CLOSE = 8.0
 RESIZED = 0.02
 """Share of a side by which twins may differ in size."""
 
+RAINY_SIGNS = 2
+"""Signs of three that pictures have more rain than their twins, on average."""
+ALMOST_ALL = 0.9
+"""Share of a folder's files whose names must come in twos."""
+SUFFIX = re.compile(r"(?P<base>.*[-_ \d])(?P<word>[a-z]+)")
+PREFIX = re.compile(r"(?P<word>[a-z]+)(?P<base>[-_ \d].*)")
+SORT_THEM = (
+    "move the rainy ones into rainy/ and the clean ones into clean/, or list the pairs in a text"
+    " file"
+)
+
 VAGUE = ("in", "input", "inputs")
 """Names of rainy folders that folders of anything may have: they count beside others only."""
 WET = re.compile(r"(^|.*([-_ ]|\d))rainy?[-_ ]?\d*(x\d+)?")
@@ -84,12 +96,13 @@ def unknown_pairs(
     """
     if not folder.is_dir():
         return None
-    tree = _Tree(folder, find_images(folder)[0])
+    tree, looks = _Tree(folder, find_images(folder)[0]), _Looks(read, copies)
     problem = (
         _by_lists(tree)
         or _by_folders(tree)
         or _by_files(tree)
-        or _by_scenes(tree, _Looks(read, copies))
+        or _by_scenes(tree, looks)
+        or _by_pattern(tree, looks)
         or (_by_rain(tree) if are_clean else None)
     )
     return replace(problem, message=f"{problem.message}; {otherwise}") if problem else None
@@ -196,7 +209,7 @@ def _by_folders(tree: _Tree) -> Problem | None:
                 continue
             other = max(others, key=lambda each: len(_twins(tree, place, one, each)))
             halves = (one, other) if half == "rainy" else (other, one)
-            return _of_folders(tree, one, other, "lie side by side", halves)
+            return _of_folders(tree, one, other, "lie in one folder", halves)
     return None
 
 
@@ -216,11 +229,59 @@ def _by_files(tree: _Tree) -> Problem | None:
             return _problem(
                 place,
                 f"holds {example}{f', and {len(twins) - 1} more like it' if twins[1:] else ''}",
-                "move the rainy ones into rainy/ and the clean ones into clean/, or list the pairs"
-                " in a text file",
+                SORT_THEM,
                 [path for both in twins for path in both],
             )
     return None
+
+
+def _by_pattern(tree: _Tree, looks: "_Looks") -> Problem | None:
+    """Find names that come in twos, one of which is the rainier picture wherever one looks.
+
+    Two versions of every picture are pairs only if rain tells them apart: bursts and edited
+    versions are not.
+    """
+    for twins in _patterns(tree):
+        seen = looks.compare(twins)
+        if seen is None or abs(seen[2]) < RAINY_SIGNS * seen[0]:
+            continue
+        rainy = twins[0][0 if seen[2] > 0 else 1]
+        names = " beside ".join(printable(path.name) for path in twins[0])
+        more = f"{len(twins) - 1} more like it, {printable(rainy.name)} the rainier"
+        return _problem(
+            rainy.parent,
+            f"holds {names}, and {more}",
+            SORT_THEM,
+            [path for both in twins for path in both],
+        )
+    return None
+
+
+def _patterns(tree: _Tree) -> Iterator[list[tuple[Path, Path]]]:
+    """Yield the pictures of folders whose names come in twos.
+
+    They do so inside one folder (``1_R`` and ``1_C``, ``wet1`` and ``1``), or there are folders of
+    two pictures each, which are called the same in all of them.
+    """
+    for files in tree.direct.values():
+        for affix in (SUFFIX, PREFIX):
+            groups: dict[str, dict[str, Path]] = {}
+            for path in files:
+                found = affix.fullmatch(path.stem.lower())
+                base, word = (found["base"], found["word"]) if found else (path.stem.lower(), "")
+                groups.setdefault(base.strip("-_ "), {})[word] = path
+            yield from _in_twos(list(groups.values()), len(files))
+    places = [{path.stem: path for path in files} for files in tree.direct.values()]
+    yield from _in_twos(places, len(tree.files))
+
+
+def _in_twos(groups: Sequence[dict[str, Path]], files: int) -> Iterator[list[tuple[Path, Path]]]:
+    """Yield twins if almost all files are in groups of the same two words."""
+    words = Counter(tuple(sorted(group)) for group in groups if len(group) == 2)
+    for (first, second), count in words.most_common(1):
+        if count >= DOUBT and 2 * count >= ALMOST_ALL * files:
+            twins = [group for group in groups if set(group) == {first, second}]
+            yield [(group[first], group[second]) for group in twins]
 
 
 def _by_rain(tree: _Tree) -> Problem | None:
@@ -387,7 +448,11 @@ def _of_folders(
     tree: _Tree, one: Path, other: Path, what: str, halves: tuple[Path, Path] | None
 ) -> Problem:
     """Return the problem of two folders; `halves` are the rainy and the clean one if known."""
-    names = " and ".join(f"{printable(_name_of(place))}/" for place in (one, other))
+    # One may be the folder that the other lies in, of which its own pictures are meant.
+    inner = [place for place in (one, other) if place not in (one.parent, other.parent)]
+    names = " and ".join(f"{printable(_name_of(place))}/" for place in inner)
+    if len(inner) == 1:
+        names += " and the pictures beside it"
     if halves:
         rainy, clean = halves
         how = f"--rainy {printable(rainy)} --clean {printable(clean)}"

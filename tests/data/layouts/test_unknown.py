@@ -156,6 +156,26 @@ def test_names_in_one_folder_that_differ_in_a_word(
     assert len(problem.paths) == 12
 
 
+@pytest.mark.parametrize(
+    ("rainy", "clean"), [("{}_R", "{}_C"), ("noisy{}", "{}"), ("s{}/a", "s{}/b")]
+)
+def test_names_that_come_in_twos_where_rain_tells_the_halves_apart(
+    rainy: str, clean: str, scenes: list[Bytes], tmp_path: Path
+) -> None:
+    for k, scene in enumerate(scenes):
+        for name, pixels in ((rainy, rain_on(scene, k)), (clean, scene)):
+            path = tmp_path / f"{name.format(k)}.png"
+            path.parent.mkdir(exist_ok=True)
+            write_image(path, pixels)
+    message = seen(tmp_path).message
+    assert f"and 5 more like it, {Path(rainy.format(0)).name}.png the rainier" in message
+    # Edited versions come in twos as well: one darker, one brighter.
+    for k, scene in enumerate(scenes):
+        edited = np.clip(scene * (0.8 if k % 2 else 1.2), 0, 255).astype(np.uint8)
+        write_image(tmp_path / f"{rainy.format(k)}.png", edited)
+    assert unknown_pairs(tmp_path) is None
+
+
 def test_the_rainy_half_alone_is_not_clean(scenes: list[Bytes], tmp_path: Path) -> None:
     put_pairs(tmp_path / "set/rainy", tmp_path / "set/clean", scenes[:2])
     assert "set/rainy/ holds rainy pictures by name" in seen(tmp_path / "set/rainy").message
