@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import (
+    check_folder,
     line_of,
     one_line_errors,
     result,
@@ -51,12 +52,15 @@ def synth(
     read them.
     """
     from derain.files import printable
+    from derain.images import SUFFIXES
 
     with one_line_errors():
         with lasting():
             require("torch", "derain synth")
             from derain.synth import find_rain, plan, synthesise
 
+        single = clean.is_file() and output.suffix.lower() in SUFFIXES and not output.is_dir()
+        check_folder(output.absolute().parent if single else output.absolute(), force=True)
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
             say(
