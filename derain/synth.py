@@ -16,6 +16,7 @@ from derain.images import (
     SUFFIXES,
     ImageError,
     Picture,
+    check_format,
     encode,
     format_of,
     read,
@@ -275,6 +276,8 @@ def _render(
 ) -> tuple[dict[Path, bytes], tuple[str, str]]:
     """Return all files of one picture, the rainy one last, and the rain's coverage and density."""
     picture = read(job.source)
+    if job.clean is None:
+        check_format(picture, format_of(job.rainy))  # before the rain rather than after it
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
     drops = sample(rain.preset, size, generator_for(*seed), bank=rain.bank)
     rainy = picture.with_pixels(compose_pixels(picture.pixels, drops))

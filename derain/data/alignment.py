@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from derain.images import Pixels
+from derain.images import Pixels, levels_of
 from derain.metrics import Float64s, luma_matlab
 
 Verdict = Literal["aligned", "shifted", "different", "unknown"]
@@ -60,7 +60,8 @@ class Alignment:
 
 def luma(pixels: Pixels) -> Float64s:
     """Return the `metrics.luma_matlab` (H, W) of RGB pixels (H, W, 3) as of 8 bits."""
-    eight = pixels if pixels.dtype == np.uint8 else pixels >> 8
+    levels = levels_of(pixels)
+    eight = levels if levels.dtype == np.uint8 else levels >> 8
     return luma_matlab(eight.astype(np.uint8, copy=False))
 
 

@@ -20,7 +20,15 @@ from typing import Any, Generic, Literal, TypeVar
 from derain.density import RainDensity
 from derain.errors import ExistsError, reason
 from derain.files import write_file
-from derain.images import Format, Picture, before_and_after, check_alpha, encode, read
+from derain.images import (
+    Format,
+    Picture,
+    before_and_after,
+    check_comparison,
+    check_format,
+    encode,
+    read,
+)
 from derain.pictures.plan import STREAM, Job
 from derain.progress import Progress, silent
 from derain.restore import Derainer
@@ -242,9 +250,9 @@ def _write(job: Job, clean: _Step[_Clean]) -> Result:
     def work() -> Result:
         if isinstance(clean.outcome, Result):
             return clean.outcome
-        _store(job, clean.outcome)
-        notes, density = clean.outcome.picture.notes, clean.outcome.density
-        return Result(job.source, job.target, "done", notes=notes, density=density)
+        notes = [*clean.outcome.picture.notes, *_store(job, clean.outcome)]
+        density = clean.outcome.density
+        return Result(job.source, job.target, "done", notes=tuple(notes), density=density)
 
     step = _stage(job, clean.seconds, work)
     return replace(step.outcome, seconds=step.seconds)
@@ -294,19 +302,27 @@ def _load(job: Job) -> _Rainy:
         )
     picture = read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
     format = job.format or picture.metadata.format
-    check_alpha(picture, format)  # before the work rather than after it
+    check_format(picture, format)  # before the work rather than after it
+    if job.comparison:
+        check_comparison(picture, format)
     return _Rainy(picture, format)
 
 
-def _store(job: Job, clean: _Clean) -> None:
-    """Write a result, and where there is a rainy picture to compare it with, the comparison."""
-    data = encode(clean.picture, clean.format)
+def _store(job: Job, clean: _Clean) -> list[str]:
+    """Write a result, and where there is a rainy picture to compare it with, the comparison.
+
+    Returns:
+        What the result's format cannot hold, in words for the user.
+    """
+    notes: list[str] = []
+    data = encode(replace(clean.picture, is_result=True), clean.format, notes)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return
+        return notes
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if clean.rainy and job.comparison:
         comparison = before_and_after(clean.rainy, clean.picture)
-        write_file(job.comparison, encode(comparison, clean.format))
+        write_file(job.comparison, encode(replace(comparison, is_result=True), clean.format))
+    return notes

@@ -10,7 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from derain.errors import DerainError, UsageError
-from derain.images import SUFFIXES, Format, find_images, format_of, suffixes_of
+from derain.images import (
+    READABLE_SUFFIXES,
+    SUFFIXES,
+    Format,
+    find_images,
+    format_of,
+    suffixes_of,
+)
 
 STREAM = Path("-")
 """Standard input or output."""
@@ -254,8 +261,11 @@ def _target(source: _Source, output: str | None, options: Options) -> Path:
     if output == "-" or (output is None and source.path == STREAM):
         return STREAM
     name = Path("stdin.png") if source.path == STREAM else source.path
-    if options.format and name.suffix.lower() not in suffixes_of(options.format):
-        name = name.with_suffix(next(iter(suffixes_of(options.format))))
+    # HEIC is read and not written.
+    unwritten = name.suffix.lower() in READABLE_SUFFIXES - SUFFIXES.keys()
+    format = options.format or ("JPEG" if unwritten else None)
+    if format and name.suffix.lower() not in suffixes_of(format):
+        name = name.with_suffix(next(iter(suffixes_of(format))))
     if source.root is not None:
         # Not resolve(): the results go beside a link to a folder, not beside its target.
         here = Path(os.path.abspath(source.root))  # noqa: PTH100

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from derain import pictures
 from derain.density import RainDensity
@@ -328,12 +329,62 @@ def test_metadata_and_alpha_go_with_the_result(tmp_path: Path) -> None:
     assert np.all(np.array(result) == [76, 76, 76, 77])
 
 
+def test_results_are_marked_and_say_what_is_not_kept(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("Title", "rain")
+    Image.fromarray(np.full((5, 6, 3), 77, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
+    (kept,) = run([str(tmp_path / "a.png")], options=Options(compare=True))
+    assert kept.notes == ()
+    with Image.open(tmp_path / "a_derained.png") as image:
+        assert image.info["Title"] == "rain"
+    (lost,) = run([str(tmp_path / "a.png")], str(tmp_path / "b.jpg"))
+    assert lost.message == "not kept in JPEG: PNG text (1 entry)"
+    assert not read(tmp_path / "a.png").is_result
+    for name in ("a_derained.png", "a_derained_compare.png", "b.jpg"):
+        assert read(tmp_path / name).is_result
+
+
 def test_transparent_picture_to_jpeg_fails_before_the_work(tmp_path: Path) -> None:
     Image.fromarray(np.full((5, 6, 4), 77, np.uint8)).save(tmp_path / "a.png")
     derainer = Darken()
     (result,) = run([str(tmp_path / "a.png")], str(tmp_path / "a.jpg"), derainer=derainer)
     assert "JPEG cannot hold" in result.message
     assert derainer.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "message"),
+    [
+        (Options(format="JPEG"), (1, 65_501), "65501x1 pixels, and JPEG has at most 65500 a side"),
+        (Options(format="WEBP"), (16_384, 1), "1x16384 pixels, and WEBP has at most 16383 a side"),
+        (
+            Options(format="WEBP", compare=True),
+            (8_200, 8_300),
+            "before/after comparison would be 8300x16483 pixels",
+        ),
+    ],
+)
+def test_pictures_too_long_for_a_format_fail_before_the_work(
+    options: Options, size: tuple[int, int], message: str, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "a.png", np.zeros((*size, 3), np.uint8))
+    darken = Darken()
+    (result,) = run([str(tmp_path / "a.png")], options=options, derainer=darken)
+    assert result.status == "failed"
+    assert message in result.message
+    assert darken.calls == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_heic_becomes_a_jpeg(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    image = Image.new("RGB", (64, 48), (90, 100, 110))
+    pillow_heif.from_pillow(image).save(tmp_path / "a.heic", quality=90)
+    (result,) = run([str(tmp_path / "a.heic")])
+    assert result.status == "done"
+    assert (tmp_path / "a_derained.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    (again,) = run([str(tmp_path / "a.heic")])
+    assert again.status == "skipped"
 
 
 def test_progress_is_reported(folder: Path) -> None:

@@ -30,7 +30,7 @@ from derain.data.layouts import Layout, NoPairsError, survey, unknown_pairs
 from derain.data.pairs import Half, Kind, Pair, PairedFolder, Place, Problem, TwoFolders
 from derain.data.photographs import clean_pictures
 from derain.files import is_litter, listed, printable
-from derain.images import SUFFIXES
+from derain.images import READABLE_SUFFIXES
 from derain.progress import Progress, silent
 
 AT_MOST = 20
@@ -411,7 +411,7 @@ def _oddities(folder: Place, files: Sequence[Path] = ()) -> Iterator[Problem]:
         others += [link for link in links if os.fspath(link) not in followed]
         for name in sorted(names):
             path = Path(place, name)
-            if path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() not in READABLE_SUFFIXES:
                 others.append(path)
             elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
                 yield Problem(

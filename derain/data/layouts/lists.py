@@ -9,7 +9,7 @@ from pathlib import Path
 from derain.data.layouts.names import half_by_name
 from derain.data.pairs import Pair, Problem
 from derain.files import printable
-from derain.images import SUFFIXES
+from derain.images import READABLE_SUFFIXES
 
 LISTS = (".txt", ".csv", ".tsv", ".lst", ".list")
 """Suffixes of files that may list pairs."""
@@ -113,7 +113,7 @@ def _splits(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _two_pictures(parts: tuple[str, str]) -> bool:
-    return all(os.path.splitext(part)[1].lower() in SUFFIXES for part in parts)  # noqa: PTH122 (faster)
+    return all(os.path.splitext(part)[1].lower() in READABLE_SUFFIXES for part in parts)  # noqa: PTH122 (faster)
 
 
 def _two(line: str, path: Path) -> tuple[Path, Path]:
