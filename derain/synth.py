@@ -13,7 +13,6 @@ from derain.data import clean_pictures, refuse_pairs
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import write_file
 from derain.images import (
-    SUFFIXES,
     ImageError,
     Picture,
     check_format,
@@ -22,6 +21,7 @@ from derain.images import (
     read,
     to_levels,
 )
+from derain.images.naming import names_a_file
 from derain.progress import Progress, silent
 from derain.rain import (
     PRESETS,
@@ -129,7 +129,7 @@ def find_rain(preset: str, textures: Path | None = None) -> RainSource:
     return RainSource(preset, PRESETS[preset], load_textures(textures))
 
 
-def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
+def plan(clean: Path, output: str | Path, *, parts: bool = False) -> SynthPlan:
     """Return the files to make of a clean picture, or of all in a folder.
 
     Args:
@@ -138,12 +138,19 @@ def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
         parts: Whether the folder gets the rain's ``layer/`` and ``mask/``, and `DENSITY_FILE`.
 
     Raises:
-        UsageError: If parts are asked for and the output is one picture.
+        UsageError: If parts are asked for and the output is one picture, or its name has an ending
+            of no format that derain writes, or it is one picture for a folder.
         ValueError: If the folder holds rainy pictures too.
         OSError: If there are no pictures, or a folder cannot be listed.
     """
     single = clean.is_file()
-    if single and output.suffix.lower() in SUFFIXES and not output.is_dir():
+    is_picture = names_a_file(str(output))
+    output = Path(output)
+    if is_picture and not single:
+        raise UsageError(
+            "one picture for a folder; expected a folder", option="output", value=output
+        )
+    if is_picture:
         if parts:
             raise UsageError(
                 f"the output {output} is one picture; expected a folder", option="parts"

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import STDOUT, check_file, one_line_errors, result
+from derain.cli.console import STDOUT, check_ending, check_file, one_line_errors, result
 from derain.cli.options import CleanOption, ForceOption, LayoutOption, RainyOption
-from derain.cli.plain import PlainCommand
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.cli.verb import Verb
 
 if TYPE_CHECKING:
     from derain.data import Place, TwoFolders
@@ -33,7 +33,7 @@ def options() -> None:
     """Check datasets."""
 
 
-@app.command("check", cls=PlainCommand)
+@app.command("check", cls=Verb)
 def check(
     folder: FolderArgument = None,
     rainy: RainyOption = None,
@@ -102,3 +102,4 @@ def _check_places(against: Path | None, json: Path | None, *, force: bool) -> No
         )
     if json is not None and json != STDOUT:
         check_file(json, force=force)
+        check_ending(json, (".json",), "json")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from derain.cli.console import one_line_errors, say
+from derain.cli.console import interruptible, one_line_errors, say, warn
 from derain.cli.options import CleanOption, LayoutOption, RainyOption, TrainingDeviceOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
@@ -112,7 +112,7 @@ def train(
         say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {where}")
         with Bars() as bars:
             records = train_recipe(
-                chosen, run, resume=resume, progress=_Progress(bars), on_note=_warn, on_start=say
+                chosen, run, resume=resume, progress=_Progress(bars), on_note=warn, on_start=say
             )
             _follow(records, run.out, chosen.steps)
     if (run.out / BEST).exists():  # a short run may not have come to a validation
@@ -130,13 +130,10 @@ def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int) -> None:
     from derain.train import describe
 
     step = 0
-    try:
+    with interruptible(lambda: _so_far(step, steps, out)):
         for record in records:
             step = record["step"]
             say(describe(record))
-    except KeyboardInterrupt:
-        say(f"stopped; --resume continues from the last checkpoint, if any, in {out}")
-        raise typer.Exit(130) from None
     if 0 < step < steps:
         say(f"stopped at step {step} of {steps}; --resume continues")
 
@@ -159,8 +156,10 @@ class _Progress:
             self._bars.remove("looking for leaks")
 
 
-def _warn(note: str) -> None:
-    say(f"warning: {note}")
+def _so_far(step: int, steps: int, folder: Path) -> str:
+    """Return what was done by the time of an interruption."""
+    continues = f"--resume continues from the last checkpoint, if any, in {folder}"
+    return f"step {step} of {steps} was reported last; {continues}"
 
 
 def _overrides(settings: Sequence[str]) -> dict[str, str]:

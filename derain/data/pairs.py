@@ -78,6 +78,9 @@ class PairedFolder:
     layout: str
     pairs: tuple[Pair, ...]
 
+    def __len__(self) -> int:
+        return len(self.pairs)
+
 
 @dataclass(frozen=True)
 class TwoFolders:

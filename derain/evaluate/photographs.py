@@ -30,6 +30,9 @@ class Photographs:
 
     layout = "photographs without clean twins"
 
+    def __len__(self) -> int:
+        return len(self.photographs)
+
 
 def find_photographs(folder: Path) -> Photographs:
     """Return all pictures anywhere under a folder, img2 before img10.

@@ -35,7 +35,7 @@ def check_format(picture: Picture, format: Format) -> None:
 def has_avif() -> bool:
     """Return whether this Pillow reads and writes AVIF."""
     # Pillow before 11.3 warns if it is asked for what it does not know.
-    return "avif" in features.modules and features.check("avif")
+    return "avif" in features.modules and bool(features.check("avif"))
 
 
 def check_comparison(picture: Picture, format: Format) -> None:

@@ -22,7 +22,7 @@ from derain import pictures
 from derain.density import RainDensity
 from derain.files import write_file
 from derain.images import Picture, read, read_image, write_image
-from derain.pictures import Job, Options, Result, pipeline
+from derain.pictures import Job, Options, Result, finding, pipeline
 from derain.progress import Progress, silent
 
 
@@ -180,7 +180,7 @@ def test_odd_entries_do_not_stop_the_others(folder: Path) -> None:
     long = folder / f"{'n' * 245}.png"
     write_image(long, np.zeros((3, 3, 3), np.uint8))
     results = run([str(folder / "a.png"), str(long), "", str(folder / ("m" * 300))])
-    assert [result.status for result in results] == ["failed", "failed", "done", "failed"]
+    assert [result.status for result in results] == ["failed", "failed", "failed", "done"]
     assert "an empty name" in results[0].message
     assert {result.source.name for result in run([str(folder)])} == {
         "a.png",
@@ -696,7 +696,7 @@ def test_what_an_earlier_job_writes_is_read_after(
     (tmp_path / "link.png").symlink_to(row[1].source)
     chain = [
         Job(row[0].source, row[1].source),
-        Job(tmp_path / "link.png", tmp_path / "last.png"),
+        Job(tmp_path / "link.png", tmp_path / "last.png", alone=True),  # though derain made it
         row[2],
     ]
     assert [result.status for result in start(forced(chain), Darken())] == ["done"] * 3
@@ -795,3 +795,50 @@ def test_every_picture_is_derained_where_the_mask_says(tmp_path: Path) -> None:
     assert [result.status for result in results] == ["done", "done"]
     for name in ("a.png", "b.png"):
         assert np.array_equal(read_image(tmp_path / "out" / name)[..., 0], 100 - mask)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+def test_results_are_known_by_their_mark_in_any_order(suffix: str, folder: Path) -> None:
+    for path in (folder / "a.png", folder / "b.jpg"):
+        (result,) = run([str(path)], str(folder / f"{path.stem} clean{suffix}"))
+        assert result.status == "done"
+    names = sorted(str(path) for path in folder.iterdir() if path.suffix != ".txt")
+    for inputs in (names, names[::-1], [str(folder)], [str(folder / "*.*"), str(folder)]):
+        statuses = {
+            result.source.name: result.status
+            for result in run(inputs, str(folder.parent / "out"), Options(force=True))
+        }
+        assert {statuses[f"{stem} clean{suffix}"] for stem in "ab"} == {"left"}
+        assert {statuses["a.png"], statuses["b.jpg"]} == {"done"}
+    (again,) = run([str(folder / f"a clean{suffix}")])
+    assert (again.status, again.notes[-1]) == ("done", pipeline.AGAIN)
+
+
+def test_a_result_that_would_have_a_pictures_name_gives_way(folder: Path) -> None:
+    run([str(folder / "a.png")], str(folder / "a.jpg"))  # marked, and sorted before a.png
+    plan = pictures.plan([str(folder)], str(folder.parent / "out"), Options(format="WEBP"))
+    assert plan.refused == ()
+    assert plan.results == (folder / "a.jpg",)
+    assert folder / "a.png" in [job.source for job in plan.jobs]
+
+
+def test_a_limit_on_pixels_goes_with_the_picture(folder: Path) -> None:
+    statuses = [result.status for result in run([str(folder)], None, Options(max_pixels=41))]
+    assert statuses == ["failed"] * 4
+    (failed, *_) = run([str(folder)], None, Options(max_pixels=41))
+    assert "max_pixels=42 reads it" in failed.message
+    assert run([str(folder)], None, Options(max_pixels=42))[0].status == "done"
+
+
+def test_heic_becomes_a_jpeg_where_it_can_be_read(folder: Path) -> None:
+    (folder / "c.heic").write_bytes(b"no picture")
+    plan = pictures.plan([str(folder)])
+    targets = {job.source.name: job.target.name for job in plan.jobs}
+    if finding.HEIC <= finding.READABLE:
+        assert targets["c.heic"] == "c.jpg"
+    else:
+        assert plan.others[".heic"] == 1
+        line = pictures.describe_others(plan.others)
+        assert line.endswith('; pip install "derain[heif]" reads HEIC')
+    (job,) = pictures.plan([str(folder / "c.heic")]).jobs  # it is tried
+    assert job.target.name == "c_derained.jpg"

@@ -19,7 +19,7 @@ from derain.data.layouts.names import (
 )
 from derain.data.pairs import Half, Pair, PairedFolder, Place, Problem, TwoFolders
 from derain.data.photographs import clean_pictures
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
 from derain.files import is_litter, listed, natural_key, printable
 from derain.images import READABLE_SUFFIXES, Pixels, find_images, read_image
 
@@ -60,7 +60,8 @@ def layout_named(name: str | None) -> Layout | None:
         if layout == name:
             return layout
     if name is not None:
-        raise UsageError(f"expected one of {', '.join(LAYOUTS)}", option="layout", value=name)
+        expected = f"expected one of {', '.join(LAYOUTS)}{did_you_mean(name, LAYOUTS)}"
+        raise UsageError(expected, option="layout", value=name)
     return None
 
 
