@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from derain.data import clean_pictures
+from derain.data import clean_pictures, refuse_pairs
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import write_file
 from derain.images import (
@@ -140,6 +140,7 @@ def plan(clean: Path, output: str | Path, *, parts: bool = False) -> SynthPlan:
     Raises:
         UsageError: If parts are asked for and the output is one picture, or its name has an ending
             of no format that derain writes, or it is one picture for a folder.
+        ValueError: If the folder holds rainy pictures too.
         OSError: If there are no pictures, or a folder cannot be listed.
     """
     single = clean.is_file()
@@ -156,7 +157,7 @@ def plan(clean: Path, output: str | Path, *, parts: bool = False) -> SynthPlan:
             )
         return SynthPlan((SynthJob(clean, output.name, output),))
     # Folders inside the folder are kept, so that pictures of one name do not collide.
-    sources = [clean] if single else clean_pictures(clean)
+    sources = [clean] if single else _clean_sources(clean, output)
     names = [
         Path(f"{clean.stem}.png") if single else source.relative_to(clean).with_suffix(".png")
         for source in sources
@@ -173,6 +174,18 @@ def plan(clean: Path, output: str | Path, *, parts: bool = False) -> SynthPlan:
         for source, name in zip(sources, names, strict=True)
     )
     return SynthPlan(jobs, output / DENSITY_FILE if parts else None)
+
+
+def _clean_sources(clean: Path, output: Path) -> list[Path]:
+    """Return the pictures of a folder, without those that an earlier run made in it."""
+    made, whole = output.resolve(), clean.resolve()
+    if made == whole or not made.is_relative_to(whole):
+        refuse_pairs(clean)
+        return clean_pictures(clean)
+    sources = [path for path in clean_pictures(clean) if not path.resolve().is_relative_to(made)]
+    if not sources:
+        raise FileNotFoundError(f"{clean}: no pictures here but those in the output {output}")
+    return sources
 
 
 def synthesise(

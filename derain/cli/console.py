@@ -33,8 +33,8 @@ DEVICE_HELP = "auto, cpu, cuda or mps; with ONNX Runtime also directml, coreml o
 ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
 LAYOUT_HELP = (
-    "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by"
-    " looking."
+    "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list; photographs for none."
+    " Default: told by looking."
 )
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 

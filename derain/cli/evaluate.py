@@ -24,12 +24,14 @@ from derain.cli.console import (
     shows_styles,
 )
 from derain.cli.options import (
+    CleanOption,
     DeviceOption,
     DtypeOption,
     EngineOption,
     ForceOption,
     LayoutOption,
     OverlapOption,
+    RainyOption,
     TileOption,
 )
 from derain.cli.progress import Bars
@@ -37,7 +39,7 @@ from derain.cli.startup import lasting
 from derain.errors import did_you_mean
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
-    from derain.data import PairedFolder
+    from derain.data import PairedFolder, Place
     from derain.evaluate import Evaluation, Failure, Gallery, Photographs
     from derain.metrics import NaturalModel, Protocol
     from derain.progress import Progress
@@ -94,6 +96,8 @@ def evaluate(
     json: JsonOption = None,
     report: ReportOption = None,
     layout: LayoutOption = None,
+    rainy: RainyOption = None,
+    clean: CleanOption = None,
     save: SaveOption = None,
     force: ForceOption = False,
     device: DeviceOption = "auto",
@@ -121,7 +125,7 @@ def evaluate(
         with one_line_errors(), Bars() as bars, interruptible(outcomes.describe_interrupted):
             # What can be refused is refused first: names, places, weights, packages, folders.
             _check_places(places, niqe)
-            sources, folders = _sort(inputs)
+            sources, folders = _sort(inputs, rainy, clean)
             _check_settings(sources, settings)
             _check_writing(places, force=force)
             models = find_models(sources)
@@ -245,11 +249,19 @@ def _check_writing(places: _Places, *, force: bool) -> None:
         save.mkdir(parents=True, exist_ok=True)
 
 
-def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Return the models and the folders among the arguments, at least one of each."""
+def _sort(
+    inputs: Sequence[str], rainy: Path | None, clean: Path | None
+) -> "tuple[list[str], list[Place]]":
+    """Return the models and the folders among the arguments, at least one of each.
+
+    Two folders that options name come last.
+    """
+    from derain.data import named_folders
     from derain.evaluate import sort_inputs
 
-    models, folders = sort_inputs(inputs)
+    models, found = sort_inputs(inputs)
+    both = named_folders(rainy, clean)
+    folders: list[Place] = [*found, both] if both else [*found]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
@@ -272,7 +284,7 @@ def _gallery(models: int) -> "Gallery":
 
 
 def _find_datasets(
-    folders: Sequence[Path], layout: str | None, outcomes: "_Outcomes", *, photographs: bool
+    folders: "Sequence[Place]", layout: str | None, outcomes: "_Outcomes", *, photographs: bool
 ) -> "list[PairedFolder | Photographs]":
     """Return the datasets; what is wrong with them is named."""
     from derain.data import NoPairsError, layout_named

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import (
+    check_folder,
     complain,
     line_of,
     one_line_errors,
@@ -58,13 +59,16 @@ def synth(
             require("torch", "derain synth")
             from derain.synth import find_rain, plan, synthesise
 
+        planned = plan(clean, output, parts=parts)
+        single = planned.jobs[0].clean is None
+        folder = Path(output).absolute()
+        check_folder(folder.parent if single else folder, force=True)
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
             say(
                 f"{preset}: all of its rain is drawn; with --textures DIR some is cut from streak"
                 " textures"
             )
-        planned = plan(clean, output, parts=parts)
     failed = False
     with (
         Bars() as bars,

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from derain.data import Layout, NoPairsError, PairedFolder, Problem, survey
+from derain.data import (
+    Layout,
+    NoPairsError,
+    PairedFolder,
+    Place,
+    Problem,
+    TwoFolders,
+    survey,
+    unknown_pairs,
+)
+from derain.data.layouts.lists import LISTS
 from derain.engines import check_model
 from derain.evaluate.identity import identity
 from derain.evaluate.photographs import Photographs, find_photographs
@@ -53,7 +63,7 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
         path = Path(name)
         if is_systems_own(name) and len(inputs) > 1:
             continue
-        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt")
+        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
         if is_data and not is_checkpoint(path):
             folders.setdefault(path.resolve(), path)
         else:
@@ -79,12 +89,12 @@ def find_models(sources: Sequence[str]) -> list[Model]:
 
 
 def find_datasets(
-    folders: Sequence[Path], layout: Layout | None = None, *, photographs: bool = False
+    folders: Sequence[Place], layout: Layout | None = None, *, photographs: bool = False
 ) -> tuple[list[PairedFolder | Photographs], list[Problem]]:
     """Return the datasets in folders, under names that tell them apart.
 
     Args:
-        folders: One dataset each.
+        folders: One dataset each, or the two folders of one.
         layout: How pairs lie on disk; None looks.
         photographs: Whether a folder without pairs is taken for photographs, which NIQE can score.
 
@@ -93,7 +103,8 @@ def find_datasets(
 
     Raises:
         NoPairsError: If a folder holds no pairs, and photographs are not asked for.
-        ValueError: If a list cannot be read.
+        ValueError: If a list cannot be read, or a folder holds what is probably pairs in a layout
+            that derain does not know.
         OSError: If a folder cannot be listed.
     """
     datasets: list[PairedFolder | Photographs] = []
@@ -102,7 +113,13 @@ def find_datasets(
         try:
             found, wrong = survey(folder, layout)
         except NoPairsError:
-            if not photographs:
+            if isinstance(folder, TwoFolders):
+                raise
+            # Pairs in an unknown layout are not to be scored as photographs, nor called that.
+            doubt = None if layout else unknown_pairs(folder, are_clean=False)
+            if doubt:
+                raise ValueError(doubt.message) from None
+            if not photographs or layout not in (None, "photographs"):
                 raise
             datasets.append(replace(find_photographs(folder), name=label))
         else:
@@ -179,12 +196,15 @@ def _scorings(
     return rows
 
 
-def _labels(paths: Sequence[Path]) -> list[str]:
+def _labels(paths: Sequence[Place]) -> list[str]:
     """Return short names that tell paths apart.
 
     These are the last part of a path, or all of it where two paths end alike.
     """
-    names = [path.resolve().name if path.is_dir() else path.name for path in paths]
+    names = [
+        path.resolve().name if isinstance(path, Path) and path.is_dir() else path.name
+        for path in paths
+    ]
     return [
         name if name and names.count(name) == 1 else str(path)
         for name, path in zip(names, paths, strict=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from derain.data import NoPairsError, clean_pictures, find_pairs
+from derain.data import clean_pictures, refuse_pairs
 from derain.images import Pixels, read_image
 from derain.metrics import NaturalModel, NiqeError, niqe
 from derain.progress import Progress, silent
@@ -36,11 +36,7 @@ def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
 
 
 def _fit(folder: Path, progress: Progress) -> NaturalModel:
-    if _is_paired(folder):
-        raise ValueError(
-            f"{folder}: holds rainy pictures too; expected clean ones alone, such as its folder of"
-            " clean twins"
-        )
+    refuse_pairs(folder)
     paths = clean_pictures(folder)
     at = folder  # what is being looked at, so that an error can name it
 
@@ -55,13 +51,3 @@ def _fit(folder: Path, progress: Progress) -> NaturalModel:
         return niqe.fit(pictures())
     except NiqeError as error:
         raise NiqeError(f"{at}: {error}") from error
-
-
-def _is_paired(folder: Path) -> bool:
-    try:
-        find_pairs(folder)
-    except NoPairsError:
-        return False
-    except ValueError:  # there are pairs, and something is wrong with them
-        return True
-    return True

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.images import find_images, read_image
+from derain.images import ImageError, find_images, read_image
 from derain.rain.field import Field
 from derain.rain.numbers import Draws, Range, check_ranges
 
@@ -64,6 +64,12 @@ class Texture:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+
+BLACK = 0.12
+"""Median light of streaks on black at most; that of photographs is 0.15 and more."""
+GREY = 0.02
+"""Mean distance between the channels of grey pictures at most, after lossy compression too."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,8 @@ def load_textures(folder: Path) -> TextureBank:
     Raises:
         FileNotFoundError: If the folder does not exist or holds no pictures.
         OSError: If a folder in it cannot be read.
-        ImageError: If a picture cannot be read.
+        ImageError: If a picture cannot be read, or most are no streaks on black: photographs would
+            be drawn over photographs.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one of streak textures")
@@ -120,7 +127,13 @@ def load_textures(folder: Path) -> TextureBank:
     if not paths:
         raise FileNotFoundError(f"{folder}: no pictures in it; expected grey streak textures")
     with ThreadPoolExecutor() as pool:
-        return bank_of(folder.name, list(pool.map(_grey, paths)))
+        textures, photographs = zip(*pool.map(_grey, paths), strict=True)
+    if 2 * sum(photographs) > len(paths):
+        raise ImageError(
+            f"{folder}: {sum(photographs)} of {len(paths)} pictures are bright and coloured, as"
+            " photographs are; expected textures, grey streaks on black"
+        )
+    return bank_of(folder.name, textures)
 
 
 def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:
@@ -135,9 +148,13 @@ def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:
     return TextureBank(name, texels, slopes, lengths.cumsum(0) - lengths, heights, widths)
 
 
-def _grey(path: Path) -> Tensor:
+def _grey(path: Path) -> tuple[Tensor, bool]:
+    """Return a texture (H, W) in [0, 1], and whether it looks like a photograph."""
     pixels = read_image(path)
-    return torch.from_numpy(pixels.mean(axis=2, dtype=np.float32) / np.iinfo(pixels.dtype).max)
+    top = np.iinfo(pixels.dtype).max
+    grey = torch.from_numpy(pixels.mean(axis=2, dtype=np.float32) / top)
+    colour = float((pixels.max(axis=2) - pixels.min(axis=2)).mean()) / top
+    return grey, float(grey.median()) > BLACK and colour > GREY
 
 
 def _resized(texture: Tensor) -> Tensor:

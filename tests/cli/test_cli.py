@@ -31,13 +31,13 @@ FLAGS = {
         " --output --overlap --quality --strength --tile -m -o INPUTS"
     ),
     "train": (
-        "--allow-leak --branch --data --device --dtype --layout --minutes --output --resume --set"
-        " --val -o RECIPE"
+        "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
+        " --output --rainy --resume --set --val -o RECIPE"
     ),
-    "data check": "--against --force --json --layout FOLDER",
+    "data check": "--against --clean --force --json --layout --rainy FOLDER",
     "evaluate": (
-        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture"
-        " --protocol --report --save --save-niqe --tile INPUTS"
+        "--clean --csv --device --dtype --engine --force --json --layout --niqe --overlap"
+        " --per-picture --protocol --rainy --report --save --save-niqe --tile INPUTS"
     ),
     "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed --textures -o CLEAN",

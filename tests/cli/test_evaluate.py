@@ -58,6 +58,24 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("derain.data.audit.check.check", fail)
 
 
+def test_two_folders_are_scored_as_they_are_named(small: Path) -> None:
+    (small / "rainy").rename(small / "foo")
+    (small / "clean").rename(small / "bar")
+    result = derain("evaluate", "petrichor-live", "small", "--protocol", "rgb")
+    assert result.exit_code == 1
+    assert "--rainy small/foo --clean small/bar" in result.stderr
+    both = ["--rainy", "small/foo", "--clean", "small/bar"]
+    result = derain("evaluate", "petrichor-live", *both, "--protocol", "rgb", "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    assert "foo/ and bar/ as named" in result.stdout
+    wrong = derain("evaluate", "petrichor-live", "--rainy", "small/foo")
+    assert wrong.exit_code == 2
+    assert errors(wrong) == [
+        "error: --rainy small/foo: one half of pairs; expected the folder of the clean half too"
+        " (clean)"
+    ]
+
+
 def test_results_that_would_have_one_name_get_their_own(
     small: Path, photo: NDArray[np.uint8]
 ) -> None:

@@ -1,7 +1,9 @@
 """Weights files describe themselves, load strictly, and never run code."""
 
 import errno
+import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,17 @@ def test_history_survives_the_file(tmp_path: Path) -> None:
     store.save(NLEDN(blocks=1, pooling=False, non_local="none"), card, tmp_path / "w.safetensors")
     found = weights.read_card(tmp_path / "w.safetensors")
     assert (found.history, found.failures) == (card.history, "snow")
+
+
+def test_later_fields_are_written_only_where_they_say_something() -> None:
+    stage = Stage(recipe="{}", steps=3)
+    old = Card("a", "nledn", history=(stage,)).to_json()
+    assert not {"version", "digest", "validation"} & {
+        *json.loads(old),
+        *json.loads(old)["history"][0],
+    }
+    new = Card("a", "nledn", version="1", history=(replace(stage, digest="0f"),))
+    assert Card.from_json(new.to_json()) == new
 
 
 def test_fields_of_a_later_version_are_left_out() -> None:
