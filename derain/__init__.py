@@ -5,10 +5,12 @@
 >>> derain.write_image("clean.jpg", remove_rain(derain.read_image("rainy.jpg")))  # doctest: +SKIP
 
 Names are looked up on first use, so that ``import derain`` and ``derain --help`` load nothing
-heavy.
+heavy. What the package has to say while it works goes to the logger ``derain``, which is silent
+until a program gives it a handler.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from derain.extras import is_installed, require
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from derain.restore import Derainer, load
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "NETWORKS": "networks",

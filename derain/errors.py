@@ -4,6 +4,8 @@ A library error names the Python argument (``tile=3: expected at least 16 pixels
 line adds the dashes and chooses the exit status by the type of the error.
 """
 
+from collections.abc import Iterable
+
 
 class DerainError(Exception):
     """An error that derain raises on purpose, with a message for the user in one line."""
@@ -16,17 +18,25 @@ class UsageError(DerainError, ValueError):
         problem: What was expected, or what is wrong with the value.
         option: Name of the Python argument.
         value: What was given; None to name the argument alone.
+        advice: What the argument would do, where it was not given: the message ends with it, and
+            with the argument.
 
     >>> str(UsageError("expected at least 16 pixels", option="tile", value=3))
     'tile=3: expected at least 16 pixels'
+    >>> str(UsageError("/ has no folder beside it", option="output", advice="say where with"))
+    '/ has no folder beside it; say where with output'
     """
 
-    def __init__(self, problem: str, *, option: str, value: object = None) -> None:
-        self.problem, self.option, self.value = problem, option, value
+    def __init__(
+        self, problem: str, *, option: str, value: object = None, advice: str = ""
+    ) -> None:
+        self.problem, self.option, self.value, self.advice = problem, option, value, advice
         super().__init__(self.named(option, "="))
 
     def named(self, option: str, sign: str) -> str:
         """Return the message with another spelling of the argument, such as ``--tile`` and " "."""
+        if self.advice:
+            return f"{self.problem}; {self.advice} {option}"
         return f"{option}{'' if self.value is None else f'{sign}{self.value}'}: {self.problem}"
 
 
@@ -91,3 +101,38 @@ def is_out_of_memory(error: BaseException) -> bool:
             for words in ("allocate memory", "out of memory", "bad_alloc")
         )
     )
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the name that a mistyped word most likely stands for; None if it is like none.
+
+    A letter too many, one missing, a wrong one, or two exchanged count as one mistake each. There
+    may be one in three letters.
+
+    >>> closest("evalaute", ("run", "evaluate", "train"))
+    'evaluate'
+    >>> closest("photo", ("run", "evaluate", "train"))
+    """
+    typed = word.lower()
+    distances = {name: _mistakes(typed, name.lower()) for name in known}
+    name = min(distances, key=distances.__getitem__, default=None)
+    return name if name and distances[name] <= max(1, len(name) // 3) < len(typed) else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean NAME?`` to end a message with, or nothing if no name is like it."""
+    name = closest(word, known)
+    return f"; did you mean {name}?" if name else ""
+
+
+def _mistakes(one: str, other: str) -> int:
+    """Return the number of mistakes between two words (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        last, before, row = before, row, [i]
+        for j, wanted in enumerate(other, 1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != wanted)))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
+                row[j] = min(row[j], last[j - 2] + 1)
+    return row[-1]

@@ -12,11 +12,18 @@ EXTRA_OF = {
     "matplotlib": "report",
     "onnx": "onnx",
     "openvino": "openvino",
+    "pillow_heif": "heif",
     "torch": "torch",
 }
 """By the name under which a package is imported. ONNX Runtime comes with derain."""
 
-_TITLES = {"av": "PyAV", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch"}
+_TITLES = {
+    "av": "PyAV",
+    "onnxruntime": "ONNX Runtime",
+    "openvino": "OpenVINO",
+    "pillow_heif": "pillow-heif",
+    "torch": "PyTorch",
+}
 
 
 class MissingExtraError(DerainError, ImportError):

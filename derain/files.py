@@ -1,13 +1,19 @@
 """Files: atomic writes, digests, names in natural order and on one line, pictures in folders."""
 
+import errno
 import hashlib
+import logging
 import os
 import re
 import secrets
-from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Collection, Container, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import filterfalse
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 DRAFT = ".derain-"
 """What the names of unfinished files begin with."""
@@ -45,6 +51,45 @@ def is_litter(name: str) -> bool:
         name: The last part of a path.
     """
     return name.startswith(".") or name.lower() in LITTER
+
+
+def is_systems_own(name: str) -> bool:
+    """Return whether a path that a shell's pattern may have handed over is not the user's.
+
+    It is narrower than `is_litter`, because users name hidden files and folders, too: what `LITTER`
+    names and what lies in such folders, ``._IMG.jpg``, and hidden files without an ending, such as
+    ``.DS_Store``.
+
+    Args:
+        name: A path, as it was given.
+    """
+    path = Path(name)
+    if path.name.startswith("._") or any(part.lower() in LITTER for part in path.parts):
+        return True
+    hidden = path.name.startswith(".") and path.name != ".."
+    return hidden and not path.suffix and path.is_file()
+
+
+LONGEST_PATH = 4096
+"""Bytes of a path that Linux takes, with the end; no system takes more."""
+
+RESULT_MARK = "_derained"
+"""What the names of results end in, where they lie beside the rainy pictures."""
+COMPARISON_MARK = "_compare"
+"""What the names of before/after pictures end in, after those of the results."""
+
+
+def is_result_name(name: str) -> bool:
+    """Return whether a file or folder is called as derain calls a result or a comparison.
+
+    Args:
+        name: The last part of a path.
+
+    >>> is_result_name("photo_derained.jpg"), is_result_name("photo_derained_compare.png")
+    (True, True)
+    """
+    stem = Path(name).stem
+    return stem.removesuffix(COMPARISON_MARK).endswith(RESULT_MARK)
 
 
 @contextmanager
@@ -98,33 +143,142 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+@dataclass
+class Found:
+    """What lies in folders.
+
+    Attributes:
+        files: Those of the suffixes searched for, in natural order, files before the folders beside
+            them.
+        others: How many other files there are, by suffix in small letters.
+        unreadable: One error for each folder that cannot be listed.
+    """
+
+    files: list[Path] = field(default_factory=list[Path])
+    others: Counter[str] = field(default_factory=Counter[str])
+    unreadable: list[OSError] = field(default_factory=list[OSError])
+
+
 def find_files(
     folder: str | os.PathLike[str], suffixes: Collection[str]
 ) -> tuple[list[Path], list[OSError]]:
     """Return files anywhere under a folder by suffix, and the folders that cannot be listed.
+
+    Arguments and order are those of `search`. Results of derain are left out where the pictures
+    that they were made from lie beside them.
+    """
+    found = search(folder, suffixes)
+    return without_results(found.files), found.unreadable
+
+
+def without_results(paths: Sequence[Path]) -> list[Path]:
+    """Return pictures without the results and comparisons of others among them."""
+    originals = {path.with_suffix("") for path in paths}
+    kept = [path for path in paths if not _is_made_from(path, originals)]
+    if len(kept) < len(paths):
+        _log.info("%d results of derain left out", len(paths) - len(kept))
+    return kept
+
+
+def _is_made_from(path: Path, originals: Container[Path]) -> bool:
+    """Return whether a picture is a result, or a comparison, of one among others.
+
+    Args:
+        path: The picture.
+        originals: Those that there are, without suffixes: a result may have another.
+    """
+    if not is_result_name(path.name):
+        return False
+    stem = path.stem.removesuffix(COMPARISON_MARK).removesuffix(RESULT_MARK)
+    return bool(stem) and path.with_name(stem) in originals
+
+
+def search(folder: str | os.PathLike[str], suffixes: Collection[str]) -> Found:
+    """Search a folder to the bottom for files by suffix.
 
     What `is_litter` names is left out.
 
     Args:
         folder: Where to begin; links to files count, links to folders are not followed.
         suffixes: In small letters, with the dot.
-
-    Returns:
-        Paths in natural order, files before the folders beside them; one error for each folder
-        that cannot be listed.
     """
-    unreadable: list[OSError] = []
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder, onerror=unreadable.append):
+    found = Found()
+    for place, folders, names in os.walk(folder, onerror=found.unreadable.append):
         folders[:] = sorted(filterfalse(is_litter, folders), key=natural_key)
-        named = (
-            Path(place, name)
-            for name in sorted(filterfalse(is_litter, names), key=natural_key)
-            if Path(name).suffix.lower() in suffixes
-        )
-        # os.path.isfile is false for a link to itself, where Path.is_file raises.
-        found += [path for path in named if os.path.isfile(path)]  # noqa: PTH113
-    return found, unreadable
+        for name in sorted(filterfalse(is_litter, names), key=natural_key):
+            path = Path(place, name)
+            if path.suffix.lower() not in suffixes:
+                found.others[path.suffix.lower()] += 1
+            # os.path.isfile is false for a link to itself, where Path.is_file raises.
+            elif os.path.isfile(path):  # noqa: PTH113
+                found.files.append(path)
+    return found
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Check, before the work that fills it, that a file can be written, with the folders above it.
+
+    Raises:
+        OSError: If a name is longer than the file system takes, or what is there of the folders is
+            none, or may not be written into. A full disk is not foreseen.
+    """
+    path = Path(path)
+    above = next(place for place in path.parents if os.path.lexists(place))
+    if not above.is_dir():
+        raise NotADirectoryError(f"{above}: a file; expected a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"{above.absolute()}: may not be written into")
+    longest, whole = _longest_name(above), len(os.fsencode(path.absolute()))
+    for name in path.relative_to(above).parts:
+        if len(os.fsencode(name)) > longest:
+            raise OSError(errno.ENAMETOOLONG, f"a name of more than {longest} bytes", str(path))
+    if os.name == "posix" and whole >= LONGEST_PATH:
+        raise OSError(errno.ENAMETOOLONG, f"a path of {whole} bytes", str(path))
+
+
+def check_takes_files(folder: str | os.PathLike[str]) -> None:
+    """Check that files can be made in a folder that is there, by making one and removing it.
+
+    Rights alone do not tell, see `check_makable`.
+
+    Raises:
+        OSError: If the system refuses; it names the folder.
+    """
+    draft = Path(folder, f"{DRAFT}{secrets.token_hex(8)}.part")
+    try:
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        draft.unlink()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
+def check_makable(folder: str | os.PathLike[str]) -> None:
+    """Check, before the work that fills it, that a folder can be made, by making it.
+
+    Rights alone do not tell: shares, Windows and systems of their own refuse in spite of them. What
+    was not there before is not there afterwards.
+
+    Raises:
+        OSError: As `check_writable`, and what the system says.
+    """
+    folder = Path(folder)
+    check_writable(folder / "a")
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    if missing:
+        try:
+            missing[-1].mkdir()
+            missing[-1].rmdir()
+        except OSError as error:
+            error.filename = str(folder)
+            raise
+
+
+def _longest_name(folder: Path) -> int:
+    """Return how many bytes a name in a folder may have."""
+    with suppress(AttributeError, OSError, ValueError):  # Windows, and some network drives
+        return os.pathconf(folder, "PC_NAME_MAX")
+    return 255
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:

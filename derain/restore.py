@@ -1,5 +1,6 @@
 """A Derainer maps an image to an image of the same size, with memory bounded by the tile."""
 
+import logging
 import operator
 import os
 from dataclasses import dataclass, replace
@@ -12,10 +13,14 @@ from derain import tiles, weights
 from derain.arrays import as_array, called, given, spelled
 from derain.density import RainDensity
 from derain.engines import Engine, Exported, Tiled, make_engine, open_model
+from derain.engines.names import check_names, check_tile
 from derain.errors import UsageError, is_out_of_memory
 from derain.images import to_floats, to_levels
 from derain.progress import Progress, silent
-from derain.tiles import Float32s, Grid
+from derain.tiles import LEAST_SIDE, Float32s, Grid
+from derain.weights.catalogue import check_exists
+
+_log = logging.getLogger(__name__)
 
 MIN_DENSITY_TILE = 128
 """Rain density is not sensed in smaller parts than this, however small the tiles."""
@@ -225,6 +230,7 @@ class Derainer:
         if self.tile == 0 or tile < self.tiling.least_tile:
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
+        _log.info("memory ran out: tiles of %d pixels a side from now on", tile)
         return True
 
     def density(self, image: object) -> RainDensity:
@@ -421,10 +427,9 @@ def load(
         ValueError: As `Derainer`; if there is no such quality, or weights were named too.
         TypeError: If an argument is of another type.
     """
-    chosen = _chosen(_as_name(name_or_path), quality)
+    # What can be refused is refused before the work of opening weights.
+    chosen = check_asked(name_or_path, quality, device, dtype, tile, overlap, engine, strength)
     flips = _as_flips(chosen.flips if flips is None else flips)
-    tile, overlap = _as_pixels(tile, "tile"), _as_pixels(overlap, "overlap")
-    strength = _as_strength(strength)  # before the work of opening weights
     made, card = open_model(
         chosen.weights,
         spelled(engine, "engine"),
@@ -439,6 +444,44 @@ def load(
         flips=flips,
         strength=strength,
     )
+
+
+def check_asked(
+    name_or_path: str | os.PathLike[str] | None = None,
+    quality: str | None = None,
+    device: object = "auto",
+    dtype: object = "auto",
+    tile: int | None = None,
+    overlap: int | None = None,
+    engine: str = "auto",
+    strength: float = 1.0,
+) -> weights.Quality:
+    """Check arguments of `load`, as far as that can be done without loading anything.
+
+    Returns:
+        The weights, and for how many flips their results are averaged by default.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        ValueError: If a name is not known, or a number can be meant for no network.
+        TypeError: If an argument is of another type.
+    """
+    chosen = _chosen(_as_name(name_or_path), quality)
+    check_names(spelled(engine, "engine"), spelled(device, "device"), spelled(dtype, "dtype"))
+    _as_strength(strength)
+    check_exists(chosen.weights)
+    tile, overlap = _as_pixels(tile, "tile"), _as_pixels(overlap, "overlap")
+    if tile is not None or overlap is not None:
+        check_tile(tile, overlap, _least_tile(chosen.weights))
+    return chosen
+
+
+def _least_tile(name_or_path: str) -> int:
+    """Return the smallest side of a tile, as far as that is known without loading weights."""
+    row = weights.CATALOGUE.get(name_or_path)
+    if row is None or not row.graph_path.is_file():
+        return LEAST_SIDE
+    return Exported.read(row.graph_path).facts.tiling.least_tile
 
 
 def _as_name(name_or_path: object) -> str | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-from derain.data import clean_pictures
+from derain.data import clean_pictures, refuse_pairs
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import write_file
 from derain.images import (
-    SUFFIXES,
     ImageError,
     Picture,
+    check_format,
     encode,
     format_of,
     read,
     to_levels,
 )
+from derain.images.naming import names_a_file
 from derain.progress import Progress, silent
 from derain.rain import (
     PRESETS,
@@ -128,7 +130,9 @@ def find_rain(preset: str, textures: Path | None = None) -> RainSource:
     return RainSource(preset, PRESETS[preset], load_textures(textures))
 
 
-def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
+def plan(
+    clean: str | os.PathLike[str], output: str | os.PathLike[str], *, parts: bool = False
+) -> SynthPlan:
     """Return the files to make of a clean picture, or of all in a folder.
 
     Args:
@@ -137,18 +141,27 @@ def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
         parts: Whether the folder gets the rain's ``layer/`` and ``mask/``, and `DENSITY_FILE`.
 
     Raises:
-        UsageError: If parts are asked for and the output is one picture.
+        UsageError: If parts are asked for and the output is one picture, or its name has an ending
+            of no format that derain writes, or it is one picture for a folder.
+        ValueError: If the folder holds rainy pictures too.
         OSError: If there are no pictures, or a folder cannot be listed.
     """
+    clean = Path(clean)
     single = clean.is_file()
-    if single and output.suffix.lower() in SUFFIXES and not output.is_dir():
+    is_picture = names_a_file(os.fspath(output))
+    output = Path(output)
+    if is_picture and not single:
+        raise UsageError(
+            "one picture for a folder; expected a folder", option="output", value=output
+        )
+    if is_picture:
         if parts:
             raise UsageError(
                 f"the output {output} is one picture; expected a folder", option="parts"
             )
         return SynthPlan((SynthJob(clean, output.name, output),))
     # Folders inside the folder are kept, so that pictures of one name do not collide.
-    sources = [clean] if single else clean_pictures(clean)
+    sources = [clean] if single else _clean_sources(clean, output)
     names = [
         Path(f"{clean.stem}.png") if single else source.relative_to(clean).with_suffix(".png")
         for source in sources
@@ -165,6 +178,18 @@ def plan(clean: Path, output: Path, *, parts: bool = False) -> SynthPlan:
         for source, name in zip(sources, names, strict=True)
     )
     return SynthPlan(jobs, output / DENSITY_FILE if parts else None)
+
+
+def _clean_sources(clean: Path, output: Path) -> list[Path]:
+    """Return the pictures of a folder, without those that an earlier run made in it."""
+    made, whole = output.resolve(), clean.resolve()
+    if made == whole or not made.is_relative_to(whole):
+        refuse_pairs(clean)
+        return clean_pictures(clean)
+    sources = [path for path in clean_pictures(clean) if not path.resolve().is_relative_to(made)]
+    if not sources:
+        raise FileNotFoundError(f"{clean}: no pictures here but those in the output {output}")
+    return sources
 
 
 def synthesise(
@@ -262,6 +287,8 @@ def _render(
 ) -> tuple[dict[Path, bytes], tuple[str, str]]:
     """Return all files of one picture, the rainy one last, and the rain's coverage and density."""
     picture = read(job.source)
+    if job.clean is None:
+        check_format(picture, format_of(job.rainy))  # before the rain rather than after it
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
     drops = sample(rain.preset, size, generator_for(*seed), bank=rain.bank)
     rainy = picture.with_pixels(compose_pixels(picture.pixels, drops))

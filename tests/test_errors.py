@@ -6,6 +6,8 @@ from derain.errors import (
     DerainError,
     ExistsError,
     UsageError,
+    closest,
+    did_you_mean,
     is_out_of_memory,
     reason,
 )
@@ -84,3 +86,33 @@ def test_running_out_of_a_gpus_memory_is_recognised() -> None:
     assert is_out_of_memory(
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     )
+
+
+def test_advice_ends_with_the_argument() -> None:
+    error = UsageError("/ is a root", option="output", advice="say where with")
+    assert str(error) == "/ is a root; say where with output"
+    assert error.named("-o", " ") == "/ is a root; say where with -o"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("blanced", "balanced"),  # one missing
+        ("ballanced", "balanced"),  # one too many
+        ("balamced", "balanced"),  # a wrong one
+        ("balanecd", "balanced"),  # two exchanged
+        ("BALANCED", "balanced"),
+        ("fsat", "fast"),
+        ("bet", "best"),
+        ("", None),
+        ("b", None),
+        ("quick", None),
+        ("unbalanced load", None),
+    ],
+)
+def test_the_closest_name_is_the_one_with_the_fewest_mistakes(word: str, meant: str | None) -> None:
+    assert closest(word, ("fast", "balanced", "best")) == meant
+    assert did_you_mean(word, ("fast", "balanced", "best")) == (
+        f"; did you mean {meant}?" if meant else ""
+    )
+    assert closest(word, ()) is None

@@ -87,5 +87,5 @@ def test_an_installation_that_does_not_work_is_no_missing_one(
 def test_extras_are_those_of_the_project(extra: str) -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (line,) = [line for line in project.splitlines() if line.startswith(f"{extra} = [")]
-    packages = [package for package, other in EXTRA_OF.items() if other == extra]
+    packages = [name.replace("_", "-") for name, other in EXTRA_OF.items() if other == extra]
     assert [package for package in packages if f'"{package}>=' not in line] == []

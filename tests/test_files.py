@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from derain.files import find_files, listed, printable, replacing, write_file
+from derain.files import (
+    check_makable,
+    check_writable,
+    find_files,
+    is_result_name,
+    is_systems_own,
+    listed,
+    printable,
+    replacing,
+    search,
+    write_file,
+)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,3 +107,79 @@ def test_a_folder_that_a_user_names_is_searched_whatever_its_name(tmp_path: Path
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "a.jpg").touch()
     assert [path.name for path in find_files(tmp_path / ".cache", {".jpg"})[0]] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a_derained.jpg", True),
+        ("a_derained_compare.png", True),
+        ("a_derained", True),
+        ("a_derained_derained.jpg", True),
+        ("a.jpg", False),
+        ("derained.jpg", False),
+        ("a_compare.jpg", False),
+        ("a_derained_2.jpg", False),
+    ],
+)
+def test_results_are_known_by_their_names(name: str, expected: bool) -> None:
+    assert is_result_name(name) == expected
+
+
+def test_results_beside_their_originals_are_not_found(tmp_path: Path) -> None:
+    names = ("a.jpg", "a_derained.png", "a_derained_compare.jpg", "b_derained.jpg", "c.txt")
+    for name in (*names, "deep/a_derained.jpg", "deep/Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found, _ = find_files(tmp_path, {".jpg", ".png"})
+    kept = ["a.jpg", "b_derained.jpg", "deep/a_derained.jpg"]
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == kept
+    everything = search(tmp_path, {".jpg", ".png"})
+    assert len(everything.files) == 5
+    assert everything.others == {".txt": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("._a.jpg", True),
+        ("x/@eaDir/a.jpg", True),
+        ("THUMBS.DB", True),
+        (".hidden.jpg", False),
+        (".", False),
+        ("..", False),
+        ("../a.jpg", False),
+        (".folder", False),
+        (".nomedia", True),
+        ("a.jpg", False),
+    ],
+)
+def test_what_a_shell_hands_over_is_told_apart(
+    name: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".folder").mkdir()
+    Path(".nomedia").write_bytes(b"")
+    assert is_systems_own(name) == expected
+
+
+def test_places_are_checked_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    check_writable(tmp_path / "a/b/c.png")
+    check_makable(tmp_path / "a/b")
+    check_makable(tmp_path)
+    for wrong in (tmp_path / "file/a", tmp_path / "file/a/b"):
+        with pytest.raises(NotADirectoryError, match="file: a file; expected a folder"):
+            check_writable(wrong)
+    with pytest.raises(OSError, match="a name of more than 255 bytes"):
+        check_makable(tmp_path / ("d" * 300))
+    with pytest.raises(OSError, match="a path of"):
+        check_writable(Path(tmp_path, *["d" * 200] * 30))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that refuses files")
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(OSError, match=r"No such file|not permitted") as raised:
+        check_makable("/proc/a/b")
+    assert raised.value.filename == "/proc/a/b"

@@ -101,3 +101,43 @@ def test_names_of_what_is_planned(folder: Path, tmp_path: Path) -> None:
         find_rain("snow")
     with pytest.raises(UsageError, match=r"^textures: rain100l has no layers of textures"):
         find_rain("rain100l", folder)
+
+
+def test_pairs_are_no_clean_pictures(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    for known, (rainy, clean) in enumerate((("X", "Y"), ("rainy", "clean"))):
+        folder = tmp_path / str(known)
+        for name, change in ((rainy, 20), (clean, 0)):
+            (folder / name).mkdir(parents=True)
+            write_image(folder / name / "1.png", np.minimum(photo, 200) + np.uint8(change))
+        with pytest.raises(
+            ValueError, match=r"expected (a folder of )?clean (pictures|ones) alone"
+        ):
+            plan(folder, tmp_path / "out")
+        assert len(plan(folder / clean, tmp_path / "out").jobs) == 1
+
+
+def test_what_an_earlier_run_made_inside_the_input_is_no_input(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    write_image(tmp_path / "1.png", photo)
+    rain = find_rain("rain100l")
+    for status in ("made", "skipped"):
+        results = list(synthesise(plan(tmp_path, tmp_path / "out"), rain))
+        assert [(one.source, one.status) for one in results] == [(tmp_path / "1.png", status)]
+
+
+@pytest.mark.parametrize("output", ["rainy.heic", "rainy.jpgg", "rainy.txt"])
+def test_an_unknown_ending_is_refused(output: str, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
+    for clean in (tmp_path, tmp_path / "a.png"):
+        with pytest.raises(UsageError, match=r"did you mean \.jpg\? a folder's name ends in /"):
+            plan(clean, str(tmp_path / output))
+        (job,) = plan(clean, f"{tmp_path / output}/").jobs
+        assert job.rainy == tmp_path / output / "rainy/a.png"
+
+
+def test_one_picture_for_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_image(tmp_path / "in/a.png", np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(UsageError, match="one picture for a folder"):
+        plan(tmp_path / "in", tmp_path / "rainy.png")

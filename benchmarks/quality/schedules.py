@@ -108,10 +108,11 @@ def main() -> None:
     rows += train_trunk(trial, stage)
     print_table(rows, [folder.name for folder in arguments.pairs])
     rain = f"textures {arguments.textures.name}" if arguments.textures else "drawn textures"
+    validation = Path(str(run.validation))
     print(
         f"\n`{arguments.entry}`, {stage.batch} crops of {stage.crop}x{stage.crop} a step, rate "
         f"{stage.lr:g}, {rain}, seeds from {arguments.seed}, training in {run.number_format}, "
-        f"{PROTOCOL}; validation on {run.validation.parent.name}/{run.validation.name} under "
+        f"{PROTOCOL}; validation on {validation.parent.name}/{validation.name} under "
         f"{' and '.join(stage.validation_rain)}. Measured on {describe_machine()}."
     )
 

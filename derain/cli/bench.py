@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import check_file, one_line_errors, say
+from derain.cli.console import check_ending, check_file, one_line_errors, say
 from derain.cli.options import DeviceOption, ForceOption, TileOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
@@ -57,12 +57,14 @@ def bench(
 
     with lasting():
         from derain.bench import Case, time_cases, to_markdown
+        from derain.restore import check_asked
     from derain.files import write_file
 
     with one_line_errors(), Bars() as bars:
         # A file that cannot be written is refused before minutes of measuring.
         if json_to:
             check_file(json_to, force=force)
+            check_ending(json_to, (".json",), "json")
         cases = [
             Case(model, one, format, device, *_size(text), tile)
             for model in models or ("petrichor", "petrichor-live")
@@ -70,6 +72,10 @@ def bench(
             for one in engine or ("auto",)
             for format in dtype or ("float32",)
         ]
+        for case in cases:
+            check_asked(
+                case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine
+            )
         timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=bars)
     typer.echo(to_markdown(timings))
     for machine in dict.fromkeys(timing.machine for timing in timings):

@@ -1,9 +1,10 @@
 """What the verbs share: output, checks before the work, and errors in one line."""
 
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from derain.errors import DerainError, ExistsError, SettingError, UsageError, reason
-from derain.files import printable
+from derain.files import check_makable, check_writable, printable
 
 if TYPE_CHECKING:  # takes longer to load than the verbs that show no bar
     from rich.console import Console
@@ -25,12 +26,15 @@ _MOVES = dict.fromkeys(map(ord, "\a\b\v\f\r"))
 _bars: "Console | None" = None
 """The console that progress bars are shown on now."""
 
+_level = logging.WARNING
+"""Of what is said: INFO with --verbose, ERROR with --quiet."""
+
 DEVICE_HELP = "auto, cpu, cuda or mps; with ONNX Runtime also directml, coreml or openvino."
 ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
 LAYOUT_HELP = (
-    "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list. Default: told by"
-    " looking."
+    "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list; photographs for none."
+    " Default: told by looking."
 )
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 
@@ -41,8 +45,53 @@ def write_above(bars: "Console | None") -> None:
     _bars = bars
 
 
+class _Lines(logging.Handler):
+    """Shows what the library logs as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record; a warning begins with this word."""
+        text = printable(record.getMessage())
+        complain(f"{record.levelname.lower()}: {text}" if record.levelno > logging.INFO else text)
+
+
+def set_level(*, quiet: bool, verbose: bool) -> None:
+    """Choose what is said from now on, by the verbs and by the library's logger.
+
+    Args:
+        quiet: Errors alone.
+        verbose: What was chosen and why, too.
+    """
+    global _level
+    _level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    log = logging.getLogger("derain")
+    log.setLevel(_level)
+    if not any(isinstance(handler, _Lines) for handler in log.handlers):
+        log.addHandler(_Lines())
+
+
+def is_verbose() -> bool:
+    """Return whether the user wants to know what was chosen and why."""
+    return _level <= logging.INFO
+
+
+def is_quiet() -> bool:
+    """Return whether the user wants errors alone."""
+    return _level >= logging.ERROR
+
+
 def say(text: str) -> None:
-    """Write a line for the user to stderr."""
+    """Write a line for the user to stderr, unless only errors are wanted."""
+    if not is_quiet():
+        complain(text)
+
+
+def warn(text: str) -> None:
+    """Write a warning to stderr, unless only errors are wanted."""
+    say(f"warning: {text}")
+
+
+def complain(text: str) -> None:
+    """Write a line to stderr that is shown in any case: an error."""
     line = _as_bytes(text).decode("utf-8", "replace").translate(_MOVES)
     with suppress(OSError):  # a full disk: there is nowhere left to say so
         if _bars is not None:
@@ -62,6 +111,11 @@ def errors_on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def shows_styles() -> bool:
+    """Return whether results are read on a terminal that shows styles, by a user who wants them."""
+    return on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def result(text: str) -> None:
     """Write a result to stdout.
 
@@ -71,7 +125,7 @@ def result(text: str) -> None:
         OSError: If stdout cannot be written to; one that is closed takes everything.
     """
     if on_terminal() and _bars is not None:
-        say(text)
+        complain(text)
         return
     try:
         typer.echo(_as_bytes(text))
@@ -119,7 +173,7 @@ def check_file(path: Path, *, force: bool, within: Path | None = None) -> None:
         return
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: no folder {path.parent}; make it first")
-    _check_writable(path.parent)
+    check_writable(path)
 
 
 def check_folder(path: Path, *, force: bool) -> None:
@@ -131,15 +185,25 @@ def check_folder(path: Path, *, force: bool) -> None:
     """
     if path.exists() and not force:
         raise ExistsError(f"{path} already exists")
-    above = next(place for place in (path, *path.parents) if place.exists())
-    if not above.is_dir():
-        raise NotADirectoryError(f"{above}: a file; expected a folder, or nothing yet")
-    _check_writable(above)
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path}: a file; expected a folder, or nothing yet")
+    check_makable(path)
 
 
-def _check_writable(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder}: may not be written into")
+def check_ending(path: Path | None, endings: tuple[str, ...], option: str) -> None:
+    """Check that a file is not named for something else than what goes into it.
+
+    Args:
+        path: The file; None, and `STDOUT`, for no file.
+        endings: That its name may have; a name without ending may be meant in any way.
+        option: Name of the Python argument.
+
+    Raises:
+        UsageError: If it has another ending.
+    """
+    if path is not None and path.suffix and path.suffix.lower() not in endings:
+        expected = f"expected a name ending in {' or '.join(endings)}"
+        raise UsageError(expected, option=option, value=path)
 
 
 _SHORT_FLAGS = {"output": "-o"}
@@ -165,7 +229,23 @@ def line_of(error: BaseException) -> str:
 def show_traceback(error: BaseException) -> None:
     """Print where an error came from if the environment asks for it: ``DERAIN_TRACEBACK=1``."""
     if os.environ.get("DERAIN_TRACEBACK", "0") != "0":
-        say("".join(traceback.format_exception(error)).rstrip())
+        complain("".join(traceback.format_exception(error)).rstrip())
+
+
+@contextmanager
+def interruptible(done: Callable[[], str] = lambda: "") -> Generator[None]:
+    """Say what was done by then if the user interrupts the work; the exit status is 130.
+
+    Args:
+        done: Returns what was done, and how to go on, in words.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        show_traceback(error)
+        what = done()
+        complain(f"interrupted: {what}" if what else "interrupted")
+        raise typer.Exit(130) from None
 
 
 @contextmanager
@@ -188,5 +268,5 @@ def one_line_errors() -> Generator[None]:
         RuntimeError,
     ) as error:
         show_traceback(error)
-        say(f"error: {line_of(error)}")
+        complain(f"error: {line_of(error)}")
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None

@@ -1,20 +1,23 @@
 """derain data: what a dataset is, and what is wrong with it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import STDOUT, check_file, one_line_errors, result
-from derain.cli.options import ForceOption, LayoutOption
-from derain.cli.plain import PlainCommand
+from derain.cli.console import STDOUT, check_ending, check_file, one_line_errors, result
+from derain.cli.options import CleanOption, ForceOption, LayoutOption, RainyOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from derain.data import Place, TwoFolders
 
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
 FolderArgument = Annotated[
-    Path, typer.Argument(metavar="DIR", help="Pairs or clean pictures; or a list of pairs.")
+    Path | None, typer.Argument(metavar="DIR", help="Pairs or clean pictures; or a list of pairs.")
 ]
 AgainstOption = Annotated[
     Path | None,
@@ -30,9 +33,11 @@ def options() -> None:
     """Check datasets."""
 
 
-@app.command("check", cls=PlainCommand)
+@app.command("check", cls=Verb)
 def check(
-    folder: FolderArgument,
+    folder: FolderArgument = None,
+    rainy: RainyOption = None,
+    clean: CleanOption = None,
     against: AgainstOption = None,
     layout: LayoutOption = None,
     json: JsonOption = None,
@@ -44,14 +49,15 @@ def check(
     AGAINST, would be unsound.
     """
     with lasting():
-        from derain.data import layout_named
+        from derain.data import layout_named, named_folders
         from derain.data.audit.check import check as check_data
     from derain.files import write_file
 
     with one_line_errors():
         _check_places(against, json, force=force)
+        place = _place(folder, named_folders(rainy, clean))
         with Bars() as bars:
-            report = check_data(folder, against, layout_named(layout), bars)
+            report = check_data(place, against, layout_named(layout), bars)
         try:
             result(report.to_json() if json == STDOUT else report.describe())
         finally:  # if one of the two outputs fails, the other is still written
@@ -59,6 +65,29 @@ def check(
                 write_file(json, report.to_json().encode())
     if not report.sound:
         raise typer.Exit(1)
+
+
+def _place(folder: Path | None, both: "TwoFolders | None") -> "Place":
+    """Return the one place to check, out of a folder and two folders.
+
+    Raises:
+        UsageError: If there is none, or both are given.
+    """
+    from derain.errors import UsageError
+
+    if folder is not None and both is not None:
+        raise UsageError(
+            f"names the pictures, and so does {folder}; expected one of both",
+            option="rainy",
+            value=both.rainy,
+        )
+    if folder is None and both is None:
+        raise typer.BadParameter(
+            "expected a folder, a list of pairs, or --rainy DIR and --clean DIR", param_hint="DIR"
+        )
+    place = folder if both is None else both
+    assert place is not None
+    return place
 
 
 def _check_places(against: Path | None, json: Path | None, *, force: bool) -> None:
@@ -73,3 +102,4 @@ def _check_places(against: Path | None, json: Path | None, *, force: bool) -> No
         )
     if json is not None and json != STDOUT:
         check_file(json, force=force)
+        check_ending(json, (".json",), "json")

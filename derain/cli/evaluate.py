@@ -5,37 +5,44 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from derain.cli.console import (
     STDOUT,
+    check_ending,
     check_file,
     check_folder,
+    complain,
+    interruptible,
     line_of,
-    on_terminal,
     one_line_errors,
     result,
     say,
     show_traceback,
+    shows_styles,
 )
 from derain.cli.options import (
+    CleanOption,
     DeviceOption,
     DtypeOption,
     EngineOption,
     ForceOption,
     LayoutOption,
     OverlapOption,
+    RainyOption,
     TileOption,
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.errors import did_you_mean
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
-    from derain.data import PairedFolder
+    from derain.data import PairedFolder, Place
     from derain.evaluate import Evaluation, Failure, Gallery, Photographs
     from derain.metrics import NaturalModel, Protocol
+    from derain.progress import Progress
 
 InputsArgument = Annotated[
     list[str],
@@ -73,7 +80,10 @@ ReportOption = Annotated[
     Path | None,
     typer.Option("--report", help="Write tables, a plot and crops as a page to an HTML file."),
 ]
-SaveOption = Annotated[Path | None, typer.Option("--save", help="Folder for the results, as PNG.")]
+SaveOption = Annotated[
+    Path | None,
+    typer.Option("--save", help="Folder for the results, as PNG; what is there is kept."),
+]
 
 
 def evaluate(
@@ -86,6 +96,8 @@ def evaluate(
     json: JsonOption = None,
     report: ReportOption = None,
     layout: LayoutOption = None,
+    rainy: RainyOption = None,
+    clean: CleanOption = None,
     save: SaveOption = None,
     force: ForceOption = False,
     device: DeviceOption = "auto",
@@ -98,7 +110,7 @@ def evaluate(
 
     Photographs without clean twins are scored by NIQE (lower is better) against clean pictures of
     your own. Figures that a network's own paper prints stand beside the measured ones, in italics,
-    and in grey on a terminal.
+    and in grey on a terminal. With --save the same command finishes what was interrupted.
     """
     with lasting():
         from derain.evaluate import Scoring, compare, find_models
@@ -106,33 +118,45 @@ def evaluate(
 
     protocols = _protocols(protocol)
     places = _Places(csv, json, report, save_niqe, save)
-    _check_places(places, niqe)
-    outcomes = _Outcomes()
+    settings: dict[str, Any] = {"device": device, "dtype": dtype, "engine": engine}
+    settings |= {"tile": tile, "overlap": overlap}
+    outcomes = _Outcomes(saved=save is not None)
     try:
-        with one_line_errors(), Bars() as bars:
+        with one_line_errors(), Bars() as bars, interruptible(outcomes.describe_interrupted):
             # What can be refused is refused first: names, places, weights, packages, folders.
-            sources, folders = _sort(inputs)
+            _check_places(places, niqe)
+            sources, folders = _sort(inputs, rainy, clean)
+            _check_settings(sources, settings)
             _check_writing(places, force=force)
             models = find_models(sources)
             outcomes.gallery = _gallery(len(models)) if report else None
             datasets = _find_datasets(folders, layout, outcomes, photographs=niqe is not None)
+            outcomes.expect(len(models), datasets)
             natural = _natural(niqe, save_niqe, bars) if niqe else None
-            load_model = functools.partial(
-                load, device=device, dtype=dtype, tile=tile, overlap=overlap, engine=engine
-            )
+            scoring = Scoring(protocols, natural, save, keep=not force)
+            loading = functools.partial(load, **settings)
+            progress, gallery = outcomes.counting(bars), outcomes.gallery
             for outcome in compare(
-                models,
-                datasets,
-                Scoring(protocols, natural, save),
-                load_model,
-                gallery=outcomes.gallery,
-                progress=bars,
+                models, datasets, scoring, loading, gallery=gallery, progress=progress
             ):
                 outcomes.add(outcome)
     finally:  # what is done by then is not lost, whatever ended it
         all_written = _print(outcomes, places, per_picture=per_picture)
     if outcomes.failed or not all_written:
         raise typer.Exit(1)
+
+
+def _check_settings(sources: Sequence[str], settings: dict[str, Any]) -> None:
+    """Refuse names and numbers that can be meant for no model, before anything is loaded.
+
+    Raises:
+        FileNotFoundError: If there are no such weights.
+        UsageError: If something else cannot be meant.
+    """
+    from derain.restore import check_asked
+
+    for source in sources:
+        check_asked(source, **settings)
 
 
 def _protocols(names: Sequence[str] | None) -> "list[Protocol]":
@@ -143,8 +167,10 @@ def _protocols(names: Sequence[str] | None) -> "list[Protocol]":
 
     unknown = [name for name in names or [] if name not in get_args(metrics.Protocol)]
     if unknown:
+        hint = did_you_mean(unknown[0], metrics.PROTOCOLS)
         raise typer.BadParameter(
-            f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}", param_hint="--protocol"
+            f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}{hint}",
+            param_hint="--protocol",
         )
     return [known for known in metrics.PROTOCOLS if not names or known in names]
 
@@ -158,6 +184,12 @@ class _Places:
     report: Path | None
     save_niqe: Path | None
     save: Path | None
+
+    @property
+    def on_stdout(self) -> "_Places":
+        """Those on standard output alone."""
+        csv, json = (STDOUT if path == STDOUT else None for path in (self.csv, self.json))
+        return _Places(csv, json, None, None, None)
 
     @property
     def files(self) -> list[Path]:
@@ -199,21 +231,37 @@ def _check_writing(places: _Places, *, force: bool) -> None:
 
     Raises:
         OSError: If something cannot be written.
+        UsageError: If a file is named for something else than what goes into it.
     """
+    from derain.evaluate import holds_results
+
     save = places.save
     if save is not None:
-        check_folder(save, force=force)
+        # Each model's results are looked at before they are kept.
+        check_folder(save, force=force or (save.is_dir() and holds_results(save)))
     for path in places.files:
         check_file(path, force=force, within=save)
+    check_ending(places.csv, (".csv", ".txt"), "csv")
+    check_ending(places.json, (".json",), "json")
+    check_ending(places.report, (".html", ".htm"), "report")
+    check_ending(places.save_niqe, (".json",), "save_niqe")
     if save is not None and any(path.parent.resolve() == save.resolve() for path in places.files):
         save.mkdir(parents=True, exist_ok=True)
 
 
-def _sort(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Return the models and the folders among the arguments, at least one of each."""
+def _sort(
+    inputs: Sequence[str], rainy: Path | None, clean: Path | None
+) -> "tuple[list[str], list[Place]]":
+    """Return the models and the folders among the arguments, at least one of each.
+
+    Two folders that options name come last.
+    """
+    from derain.data import named_folders
     from derain.evaluate import sort_inputs
 
-    models, folders = sort_inputs(inputs)
+    models, found = sort_inputs(inputs)
+    both = named_folders(rainy, clean)
+    folders: list[Place] = [*found, both] if both else [*found]
     if not folders:
         raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
     if not models:
@@ -236,7 +284,7 @@ def _gallery(models: int) -> "Gallery":
 
 
 def _find_datasets(
-    folders: Sequence[Path], layout: str | None, outcomes: "_Outcomes", *, photographs: bool
+    folders: "Sequence[Place]", layout: str | None, outcomes: "_Outcomes", *, photographs: bool
 ) -> "list[PairedFolder | Photographs]":
     """Return the datasets; what is wrong with them is named."""
     from derain.data import NoPairsError, layout_named
@@ -275,11 +323,38 @@ class _Outcomes:
         evaluations: Scores, for the tables.
         gallery: Pictures for the report; None if it is not asked for.
         failed: Whether something could not be scored.
+        saved: Whether results are saved as they are scored.
+        interrupted: Whether the user ended the work.
+        pictures: How many there are to score, each model's for itself.
+        done: How many of them are done, for each model on each dataset.
     """
 
     evaluations: "list[Evaluation]" = field(default_factory=list)
     gallery: "Gallery | None" = None
     failed: bool = False
+    saved: bool = False
+    interrupted: bool = False
+    pictures: int = 0
+    done: dict[str, int] = field(default_factory=dict[str, int])
+
+    def expect(self, models: int, datasets: "Sequence[PairedFolder | Photographs]") -> None:
+        """Count what there is to do."""
+        self.pictures = models * sum(len(dataset) for dataset in datasets)
+
+    def counting(self, bars: Bars) -> "Progress":
+        """Return a progress that counts what is done, and shows it."""
+
+        def show(stage: str, done: int, total: int) -> None:
+            self.done[stage] = done
+            bars(stage, done, total)
+
+        return show
+
+    def describe_interrupted(self) -> str:
+        """Return what was done by the time of an interruption."""
+        self.interrupted = True
+        ending = "the same command goes on" if self.saved else "with --save DIR it could go on"
+        return f"{sum(self.done.values())} of {self.pictures} done; {ending}"
 
     def add(self, outcome: "Evaluation | Failure") -> None:
         """Keep an evaluation, or name a failure."""
@@ -294,18 +369,21 @@ class _Outcomes:
         self.evaluations.append(outcome)
         unscored = len(outcome.unscored)
         left_out = f", {unscored} of {outcome.total} could not be scored" if unscored else ""
+        kept = f", {outcome.kept} of {outcome.total} were there and are kept"
+        left_out += kept if outcome.kept else ""
         say(f"{printable(f'{outcome.model} on {outcome.dataset}')}: done{left_out}")
 
     def fail(self, message: str) -> None:
         """Name something that could not be scored."""
         self.failed = True
-        say(f"error: {message}")
+        complain(f"error: {message}")
 
 
 def _print(outcomes: _Outcomes, places: _Places, *, per_picture: bool) -> bool:
     """Print tables and write them to files, if there is anything in them.
 
-    What becomes of one does not keep the others from being written.
+    What becomes of one does not keep the others from being written. Where an interrupted command
+    can be continued, its files are written when it is done.
 
     Returns:
         Whether everything could be written.
@@ -315,6 +393,9 @@ def _print(outcomes: _Outcomes, places: _Places, *, per_picture: bool) -> bool:
     evaluations, gallery = outcomes.evaluations, outcomes.gallery
     if not evaluations:
         return True
+    if outcomes.interrupted and places.save is not None:
+        places = places.on_stdout
+        gallery = None
     steps: list[Callable[[], None]] = []
     if STDOUT not in (places.csv, places.json):
         steps.append(lambda: _print_markdown(evaluations, per_picture=per_picture))
@@ -339,7 +420,7 @@ def _print_markdown(evaluations: "Sequence[Evaluation]", *, per_picture: bool) -
     from derain.evaluate import PAPER_MARK, to_markdown
 
     for line in to_markdown(evaluations, per_picture=per_picture).splitlines():
-        result(typer.style(line, dim=True) if PAPER_MARK in line and on_terminal() else line)
+        result(typer.style(line, dim=True) if PAPER_MARK in line and shows_styles() else line)
 
 
 def _write(path: Path | None, table: str) -> None:

@@ -43,7 +43,7 @@ def export(
     """
     from typing import cast
 
-    from derain.errors import UsageError
+    from derain.errors import ExistsError, UsageError
 
     with one_line_errors():
         with lasting():
@@ -60,17 +60,26 @@ def export(
             raise UsageError(
                 f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=target
             )
-        # Everything that can be refused is refused before the work, which takes minutes for int8.
-        for path in (target,) if to == "onnx" else (target, target.with_suffix(".bin")):
-            check_file(path, force=force)
-        # What is written is executed and compared with PyTorch before it is called done.
         kind = cast("exporter.Target", to)
-        if int8 is None:
-            exporter.export(network, card, target, kind)
-            found = f"{exporter.check_parity(network, target):.0e} of 1 from PyTorch in the mean"
-        else:
-            crops = quantize.Crops.of(int8)
-            found = str(quantize.export_int8(network, card, target, kind, crops))
-            quantize.check_likeness(network, target, crops.held_back)
+        # Everything that can be refused is refused before the work, which takes minutes for int8.
+        parts = (target,) if to == "onnx" else (target, target.with_suffix(".bin"))
+        if int8 is None and not force and all(part.is_file() for part in parts):
+            if not exporter.is_exported_from(network, card, target):
+                raise ExistsError(f"{target} already exists and holds something else")
+            say(f"{target}: already exported from these weights; --force exports them again")
+            result(str(target))
+            return
+        for path in parts:
+            check_file(path, force=force)
+        # What is written is executed and compared with PyTorch before it gets its name.
+        with exporter.drafted(target) as draft:
+            if int8 is None:
+                exporter.export(network, card, draft, kind)
+                parity = exporter.check_parity(network, draft, name=target)
+                found = f"{parity:.0e} of 1 from PyTorch in the mean"
+            else:
+                crops = quantize.Crops.of(int8)
+                found = str(quantize.export_int8(network, card, draft, kind, crops))
+                quantize.check_likeness(network, draft, crops.held_back, name=target)
     say(f"{target}: {found}; sizes are free, sides multiples of {network.tiling.multiple}")
     result(str(target))

@@ -1,5 +1,6 @@
 """Options that several verbs share, each declared once."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,14 @@ EngineOption = Annotated[str, typer.Option(help=ENGINE_HELP)]
 TileOption = Annotated[int | None, typer.Option(help=TILE_HELP)]
 OverlapOption = Annotated[int | None, typer.Option(help="Pixels that tiles share.")]
 LayoutOption = Annotated[str | None, typer.Option(help=LAYOUT_HELP)]
+RainyOption = Annotated[
+    Path | None,
+    typer.Option("--rainy", metavar="DIR", help="Folder of rainy pictures; --clean has the twins."),
+]
+CleanOption = Annotated[
+    Path | None,
+    typer.Option("--clean", metavar="DIR", help="Folder of the clean twins of --rainy, by name."),
+]
 WeightsArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'.")
 ]

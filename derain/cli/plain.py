@@ -61,4 +61,5 @@ class _Check:
         if several:
             texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
             return wanted == list[str] and texts and bool(value)
-        return wanted is str and isinstance(value, str)
+        # Numbers come as text from the command line: one that is none yet is a default.
+        return wanted in (str, bool, int, float) and type(value) is wanted

@@ -32,8 +32,9 @@ class _Task:
 class Bars:
     """A `derain.progress.Progress` that shows each stage as a bar of its own.
 
-    It is used as a context. Where stderr is no terminal, nothing is shown. The bars
-    appear after `DELAY` seconds, from a thread that loads what draws them while the work goes on.
+    It is used as a context. Where stderr is no terminal, or only errors are wanted, nothing is
+    shown. The bars appear after `DELAY` seconds, from a thread that loads what draws them while the
+    work goes on.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,8 @@ class Bars:
         self._timer = threading.Timer(DELAY, self._show)
 
     def __enter__(self) -> "Bars":
-        if console.errors_on_terminal():
+        # FORCE_COLOR and the like say how to show things on a terminal, not that there is one.
+        if console.errors_on_terminal() and not console.is_quiet():
             self._timer.start()
         return self
 
@@ -119,7 +121,7 @@ def _load_bars() -> "Progress":
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=terminal,
-        disable=not terminal.is_terminal,
+        disable=terminal.is_dumb_terminal or not terminal.is_interactive,
         transient=True,
         redirect_stdout=False,  # results must reach stdout, wherever it goes
     )

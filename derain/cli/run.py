@@ -1,10 +1,18 @@
 """derain run: rainy pictures in, clean ones out."""
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from derain.cli.console import (
+    complain,
+    interruptible,
+    is_verbose,
     line_of,
     one_line_errors,
     say,
@@ -21,7 +29,8 @@ from derain.cli.options import (
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
+from derain.files import listed, printable
 
 if TYPE_CHECKING:
     from derain.images import Format
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
     from derain.progress import Progress
     from derain.restore import Derainer
 
-FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp")
+FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "avif")
 
 InputsArgument = Annotated[
     list[str],
@@ -66,8 +75,11 @@ MaskOption = Annotated[
         help="A picture of the same size that says where to work: white there, black elsewhere.",
     ),
 ]
-VerboseOption = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Say which engine works, on what.")
+MaxPixelsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N", help="Refuse pictures of more pixels: 400M is 400 million. Default: 300M."
+    ),
 ]
 
 
@@ -87,78 +99,111 @@ def run(
     engine: EngineOption = "auto",
     tile: TileOption = None,
     overlap: OverlapOption = None,
-    verbose: VerboseOption = False,
+    max_pixels: MaxPixelsOption = None,
 ) -> None:
     """Take the rain out of pictures.
 
     photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained.
     Nothing that exists is overwritten without --force, so that a second run does what the first
-    left undone. With --density each path on standard output is followed by a tab and none, light,
-    medium or heavy.
+    left undone. What derain made is not derained again. With --density each path on standard
+    output is followed by a tab and none, light, medium or heavy.
 
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
 
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
+    _check_format(format)
     with one_line_errors(), lasting():
         from derain import pictures
         from derain.images import read_mask
-        from derain.restore import load
+        from derain.restore import check_asked, load
 
-        options = pictures.Options(
-            force,
-            compare,
-            _format_named(format),
-            density,
-            read_mask(mask) if mask else None,
-        )
+        # What can be refused is refused before a folder is searched, and a model loaded.
+        settings: dict[str, Any] = {
+            "quality": quality,
+            "device": device,
+            "dtype": dtype,
+            "tile": tile,
+            "overlap": overlap,
+            "engine": engine,
+            "strength": strength,
+        }
+        check_asked(model, **settings)
+        limit, area = _pixels(max_pixels), read_mask(mask) if mask else None
+        options = pictures.Options(force, compare, _format_of(format), density, area, limit)
         plan = pictures.plan(inputs, output, options)
-        derainer = load(
-            model,
-            quality=quality,
-            device=device,
-            dtype=dtype,
-            tile=tile,
-            overlap=overlap,
-            engine=engine,
-            strength=strength,
-        )
-        if density:
+        _report_plan(plan)
+        results = pictures.settled(plan.jobs)
+        derainer = load(model, **settings) if results is None else None
+        if density and derainer:
             _check_density(derainer)
-    _say_choices(derainer, quality, dtype, verbose=verbose)
-    if not _do(plan, derainer):
+    if derainer:
+        _say_choices(derainer, quality, dtype)
+    _do(plan, derainer, results or [])
+
+
+def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> None:
+    """Do what was planned; without a Derainer report what is known of it.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
+    done = _Done(plan.jobs, len(plan.refused), list(plan.results))
+    with interruptible(done.describe_interrupted):
+        _derain(plan.jobs, derainer, results, done)
+    done.report()
+    if done.failed:
         raise typer.Exit(1)
 
 
-def _format_named(name: str | None) -> "Format | None":
-    """Return the format that a user asks for, None for none.
+def _check_format(name: str | None) -> None:
+    """Refuse a format that is not written, before anything is loaded.
 
     Raises:
         typer.BadParameter: If it is unknown.
     """
+    if name is not None and name.lower() not in FORMATS:
+        raise typer.BadParameter(
+            f"{name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}",
+            param_hint="--format",
+        )
+
+
+def _format_of(name: str | None) -> "Format | None":
     from derain.images import format_of
 
-    if name is None:
+    return format_of(f"any.{name}") if name else None
+
+
+def _pixels(text: str | None) -> int | None:
+    """Return a number of pixels: ``200000000``, ``200M`` and ``0.2G`` are the same.
+
+    Raises:
+        UsageError: If it is no number, or less than one.
+    """
+    if text is None:
         return None
-    if name.lower() not in FORMATS:
-        raise typer.BadParameter(
-            f"{name}: expected one of {', '.join(FORMATS)}", param_hint="--format"
+    found = re.fullmatch(r"([\d_]*\.?\d+)\s*([kmg]?)(?:p|px|pixels)?", text.strip().lower())
+    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+    pixels = round(float(found[1]) * scale[found[2]]) if found else 0
+    if pixels < 1:
+        raise UsageError(
+            "expected a number of pixels, such as 200M for 200 million",
+            option="max_pixels",
+            value=text,
         )
-    return format_of(f"any.{name}")
+    return pixels
 
 
-def _do(plan: "Plan", derainer: "Derainer") -> bool:
-    """Derain pictures, and report each; return whether none failed."""
+def _report_plan(plan: "Plan") -> None:
+    """Name what gives no job, before a model is loaded."""
     from derain import pictures
 
     for path, error in plan.refused:
         _report(pictures.Result(path, None, "failed", error), "")
-    statuses = ["failed"] * len(plan.refused) + _derain(plan.jobs, derainer)
-    if len(statuses) > 1:
-        done, skipped, failed = (statuses.count(each) for each in ("done", "skipped", "failed"))
-        say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
-    return "failed" not in statuses
+    if plan.others:
+        say(pictures.describe_others(plan.others))
 
 
 def _check_density(derainer: "Derainer") -> None:
@@ -175,27 +220,84 @@ def _check_density(derainer: "Derainer") -> None:
         )
 
 
-def _say_choices(derainer: "Derainer", quality: str | None, dtype: str, *, verbose: bool) -> None:
+def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
     """Say what derain chose where the user left the choice to it."""
     from derain.machine import describe
 
-    if verbose:
+    if is_verbose():
         say(f"{derainer.name}: {derainer.describe()}; {describe(derainer.engine.runtime)}")
     if quality is not None:
         flips = f", mean of {derainer.flips} flips" if derainer.flips > 1 else ""
         say(f"quality {quality}: {derainer.name}{flips}")
-    if dtype == "auto" and derainer.engine.dtype != "float32":
+    if is_verbose() and dtype == "auto" and derainer.engine.dtype != "float32":
         say(
             f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype"
             " float32 does without"
         )
 
 
-def _derain(jobs: "tuple[Job, ...]", derainer: "Derainer") -> list[str]:
-    """Do the jobs, and report each; return what became of them."""
+@dataclass
+class _Done:
+    """What has become of the pictures so far.
+
+    Attributes:
+        jobs: What there is to do.
+        refused: Number of inputs that gave none.
+        results: What derain made, and is left alone.
+        statuses: Number of pictures of each status.
+        finished: Pictures whose results are there.
+    """
+
+    jobs: "Sequence[Job]"
+    refused: int
+    results: list[Path]
+    statuses: Counter[str] = field(default_factory=Counter[str])
+    finished: "set[Path]" = field(default_factory=set[Any])
+
+    @property
+    def failed(self) -> bool:
+        """Whether something could not be done."""
+        return bool(self.refused or self.statuses["failed"])
+
+    def add(self, result: "Result") -> None:
+        """Count a result."""
+        self.statuses[result.status] += 1
+        if result.status in ("done", "skipped"):
+            self.finished.add(result.source)
+        if result.status == "left":
+            self.results.append(result.source)
+
+    def report(self) -> None:
+        """Say what was left alone, and if there are several pictures what became of them."""
+        if self.results:
+            what = "1 result" if len(self.results) == 1 else f"{len(self.results)} results"
+            names = listed([printable(path) for path in self.results])
+            say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+        done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
+        if done + skipped + failed + self.refused > 1:
+            failed += self.refused
+            say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
+
+    def describe_interrupted(self) -> str:
+        """Return what was done by the time of an interruption."""
+        if any(job.force for job in self.jobs):
+            return f"{len(self.finished)} of {len(self.jobs)} done"
+        # The last one may have been written, and not reported.
+        there = {
+            job.source
+            for job in self.jobs
+            if job.outputs and all(path.exists() for path in job.outputs)
+        }
+        done = len(self.finished | there)
+        return f"{done} of {len(self.jobs)} done; the same command goes on"
+
+
+def _derain(
+    jobs: "Sequence[Job]", derainer: "Derainer | None", results: "Sequence[Result]", done: _Done
+) -> None:
+    """Do the jobs, and report each; without a Derainer report what is known of them."""
     from derain import pictures
 
-    statuses: list[str] = []
     with Bars() as bars:
         shown: list[str] = []
 
@@ -208,27 +310,34 @@ def _derain(jobs: "tuple[Job, ...]", derainer: "Derainer") -> list[str]:
             bars(name, 0, None)
             return lambda _stage, done, total: bars(name, done, total)
 
-        for number, result in enumerate(pictures.run(jobs, derainer, start), 1):
+        found = pictures.run(jobs, derainer, start) if derainer else results
+        for number, result in enumerate(found, 1):
             if len(jobs) > 1:
                 bars("pictures", number, len(jobs))
-            statuses.append(result.status)
             try:
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
             except OSError as error:
-                say(f"error: {result.target} is done, but standard output failed: {error.strerror}")
-                statuses[-1] = "failed"
-    return statuses
+                complain(
+                    f"error: {result.target} is done, but standard output failed: {error.strerror}"
+                )
+                result = replace(result, status="failed")
+            done.add(result)
 
 
 def _report(result: "Result", place: str) -> None:
     """Say what became of a picture; the path of its result goes to standard output."""
     from derain.pictures import STREAM
 
+    if result.status == "left":
+        return
     if result.error is not None:
         show_traceback(result.error)
-        word = "skipped" if result.status == "skipped" else "error:"
-        say(f"{word} {result.source}: {line_of(result.error)}")
+        text = f"{printable(result.source)}: {_without(result.source, line_of(result.error))}"
+        if result.status == "skipped":
+            say(f"skipped {text}")
+        else:
+            complain(f"error: {text}")
         return
     note = f" ({result.message})" if result.message else ""
     say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
@@ -237,3 +346,10 @@ def _report(result: "Result", place: str) -> None:
         say(f"{result.source}: rain density {result.density.word} ({steps})")
     if result.target != STREAM:
         show_result(f"{result.target}" + (f"\t{result.density.word}" if result.density else ""))
+    if result.comparison:
+        say(f"{result.source}: compared in {result.comparison}")
+
+
+def _without(path: Path, text: str) -> str:
+    """Return a message without the path that it begins with, which stands before it already."""
+    return text.removeprefix(f"{printable(path)}: ")

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from derain.cli.console import (
+    check_folder,
+    complain,
     line_of,
     one_line_errors,
     result,
@@ -22,7 +24,7 @@ CleanArgument = Annotated[
     Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
 ]
 OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
+    str, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
 ]
 PresetOption = Annotated[str, typer.Option(help="Kind of rain; a wrong one lists them all.")]
 TexturesOption = Annotated[
@@ -57,13 +59,16 @@ def synth(
             require("torch", "derain synth")
             from derain.synth import find_rain, plan, synthesise
 
+        planned = plan(clean, output, parts=parts)
+        single = planned.jobs[0].clean is None
+        folder = Path(output).absolute()
+        check_folder(folder.parent if single else folder, force=True)
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
             say(
                 f"{preset}: all of its rain is drawn; with --textures DIR some is cut from streak"
                 " textures"
             )
-        planned = plan(clean, output, parts=parts)
     failed = False
     with (
         Bars() as bars,
@@ -77,9 +82,13 @@ def synth(
                 except OSError as full:  # the pictures are made all the same
                     error = full
             if error is not None:
-                word = "skipped" if one.status == "skipped" else "error:"
+                skipped = one.status == "skipped"
                 show_traceback(error)
-                say(f"{word} {printable(one.source)}: {line_of(error)}")
-                failed |= word != "skipped"
+                line = f"{printable(one.source)}: {line_of(error)}"
+                if skipped:
+                    say(f"skipped {line}")
+                else:
+                    complain(f"error: {line}")
+                failed |= not skipped
     if failed:
         raise typer.Exit(1)

@@ -1,13 +1,13 @@
 """derain train: a recipe and pictures in, weights out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from derain.cli.console import one_line_errors, say
-from derain.cli.options import LayoutOption, TrainingDeviceOption
+from derain.cli.console import interruptible, one_line_errors, say, warn
+from derain.cli.options import CleanOption, LayoutOption, RainyOption, TrainingDeviceOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 from derain.errors import UsageError
@@ -20,7 +20,7 @@ RecipeArgument = Annotated[
     str, typer.Argument(help="Name of a recipe; a wrong one lists them all.")
 ]
 DataOption = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them."
     ),
@@ -53,6 +53,9 @@ BranchOption = Annotated[
 MinutesOption = Annotated[
     float | None, typer.Option(help="Stop after so long, with a checkpoint for --resume.")
 ]
+LicenceOption = Annotated[
+    str, typer.Option(help="Licence of the weights, for their card. Default: none is named.")
+]
 TrainingDtypeOption = Annotated[
     str,
     typer.Option(help="auto (bfloat16 where the device computes in it), float32 or bfloat16."),
@@ -61,7 +64,9 @@ TrainingDtypeOption = Annotated[
 
 def train(
     recipe: RecipeArgument,
-    data: DataOption,
+    data: DataOption = None,
+    rainy: RainyOption = None,
+    clean: CleanOption = None,
     val: ValOption = None,
     output: OutputOption = None,
     resume: ResumeOption = False,
@@ -72,22 +77,25 @@ def train(
     minutes: MinutesOption = None,
     device: TrainingDeviceOption = "auto",
     dtype: TrainingDtypeOption = "auto",
+    licence: LicenceOption = "",
 ) -> None:
     """Train a network from a recipe.
 
-    The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from, and
-    log.jsonl. A run whose validation pictures are among the training pictures, be they cropped,
-    flipped or resized, is refused.
+    The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from,
+    log.jsonl, and curve.svg and sample-1.png to look at. A run whose validation pictures are among
+    the training pictures, be they cropped, flipped or resized, is refused.
     """
     with one_line_errors():
         with lasting():
             require("torch", "derain train")
-            from derain.train import BEST, describe, plan_run
+            from derain.train import BEST, plan_run
             from derain.train import train as train_recipe
 
         chosen, run = plan_run(
             recipe,
             data,
+            rainy=rainy,
+            clean=clean,
             val=val,
             output=output,
             branch=branch,
@@ -98,45 +106,60 @@ def train(
             dtype=dtype,
             minutes=minutes,
             allow_leak=allow_leak,
+            licence=licence,
         )
-        say(
-            f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {run.device} in"
-            f" {run.number_format}, data {run.data}"
-        )
-        step = 0
-        try:
-            with Bars() as bars:
-                for record in train_recipe(
-                    chosen, run, resume=resume, progress=_Search(bars), on_note=_warn
-                ):
-                    step = record["step"]
-                    say(describe(record))
-        except KeyboardInterrupt:
-            say(f"stopped; --resume continues from the last checkpoint, if any, in {run.out}")
-            raise typer.Exit(130) from None
-        if 0 < step < chosen.steps:
-            say(f"stopped at step {step} of {chosen.steps}; --resume continues")
+        where = f"{run.device} in {run.number_format}"
+        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {where}")
+        with Bars() as bars:
+            records = train_recipe(
+                chosen, run, resume=resume, progress=_Progress(bars), on_note=warn, on_start=say
+            )
+            _follow(records, run.out, chosen.steps)
     if (run.out / BEST).exists():  # a short run may not have come to a validation
         typer.echo(str(run.out / BEST))
 
 
-class _Search:
-    """A `derain.progress.Progress` of the search for leaks, which says so if it will take long."""
+def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int) -> None:
+    """Train, and say how it comes along.
+
+    Args:
+        records: The run, as a generator of lines of its log.
+        out: Its folder.
+        steps: How many there are in all.
+    """
+    from derain.train import describe
+
+    step = 0
+    with interruptible(lambda: _so_far(step, steps, out)):
+        for record in records:
+            step = record["step"]
+            say(describe(record))
+    if 0 < step < steps:
+        say(f"stopped at step {step} of {steps}; --resume continues")
+
+
+class _Progress:
+    """A `derain.progress.Progress` of training, which says so if the search for leaks lasts."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
 
-    def __call__(self, _stage: str, done: int, total: int) -> None:
-        """Show how far the search has come, until it ends."""
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show how far a stage has come; the search for leaks until it ends."""
+        if stage != "copies":
+            self._bars(stage, done, total)
+            return
         self._bars("looking for leaks", done, total)
         if done == 1 and total > MANY:
             say(f"looking for the validation pictures among {total} pictures")
-        if done >= total:  # training has no bar: its lines would come below a full one
+        if done >= total:
             self._bars.remove("looking for leaks")
 
 
-def _warn(note: str) -> None:
-    say(f"warning: {note}")
+def _so_far(step: int, steps: int, folder: Path) -> str:
+    """Return what was done by the time of an interruption."""
+    continues = f"--resume continues from the last checkpoint, if any, in {folder}"
+    return f"step {step} of {steps} was reported last; {continues}"
 
 
 def _overrides(settings: Sequence[str]) -> dict[str, str]:

@@ -5,26 +5,45 @@ from typing import Annotated
 
 import typer
 
-from derain.cli.console import one_line_errors, say
-from derain.cli.plain import PlainCommand
+from derain.cli.console import check_file, check_folder, one_line_errors, say
+from derain.cli.verb import Verb
 from derain.extras import require
 
 app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
 
 
-@app.command("list", cls=PlainCommand)
+@app.command("list", cls=Verb)
 def list_weights() -> None:
     """List the weights inside the package."""
-    from derain.weights import CATALOGUE, DEFAULT
+    import shutil
 
-    width = max(map(len, CATALOGUE))
-    for row in CATALOGUE.values():
-        default = " (default)" if row.name == DEFAULT else ""
-        needs = "" if row.graph else " (PyTorch)"
-        typer.echo(f"{row.name:<{width}}  {row.summary}{default}{needs}")
+    from derain.weights.listing import HEADINGS, NOTES, listed
+
+    rows = [HEADINGS, *listed()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # Where lines would not fit, what to take stands below the figures.
+    narrow = sum(widths) + 2 * (len(widths) - 1) > shutil.get_terminal_size((200, 24)).columns
+    lines = [_line(row, widths, narrow=narrow) for row in rows]
+    # Each line of results is about weights, as a script expects that cuts their names out.
+    say(lines[0])
+    for line in lines[1:]:
+        typer.echo(line)
+    for note in NOTES:
+        say(note)
 
 
-@app.command("show", cls=PlainCommand)
+def _line(row: tuple[str, ...], widths: list[int], *, narrow: bool) -> str:
+    """Return a row of a table; where that is narrow, its last column stands below the others."""
+    last = len(row) - 1
+    cells = [
+        text.ljust(width) if column in (0, last) else text.rjust(width)
+        for column, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    between = "\n    " if narrow else "  "
+    return f"{'  '.join(cells[:last])}{between}{cells[last]}".rstrip()
+
+
+@app.command("show", cls=Verb)
 def show(
     model: Annotated[
         str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
@@ -51,7 +70,7 @@ def show(
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 
-@app.command("import", cls=PlainCommand)
+@app.command("import", cls=Verb)
 def import_weights(
     checkpoint: Annotated[
         Path,
@@ -75,16 +94,22 @@ def import_weights(
     with one_line_errors():
         require("torch", "derain weights import")
         from derain.weights import authors
-        from derain.weights.store import save
+        from derain.weights.store import holds, save
 
         target = output or Path(checkpoint.absolute().with_suffix(".safetensors").name)
         if target.suffix != ".safetensors":
             raise UsageError(
                 "expected a name ending in .safetensors", option="output", value=target
             )
-        if target.exists() and not force:
-            raise ExistsError(f"{target} already exists")
+        check_folder(target.absolute().parent, force=True)
+        check_file(target, force=True, within=target.parent)
         network, card = authors.load(checkpoint, bgr=bgr)
-        save(network, card, target)
-    say(f"{checkpoint}: the authors' {card.network}, {card.note}")
+        if target.exists() and not force:
+            if not holds(target, network, card):
+                raise ExistsError(f"{target} already exists and holds something else")
+            say(f"{target}: already imported, the same weights; --force imports them again")
+        else:
+            save(network, card, target)
+            whose = "the authors' " if card.recipe else ""
+            say(f"{checkpoint}: {whose}{card.network}, {card.note}")
     typer.echo(str(target))

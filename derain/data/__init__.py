@@ -5,22 +5,48 @@ finds near-duplicates.
 """
 
 from derain.data.audit import Identity, identify
-from derain.data.layouts import LAYOUTS, Layout, NoPairsError, find_pairs, layout_named, survey
-from derain.data.pairs import Pair, PairedFolder, Problem, read_pair
+from derain.data.layouts import (
+    LAYOUTS,
+    Layout,
+    NoPairsError,
+    find_pairs,
+    layout_named,
+    refuse_pairs,
+    survey,
+    unknown_pairs,
+)
+from derain.data.pairs import (
+    GivenPlace,
+    Pair,
+    PairedFolder,
+    Place,
+    Problem,
+    TwoFolders,
+    named_folders,
+    place_of,
+    read_pair,
+)
 from derain.data.photographs import clean_pictures
 
 __all__ = [
     "LAYOUTS",
+    "GivenPlace",
     "Identity",
     "Layout",
     "NoPairsError",
     "Pair",
     "PairedFolder",
+    "Place",
     "Problem",
+    "TwoFolders",
     "clean_pictures",
     "find_pairs",
     "identify",
     "layout_named",
+    "named_folders",
+    "place_of",
     "read_pair",
+    "refuse_pairs",
     "survey",
+    "unknown_pairs",
 ]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from derain.images import Pixels
+from derain.images import Pixels, levels_of
 from derain.metrics import Float64s, luma_matlab
 
 Verdict = Literal["aligned", "shifted", "different", "unknown"]
@@ -36,6 +36,8 @@ SMALL = 128
 """Shorter side in pixels under which a picture is small."""
 FLAT = 1.0
 """Standard deviation in levels under which a picture shows nothing."""
+ROUNDING = 1e-6
+"""Difference in levels that decides nothing."""
 BAND = 0.15
 """Frequencies that count, in cycles per pixel: noise and the finest streaks are above."""
 
@@ -58,7 +60,8 @@ class Alignment:
 
 def luma(pixels: Pixels) -> Float64s:
     """Return the `metrics.luma_matlab` (H, W) of RGB pixels (H, W, 3) as of 8 bits."""
-    eight = pixels if pixels.dtype == np.uint8 else pixels >> 8
+    levels = levels_of(pixels)
+    eight = levels if levels.dtype == np.uint8 else levels >> 8
     return luma_matlab(eight.astype(np.uint8, copy=False))
 
 
@@ -127,7 +130,12 @@ def rainier(first: Float64s, second: Float64s) -> int:
         float(np.abs(np.diff(plane, axis=0)).mean() + np.abs(np.diff(plane, axis=1)).mean())
         for plane in (first, second)
     ]
-    return int(np.sign(more.mean()) + np.sign((fine**3).mean()) + np.sign(edges[0] - edges[1]))
+    return _sign(more.mean()) + _sign((fine**3).mean()) + _sign(edges[0] - edges[1])
+
+
+def _sign(value: float) -> int:
+    """Return 1, -1, or 0 for what is only an error of rounding."""
+    return 0 if abs(value) < ROUNDING else int(np.sign(value))
 
 
 def _box(plane: Float64s, side: int = 9) -> Float64s:

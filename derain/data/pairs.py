@@ -1,10 +1,12 @@
 """Pairs of a rainy and a clean picture, how one is read, and what can be wrong with them."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
+from derain.errors import UsageError
 from derain.files import file_digest, printable
 from derain.images import read_image
 
@@ -20,6 +22,7 @@ Unsound = Literal[
     "exchanged",
     "leak",
     "known test picture",
+    "unknown layout",
 ]
 """Problems that make training unsound."""
 Kind = Unsound | Literal["duplicate", "no rain", "spare", "ignored"]
@@ -74,6 +77,68 @@ class PairedFolder:
     name: str
     layout: str
     pairs: tuple[Pair, ...]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+@dataclass(frozen=True)
+class TwoFolders:
+    """A folder of rainy pictures and one of their clean twins, wherever they lie."""
+
+    rainy: Path
+    clean: Path
+
+    def __str__(self) -> str:
+        return f"{self.rainy} and {self.clean}"
+
+    @property
+    def folder(self) -> Path:
+        """The innermost folder that holds both."""
+        return Path(os.path.commonpath([self.rainy.resolve(), self.clean.resolve()]))
+
+    @property
+    def name(self) -> str:
+        """Name of that folder, or of both if they have only the root in common."""
+        return self.folder.name or f"{self.rainy.name} and {self.clean.name}"
+
+
+def named_folders(rainy: Path | None, clean: Path | None) -> TwoFolders | None:
+    """Return the two folders that a user names; None for a user who names neither.
+
+    Raises:
+        UsageError: If only one of them is named.
+        FileNotFoundError: If one is no folder.
+    """
+    if rainy is None and clean is None:
+        return None
+    if rainy is None or clean is None:
+        given, other = ("clean", "rainy") if rainy is None else ("rainy", "clean")
+        raise UsageError(
+            f"one half of pairs; expected the folder of the {other} half too ({other})",
+            option=given,
+            value=clean or rainy,
+        )
+    for folder in (rainy, clean):
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder; expected one of pictures")
+    return TwoFolders(rainy, clean)
+
+
+Place = Path | TwoFolders
+"""Where a dataset lies: a folder or a list file that is looked at, or two folders as named."""
+
+GivenPlace = Place | str | os.PathLike[str]
+"""A place as it may be given in Python."""
+
+
+def place_of(given: GivenPlace) -> Place:
+    """Return a place, however it was given.
+
+    Raises:
+        TypeError: If it is neither a path nor two folders.
+    """
+    return given if isinstance(given, TwoFolders) else Path(given)
 
 
 class Sliceable(Protocol):

@@ -13,8 +13,8 @@ from derain.engines.exported import (
     is_exported,
     open_exported,
 )
+from derain.engines.names import EngineName
 from derain.engines.opening import (
-    EngineName,
     check_model,
     choose_engine,
     make_engine,

@@ -5,7 +5,10 @@ NLEDN, since it reasons about every size, and refuses sizes that it took for spe
 computes the same as eagerly (`check_parity`).
 """
 
+import errno
 import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -16,8 +19,9 @@ from torch import nn
 
 from derain.engines.engine import Engine
 from derain.engines.exported import Exported, open_exported
+from derain.errors import DerainError
 from derain.extras import require
-from derain.files import write_file
+from derain.files import DRAFT, write_file
 from derain.networks import Network, Petrichor
 from derain.networks.cost import count_parameters, multiply_adds
 from derain.networks.petrichor_traced import PetrichorTraced
@@ -199,15 +203,20 @@ def exported(network: Network) -> Exported:
         MissingExtraError: Without the extra ``onnx``.
     """
     card = Card("", type(network).__name__)
-    return Exported(to_onnx(network, card), card, facts_of(network))
+    return Exported(to_onnx(network, card), card, facts_of(network), trusted=True)
 
 
-def check_parity(network: Network, path: Path) -> float:
+def check_parity(network: Network, path: Path, *, name: Path | None = None) -> float:
     """Return how far an exported file is from the network it was made of, on a scale of 1.
 
     This is the mean over all values, on pictures of several sizes. It is not the largest difference
     because, where two of the values that NLEDN pools agree to rounding, either may be taken, and
     one pixel moves.
+
+    Args:
+        network: In evaluation mode.
+        path: The file.
+        name: What to call it in an error; None for its path.
 
     Raises:
         ValueError: If it is too far: the network does something that cannot be exported.
@@ -222,10 +231,19 @@ def check_parity(network: Network, path: Path) -> float:
         worst = max(worst, float(np.abs(engine(rainy.numpy()) - expected).mean()))
     if worst > TOLERANCE:
         raise ValueError(
-            f"{path}: is {worst:.1e} of 1 from the network in PyTorch; expected at most"
+            f"{name or path}: is {worst:.1e} of 1 from the network in PyTorch; expected at most"
             f" {TOLERANCE:.0e}"
         )
     return worst
+
+
+def is_exported_from(network: Network, card: Card, path: Path) -> bool:
+    """Return whether a file has this card, and computes what the network computes."""
+    try:
+        # Cards of authors' checkpoints may be equal where weights are not.
+        return Exported.read(path).card == card and check_parity(network, path) <= TOLERANCE
+    except (DerainError, ValueError):
+        return False
 
 
 def export(network: Network, card: Card, path: Path, to: Target) -> None:
@@ -244,6 +262,7 @@ def write_exported(data: bytes, card: Card, facts: Facts, path: Path, to: Target
 
     Raises:
         MissingExtraError: Without the extra ``openvino``, for that.
+        OSError: If it cannot be written; both files of a pair are then as they were.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if to == "onnx":
@@ -253,8 +272,58 @@ def write_exported(data: bytes, card: Card, facts: Facts, path: Path, to: Target
     model = openvino.Core().read_model(data)
     model.set_rt_info(card.to_json(), [HEADER])
     model.set_rt_info(facts.to_json(), [FACTS])
-    with TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        openvino.save_model(model, str(made), compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):  # the one that is opened last
-            made.with_suffix(suffix).replace(path.with_suffix(suffix))
+    with drafted(path) as made:
+        _check_room(made, 2 * len(data) + (1 << 20))
+        try:
+            openvino.save_model(model, str(made), compress_to_fp16=False)
+        except Exception as error:  # OpenVINO has no class for it
+            reason = " ".join(str(error).split())[:100]
+            raise OSError(errno.EIO, f"OpenVINO cannot write it ({reason})", str(path)) from error
+
+
+def _check_room(draft: Path, size: int) -> None:
+    """Raise OSError if there is no room for a file: OpenVINO does not say why it writes none."""
+    try:
+        draft.write_bytes(bytes(size))
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def drafted(path: Path) -> Generator[Path]:
+    """Yield a temporary name for an exported file, and move it into place when the block ends.
+
+    So do the weights beside a file of OpenVINO's. If the block raises, what was there stays.
+
+    Raises:
+        OSError: If a file cannot be moved; it names the final path.
+    """
+    try:
+        with TemporaryDirectory(dir=path.parent, prefix=DRAFT) as folder:
+            made = Path(folder) / path.name
+            yield made
+            # The one that is opened last comes last.
+            pairs = [
+                (part, path.with_suffix(part.suffix))
+                for part in (made.with_suffix(".bin"), made)
+                if part.exists()
+            ]
+            _move_all(pairs)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def _move_all(pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Move files into place, or none of them: then what was there is put back."""
+    before = [(target, target.read_bytes() if target.is_file() else None) for _, target in pairs]
+    try:
+        for made, target in pairs:
+            made.replace(target)
+    except OSError:
+        for target, content in before:
+            if content is None:
+                target.unlink(missing_ok=True)
+            else:
+                write_file(target, content)
+        raise

@@ -12,6 +12,18 @@ import numpy as np
 
 from derain import machine
 from derain.engines.engine import NO_NUMBERS, MemoryWatch, Product
+from derain.engines.probing import (
+    End,
+    check_ends,
+    check_numbers,
+    check_openvino,
+    check_result,
+    failed,
+    onnx_ends,
+    openvino_ends,
+    probe_onnx,
+    probe_picture,
+)
 from derain.errors import UsageError, is_out_of_memory
 from derain.extras import is_installed, require
 from derain.machine import PeakMemory
@@ -48,11 +60,13 @@ class Exported:
         model: Its file, or what would be in it.
         card: What it says of itself.
         facts: What is known of its network.
+        trusted: Whether it is known to be derain's own, and need not be tried.
     """
 
     model: Path | bytes
     card: Card
     facts: Facts
+    trusted: bool = False
 
     @classmethod
     def read(cls, path: Path) -> "Exported":
@@ -67,6 +81,7 @@ class Exported:
             return cls(path, *read_graph_header(path))
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such exported file")
+        check_openvino(path)
         openvino: Any = require("openvino", f"reading {path}")
         try:
             model = openvino.Core().read_model(path)
@@ -127,33 +142,51 @@ class ExportedEngine(ABC):
         self.device = "cpu" if device in ("auto", "cpu:0") else device
         facts = exported.facts
         self.title, self.tiling, self.parameters = facts.title, facts.tiling, facts.parameters
-        self._facts = facts
+        self._facts, self._model, self._trusted = facts, exported.model, exported.trusted
         self._open_or_refuse(exported.model)
 
     def _open_or_refuse(self, model: Path | bytes) -> None:
+        if not self._trusted and isinstance(model, Path) and model.suffix.lower() == ".onnx":
+            probe_onnx(model, self._facts)
         try:
             self._open(model)
-        except (ImportError, UsageError, MemoryError):
+        except (ImportError, UsageError, WeightsError, MemoryError):
             raise
         except Exception as error:  # each runtime has classes of its own
             if is_out_of_memory(error) or not isinstance(model, Path):
                 raise
             raise damaged(model) from error
-        if self._ends() != (["rainy"], ["clean"]):
-            raise WeightsError(
-                f"{model}: maps {' and '.join(self._ends()[0])} to {' and '.join(self._ends()[1])};"
-                " expected rainy to clean, as derain export writes it"
-            )
+        check_ends(model, *self._ends())
 
     @abstractmethod
     def _open(self, model: Path | bytes) -> None: ...
 
     @abstractmethod
-    def _ends(self) -> tuple[list[str], list[str]]:
-        """Return the names of what goes in and of what comes out."""
+    def _ends(self) -> tuple[list[End], list[End]]:
+        """Return what goes in and what comes out, as the graph declares them."""
 
     @abstractmethod
     def _run(self, rainy: Float32s) -> Float32s: ...
+
+    def _checked(self, rainy: Float32s) -> Float32s:
+        """Return what the graph makes of pictures, if that is pictures.
+
+        Raises:
+            WeightsError: If it fails, or makes something else.
+            MemoryError, RuntimeError: If memory runs out.
+        """
+        try:
+            clean = self._run(rainy)
+        except Exception as error:  # each runtime has classes of its own
+            if is_out_of_memory(error):
+                raise
+            raise failed(self._model_name, rainy, error) from error
+        check_result(self._model_name, clean, rainy)
+        return clean
+
+    @property
+    def _model_name(self) -> object:
+        return self._model if isinstance(self._model, Path) else self.title
 
     @property
     def name(self) -> str:
@@ -165,6 +198,7 @@ class ExportedEngine(ABC):
 
         Raises:
             FloatingPointError: If what comes out is no number.
+            WeightsError: If the graph fails, or what comes out is of another shape.
         """
         height, width = rainy.shape[2:]
         below, right = self._short_of(height), self._short_of(width)
@@ -173,7 +207,7 @@ class ExportedEngine(ABC):
             if below or right
             else rainy
         )
-        clean = self._run(np.ascontiguousarray(padded))[..., :height, :width]
+        clean = self._checked(np.ascontiguousarray(padded))[..., :height, :width]
         if not np.isfinite(clean).all():
             raise FloatingPointError(NO_NUMBERS)
         return clean
@@ -227,10 +261,8 @@ class OnnxEngine(ExportedEngine):
     def _open(self, model: Path | bytes) -> None:
         self._session = session(model, self.device)
 
-    def _ends(self) -> tuple[list[str], list[str]]:
-        ends = (self._session.get_inputs(), self._session.get_outputs())
-        inputs, outputs = ([one.name for one in side] for side in ends)
-        return inputs, outputs
+    def _ends(self) -> tuple[list[End], list[End]]:
+        return onnx_ends(self._session)
 
     def _run(self, rainy: Float32s) -> Float32s:
         try:
@@ -261,13 +293,13 @@ class OpenvinoEngine(ExportedEngine):
         self._request = openvino_request(model, self.dtype)
         # One request serves one call, and its result is its own memory: calls take turns.
         self._turn = threading.Lock()
+        if not self._trusted:
+            check_ends(model, *self._ends())
+            rainy = probe_picture(self._facts)
+            check_numbers(model, self._checked(rainy))
 
-    def _ends(self) -> tuple[list[str], list[str]]:
-        compiled = self._request.get_compiled_model()
-        inputs, outputs = (
-            [one.get_any_name() for one in side] for side in (compiled.inputs, compiled.outputs)
-        )
-        return inputs, outputs
+    def _ends(self) -> tuple[list[End], list[End]]:
+        return openvino_ends(self._request.get_compiled_model())
 
     def _run(self, rainy: Float32s) -> Float32s:
         with self._turn:

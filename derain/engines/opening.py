@@ -1,17 +1,16 @@
 """Which engine executes a model: by what it is, by what is asked for, by what is installed."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
 
 from derain import machine
 from derain.engines.engine import Engine, Tiled
 from derain.engines.exported import PROVIDERS, Exported, is_exported, open_exported
+from derain.engines.names import check_name
 from derain.errors import UsageError
 from derain.extras import MissingExtraError, is_installed, require
 from derain.weights.card import Card
 from derain.weights.catalogue import CATALOGUE, check, check_exists
-
-EngineName = Literal["torch", "onnx", "openvino"]
 
 
 def make_engine(
@@ -62,15 +61,15 @@ def open_model(
         MissingExtraError: If what is asked for needs a package that is not installed.
     """
     check_name(engine)
+    check_exists(name_or_path)
     if is_exported(Path(name_or_path)):
         exported = Exported.read(Path(name_or_path))
         return open_exported(exported, engine, device, dtype), exported.card
-    check_exists(name_or_path)
     chosen = choose_engine(engine, device)
     row = CATALOGUE.get(name_or_path)
     if chosen != "torch" and row and row.graph:
         check(row)
-        exported = Exported.read(row.graph_path)
+        exported = replace(Exported.read(row.graph_path), trusted=True)
         if engine == "auto":
             _require_for(device, dtype)
         return open_exported(exported, chosen, device, dtype), exported.card
@@ -104,16 +103,6 @@ def check_model(name_or_path: str) -> None:
     # Where PyTorch is installed it is not imported: it would count as memory of the models.
     elif not (row.graph or is_installed("torch")):
         _require_torch(name_or_path)
-
-
-def check_name(engine: str) -> None:
-    """Raise UsageError unless there is an engine of the name, or it is ``auto``."""
-    if engine not in ("auto", *get_args(EngineName)):
-        raise UsageError(
-            f"expected auto or one of {', '.join(get_args(EngineName))}",
-            option="engine",
-            value=engine,
-        )
 
 
 def choose_engine(engine: str, device: str = "auto") -> str:

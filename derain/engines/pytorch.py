@@ -1,6 +1,7 @@
 """PyTorch: device, number format, memory layout."""
 
 import functools
+import logging
 import os
 from typing import ClassVar
 
@@ -17,6 +18,8 @@ from derain.tiles import Float32s
 from derain.weights.card import Card
 from derain.weights.catalogue import CATALOGUE
 from derain.weights.loading import find
+
+_log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 8
 
@@ -42,6 +45,8 @@ class TorchEngine:
         self._dtype = choose_dtype(dtype)
         self.device = str(self._device)
         self.dtype = str(self._dtype).removeprefix("torch.")
+        if self._device.type == "cpu" and self._dtype == torch.float16:
+            _log.warning("float16 on a CPU is slower than float32, and loses digits")
         if self._device.type == "cpu":
             machine.keep_freed_memory()
             # PyTorch starts a thread for every core of the machine, whatever a container may use.

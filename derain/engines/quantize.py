@@ -181,11 +181,14 @@ def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Cro
     return quantized
 
 
-def check_likeness(network: Network, path: Path, rainy: Float32s) -> float:
+def check_likeness(
+    network: Network, path: Path, rainy: Float32s, *, name: Path | None = None
+) -> float:
     """Return the PSNR of an exported file in int8 to the network it was made from, in dB.
 
     Args:
         rainy: Pictures to compare on, (N, 3, H, W) in [0, 1].
+        name: What to call it in an error; None for its path.
 
     Raises:
         ValueError: If it is less than `LEAST`.
@@ -198,7 +201,8 @@ def check_likeness(network: Network, path: Path, rainy: Float32s) -> float:
         )
     if found < LEAST:
         raise ValueError(
-            f"{path}: is {found:.1f} dB from the network in PyTorch; expected at least {LEAST:g} dB"
+            f"{name or path}: is {found:.1f} dB from the network in PyTorch; expected at least"
+            f" {LEAST:g} dB"
         )
     return found
 

@@ -9,13 +9,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from derain.data import Layout, NoPairsError, PairedFolder, Problem, survey
+from derain.data import (
+    GivenPlace,
+    Layout,
+    NoPairsError,
+    PairedFolder,
+    Place,
+    Problem,
+    TwoFolders,
+    place_of,
+    survey,
+    unknown_pairs,
+)
+from derain.data.layouts.lists import LISTS
 from derain.engines import check_model
 from derain.evaluate.identity import identity
 from derain.evaluate.photographs import Photographs, find_photographs
 from derain.evaluate.report.gallery import Gallery
 from derain.evaluate.results import numbered
+from derain.evaluate.saved import check_saved, weights_digest
 from derain.evaluate.scores import Evaluation, Failure, Scoring, evaluate_each
+from derain.files import is_systems_own
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.weights import CATALOGUE
@@ -39,7 +53,8 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Return the models and the data among names, each once, however it is spelt.
 
     Folders and lists of pairs are data, except folders that hold the parts of a CRDNet; all other
-    names are models.
+    names are models. What the system keeps beside files, which a shell's pattern hands over, is
+    neither.
 
     Raises:
         OSError: If a name cannot be that of a file.
@@ -48,7 +63,9 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     models: dict[str, str] = {}
     for name in inputs:
         path = Path(name)
-        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() == ".txt")
+        if is_systems_own(name) and len(inputs) > 1:
+            continue
+        is_data = path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
         if is_data and not is_checkpoint(path):
             folders.setdefault(path.resolve(), path)
         else:
@@ -74,12 +91,12 @@ def find_models(sources: Sequence[str]) -> list[Model]:
 
 
 def find_datasets(
-    folders: Sequence[Path], layout: Layout | None = None, *, photographs: bool = False
+    folders: Sequence[GivenPlace], layout: Layout | None = None, *, photographs: bool = False
 ) -> tuple[list[PairedFolder | Photographs], list[Problem]]:
     """Return the datasets in folders, under names that tell them apart.
 
     Args:
-        folders: One dataset each.
+        folders: One dataset each, or the two folders of one.
         layout: How pairs lie on disk; None looks.
         photographs: Whether a folder without pairs is taken for photographs, which NIQE can score.
 
@@ -88,16 +105,24 @@ def find_datasets(
 
     Raises:
         NoPairsError: If a folder holds no pairs, and photographs are not asked for.
-        ValueError: If a list cannot be read.
+        ValueError: If a list cannot be read, or a folder holds what is probably pairs in a layout
+            that derain does not know.
         OSError: If a folder cannot be listed.
     """
     datasets: list[PairedFolder | Photographs] = []
     problems: list[Problem] = []
-    for folder, label in zip(folders, _labels(folders), strict=True):
+    places = [place_of(folder) for folder in folders]
+    for folder, label in zip(places, _labels(places), strict=True):
         try:
             found, wrong = survey(folder, layout)
         except NoPairsError:
-            if not photographs:
+            if isinstance(folder, TwoFolders):
+                raise
+            # Pairs in an unknown layout are not to be scored as photographs, nor called that.
+            doubt = None if layout else unknown_pairs(folder, are_clean=False)
+            if doubt:
+                raise ValueError(doubt.message) from None
+            if not photographs or layout not in (None, "photographs"):
                 raise
             datasets.append(replace(find_photographs(folder), name=label))
         else:
@@ -127,38 +152,64 @@ def compare(
         progress: Gets a report of "MODEL on DATASET" before the first picture and after each.
 
     Raises:
-        OSError: If weights cannot be read.
+        ExistsError: If results are to be kept, and those in a folder are of other settings.
+        OSError: If weights cannot be read, or results not written.
         ValueError: If weights are not of a known network, or cannot run as asked for.
     """
     identities = [identity(dataset) for dataset in datasets]
-    dataset_folders = _folder_names([dataset.name for dataset in datasets])
-    model_folders = _folder_names([model.label for model in models])
+    rows = _scorings(models, datasets, identities, scoring)
     # Pictures are decoded anew for every model. Decoding them once would need all models in memory
     # at the same time, or all pictures, and both count in what is measured: peak memory is that of
     # the process. It would also lose the scores of finished models when a later one cannot be
     # loaded. Decoding takes milliseconds where deraining takes a second.
-    for model, model_folder in zip(models, model_folders, strict=True):
+    for model, scorings in zip(models, rows, strict=True):
         derainer = load(model.source)
         derainer.name = model.label
-        for dataset, data, folder in zip(datasets, identities, dataset_folders, strict=True):
-            one = replace(
-                scoring,
-                save_to=scoring.save_to / model_folder / folder if scoring.save_to else None,
-                on_result=(
-                    gallery.on_result(model.label, dataset) if gallery else scoring.on_result
-                ),
-            )
+        for dataset, data, one in zip(datasets, identities, scorings, strict=True):
+            if gallery:
+                one = replace(one, on_result=gallery.on_result(model.label, dataset))
             yield from evaluate_each(derainer, dataset, one, data=data, progress=progress)
 
 
-def _labels(paths: Sequence[Path]) -> list[str]:
+def _scorings(
+    models: Sequence[Model],
+    datasets: Sequence[PairedFolder | Photographs],
+    identities: Sequence[str],
+    scoring: Scoring,
+) -> list[list[Scoring]]:
+    """Return how pictures are scored for each model, and in it for each dataset.
+
+    Raises:
+        ExistsError: If results are to be kept, and those in a folder are of other settings. That is
+            known before a model is loaded, as far as it does not depend on how the model runs.
+        OSError: If weights cannot be read.
+    """
+    if scoring.save_to is None:
+        return [[scoring] * len(datasets) for _ in models]
+    folders = _folder_names([dataset.name for dataset in datasets])
+    rows: list[list[Scoring]] = []
+    for model, place in zip(models, _folder_names([model.label for model in models]), strict=True):
+        of_model = replace(scoring, weights=weights_digest(model.source))
+        rows.append(
+            [replace(of_model, save_to=scoring.save_to / place / folder) for folder in folders]
+        )
+        for one, data in zip(rows[-1], identities, strict=True):
+            if one.keep and one.save_to is not None:
+                check_saved(one.save_to, one.settings(data))
+    return rows
+
+
+def _labels(paths: Sequence[Place]) -> list[str]:
     """Return short names that tell paths apart.
 
     These are the last part of a path, or all of it where two paths end alike.
     """
-    names = [path.resolve().name if path.is_dir() else path.name for path in paths]
+    names = [
+        path.resolve().name if isinstance(path, Path) and path.is_dir() else path.name
+        for path in paths
+    ]
     return [
-        name if names.count(name) == 1 else str(path)
+        name if name and names.count(name) == 1 else str(path)
         for name, path in zip(names, paths, strict=True)
     ]
 

@@ -1,15 +1,16 @@
 """The NIQE model of a folder of clean pictures, or of a file."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from derain.data import NoPairsError, clean_pictures, find_pairs
+from derain.data import clean_pictures, refuse_pairs
 from derain.images import Pixels, read_image
 from derain.metrics import NaturalModel, NiqeError, niqe
 from derain.progress import Progress, silent
 
 
-def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
+def natural_model(place: str | os.PathLike[str], progress: Progress = silent) -> NaturalModel:
     """Return the NIQE model of all pictures under a folder, or of a file.
 
     Args:
@@ -23,6 +24,7 @@ def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
             be read.
         OSError: If a folder cannot be listed.
     """
+    place = Path(place)
     if place.is_dir():
         return _fit(place, progress)
     if not place.is_file():
@@ -36,11 +38,7 @@ def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
 
 
 def _fit(folder: Path, progress: Progress) -> NaturalModel:
-    if _is_paired(folder):
-        raise ValueError(
-            f"{folder}: holds rainy pictures too; expected clean ones alone, such as its folder of"
-            " clean twins"
-        )
+    refuse_pairs(folder)
     paths = clean_pictures(folder)
     at = folder  # what is being looked at, so that an error can name it
 
@@ -55,13 +53,3 @@ def _fit(folder: Path, progress: Progress) -> NaturalModel:
         return niqe.fit(pictures())
     except NiqeError as error:
         raise NiqeError(f"{at}: {error}") from error
-
-
-def _is_paired(folder: Path) -> bool:
-    try:
-        find_pairs(folder)
-    except NoPairsError:
-        return False
-    except ValueError:  # there are pairs, and something is wrong with them
-        return True
-    return True

@@ -2,8 +2,8 @@
 
 import time
 import typing
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from derain import metrics
 from derain.data import Pair, PairedFolder, read_pair
-from derain.engines.engine import MemoryWatch
 from derain.evaluate.cost import Cost
 from derain.evaluate.identity import identity
 from derain.evaluate.paper import PaperScore, paper_score
 from derain.evaluate.photographs import Photograph, Photographs
+from derain.evaluate.picture_scores import Naturalness, PictureScore, Scored
 from derain.evaluate.results import distinct, result_file
+from derain.evaluate.saved import Saved, Settings
 from derain.files import write_file
 from derain.images import Picture, Pixels, encode, read_image, to_floats
 from derain.machine import describe
@@ -27,31 +28,6 @@ from derain.restore import Derainer
 from derain.weights.facts import MACS_SIDE
 
 Side = Literal["rainy", "output"]
-
-
-@dataclass(frozen=True)
-class Naturalness:
-    """NIQE of the rainy input and of the output; lower is better."""
-
-    rainy: float
-    output: float
-
-
-@dataclass(frozen=True)
-class PictureScore:
-    """Scores of one picture.
-
-    Attributes:
-        name: What the picture is called in results.
-        rainy: Scores of the rainy input, by protocol in the order asked for; empty for photographs.
-        output: Likewise of the output.
-        niqe: None where it was not asked for, or the picture is too small.
-    """
-
-    name: str
-    rainy: tuple[Score, ...]
-    output: tuple[Score, ...]
-    niqe: Naturalness | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +46,7 @@ class Evaluation:
         unscored: Names of those that could not.
         natural: What the NIQE model was fitted on, in words; empty without NIQE.
         machine: Versions, processor and threads, in words.
+        kept: How many pictures had been scored before, whose results were there.
     """
 
     model: str
@@ -83,6 +60,7 @@ class Evaluation:
     unscored: tuple[str, ...] = ()
     natural: str = ""
     machine: str = ""
+    kept: int = 0
 
     @property
     def protocols(self) -> list[Protocol]:
@@ -167,6 +145,9 @@ class Scoring:
         natural: Clean pictures to compare with by NIQE, which photographs need.
         save_to: Folder for the results as PNG files, made if missing; a picture whose result would
             lie outside it fails.
+        keep: Keep the results in that folder that were made by the same settings, with their
+            scores; otherwise they are made again.
+        weights: Digest of the weights, which belongs to the settings.
         on_result: Gets the pixels of each picture that was scored; what it raises counts as a
             failure of the picture.
     """
@@ -174,7 +155,18 @@ class Scoring:
     protocols: Sequence[Protocol] = metrics.PROTOCOLS
     natural: NaturalModel | None = None
     save_to: Path | None = None
+    keep: bool = False
+    weights: str = ""
     on_result: OnResult | None = None
+
+    def settings(self, data: str) -> Settings:
+        """Return what results depend on besides the execution.
+
+        Args:
+            data: What the dataset is, in words.
+        """
+        natural = self.natural.describe() if self.natural else ""
+        return Settings(self.weights, data, tuple(self.protocols), natural)
 
 
 def evaluate(
@@ -205,7 +197,7 @@ def evaluate(
             pictures or nothing to score them by, or a picture cannot be scored.
         OSError: If pictures cannot be read or written.
     """
-    scoring = Scoring(protocols, natural, save_to, on_result)
+    scoring = Scoring(protocols, natural, save_to, on_result=on_result)
     outcomes = evaluate_each(derainer, dataset, scoring, data=data, progress=progress)
     outcome = next(outcomes)
     if isinstance(outcome, Evaluation):
@@ -235,6 +227,10 @@ def evaluate_each(
         scoring: How they are scored.
         data: What the dataset is, in words; None finds out, which reads all of it.
         progress: Gets a report of "MODEL on DATASET" before the first picture and after each.
+
+    Raises:
+        ExistsError: If results are to be kept, and those in the folder are of other settings.
+        OSError: If the folder of results cannot be written.
     """
     pictures = _pictures(dataset)
     if problem := _nothing_to_score(dataset, len(pictures), scoring):
@@ -242,15 +238,14 @@ def evaluate_each(
         return
     # Multiply-adds are counted before memory is watched, and so is all else that is not deraining.
     counted = derainer.engine.count(MACS_SIDE, MACS_SIDE)
-    identified = identity(dataset) if data is None else data
-    scored: list[_Scored] = []
+    one_by_one = _Scorer(derainer, scoring, identity(dataset) if data is None else data)
+    scored: list[Scored] = []
     unscored: list[str] = []
-    memory = derainer.engine.watch_memory()
     stage = f"{derainer.name} on {dataset.name}"
     progress(stage, 0, len(pictures))
     for done, picture in enumerate(pictures, start=1):
         try:
-            scored.append(_score(derainer, picture, scoring))
+            scored.append(one_by_one.score(picture))
         except Exception as error:  # whatever a picture does, the others are scored
             unscored.append(picture.name)
             yield Failure(picture.rainy, error)
@@ -261,19 +256,7 @@ def evaluate_each(
     if not scored:
         yield _failed(dataset.name, f"not one of {len(pictures)} pictures could be scored")
         return
-    yield Evaluation(
-        model=derainer.name,
-        network=derainer.engine.title,
-        dataset=dataset.name,
-        layout=dataset.layout,
-        data=identified,
-        execution=derainer.describe(),
-        cost=_cost(derainer, counted, scored, memory),
-        pictures=tuple(one.score for one in scored),
-        unscored=tuple(unscored),
-        natural=scoring.natural.describe() if scoring.natural else "",
-        machine=describe(derainer.engine.runtime),
-    )
+    yield one_by_one.evaluation(dataset, counted, scored, unscored)
 
 
 def _pictures(dataset: PairedFolder | Photographs) -> Sequence[Pair | Photograph]:
@@ -297,57 +280,132 @@ def _failed(dataset: str, problem: str) -> Failure:
     return Failure(Path(dataset), ValueError(f"{dataset}: {problem}"))
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """One picture's scores, how long it took, and why it has no NIQE though others have."""
-
-    score: PictureScore
-    seconds_per_megapixel: float
-    niqe_error: NiqeError | None
-
-
-def _cost(
-    derainer: Derainer, counted: int | None, scored: Sequence[_Scored], memory: MemoryWatch
-) -> Cost:
+def _cost(derainer: Derainer, counted: int | None, scored: Sequence[Scored]) -> Cost:
+    peaks = [one.peak_memory for one in scored if one.peak_memory is not None]
     return Cost(
         parameters=derainer.engine.parameters,
         multiply_adds=None if counted is None else derainer.flips * counted,
         seconds_per_megapixel=float(np.median([one.seconds_per_megapixel for one in scored])),
-        peak_memory=memory.read(),
+        peak_memory=max(peaks, default=None),
     )
 
 
-def _score(derainer: Derainer, picture: Pair | Photograph, scoring: Scoring) -> _Scored:
-    """Derain and score one picture.
+class _Scorer:
+    """Scores the pictures of one dataset with one model.
+
+    Args:
+        derainer: The model.
+        scoring: How pictures are scored.
+        data: What the dataset is, in words.
 
     Raises:
-        NiqeError: If a photograph is too small for NIQE; a pair keeps its other scores.
+        ExistsError: As `Saved`.
+        OSError: As `Saved`.
     """
-    # A name that leads outside the folder is refused before the work.
-    target = result_file(scoring.save_to, picture.name) if scoring.save_to is not None else None
-    rainy, clean = _read(picture)
-    # Floats in, floats out: how they are brought to 8 bits belongs to the protocol.
-    floats = to_floats(rainy)
-    began = time.perf_counter()
-    output = derainer(floats)
-    seconds = time.perf_counter() - began
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, encode(Picture(metrics.quantise(output)), "PNG"))
-    before, after = (_scores(pixels, clean, scoring.protocols) for pixels in (floats, output))
-    natural, niqe_error = None, None
-    if scoring.natural:
-        try:
-            natural = _naturalness(floats, output, scoring.natural)
-        except NiqeError as error:
-            if clean is None:  # a photograph has no other score
-                raise
-            niqe_error = error
-    if scoring.on_result is not None:
-        scoring.on_result(picture.name, floats, output, clean)
-    megapixels = rainy.shape[0] * rainy.shape[1] / 1e6
-    score = PictureScore(picture.name, before, after, natural)
-    return _Scored(score, seconds / megapixels, niqe_error)
+
+    def __init__(self, derainer: Derainer, scoring: Scoring, data: str) -> None:
+        self._derainer, self._scoring, self._data = derainer, scoring, data
+        self._saved: Saved | None = None
+        self._memory = derainer.engine.watch_memory()
+        self._kept = 0
+        if scoring.save_to is not None:
+            settings = replace(
+                scoring.settings(data),
+                execution=derainer.describe(),
+                machine=describe(derainer.engine.runtime),
+            )
+            self._saved = Saved(scoring.save_to, settings, keep=scoring.keep)
+
+    def score(self, picture: Pair | Photograph) -> Scored:
+        """Derain and score one picture, unless that was done before.
+
+        Raises:
+            NiqeError: If a photograph is too small for NIQE; a pair keeps its other scores.
+        """
+        save_to, saved = self._scoring.save_to, self._saved
+        if save_to is None or saved is None:
+            return self._scored(picture, lambda _: None)
+        # A name that leads outside the folder is refused before the work.
+        target = result_file(save_to, picture.name)
+        if before := saved.find(picture.name, target):
+            self._hand_out(picture, target)
+            self._kept += 1
+            return before
+        data = b""
+
+        def save(output: NDArray[np.floating]) -> None:
+            nonlocal data
+            data = encode(Picture(metrics.quantise(output)), "PNG")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_file(target, data)
+
+        scored = self._scored(picture, save)
+        saved.add(scored, data)
+        return scored
+
+    def evaluation(
+        self,
+        dataset: PairedFolder | Photographs,
+        counted: int | None,
+        scored: Sequence[Scored],
+        unscored: Sequence[str],
+    ) -> Evaluation:
+        """Return the evaluation.
+
+        Args:
+            dataset: What was scored.
+            counted: Multiply-adds of a picture, if they are known.
+            scored: Scores of the pictures, at least one.
+            unscored: Names of the pictures that could not be scored.
+        """
+        derainer, natural = self._derainer, self._scoring.natural
+        return Evaluation(
+            model=derainer.name,
+            network=derainer.engine.title,
+            dataset=dataset.name,
+            layout=dataset.layout,
+            data=self._data,
+            execution=derainer.describe(),
+            cost=_cost(derainer, counted, scored),
+            pictures=tuple(one.score for one in scored),
+            unscored=tuple(unscored),
+            natural=natural.describe() if natural else "",
+            machine=describe(derainer.engine.runtime),
+            kept=self._kept,
+        )
+
+    def _hand_out(self, picture: Pair | Photograph, target: Path) -> None:
+        """Hand out the pixels of a result that is kept."""
+        if self._scoring.on_result is not None:
+            rainy, clean = _read(picture)
+            output = to_floats(read_image(target))
+            self._scoring.on_result(picture.name, to_floats(rainy), output, clean)
+
+    def _scored(
+        self, picture: Pair | Photograph, save: Callable[[NDArray[np.floating]], None]
+    ) -> Scored:
+        rainy, clean = _read(picture)
+        # Floats in, floats out: how they are brought to 8 bits belongs to the protocol.
+        floats = to_floats(rainy)
+        began = time.perf_counter()
+        output = self._derainer(floats)
+        seconds = time.perf_counter() - began
+        save(output)
+        scoring = self._scoring
+        before, after = (_scores(pixels, clean, scoring.protocols) for pixels in (floats, output))
+        natural, niqe_error = None, None
+        if scoring.natural:
+            try:
+                natural = _naturalness(floats, output, scoring.natural)
+            except NiqeError as error:
+                if clean is None:  # a photograph has no other score
+                    raise
+                niqe_error = error
+        if scoring.on_result is not None:
+            scoring.on_result(picture.name, floats, output, clean)
+        megapixels = rainy.shape[0] * rainy.shape[1] / 1e6
+        score = PictureScore(picture.name, before, after, natural)
+        return Scored(score, seconds / megapixels, self._memory.read(), niqe_error)
 
 
 def _read(picture: Pair | Photograph) -> tuple[Pixels, Bytes | None]:

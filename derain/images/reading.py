@@ -1,27 +1,47 @@
 """Image files to pictures, upright.
 
-Pillow reads all that has eight bits a channel; OpenCV reads 16-bit colour, which Pillow has not.
-Pictures are turned upright as they are read, because rain falls down.
+`headers` and `limits` look at a file before anything is decoded, `opening` and `decoding` make
+arrays of it. Pictures are turned upright as they are read, because rain falls down.
 """
 
-import io
 import os
+import stat
 import struct
-import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
-from PIL.ExifTags import Base
+from PIL import Image, JpegImagePlugin
 
-from derain.images.exif import read_exif, read_xmp
-from derain.images.picture import READABLE, Format, ImageError, Metadata, Picture, Pixels
+from derain.images import exif
+from derain.images.decoding import Decoded, decode, upright
+from derain.images.headers import Claim
+from derain.images.heif import avif_claim, avif_notes, decode_heif
+from derain.images.limits import MAX_PIXELS, check_claim
+from derain.images.messages import caught_messages, without_bound, without_warnings
+from derain.images.metadata import bare, read_metadata, with_profile
+from derain.images.opening import damaged, header_of, open_picture
+from derain.images.picture import (
+    READABLE,
+    AnimationError,
+    ImageError,
+    Picture,
+    Pixels,
+    TooManyPixelsError,
+)
+from derain.images.tiff_pages import beginning_with
+
+MOST_BYTES = 16
+"""Bytes of a file for each pixel that it may have; no format needs as many."""
 
 
-def read_image(path: str | os.PathLike[str]) -> Pixels:
+def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> Pixels:
     """Read an image file as upright RGB.
+
+    Args:
+        path: A file.
+        max_pixels: As for `read`.
 
     Returns:
         (H, W, 3), uint8, or uint16 for files of 16 bits a channel. Alpha is left out; `read` keeps
@@ -31,8 +51,17 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
+    return _read_named(path, max_pixels).pixels
+
+
+def _read_named(path: str | os.PathLike[str], max_pixels: int | None = None) -> Picture:
+    """Read an image file; errors begin with its name."""
     try:
-        return read(path).pixels
+        return read(path, max_pixels)
+    except TooManyPixelsError as error:
+        raise TooManyPixelsError(f"{path}: {error.problem}", needed=error.needed) from None
+    except AnimationError as error:
+        raise AnimationError(error.kind, error.frames, os.fspath(path)) from None
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error.__cause__
 
@@ -47,211 +76,115 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
-    try:
-        picture = read(path)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error.__cause__
+    picture = _read_named(path)
     share = picture.pixels.mean(axis=2)
     if picture.alpha is not None:
         share *= picture.alpha / np.iinfo(picture.alpha.dtype).max
     return np.rint(share).astype(picture.pixels.dtype)
 
 
-def read(source: str | os.PathLike[str] | bytes) -> Picture:
+def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) -> Picture:
     """Read an image file, or the bytes of one.
 
+    Args:
+        source: A file's name, or its content.
+        max_pixels: Pixels that it may have at most. None for `MAX_PIXELS`, and then a file that
+            would take far more memory than its size suggests is refused, too.
+
     Raises:
-        ImageError: If it is not a picture that can be read: damaged, truncated, empty, animated,
-            far too large, another format.
+        TooManyPixelsError: If it has more pixels.
+        AnimationError: If it is a clip.
+        ImageError: If it is not a picture that can be read: damaged, truncated, empty, of several
+            pages, of another format.
+        derain.extras.MissingExtraError: If it is a HEIC and the package that reads them is not
+            installed.
         OSError: If the file cannot be opened.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    data = source if isinstance(source, bytes) else _content(Path(source), max_pixels)
     if not data:
         raise ImageError(f"an empty file; expected a picture: {READABLE}")
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata and of large pictures; both are dealt with here.
-        warnings.simplefilter("ignore")
-        image = _open(data)
-        try:
-            frames = getattr(image, "n_frames", 1)
-            # An MPO is a phone's JPEG with a preview or depth map behind it.
-            if frames > 1 and image.format != "MPO":
-                raise ImageError(f"holds {frames} frames or pages; expected one: split it first")
-            image.load()
-            return _decode(image, data)
-        except ImageError:
-            raise
-        except Exception as error:  # decoders of hostile files raise whatever they stumble over
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ImageError(f"a damaged or truncated {image.format} picture ({reason})") from error
+    # Whatever a decoder says or raises becomes one line.
+    with without_warnings(), caught_messages() as said:
+        claim = header_of(data)
+        if claim.kind == "HEIF":
+            image, decoded = decode_heif(data, max_pixels)
+            return _picture(image, data, decoded, claim)
+        if claim.kind != "AVIF":
+            check_claim(claim, len(data), max_pixels)
+        if claim.page:
+            data = beginning_with(data, claim.page)
+        with without_bound(claim.pixels):
+            return _opened(data, claim, max_pixels, said)
 
 
-def _open(data: bytes) -> Image.Image:
+def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) -> Picture:
+    """Return a picture of a format that Pillow knows.
+
+    Args:
+        data: A file.
+        claim: What its header says.
+        max_pixels: As for `read`.
+        said: What decoders say meanwhile.
+    """
     try:
-        image = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:
-        raise ImageError(
-            f"not a picture that can be read; expected {READABLE}, found {_describe(data)}"
-        ) from None
-    except Image.DecompressionBombError:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
-        raise ImageError(
-            f"more than {limit} megapixels, which looks like a decompression bomb; cut it into"
-            " parts"
-        ) from None
-    except Exception as error:
-        raise ImageError(
-            f"a damaged picture ({' '.join(str(error).split()) or type(error).__name__})"
-        ) from error
-    if image.format not in (*get_args(Format), "MPO"):
-        raise ImageError(f"a {image.format} picture; expected {READABLE}")
-    return image
+        plain = bare(data)
+        image = with_profile(open_picture(plain, claim), data)
+        if claim.kind == "AVIF":
+            check_claim(avif_claim(image), len(data), max_pixels)
+        decoded = decode(image, plain, lambda: open_picture(plain, claim))
+        return _picture(image, data, decoded, claim)
+    except ImageError:
+        raise
+    except Exception as error:  # decoders of hostile files raise whatever they stumble over
+        raise damaged(claim.kind, error, said) from error
 
 
-def _describe(data: bytes) -> str:
-    head = data[:32]
-    for start, name in (
-        (b"\xff\xd8", "JPEG"),
-        (b"\x89PNG", "PNG"),
-        (b"II*", "TIFF"),
-        (b"MM\0*", "TIFF"),
-        (b"RIFF", "WebP"),
-    ):
-        if head.startswith(start):
-            return f"a {name} that is damaged or of an unusual kind"
-    if b"ftyp" in head[:12]:
-        return "HEIC, AVIF or video"
-    text = all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head)
-    return (
-        f"text beginning {head[:20].decode()!r}" if text else f"bytes beginning {head[:8].hex(' ')}"
-    )
-
-
-def _decode(image: Image.Image, data: bytes) -> Picture:
-    deep = _bits(image, data) == 16
-    notes: list[str] = []
-    exif, orientation = read_exif(image, notes)
-    icc: bytes = image.info.get("icc_profile") or b""
-    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
-    if image.format == "PNG":
-        grey = grey or data[25] == 4  # 16-bit grey with alpha, which Pillow makes RGBA
-    if deep:
-        pixels, alpha = _decode_deep(data, grey)
-        alpha = _grey_key(image, pixels, 16) if grey and alpha is None else alpha
-    elif (
-        image.mode == "L"
-        and isinstance(image.info.get("transparency"), int)
-        and image.format == "PNG"
-    ):
-        pixels = np.array(image.convert("RGB"))
-        alpha = _grey_key(image, pixels, data[24])
-    elif image.mode == "CMYK":
-        image_rgb, icc = _from_cmyk(image, icc)
-        notes.append("CMYK became RGB")
-        pixels, alpha = np.array(image_rgb), None
-    elif image.mode in ("I", "F"):
-        raise ImageError("32 bits a channel; expected 8 or 16")
-    else:
-        pixels, alpha = _split_alpha(image)
-    encoding = _encoding(image, data)
-    metadata = Metadata(
-        format="JPEG" if image.format == "MPO" else _known_format(image.format),
-        icc=icc,
-        exif=exif,
-        xmp=read_xmp(image),
-        encoding=encoding,
-    )
-    upright = _turn(pixels, orientation)
-    return Picture(
-        upright, None if alpha is None else _turn(alpha, orientation), grey, metadata, tuple(notes)
-    )
-
-
-def _known_format(name: str | None) -> Format:
-    return next(known for known in get_args(Format) if known == name)
-
-
-def _bits(image: Image.Image, data: bytes) -> int:
-    """Return the bits of a channel, 8 for fewer.
+def _content(path: Path, max_pixels: int | None) -> bytes:
+    """Return the bytes of a file, unless no picture of the allowed size has so many.
 
     Raises:
-        ImageError: If there are 16 in an arrangement that nothing here can give back.
+        ImageError: If it has more.
+        OSError: If it cannot be opened.
     """
-    if image.format == "PNG":
-        return 16 if data[24] == 16 else 8
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        tags = image.tag_v2
-        depth = max(tags.get(Base.BitsPerSample, (1,)))
-        if depth not in (1, 2, 4, 8, 16, 32):
-            raise ImageError(f"a TIFF of {depth} bits a channel; expected 8 or 16")
-        # Black as zero or RGB, channels interleaved, alpha not multiplied into the colours.
-        known = (
-            tags.get(Base.PhotometricInterpretation) in (1, 2)
-            and tags.get(Base.PlanarConfiguration, 1) == 1
-            and 1 not in tags.get(Base.ExtraSamples, ())
-        )
-        if depth == 16 and (image.mode not in ("RGB", "RGBA", "I;16", "I;16B") or not known):
-            raise ImageError(
-                "a 16-bit TIFF with separate planes, white as zero or premultiplied alpha; expected"
-                " plain grey, RGB or RGBA"
-            )
-        return 16 if depth == 16 else 8
-    return 8
+    found = path.stat()
+    most = MOST_BYTES * (MAX_PIXELS if max_pixels is None else max_pixels)
+    if stat.S_ISREG(found.st_mode) and found.st_size > max(most, 1 << 30):
+        raise ImageError(f"a file of {found.st_size / 1e9:.1f} GB, which is no picture")
+    return path.read_bytes()
 
 
-def _decode_deep(data: bytes, grey: bool) -> tuple[Pixels, Pixels | None]:
-    # OpenCV writes about odd tags on stderr.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    decoded: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16:
-        raise ImageError("a 16-bit picture in an arrangement that OpenCV cannot read")
-    if decoded.ndim == 2:
-        return np.repeat(decoded[..., None], 3, axis=2), None
-    pixels = np.ascontiguousarray(decoded[..., 2::-1])
-    if grey:
-        pixels = np.repeat(pixels[..., :1], 3, axis=2)
-    return pixels, decoded[..., 3].copy() if decoded.shape[2] == 4 else None
+def _picture(image: Image.Image, data: bytes, decoded: Decoded, claim: Claim) -> Picture:
+    """Return decoded pixels upright, with what the file holds besides them.
 
-
-def _grey_key(image: Image.Image, pixels: Pixels, depth: int) -> Pixels | None:
-    """Return the alpha of a grey PNG that names one level as transparent.
-
-    The level is one of the file (PNG 1.2, section 4.2.1.1).
+    Args:
+        image: The open picture; its pixels are let go.
+        data: The file.
+        decoded: Its pixels.
+        claim: What its header says.
     """
-    key = image.info.get("transparency")
-    if image.format != "PNG" or not isinstance(key, int):
-        return None
-    top = np.iinfo(pixels.dtype).max
-    return np.where(pixels[..., 0] == key * (top // (2**depth - 1)), 0, top).astype(pixels.dtype)
-
-
-def _split_alpha(image: Image.Image) -> tuple[Pixels, Pixels | None]:
-    if image.has_transparency_data:
-        rgba = np.array(image.convert("RGBA"))
-        return np.ascontiguousarray(rgba[..., :3]), rgba[..., 3].copy()
-    return np.array(image.convert("RGB")), None
-
-
-def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
-    """Convert by the picture's own profile, if it works; return RGB and the result's profile."""
-    if icc:
-        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        try:
-            converted = ImageCms.profileToProfile(
-                image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), srgb, outputMode="RGB"
-            )
-        except (ImageCms.PyCMSError, OSError):
-            converted = None
-        if converted is not None:
-            return converted, srgb.tobytes()
-    return image.convert("RGB"), b""
+    notes = list(decoded.notes)
+    if claim.kind == "AVIF":
+        notes += avif_notes(image, data)
+    if claim.left_out:
+        notes.append(f"not kept: {claim.left_out} in the file")
+    # A HEIC's decoder has turned it, whatever EXIF says (ISO/IEC 23008-12, 6.5.10).
+    is_upright = claim.kind == "HEIF"
+    metadata, orientation = read_metadata(image, data, notes, upright=is_upright)
+    encoding = {**metadata.encoding, **_encoding(image, data)}
+    icc = metadata.icc if decoded.icc is None else decoded.icc
+    image.close()
+    return Picture(
+        upright(decoded.pixels, orientation),
+        None if decoded.alpha is None else upright(decoded.alpha, orientation),
+        decoded.grey,
+        replace(metadata, icc=icc, encoding=encoding),
+        tuple(notes),
+        is_result=exif.is_result(metadata.exif),
+    )
 
 
 def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     encoding: dict[str, Any] = {}
-    dpi = tuple(float(value) for value in image.info.get("dpi", ()) if value)
-    if len(dpi) == 2 and all(0 < value < 1e6 for value in dpi):
-        encoding["dpi"] = dpi
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
         encoding["qtables"] = image.quantization
         if image.mode == "RGB":
@@ -274,14 +207,3 @@ def _is_lossless_webp(data: bytes) -> bool:
             return kind == b"VP8L"
         place += 8 + length + length % 2
     return False
-
-
-def _turn(array: Any, orientation: int) -> Any:
-    """Return an array upright: rows and columns exchanged and reversed by EXIF orientation."""
-    if orientation in (5, 6, 7, 8):
-        array = array.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return np.ascontiguousarray(array)

@@ -2,122 +2,126 @@
 
 import io
 import os
-import struct
-import zlib
 from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
+from derain.arrays import as_array
 from derain.files import write_file
-from derain.images.exif import add_tiff_tags
+from derain.images import png
+from derain.images.attaching import save_options, with_metadata
+from derain.images.holding import check_format
+from derain.images.opaque_alpha import with_opaque_alpha
 from derain.images.picture import (
+    DEEP,
     OPAQUE,
     Format,
     ImageError,
-    Metadata,
     Picture,
     Pixels,
     format_of,
     to_eight_bits,
 )
 
-JPEG_SEGMENT = 65_000
-"""Bytes of EXIF or XMP that fit into a JPEG; more is left out."""
 QUALITY = 95
-"""Of JPEG and WebP, where the input gives none to keep."""
-PNG_LEVEL = 3
-"""Of 9: three times as fast as 6, the usual, for files a thirtieth larger."""
+"""Of JPEG and WebP, where the input gives none to keep, and of AVIF."""
 _TIFF_LOSSLESS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32773}
 
 
-def write_image(path: str | os.PathLike[str], pixels: Pixels) -> None:
+def write_image(path: str | os.PathLike[str], pixels: object) -> None:
     """Write pixels in the format that the file name asks for, completely or not at all.
 
     Args:
         path: A name with a suffix of `SUFFIXES`.
-        pixels: (H, W, 3) RGB, (H, W) or (H, W, 1) grey; uint8 or uint16.
+        pixels: (H, W, 3) RGB, (H, W, 4) with alpha last, (H, W) or (H, W, 1) grey; uint8 or uint16.
+            An array, a PIL image, whose metadata is not written, or a tensor, channels first.
 
     Raises:
         ImageError: If the name asks for no format known here, or these are no such pixels.
+        TypeError: If they are something else.
         OSError: If it cannot be written.
     """
-    grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
-    if pixels.dtype.name not in ("uint8", "uint16") or not (grey or pixels.shape[2:] == (3,)):
-        found = f"{pixels.dtype.name} of shape {pixels.shape}"
+    levels = as_array(pixels)
+    format = format_of(path)
+    try:
+        data = encode(_picture_of(levels), format)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error.__cause__
+    write_file(path, data)
+
+
+def _picture_of(pixels: Pixels) -> Picture:
+    """Return pixels as a picture; grey ones have one channel, or no axis for it."""
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    channels = planes.shape[2] if planes.ndim == 3 else 0
+    if channels not in (1, 3, 4):
         raise ImageError(
-            f"{path}: pixels are {found}; expected (H, W, 3) or (H, W) of uint8 or uint16; floats:"
-            " scale and round"
+            f"pixels are {pixels.dtype.name} of shape {pixels.shape}; expected (H, W, 3), (H, W, 4)"
+            " or (H, W) of uint8 or uint16"
         )
-    picture = Picture(
-        np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2) if grey else pixels, grey=grey
-    )
-    write_file(path, encode(picture, format_of(path)))
+    if channels == 1:
+        return Picture(np.repeat(planes, 3, axis=2), grey=True)
+    return Picture(planes[..., :3], planes[..., 3] if channels == 4 else None)
 
 
-def encode(picture: Picture, format: Format) -> bytes:
+def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> bytes:
     """Return the bytes of a file in a format.
 
     What the input's own format needs to look the same, such as JPEG tables, is used again.
 
+    Args:
+        picture: Its metadata goes along as far as the format can hold it.
+        format: Of the file.
+        notes: Gets a line for the user about what the format cannot hold.
+
     Raises:
         ImageError: If the format cannot hold the picture: transparency in a JPEG, a side too long.
     """
-    check_alpha(picture, format)
+    check_format(picture, format)
     if format in OPAQUE:
         picture = replace(picture, alpha=None)
+    is_deep = picture.is_deep and format in DEEP
     try:
-        if picture.pixels.dtype == np.uint16 and format in ("PNG", "TIFF"):
-            return _encode_deep(picture, format)
-        return _encode_shallow(picture, format)
+        if is_deep and format == "TIFF" and picture.alpha is not None:
+            picture = replace(picture, grey=False)  # OpenCV has no grey with alpha
+        data = _encode_deep(picture, format) if is_deep else _encode_shallow(picture, format)
+        return with_metadata(data, picture, format, [] if notes is None else notes)
     except Exception as error:  # encoders given odd metadata raise whatever they stumble over
         raise ImageError(
             f"cannot be written as {format} ({' '.join(str(error).split())})"
         ) from error
 
 
-def check_alpha(picture: Picture, format: Format) -> None:
-    """Raise ImageError if a picture has transparency that a format cannot hold."""
-    alpha = picture.alpha
-    if alpha is not None and format in OPAQUE and int(alpha.min()) < np.iinfo(alpha.dtype).max:
-        raise ImageError(
-            f"has transparency, which {format} cannot hold; ask for a .png, .webp or .tif"
-        )
-
-
 def _encode_shallow(picture: Picture, format: Format) -> bytes:
-    image = Image.fromarray(_channels(_in_eight_bits(picture)))
+    """Encode eight bits a channel by Pillow, with no metadata that can be added later."""
+    picture = _in_eight_bits(picture)
+    image = Image.fromarray(_channels(picture))
     metadata = picture.metadata
     options: dict[str, Any] = dict(metadata.encoding) if metadata.format == format else {}
     if "dpi" in metadata.encoding:
         options["dpi"] = metadata.encoding["dpi"]
-    if metadata.icc:
-        options["icc_profile"] = metadata.icc
-    if (
-        metadata.exif
-        and format in ("JPEG", "PNG", "WEBP")
-        and (format != "JPEG" or len(metadata.exif) < JPEG_SEGMENT)
-    ):
-        options["exif"] = b"Exif\0\0" + metadata.exif
     if format == "JPEG":
         options |= {} if "qtables" in options else {"quality": QUALITY}
         if image.mode == "RGB":
             options.setdefault("subsampling", 0)
     elif format == "PNG":
-        options["compress_level"] = PNG_LEVEL
+        options["compress_level"] = png.PNG_LEVEL
     elif format == "WEBP":
         options |= {"quality": 100 if options.get("lossless") else QUALITY, "exact": True}
-    if metadata.xmp and (format != "JPEG" or len(metadata.xmp) < JPEG_SEGMENT):
-        options |= _xmp_options(metadata.xmp, format)
+    elif format == "AVIF":
+        options |= {"quality": QUALITY, "subsampling": "4:4:4", **save_options(picture)}
     if format == "TIFF":  # only compressions that lose nothing
         compression = options.get("compression")
         options["compression"] = (
             compression if compression in _TIFF_LOSSLESS else "tiff_adobe_deflate"
         )
     data = _save(image, format, options)
-    return add_tiff_tags(data, metadata) if format == "TIFF" else data
+    if format == "WEBP" and picture.alpha is not None and int(picture.alpha.min()) == 255:
+        return with_opaque_alpha(data, image.width, image.height)
+    return data
 
 
 def _save(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:
@@ -130,16 +134,6 @@ def _save(image: Image.Image, format: Format, options: dict[str, Any]) -> bytes:
         # Pillow's buffer is too small for some progressive JPEGs of high quality.
         return _save(image, format, options | {"progressive": False})
     return out.getvalue()
-
-
-def _xmp_options(xmp: bytes, format: Format) -> dict[str, Any]:
-    if format in ("JPEG", "WEBP"):
-        return {"xmp": xmp}
-    if format == "PNG":
-        info = PngImagePlugin.PngInfo()
-        info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        return {"pnginfo": info}
-    return {}
 
 
 def _in_eight_bits(picture: Picture) -> Picture:
@@ -158,10 +152,10 @@ def _channels(picture: Picture) -> Pixels:
 
 
 def _encode_deep(picture: Picture, format: Format) -> bytes:
-    """Encode 16 bits a channel by OpenCV, and add the metadata to what it wrote."""
-    if picture.grey and picture.alpha is not None:
-        picture = replace(picture, grey=False)  # OpenCV has no grey with alpha
+    """Encode 16 bits a channel by OpenCV, without metadata."""
     stored: Any = _channels(picture)
+    if picture.grey and picture.alpha is not None:
+        return png.encoded_grey_with_alpha(stored)
     if stored.ndim == 3:
         stored = stored[..., [2, 1, 0, 3][: stored.shape[2]]]
     compression = _TIFF_LOSSLESS.get(picture.metadata.encoding.get("compression", ""), 8)
@@ -171,30 +165,4 @@ def _encode_deep(picture: Picture, format: Format) -> bytes:
     )
     if not done:
         raise ImageError(f"OpenCV could not encode 16-bit {format}")
-    add = _add_png_chunks if format == "PNG" else add_tiff_tags
-    return add(data.tobytes(), picture.metadata)
-
-
-def _add_png_chunks(data: bytes, metadata: Metadata) -> bytes:
-    """Put profile, resolution, EXIF and XMP right after the header (PNG 1.2, section 3.2)."""
-    chunks: list[tuple[bytes, bytes]] = []
-    if metadata.icc:
-        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc)))
-    if "dpi" in metadata.encoding:
-        per_metre = (round(value / 0.0254) for value in metadata.encoding["dpi"])
-        chunks.append((b"pHYs", struct.pack(">IIB", *per_metre, 1)))
-    if metadata.exif:
-        chunks.append((b"eXIf", metadata.exif))
-    if metadata.xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
-    header_end = 8 + 4 + 4 + 13 + 4
-    return data[:header_end] + b"".join(_png_chunk(*chunk) for chunk in chunks) + data[header_end:]
-
-
-def _png_chunk(kind: bytes, content: bytes) -> bytes:
-    return (
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-    )
+    return data.tobytes()

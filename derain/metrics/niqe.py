@@ -137,7 +137,7 @@ def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
         except NiqeError as error:
             raise NiqeError(f"clean picture {count}: {error}") from error
         digest.update(f"{picture.shape} {picture.dtype.name} ".encode())
-        digest.update(picture.tobytes())
+        digest.update(picture.astype(picture.dtype.newbyteorder("="), copy=False).tobytes())
     features = np.concatenate(kept) if kept else np.empty((0, FEATURES))
     if len(features) <= FEATURES:
         raise NiqeError(

@@ -1,10 +1,22 @@
 """Derain many picture files: plan the jobs, then do them.
 
-`plan` turns file names, folders and patterns into jobs in which nothing is left open; `pipeline`
-does the jobs, and reads and writes while the network works.
+`finding` looks for the pictures that file names, folders and patterns stand for, `plan` turns them
+into jobs in which nothing is left open; `pipeline` does the jobs, and reads and writes while the
+network works.
 """
 
-from derain.pictures.pipeline import Result, run
-from derain.pictures.plan import STREAM, Job, Options, Plan, plan
+from derain.pictures.finding import STREAM, describe_others
+from derain.pictures.pipeline import Result, run, settled
+from derain.pictures.plan import Job, Options, Plan, plan
 
-__all__ = ["STREAM", "Job", "Options", "Plan", "Result", "plan", "run"]
+__all__ = [
+    "STREAM",
+    "Job",
+    "Options",
+    "Plan",
+    "Result",
+    "describe_others",
+    "plan",
+    "run",
+    "settled",
+]

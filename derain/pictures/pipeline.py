@@ -19,16 +19,28 @@ from typing import Any, Generic, Literal, TypeVar
 
 from derain.density import RainDensity
 from derain.errors import ExistsError, reason
-from derain.files import write_file
-from derain.images import Format, Picture, before_and_after, check_alpha, encode, read
-from derain.pictures.plan import STREAM, Job
+from derain.files import is_result_name, write_file
+from derain.images import (
+    Format,
+    Picture,
+    before_and_after,
+    check_comparison,
+    check_format,
+    encode,
+    read,
+)
+from derain.pictures.finding import STREAM
+from derain.pictures.plan import Job
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 
 LARGE = 75_000_000
 """Bytes of pixels, 25 megapixels of eight bits. Nothing is read or written beside a larger one."""
 
-Status = Literal["done", "skipped", "failed"]
+AGAIN = "is a result of derain, and was derained once more"
+"""Note on a picture that derain made and that was named alone."""
+
+Status = Literal["done", "skipped", "left", "failed"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +50,13 @@ class Result:
     Attributes:
         source: The picture.
         target: Its result, whether or not it could be made; None if there was no job for it.
-        status: ``skipped`` if its target already exists.
+        status: ``skipped`` if its target already exists, ``left`` if derain made the picture.
         error: Why it was skipped or failed.
         notes: What could not be kept of a picture that is done, in words for the user.
         seconds: What reading, the network and writing took for this picture, added up. They overlap
             with those of other pictures, so that a run takes less than all its pictures' seconds.
         density: Where it was asked for.
+        comparison: The before/after picture, where one was made.
     """
 
     source: Path
@@ -53,6 +66,7 @@ class Result:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     density: RainDensity | None = None
+    comparison: Path | None = None
 
     @property
     def message(self) -> str:
@@ -115,7 +129,7 @@ def run(
         on_start: Called in the calling thread before each job that is not left alone; gets that
             job's reports of progress.
     """
-    inputs = frozenset(os.path.realpath(job.source) for job in jobs if job.source != STREAM)
+    inputs = _inputs(jobs)
     with (
         ThreadPoolExecutor(1, "derain-read") as reader,
         ThreadPoolExecutor(1, "derain-write") as writer,
@@ -242,9 +256,15 @@ def _write(job: Job, clean: _Step[_Clean]) -> Result:
     def work() -> Result:
         if isinstance(clean.outcome, Result):
             return clean.outcome
-        _store(job, clean.outcome)
-        notes, density = clean.outcome.picture.notes, clean.outcome.density
-        return Result(job.source, job.target, "done", notes=notes, density=density)
+        notes = [*clean.outcome.picture.notes, *_store(job, clean.outcome)]
+        return Result(
+            job.source,
+            job.target,
+            "done",
+            notes=tuple(notes),
+            density=clean.outcome.density,
+            comparison=job.comparison,
+        )
 
     step = _stage(job, clean.seconds, work)
     return replace(step.outcome, seconds=step.seconds)
@@ -269,6 +289,21 @@ def _stage(job: Job, before: float, work: Callable[[], T | Result]) -> _Step[T]:
 # What the stages do
 
 
+def settled(jobs: Sequence[Job]) -> list[Result] | None:
+    """Return what became of jobs of which none is to be done; None if there is work to do.
+
+    It spares the loading of a model, where everything is there already.
+    """
+    inputs = _inputs(jobs)
+    results = [_left_alone(job, inputs) for job in jobs]
+    known = [result for result in results if result is not None]
+    return known if len(known) == len(results) else None
+
+
+def _inputs(jobs: Sequence[Job]) -> AbstractSet[str]:
+    return frozenset(os.path.realpath(job.source) for job in jobs if job.source != STREAM)
+
+
 def _left_alone(job: Job, inputs: AbstractSet[str]) -> Result | None:
     """Return why a job is not to be done, if what it would write already exists."""
     existing = [] if job.force else [path for path in job.outputs if path.exists()]
@@ -284,29 +319,42 @@ def _left_alone(job: Job, inputs: AbstractSet[str]) -> Result | None:
     return Result(job.source, job.target, "skipped", ExistsError(f"{existing[0]} already exists"))
 
 
-def _load(job: Job) -> _Rainy:
-    """Read a picture, and refuse one that could not be written."""
+def _load(job: Job) -> _Rainy | Result:
+    """Read a picture; leave it alone if derain made it, refuse it if it could not be written."""
     if (job.source == STREAM and sys.stdin is None) or (
         job.target == STREAM and sys.stdout is None
     ):
         raise ValueError(
             "standard input or output is closed; expected a picture to come or go through it"
         )
-    picture = read(sys.stdin.buffer.read() if job.source == STREAM else job.source)
+    source = sys.stdin.buffer.read() if job.source == STREAM else job.source
+    picture = read(source) if job.max_pixels is None else read(source, job.max_pixels)
+    if picture.is_result and not job.alone:
+        return Result(job.source, job.target, "left")
+    if picture.is_result or is_result_name(job.source.name):
+        picture = replace(picture, notes=(*picture.notes, AGAIN))
     format = job.format or picture.metadata.format
-    check_alpha(picture, format)  # before the work rather than after it
+    check_format(picture, format)  # before the work rather than after it
+    if job.comparison:
+        check_comparison(picture, format)
     return _Rainy(picture, format)
 
 
-def _store(job: Job, clean: _Clean) -> None:
-    """Write a result, and where there is a rainy picture to compare it with, the comparison."""
-    data = encode(clean.picture, clean.format)
+def _store(job: Job, clean: _Clean) -> list[str]:
+    """Write a result, and where there is a rainy picture to compare it with, the comparison.
+
+    Returns:
+        What the result's format cannot hold, in words for the user.
+    """
+    notes: list[str] = []
+    data = encode(replace(clean.picture, is_result=True), clean.format, notes)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return
+        return notes
     job.target.parent.mkdir(parents=True, exist_ok=True)
     write_file(job.target, data)
     if clean.rainy and job.comparison:
         comparison = before_and_after(clean.rainy, clean.picture)
-        write_file(job.comparison, encode(comparison, clean.format))
+        write_file(job.comparison, encode(replace(comparison, is_result=True), clean.format))
+    return notes

@@ -1,8 +1,8 @@
 """From file names, folders and patterns to jobs in which nothing is left open."""
 
-import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,27 @@ from typing import Any
 from numpy.typing import NDArray
 
 from derain.errors import DerainError, UsageError
-from derain.images import SUFFIXES, Format, find_images, format_of, suffixes_of
+from derain.files import (
+    COMPARISON_MARK,
+    RESULT_MARK,
+    check_makable,
+    check_takes_files,
+    check_writable,
+)
+from derain.images import Format, format_of, read, suffixes_of
+from derain.images.naming import names_a_file
+from derain.pictures.finding import (
+    HEIC,
+    STREAM,
+    Source,
+    Sources,
+    absolute,
+    find_sources,
+    result_folder,
+)
 
-STREAM = Path("-")
-"""Standard input or output."""
-
-MARK = "_derained"
-COMPARE_MARK = "_compare"
+INSTEAD: Format = "JPEG"
+"""Format of results whose input has one that derain reads and does not write."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,7 @@ class Options:
         format: Of the results; None for what the target's name asks for, else the input's.
         density: Sense how dense the rain is, too.
         mask: Where to work, as `Derainer` takes it; None for everywhere.
+        max_pixels: Refuse pictures of more; None for the usual limit of `derain.images.read`.
     """
 
     force: bool = False
@@ -36,6 +51,7 @@ class Options:
     format: Format | None = None
     density: bool = False
     mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,8 @@ class Job:
         force: Overwrite existing files.
         density: Sense how dense the rain is, too.
         mask: Where to work; None for everywhere.
+        max_pixels: Refuse a picture of more; None for the usual limit.
+        alone: It is the only picture that was named, and is derained even if derain made it.
     """
 
     source: Path
@@ -59,6 +77,8 @@ class Job:
     force: bool = False
     density: bool = False
     mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
+    max_pixels: int | None = None
+    alone: bool = False
 
     @property
     def outputs(self) -> list[Path]:
@@ -70,90 +90,172 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs for some inputs, and the inputs that give none.
+    """The jobs for some inputs, the inputs that give none, and what was passed over.
 
     Attributes:
         jobs: One for each picture.
         refused: Inputs that give no job, each with the reason.
+        results: What derain made, by its name or place, and leaves alone.
+        others: How many files in folders and patterns are no pictures that can be read, by suffix.
     """
 
     jobs: tuple[Job, ...]
     refused: tuple[tuple[Path, Exception], ...]
+    results: tuple[Path, ...] = ()
+    others: Counter[str] = field(default_factory=Counter[str])
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A picture, and the folder that was searched for it; None if it was named itself."""
-
-    path: Path
-    root: Path | None = None
+Name = str | os.PathLike[str]
 
 
-def plan(inputs: Sequence[str], output: str | None = None, options: Options = Options()) -> Plan:
+def plan(
+    inputs: Name | Sequence[Name], output: Name | None = None, options: Options = Options()
+) -> Plan:
     """Find the pictures and name the results.
 
     Without ``output`` a file's result is ``NAME_derained`` beside it, a folder's results go to
-    ``FOLDER_derained``, and standard input's to standard output. What an earlier run made is not
-    derained again.
+    ``FOLDER_derained``, and standard input's to standard output. What derain made is not derained
+    again, unless it is the only thing named.
 
     Args:
         inputs: Files, folders (searched to the bottom, structure kept), patterns such as
-            ``"*.jpg"``, or ``-``.
+            ``"*.jpg"``, or ``-``; one or several.
         output: A file, a folder or ``-``.
         options: For every picture.
 
     Raises:
-        UsageError: If the output cannot be meant: one file for several pictures.
+        UsageError: If the output cannot be meant: one file for several pictures, a file of no
+            known ending; or is missing where results have no place of their own.
+        OSError: If the output cannot be written.
     """
-    sources, refused = _find_sources(inputs)
-    sources = [source for source in sources if not _is_result(source, output, sources)]
-    single = output is not None and _names_a_file(output)
-    if single and (len(sources) > 1 or any(Path(name).is_dir() for name in inputs)):
-        raise UsageError(
-            f"one file for {len(sources)} pictures; expected a folder",
-            option="output",
-            value=output,
-        )
-    jobs: list[Job] = []
-    taken: dict[Path, Path] = {}
-    for source in sources:
+    names = _names(inputs)
+    output = None if output is None else os.fspath(output)
+    single = output not in (None, str(STREAM)) and names_a_file(output or "")
+    if output is not None and output != str(STREAM):
+        _check_output(Path(output), options, single=single)
+    found = find_sources(names, output)
+    _check_number(names, output, len(found.pictures), single=single)
+    jobs = _Jobs(found)
+    for source in found.pictures.values():
         target = Path(output or "") if single else _target(source, output, options)
-        if target == STREAM and len(sources) > 1:
-            raise UsageError(
-                f"one stream for {len(sources)} pictures; expected a folder",
-                option="output",
-                value=output or "-",
-            )
         format = format_of(target) if single else _format_by_name(source.path, target)
-        job = _job(source.path, target, format, options)
-        rival = next((taken[path] for path in job.outputs if path in taken), None)
-        if rival is not None:
-            message = f"would become {target}, which {rival} needs; give them folders of their own"
-            refused.append((source.path, DerainError(message)))
-            continue
-        taken |= dict.fromkeys(job.outputs, source.path)
-        jobs.append(job)
-    return Plan(tuple(jobs), tuple(refused))
+        jobs.add(_job(source, target, format, options))
+    return Plan(tuple(jobs.made), tuple(found.refused), tuple(found.results), found.others)
 
 
-def _names_a_file(output: str) -> bool:
-    """``clean.jpg`` is a file; ``dry.2024``, ``dry/`` and an existing folder are folders."""
-    return (
-        Path(output).suffix.lower() in SUFFIXES
-        and not output.endswith(("/", os.sep))
-        and not Path(output).is_dir()
-    )
+def _names(inputs: Name | Sequence[Name]) -> list[str]:
+    """Return names of inputs; one alone is no sequence of letters."""
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    return [os.fspath(name) for name in several]
 
 
-def _job(source: Path, target: Path, format: Format | None, options: Options) -> Job:
+def _check_output(output: Path, options: Options, *, single: bool) -> None:
+    """Check before the search that results can be written, in the format that was asked for.
+
+    Raises:
+        UsageError: If the name asks for another format.
+        OSError: If nothing can be written there.
+    """
+    asked = options.format
+    if single and asked is not None and format_of(output) != asked:
+        raise UsageError(
+            f"not the format that {output} is named for; leave one of them out",
+            option="format",
+            value=asked.lower(),
+        )
+    if not single and output.exists() and not output.is_dir():
+        raise NotADirectoryError(f"{output}: a file; expected a folder, or nothing yet")
+    if single:
+        check_makable(output.parent)
+    if not output.exists():  # otherwise each picture is tried: all may be there
+        (check_writable if single else check_makable)(output)
+
+
+def _check_number(inputs: Sequence[str], output: str | None, count: int, *, single: bool) -> None:
+    """Refuse one file, or one stream, for several pictures.
+
+    Raises:
+        UsageError: If that is asked for.
+    """
+    if single and (count > 1 or any(Path(name).is_dir() for name in inputs)):
+        raise UsageError(
+            f"one file for {count} pictures; expected a folder", option="output", value=output
+        )
+    streamed = output == str(STREAM) or (output is None and str(STREAM) in inputs)
+    if streamed and count > 1:
+        raise UsageError(
+            f"one stream for {count} pictures; expected a folder",
+            option="output",
+            value=output or str(STREAM),
+        )
+
+
+class _Jobs:
+    """The jobs so far; no two write the same file, and each can write its own."""
+
+    def __init__(self, found: Sources) -> None:
+        self.made: list[Job] = []
+        self._found = found
+        self._taken: dict[Path, Job] = {}
+        self._tried: set[Path] = set()
+
+    def add(self, job: Job) -> None:
+        """Add a job, unless its files are another's or cannot be written."""
+        rival = next((self._taken[path] for path in job.outputs if path in self._taken), None)
+        if rival is not None and _is_marked(rival.source):
+            self._drop(rival)
+        elif rival is not None and _is_marked(job.source):
+            self._found.results.append(job.source)
+            return
+        elif rival is not None:
+            message = f"would become {job.target}, which {rival.source} needs"
+            error = DerainError(f"{message}; give them folders of their own")
+            self._found.refused.append((job.source, error))
+            return
+        try:
+            self._check_places(job)
+        except OSError as error:
+            self._found.refused.append((job.source, error))
+            return
+        self._taken |= dict.fromkeys(job.outputs, job)
+        self.made.append(job)
+
+    def _check_places(self, job: Job) -> None:
+        """Check that files that are not there yet can be written; each folder is tried once."""
+        for path in job.outputs:
+            if path.exists():
+                continue
+            check_writable(path)
+            if path.parent not in self._tried and path.parent.is_dir():
+                check_takes_files(path.parent)
+            self._tried.add(path.parent)
+
+    def _drop(self, job: Job) -> None:
+        """Take back the job of a picture that derain made."""
+        self.made.remove(job)
+        self._found.results.append(job.source)
+        self._taken = {path: other for path, other in self._taken.items() if other is not job}
+
+
+def _is_marked(path: Path) -> bool:
+    """Return whether a picture says that derain made it."""
+    try:
+        return read(path).is_result
+    except (OSError, ValueError):  # what is wrong with it is said when its turn comes
+        return False
+
+
+def _job(source: Source, target: Path, format: Format | None, options: Options) -> Job:
     return Job(
-        source,
+        source.path,
         target,
         options.format or format,
         compare_path(target) if options.compare and target != STREAM else None,
         options.force,
         options.density,
         options.mask,
+        options.max_pixels,
+        source.alone,
     )
 
 
@@ -169,98 +271,22 @@ def _format_by_name(source: Path, target: Path) -> Format | None:
 
 def compare_path(target: Path) -> Path:
     """Return where the before/after picture of a result goes."""
-    return target.with_name(f"{target.stem}{COMPARE_MARK}{target.suffix}")
+    return target.with_name(f"{target.stem}{COMPARISON_MARK}{target.suffix}")
 
 
-# Finding pictures
-
-
-def _find_sources(
-    inputs: Iterable[str],
-) -> tuple[list[_Source], list[tuple[Path, Exception]]]:
-    """Return the pictures that inputs stand for, each once, and what stands for none."""
-    sources: dict[Path, _Source] = {}
-    refused: list[tuple[Path, Exception]] = []
-    for name in inputs:
-        try:
-            found, unreadable = _sources_of(name)
-        except (OSError, ValueError, DerainError) as error:
-            refused.append((Path(name), error))
-            continue
-        for source in found:
-            sources.setdefault(source.path, source)
-        for error in unreadable:
-            message = f"cannot be looked into: {error.strerror}"
-            refused.append((Path(error.filename), DerainError(message)))
-    return list(sources.values()), refused
-
-
-def _sources_of(name: str) -> tuple[list[_Source], list[OSError]]:
-    """Return the pictures that one input stands for, and the folders that cannot be listed.
-
-    Raises:
-        DerainError: If it stands for none.
-    """
-    path = Path(name)
-    if not name:
-        raise DerainError("an empty name; expected a picture, a folder or a pattern")
-    if name == str(STREAM) or path.is_file():
-        return [_Source(path)], []
-    if path.is_dir():
-        found, unreadable = find_images(path)
-        if not found and not unreadable:
-            raise DerainError("no pictures in this folder")
-        return [_Source(file, path) for file in found], unreadable
-    if not glob.has_magic(name):
-        raise DerainError("no such file or folder")
-    # glob, since Path.glob refuses absolute patterns.
-    matches = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
-    files = [match for match in matches if match.is_file()]
-    if not files:
-        raise DerainError("no file fits this pattern")
-    return [_Source(file) for file in files if not _has_original(file, files)], []
-
-
-def _is_result(source: _Source, output: str | None, sources: Sequence[_Source]) -> bool:
-    """Return whether an earlier run made this picture.
-
-    That is ``photo_derained.jpg`` where ``photo.jpg`` is among the sources, and what lies in an
-    output folder inside the input folder. So the same command twice does not derain its own
-    results. Pictures that were named themselves are always derained.
-    """
-    if source.root is None:
-        return False
-    if output is None:
-        return _has_original(source.path, [other.path for other in sources])
-    top, inside = os.path.realpath(source.root), os.path.realpath(output)
-    within = os.path.realpath(source.path).startswith(inside + os.sep)
-    return within and inside.startswith(top + os.sep)
-
-
-def _has_original(source: Path, others: Sequence[Path]) -> bool:
-    """Return whether the picture that ``photo_derained.jpg`` was made from is among others.
-
-    Its comparison counts as well, and the original may be in any format.
-    """
-    for mark in (MARK + COMPARE_MARK, MARK):
-        if source.stem.endswith(mark):
-            original = source.with_name(source.stem.removesuffix(mark))
-            return any(other.with_suffix("") == original for other in others)
-    return False
-
-
-def _target(source: _Source, output: str | None, options: Options) -> Path:
+def _target(source: Source, output: str | None, options: Options) -> Path:
     """Return where a result goes, but for one that the user named."""
-    if output == "-" or (output is None and source.path == STREAM):
+    if output == str(STREAM) or (output is None and source.path == STREAM):
         return STREAM
     name = Path("stdin.png") if source.path == STREAM else source.path
-    if options.format and name.suffix.lower() not in suffixes_of(options.format):
-        name = name.with_suffix(next(iter(suffixes_of(options.format))))
+    wanted = options.format
+    if wanted is None and name.suffix.lower() in HEIC:
+        wanted = INSTEAD
+    if wanted and name.suffix.lower() not in suffixes_of(wanted):
+        name = name.with_suffix(next(iter(suffixes_of(wanted))))
     if source.root is not None:
-        # Not resolve(): the results go beside a link to a folder, not beside its target.
-        here = Path(os.path.abspath(source.root))  # noqa: PTH100
-        top = Path(output) if output else here.with_name(here.name + MARK)
-        return top / name.relative_to(source.root)
+        beside = result_folder(absolute(source.root)) or source.root  # a root is refused before
+        return Path(output or beside) / name.relative_to(source.root)
     if output:
         return Path(output) / name.name
-    return name.with_name(name.stem + MARK + name.suffix)
+    return name.with_name(name.stem + RESULT_MARK + name.suffix)

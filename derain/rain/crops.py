@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 def to_tensor(pixels: NDArray[np.uint8 | np.uint16]) -> Tensor:
     """Return (H, W, 3) uint8 or uint16 levels as (3, H, W) float32 in [0, 1]."""
-    return as_floats(planes(torch.from_numpy(np.ascontiguousarray(pixels))))
+    # PyTorch takes neither another byte order nor arrays that run backwards or are read-only.
+    native = np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W", "E"])
+    return as_floats(planes(torch.from_numpy(native)))
 
 
 def planes(picture: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ around. All coordinates are computed alike on every device.
 """
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.images import find_images, read_image
+from derain.images import ImageError, find_images, read_image
 from derain.rain.field import Field
 from derain.rain.numbers import Draws, Range, check_ranges
 
@@ -66,6 +67,12 @@ class Texture:
         check_ranges(self)
 
 
+BLACK = 0.12
+"""Median light of streaks on black at most; that of photographs is 0.15 and more."""
+GREY = 0.02
+"""Mean distance between the channels of grey pictures at most, after lossy compression too."""
+
+
 @dataclass(frozen=True)
 class TextureBank:
     """Textures in memory.
@@ -102,7 +109,7 @@ class TextureBank:
         return self._copies[key]
 
 
-def load_textures(folder: Path) -> TextureBank:
+def load_textures(folder: str | os.PathLike[str]) -> TextureBank:
     """Read all pictures under a folder, in the order of their names, as textures.
 
     Colour is averaged to grey, and every texture is resized to `SIZE`, landscape.
@@ -110,8 +117,10 @@ def load_textures(folder: Path) -> TextureBank:
     Raises:
         FileNotFoundError: If the folder does not exist or holds no pictures.
         OSError: If a folder in it cannot be read.
-        ImageError: If a picture cannot be read.
+        ImageError: If a picture cannot be read, or most are no streaks on black: photographs would
+            be drawn over photographs.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one of streak textures")
     paths, unreadable = find_images(folder)
@@ -120,7 +129,13 @@ def load_textures(folder: Path) -> TextureBank:
     if not paths:
         raise FileNotFoundError(f"{folder}: no pictures in it; expected grey streak textures")
     with ThreadPoolExecutor() as pool:
-        return bank_of(folder.name, list(pool.map(_grey, paths)))
+        textures, photographs = zip(*pool.map(_grey, paths), strict=True)
+    if 2 * sum(photographs) > len(paths):
+        raise ImageError(
+            f"{folder}: {sum(photographs)} of {len(paths)} pictures are bright and coloured, as"
+            " photographs are; expected textures, grey streaks on black"
+        )
+    return bank_of(folder.name, textures)
 
 
 def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:
@@ -135,9 +150,13 @@ def bank_of(name: str, textures: Sequence[Tensor]) -> TextureBank:
     return TextureBank(name, texels, slopes, lengths.cumsum(0) - lengths, heights, widths)
 
 
-def _grey(path: Path) -> Tensor:
+def _grey(path: Path) -> tuple[Tensor, bool]:
+    """Return a texture (H, W) in [0, 1], and whether it looks like a photograph."""
     pixels = read_image(path)
-    return torch.from_numpy(pixels.mean(axis=2, dtype=np.float32) / np.iinfo(pixels.dtype).max)
+    top = np.iinfo(pixels.dtype).max
+    grey = torch.from_numpy(pixels.mean(axis=2, dtype=np.float32) / top)
+    colour = float((pixels.max(axis=2) - pixels.min(axis=2)).mean()) / top
+    return grey, float(grey.median()) > BLACK and colour > GREY
 
 
 def _resized(texture: Tensor) -> Tensor:

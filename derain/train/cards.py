@@ -8,11 +8,14 @@ from pathlib import Path
 
 import torch
 
-from derain import weights
+from derain import __version__, weights
+from derain.data import Place, TwoFolders
 from derain.machine import processor
 from derain.recipes import Recipe
+from derain.train.leaks import Checked
 from derain.train.log import read_log
 from derain.train.run import LOG, TrainingRun
+from derain.train.sources import validated_part
 from derain.train.state import State
 
 _PATHS = ("init", "textures")
@@ -46,14 +49,14 @@ class Provenance:
         recipe: The recipe it trains by.
         run: Where it reads and writes.
         rain: Presets that fall on the pictures.
-        note: What a user should know, such as a leak.
+        checked: What is known of the pictures, such as a leak and their digest.
         commit: Of the code that trains.
     """
 
     recipe: Recipe
     run: TrainingRun
     rain: str = ""
-    note: str = ""
+    checked: Checked = field(default_factory=Checked)
     commit: str = field(default_factory=current_commit)
 
     def card(self, state: State, scores: Mapping[str, float]) -> weights.Card:
@@ -69,10 +72,13 @@ class Provenance:
             steps=sum(part.steps for part in history),
             hours=round(sum(part.hours for part in history), 3),
             machine=stage.machine,
+            validation=validated_part(self.recipe),
             scores=on_a_card(scores),
-            licence="Apache-2.0",
+            licence=self.run.licence,
             commit=stage.commit,
-            note=self.note,
+            version=stage.version,
+            digest=stage.digest,
+            note=self.checked.note,
             history=history,
         )
 
@@ -92,11 +98,13 @@ class Provenance:
             points.append(weights.Point(state.step, _hours(state.seconds, 4), dict(scores)))
         return weights.Stage(
             recipe=_without_paths(self.recipe),
-            data=f"{run.data.parent.name}/{run.data.name}",
+            data=_name_of(run.data),
             steps=state.step,
             hours=_hours(state.seconds, 3),
             machine=f"{run.machine or _machine(run.device)}, {run.number_format}",
             commit=self.commit,
+            version=__version__,
+            digest=self.checked.digest,
             curve=tuple(points),
         )
 
@@ -104,6 +112,13 @@ class Provenance:
 def on_a_card(scores: Mapping[str, float]) -> dict[str, str]:
     """Return validation scores by kind of rain as cards word them."""
     return {f"validation {rain} y-matlab": f"{value:.2f}" for rain, value in scores.items()}
+
+
+def _name_of(data: Place) -> str:
+    """Return what data are called: names of folders, no paths."""
+    if isinstance(data, TwoFolders):
+        return f"{data.name}: {data.rainy.name} and {data.clean.name}"
+    return f"{data.parent.name}/{data.name}"
 
 
 def _without_paths(recipe: Recipe) -> str:

@@ -1,5 +1,6 @@
 """Checkpoints: all that a run is resumed from, and that branches begin from, in one file."""
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from derain import weights
-from derain.files import replacing
+from derain.files import write_file
 from derain.recipes import Recipe, override
 
 CHECKPOINT = "last.pt"
@@ -61,8 +62,10 @@ class Checkpoint:
             "hyperparameters": self.hyperparameters,
             "dtype": self.dtype,
         }
-        with replacing(path) as draft:
-            torch.save(content, draft)
+        # In memory first: of a full disk PyTorch says only that it failed.
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_file(path, buffer.getvalue())
 
     @classmethod
     def read(cls, path: Path, device: torch.device) -> "Checkpoint":

@@ -3,13 +3,17 @@
 import contextlib
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from derain.data import clean_pictures
 from derain.data.audit.check import find_leaks
+from derain.data.audit.identity import digest_of, digest_of_files
+from derain.data.copies import Album
 from derain.files import listed, write_file
 from derain.progress import Progress
 from derain.train.run import TrainingRun
-from derain.train.sources import pairs_of
+from derain.train.sources import Source
 
 SEAL = "checked.json"
 """File of a run that says among which files no leak was found."""
@@ -19,54 +23,77 @@ class LeakError(ValueError):
     """Validation pictures are among the training pictures."""
 
 
-def refuse_leaks(run: TrainingRun, progress: Progress) -> str:
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a run's pictures before the first step.
+
+    Attributes:
+        note: What the card has to say about leaks; empty if there are none.
+        digest: Of the files to train on, as ``derain data check`` prints it.
+    """
+
+    note: str = ""
+    digest: str = ""
+
+
+def refuse_leaks(
+    run: TrainingRun, training: Source, validation: Source, progress: Progress
+) -> Checked:
     """Refuse a run whose validation pictures are trained on, and make its folder otherwise.
 
     The result is kept in the folder: the search is not repeated while no file changes.
 
-    Returns:
-        What the card has to say about leaks; empty if there are no leaks.
+    Args:
+        run: Says what is allowed, and where the result is kept.
+        training: What is trained on.
+        validation: What is validated on.
+        progress: Receives the stage "copies".
 
     Raises:
         LeakError: If there are leaks, and the run does not allow them.
         ValueError: If a picture cannot be read.
+        OSError: If the folder cannot be written into.
     """
     seal = run.out / SEAL
-    files = _state_of_files(run)
+    files = _state_of_files(run, (*training.files, *validation.files))
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(seal.read_text())
         if found["files"] == files and (run.allow_leak or not found["note"]):
-            return str(found["note"])
-    note = _search(run, progress)
+            return Checked(str(found["note"]), str(found["digest"]))
+    album = Album()
+    note = _search(run, album, progress)
+    checked = Checked(note, _digest(training, album))
     run.out.mkdir(parents=True, exist_ok=True)
-    write_file(seal, json.dumps({"files": files, "note": note}).encode())
-    return note
+    write_file(seal, json.dumps({"files": files} | asdict(checked)).encode())
+    return checked
 
 
-def _state_of_files(run: TrainingRun) -> str:
+def _digest(training: Source, album: Album) -> str:
+    """Return the digest of the files to train on, which the search for leaks has read."""
+    if training.pairs is None:
+        return digest_of_files(album.digest(path) for path in training.photographs)
+    digests = {path: album.digest(path) for path in training.files}
+    return digest_of(training.pairs.pairs, digests)
+
+
+def _state_of_files(run: TrainingRun, files: Sequence[Path]) -> str:
     """Return a digest of the names, sizes and dates of all pictures, and of the layout of pairs.
 
     The layout says which half of a file is the clean one. Dates count in seconds, because copies
     and archives keep no fractions.
     """
     state = hashlib.sha256(str(run.layout).encode())
-    for folder in (run.data, run.validation):
-        pairs = pairs_of(folder, run.layout)
-        if pairs is None:
-            files = clean_pictures(folder)
-        else:
-            files = [path for pair in pairs for path in (pair.rainy, pair.clean)]
-        for path in files:
-            with contextlib.suppress(OSError):  # whoever reads the picture reports it
-                found = path.stat()
-                line = f"{path} {found.st_size} {int(found.st_mtime)}\n"
-                state.update(line.encode(errors="surrogateescape"))
+    for path in files:
+        with contextlib.suppress(OSError):  # whoever reads the picture reports it
+            found = path.stat()
+            line = f"{path} {found.st_size} {int(found.st_mtime)}\n"
+            state.update(line.encode(errors="surrogateescape"))
     return state.hexdigest()
 
 
-def _search(run: TrainingRun, progress: Progress) -> str:
+def _search(run: TrainingRun, album: Album, progress: Progress) -> str:
     """Search for leaks, and return the card's note about those that are allowed."""
-    problems = find_leaks(run.validation, run.data, run.layout, progress)
+    problems = find_leaks(run.validation, run.data, run.layout, progress, album)
     unread = [problem.message for problem in problems if problem.kind == "unreadable"]
     if unread:
         raise ValueError(

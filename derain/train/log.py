@@ -25,6 +25,20 @@ def cut_log(path: Path, step: int) -> None:
     write_file(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
 
 
+def append_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record to the end of a log.
+
+    Raises:
+        OSError: If it cannot be written; names the log. A part of the line may have been.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(f"{json.dumps(record)}\n".encode())
+    except OSError as error:  # writing to an open file names none
+        error.filename = str(path)
+        raise
+
+
 def describe(record: dict[str, Any]) -> str:
     """Return a record of the log as one line for people."""
     rate, seconds = f"{record['lr']:.2e}", f"{record['seconds']:.0f}"

@@ -1,14 +1,16 @@
 """The training loop: resumes to the bit, validates on seeded rain, keeps the best weights."""
 
-import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from derain.files import write_file
 from derain.progress import Progress, silent
 from derain.recipes import Recipe
 from derain.train.batches import Batch, BatchSource
@@ -16,23 +18,24 @@ from derain.train.cards import Provenance
 from derain.train.checkpoint import CHECKPOINT
 from derain.train.leaks import refuse_leaks
 from derain.train.log import cut_log
-from derain.train.run import BEST, LOG, TrainingRun
-from derain.train.sources import ValidationSet, lacks_textures, open_batches, rain_of
-from derain.train.state import State, begin, resumed
-from derain.train.step import (
-    TrainingStep,
-    check_loss,
-    prepare,
-    set_training,
-    settle_norms,
-    take_step,
+from derain.train.place import check_place, check_space
+from derain.train.records import Recorder
+from derain.train.run import LOG, TrainingRun
+from derain.train.sources import (
+    Source,
+    ValidationSet,
+    find_source,
+    lacks_textures,
+    open_batches,
+    rain_of,
+    validated_part,
 )
-from derain.weights import store
+from derain.train.state import State, begin, resumed
+from derain.train.step import TrainingStep, prepare, set_training, take_step
 
 LOG_EVERY = 50
 
-AS_GOOD = 1e-3
-"""Validations that differ by less, in dB, are equal, and the latest is kept."""
+Say = Callable[[str], None]
 
 
 def train(
@@ -41,7 +44,8 @@ def train(
     *,
     resume: bool = False,
     progress: Progress = silent,
-    on_note: Callable[[str], None] = lambda _: None,
+    on_note: Say = lambda _: None,
+    on_start: Say = lambda _: None,
 ) -> Generator[dict[str, Any], None, None]:
     """Train, and yield one record for each line of the log.
 
@@ -49,96 +53,113 @@ def train(
 
     Args:
         resume: Continue from the run's checkpoint, bit for bit as if it had never stopped.
-        progress: Called while validation pictures are searched for among those to train on.
+        progress: Receives the stages "copies", while validation pictures are searched for among
+            those to train on, and "training" with its steps, or its seconds if they are limited.
         on_note: Called with what the user should know, such as a change of the number format.
+        on_start: Called before the work with what the folders were taken for, a line each.
 
     Raises:
         FileExistsError: If the run's folder holds a checkpoint and ``resume`` is not set.
         FileNotFoundError: If there is nothing to resume, or no pictures.
+        OSError: If the run's folder cannot be written into.
         LeakError: If validation pictures are among the training pictures, and this is not allowed.
-        ValueError: If the checkpoint is of another recipe, a picture cannot be read, or the weights
-            to begin from do not fit.
+        ValueError: If the checkpoint is of another recipe, a picture cannot be read, the weights
+            to begin from do not fit, or pictures are pairs in an unknown layout.
         FloatingPointError: If the loss, or what the network gives, is not a finite number.
+        RunStoppedError: If the disk is full, before the work or while it lasts.
     """
     arrived = time.monotonic()
-    batches, state, provenance = _prepare(
-        recipe, run, resume=resume, progress=progress, on_note=on_note
-    )
-    validation = ValidationSet(recipe, run.validation, run.layout)
+    prepared = _prepare(recipe, run, resume=resume, progress=progress, say=_Said(on_note, on_start))
+    batches, state = prepared.batches, prepared.state
+    validation = ValidationSet(recipe, prepared.validation)
     module = _module(state, recipe, run)
     began = time.monotonic() - state.seconds
-    with (run.out / LOG).open("a" if resume else "w") as log:
+    recorder = Recorder(recipe, prepared.provenance, validation, batches, state, on_note)
+    with closing(recorder):
         for batch in prefetch(batches, state.step, recipe.steps, run.device):
             losses = take_step(module, state, recipe, batch, len(batches))
             state.seconds = time.monotonic() - began
+            elapsed = time.monotonic() - arrived
+            _report(progress, state.step, recipe, elapsed, run.minutes)
             validates = state.step % recipe.validate_every == 0 or state.step == recipe.steps
-            stops = run.minutes is not None and time.monotonic() - arrived >= 60 * run.minutes
+            stops = run.minutes is not None and elapsed >= 60 * run.minutes
             if not (validates or stops or state.step % LOG_EVERY == 0):
                 continue
-            record = _record(state, losses)
+            record = recorder.record(losses, validates=validates, saves=validates or stops)
             if validates:
-                record |= _validate(state, provenance, validation, batches)
                 set_training(module, recipe)
-            log.write(json.dumps(record) + "\n")
-            log.flush()
-            # After the log, which a resumed run cuts to where its checkpoint stands.
-            if validates or stops:
-                stage = provenance.stage(state, record.get("validation", {}))
-                state.checkpoint(recipe, stage).write(run.out / CHECKPOINT)
             yield record
             if stops:
                 return
 
 
+def _report(
+    progress: Progress, step: int, recipe: Recipe, elapsed: float, minutes: float | None
+) -> None:
+    """Say how far the run has come: by the clock if that ends it."""
+    if minutes is None:
+        progress("training", step, recipe.steps)
+    else:
+        progress("training, seconds", min(round(elapsed), round(60 * minutes)), round(60 * minutes))
+
+
+@dataclass(frozen=True)
+class _Said:
+    """Where what a user should know goes: notes, and what the folders were taken for."""
+
+    note: Say
+    start: Say
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run trains on, validates on, holds, and says about itself."""
+
+    batches: BatchSource
+    validation: Source
+    state: State
+    provenance: Provenance
+
+
 def _prepare(
-    recipe: Recipe,
-    run: TrainingRun,
-    *,
-    resume: bool,
-    progress: Progress,
-    on_note: Callable[[str], None],
-) -> tuple[BatchSource, State, Provenance]:
-    """Return what a run trains on, holds and says about itself, with its folder ready.
+    recipe: Recipe, run: TrainingRun, *, resume: bool, progress: Progress, say: _Said
+) -> _Prepared:
+    """Return what a run needs, with its folder ready.
 
     Whatever can be refused is refused here, the cheap checks first: the search for leaks may take
     minutes, and the validation set is decoded after it.
     """
-    _check_place(run, resume=resume)
-    batches = open_batches(recipe, run.data, run.layout)
+    check_place(run, resume=resume)
+    training, validation = (find_source(each, run.layout) for each in (run.data, run.validation))
+    say.start(f"training on {training.describe(recipe.rain)}")
+    rain = recipe.validation_rain or recipe.rain
+    say.start(f"validating on {validation.describe(rain)}; {validated_part(recipe)}")
+    batches = open_batches(recipe, training)
     if resume:
         state = resumed(recipe, run.out / CHECKPOINT, run.device)
     else:
         state = begin(recipe, run.device)
+    check_space(run, recipe, state, resume=resume)
     if lacks_textures(recipe, batches):
-        on_note(
+        say.note(
             f"{', '.join(recipe.rain)}: all rain is drawn; with --set textures=DIR some is cut from"
             " streak textures"
         )
-    leak = refuse_leaks(run, progress)
-    if leak:
-        on_note(leak)
+    checked = refuse_leaks(run, training, validation, progress)
+    if checked.note:
+        say.note(checked.note)
     if state.dtype not in ("", run.number_format):
-        on_note(
+        say.note(
             f"continues in {run.number_format}, was in {state.dtype} until step {state.step};"
             f" --dtype {state.dtype} keeps it"
         )
     state.dtype = run.number_format
     if resume:
         cut_log(run.out / LOG, state.step)
-    return batches, state, Provenance(recipe, run, rain_of(recipe, batches), leak)
-
-
-def _check_place(run: TrainingRun, *, resume: bool) -> None:
-    """Refuse to begin over another run, and to resume where there is no checkpoint."""
-    there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
-    if there and not resume:
-        raise FileExistsError(
-            f"{there}: a run of this name is there; give --resume to go on with it, or another -o"
-        )
-    if resume and not (run.out / CHECKPOINT).exists():
-        raise FileNotFoundError(
-            f"{run.out / CHECKPOINT}: nothing to resume; leave out --resume to begin"
-        )
+    else:
+        write_file(run.out / LOG, b"")
+    provenance = Provenance(recipe, run, rain_of(recipe, batches), checked)
+    return _Prepared(batches, validation, state, provenance)
 
 
 def _module(state: State, recipe: Recipe, run: TrainingRun) -> nn.Module:
@@ -147,36 +168,6 @@ def _module(state: State, recipe: Recipe, run: TrainingRun) -> nn.Module:
     module = TrainingStep(state.network, run.dtype)
     set_training(module, recipe)
     return cast("nn.Module", torch.compile(module)) if run.compiled else module
-
-
-def _record(state: State, losses: dict[str, Tensor]) -> dict[str, Any]:
-    """Return a line of the log.
-
-    Raises:
-        FloatingPointError: If the loss is not a finite number. On a GPU it is looked at here only.
-    """
-    check_loss(losses["loss"], state.step - 1)
-    group = state.optimiser.param_groups[0]
-    lr = group["lr"] / group["relative_lr"]
-    values = {name: float(term) for name, term in losses.items()}
-    return {"step": state.step, "lr": lr, **values, "seconds": round(state.seconds, 1)}
-
-
-def _validate(
-    state: State, provenance: Provenance, validation: ValidationSet, batches: BatchSource
-) -> dict[str, Any]:
-    """Return the validation's part of a record, and save the weights if they are the best."""
-    run, recipe = provenance.run, provenance.recipe
-    if state.averaged and not recipe.frozen_norms:
-        settle_norms(state.averaged, batches, state.step, run.device)
-    network = state.evaluated.eval()
-    scores = validation.score(network, run.device)
-    # Of equal ones the latest is kept: a part may be trained that no picture shows, such as the
-    # density classifier alone.
-    if scores["mean"] > state.best - AS_GOOD:
-        state.best = max(state.best, scores["mean"])
-        store.save(network, provenance.card(state, scores), run.out / BEST)
-    return {"validation": scores, "best": state.best}
 
 
 def prefetch(batches: BatchSource, start: int, stop: int, device: torch.device) -> Iterator[Batch]:

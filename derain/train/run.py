@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from derain.data import Layout, layout_named
+from derain.data import Layout, Place, TwoFolders, layout_named, named_folders
 from derain.engines.pytorch import choose_device, choose_training_dtype
 from derain.errors import UsageError
 from derain.recipes import Recipe, find_recipe, override
@@ -15,6 +15,11 @@ from derain.train.checkpoint import CHECKPOINT, branch_recipe, checkpoint_recipe
 
 BEST = "best.safetensors"
 LOG = "log.jsonl"
+CURVE = "curve.svg"
+SAMPLES = "sample-{}.png"
+"""Pictures of validations, numbered from 1."""
+BOARD = "tensorboard"
+"""Folder of events for TensorBoard, where that is installed."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +27,12 @@ class TrainingRun:
     """Where a training run reads and writes.
 
     Attributes:
-        data: Clean pictures, which get synthetic rain, or pairs of rainy and clean ones.
+        data: Clean pictures, which get synthetic rain, or pairs of rainy and clean ones, perhaps as
+            two folders.
         validation: Likewise. Rain on clean pictures is seeded by their place, and so always the
             same.
         out: Folder of the run: ``last.pt`` to resume from, ``best.safetensors`` to use,
-            ``log.jsonl`` to look at.
+            ``log.jsonl``, ``curve.svg`` and ``sample-1.png`` to look at.
         device: Where the network, and the rain, are computed.
         dtype: Number format that convolutions and products are computed in; weights, losses and
             optimiser stay in float32.
@@ -35,12 +41,13 @@ class TrainingRun:
         minutes: Time after which the run stops with a checkpoint to resume from, the search for
             leaks included; None for no limit.
         machine: Description of the machine for the card; empty describes this one.
-        layout: How pairs lie on disk, for both folders; None looks.
+        layout: How pairs lie on disk, in data and validation; None looks.
         allow_leak: Train even if validation pictures are trained on too; the card then says so.
+        licence: Under which the weights may be used, for the card; empty says nothing.
     """
 
-    data: Path
-    validation: Path
+    data: Place
+    validation: Place
     out: Path
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -49,6 +56,7 @@ class TrainingRun:
     machine: str = ""
     layout: Layout | None = None
     allow_leak: bool = False
+    licence: str = ""
 
     @property
     def number_format(self) -> str:
@@ -58,8 +66,10 @@ class TrainingRun:
 
 def plan_run(
     recipe: str,
-    data: Path,
+    data: Path | None = None,
     *,
+    rainy: Path | None = None,
+    clean: Path | None = None,
     val: Path | None = None,
     output: Path | None = None,
     branch: Path | None = None,
@@ -70,12 +80,15 @@ def plan_run(
     dtype: str = "auto",
     minutes: float | None = None,
     allow_leak: bool = False,
+    licence: str = "",
 ) -> tuple[Recipe, TrainingRun]:
     """Return the recipe and the run that the arguments of ``derain train`` ask for.
 
     Args:
         recipe: Name of a recipe.
         data: Pictures to train on, or a folder with ``train`` and ``val``.
+        rainy: Instead of data the folder of rainy pictures,
+        clean: and that of their clean twins.
         val: Pictures to validate on; None for ``val`` in the data.
         output: Folder of the run; None for ``runs/RECIPE``.
         branch: Run of a trunk, whose checkpoint the run begins from.
@@ -92,7 +105,7 @@ def plan_run(
         raise UsageError("expected a number over 0", option="minutes", value=minutes)
     chosen, folder = _choose_recipe(recipe, output, branch, dict(settings or {}), resume=resume)
     pairs_layout = layout_named(layout)
-    training, validation = find_folders(data, val)
+    training, validation = _find_places(data, named_folders(rainy, clean), val)
     chosen_device = choose_device(device)
     run = TrainingRun(
         training,
@@ -103,6 +116,7 @@ def plan_run(
         minutes=minutes,
         layout=pairs_layout,
         allow_leak=allow_leak,
+        licence=licence,
     )
     return chosen, run
 
@@ -127,6 +141,26 @@ def _choose_recipe(
     return recipe, folder
 
 
+def _find_places(
+    data: Path | None, both: TwoFolders | None, val: Path | None
+) -> tuple[Place, Place]:
+    """Return where to find what is trained on and what is validated on.
+
+    Raises:
+        UsageError: Unless there is one of data and two folders.
+    """
+    if (data is None) == (both is None):
+        raise UsageError(
+            "expected a folder of pictures, or the two folders rainy and clean instead",
+            option="data",
+            value=data,
+        )
+    if both is not None:
+        return find_two_folders(both, val)
+    assert data is not None
+    return find_folders(data, val)
+
+
 def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:
     """Return the folders to train on and to validate on: ``train`` and ``val`` of the data.
 
@@ -140,10 +174,7 @@ def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:
     """
     training = data / "train" if (data / "train").is_dir() else data
     validation = data / "val" if val is None else val
-    if not validation.is_dir() and not validation.is_file():
-        raise FileNotFoundError(
-            f"{validation}: no pictures to validate on; name a folder with --val"
-        )
+    _check_there(validation)
     if validation.resolve().is_relative_to(training.resolve()):
         raise UsageError(
             f"lies inside the training pictures in {training}; move these to {data / 'train'}",
@@ -151,3 +182,50 @@ def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:
             value=validation,
         )
     return training, validation
+
+
+def find_two_folders(both: TwoFolders, val: Path | None = None) -> tuple[TwoFolders, Place]:
+    """Return the folders to train on and to validate on, where pairs lie in two folders.
+
+    As of one folder, ``train`` and ``val`` inside of both are taken if they are there. Of pictures
+    to validate on that hold folders of the same two names, these are the pairs.
+
+    Args:
+        both: Folders of rainy and clean pictures.
+        val: Pictures to validate on instead of those in ``val``.
+
+    Raises:
+        FileNotFoundError: If there are no pictures to validate on.
+        UsageError: If they lie inside the training pictures.
+    """
+    inner = {part: TwoFolders(both.rainy / part, both.clean / part) for part in ("train", "val")}
+    training = inner["train"] if _are_there(inner["train"]) else both
+    if val is None:
+        validation: Place = inner["val"]
+        _check_there(inner["val"].rainy)
+        _check_there(inner["val"].clean)
+    else:
+        _check_there(val)
+        named = TwoFolders(val / both.rainy.name, val / both.clean.name)
+        validation = named if _are_there(named) and named.rainy != named.clean else val
+    places = [validation] if isinstance(validation, Path) else [validation.rainy, validation.clean]
+    for place in places:
+        for half in (training.rainy, training.clean):
+            if place.resolve().is_relative_to(half.resolve()):
+                raise UsageError(
+                    f"lies inside the training pictures in {half}; move these to {half / 'train'}",
+                    option="val",
+                    value=place,
+                )
+    return training, validation
+
+
+def _are_there(folders: TwoFolders) -> bool:
+    return folders.rainy.is_dir() and folders.clean.is_dir()
+
+
+def _check_there(validation: Path) -> None:
+    if not validation.is_dir() and not validation.is_file():
+        raise FileNotFoundError(
+            f"{validation}: no pictures to validate on; name a folder with --val"
+        )

@@ -1,5 +1,7 @@
 """What a run trains and validates on: pairs of a folder, or clean pictures under synthetic rain."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from derain import metrics, rain
-from derain.data import Layout, NoPairsError, Pair, clean_pictures, find_pairs, read_pair
+from derain.data import (
+    Layout,
+    NoPairsError,
+    PairedFolder,
+    Place,
+    TwoFolders,
+    clean_pictures,
+    find_pairs,
+    read_pair,
+    unknown_pairs,
+)
+from derain.files import printable
 from derain.images import Pixels, read_image
 from derain.networks import Network
 from derain.rain.crops import generator_for, shrink, to_tensor
@@ -20,12 +33,75 @@ BEST_PSNR = 100.0
 """PSNR in dB that perfect results count as: means of infinity say nothing."""
 
 
-def open_batches(recipe: Recipe, folder: Path, layout: Layout | None = None) -> BatchSource:
-    """Return batches of a folder's pairs, or of its clean pictures under the recipe's rain.
+@dataclass(frozen=True)
+class Source:
+    """What a place was taken for: pairs, or photographs without rain.
+
+    Attributes:
+        pairs: None for photographs.
+        photographs: Empty for pairs.
+    """
+
+    place: Place
+    pairs: PairedFolder | None = None
+    photographs: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files there are, each once."""
+        if self.pairs is None:
+            return self.photographs
+        both = (path for pair in self.pairs.pairs for path in (pair.rainy, pair.clean))
+        return tuple(dict.fromkeys(both))
+
+    def describe(self, rain: Sequence[str]) -> str:
+        """Say in a line what was found.
+
+        Args:
+            rain: Presets that fall on photographs.
+        """
+        where = printable(str(self.place))
+        if self.pairs is None:
+            count = len(self.photographs)
+            noun = "photograph" if count == 1 else "photographs"
+            return f"{count} {noun} in {where}, rain is made on them ({', '.join(rain)})"
+        count = len(self.pairs.pairs)
+        noun = "pair" if count == 1 else "pairs"
+        return f"{count} {noun} in {where}, {self.pairs.layout}; no rain is made"
+
+
+def find_source(place: Place, layout: Layout | None = None) -> Source:
+    """Return what lies in a folder, a list, or two folders.
 
     Raises:
-        FileNotFoundError: If the folder holds no pictures.
-        ValueError: If it holds pairs that are broken, or in another layout.
+        FileNotFoundError: If there are no pictures.
+        ValueError: If there are pairs that are broken, in another layout than the one that was
+            named, or in none that derain knows.
+    """
+    try:
+        return Source(place, pairs=find_pairs(place, layout))
+    except NoPairsError:
+        if layout not in (None, "photographs") or isinstance(place, TwoFolders):
+            raise
+    doubt = None if layout else unknown_pairs(place)
+    if doubt:
+        raise ValueError(doubt.message)
+    return Source(place, photographs=tuple(clean_pictures(place)))
+
+
+def open_batches(
+    recipe: Recipe, source: Place | Source, layout: Layout | None = None
+) -> BatchSource:
+    """Return batches of pairs, or of clean pictures under the recipe's rain.
+
+    Args:
+        recipe: Says what batches are made of.
+        source: What `find_source` found, or where it shall look.
+        layout: How pairs lie there, for `find_source`.
+
+    Raises:
+        FileNotFoundError: If there are no pictures.
+        ValueError: If there are pairs that are broken, or in another layout.
     """
     options: dict[str, Any] = {
         "batch": recipe.batch,
@@ -33,11 +109,11 @@ def open_batches(recipe: Recipe, folder: Path, layout: Layout | None = None) -> 
         "augment": recipe.augment,
         "seed": recipe.seed,
     }
-    pairs = pairs_of(folder, layout)
-    if pairs is not None:
-        return PairedBatches(pairs, **options)
+    found = source if isinstance(source, Source) else find_source(source, layout)
+    if found.pairs is not None:
+        return PairedBatches(found.pairs.pairs, **options)
     return RainyBatches(
-        clean_pictures(folder),
+        found.photographs,
         [rain.PRESETS[name] for name in recipe.rain],
         exposure=recipe.exposure,
         blown=recipe.blown,
@@ -63,41 +139,43 @@ def lacks_textures(recipe: Recipe, batches: BatchSource) -> bool:
     return isinstance(batches, RainyBatches) and wanted and not batches.textured
 
 
-def pairs_of(folder: Path, layout: Layout | None) -> tuple[Pair, ...] | None:
-    """Return the pairs of a folder; None if it is not a paired dataset.
+@dataclass(frozen=True)
+class ValidationPair:
+    """A pair that is validated on, (3, h, w) in [0, 1] each, and the kind of its rain."""
 
-    Raises:
-        ValueError: If the dataset is broken, or is not in the layout that was named.
-    """
-    try:
-        return find_pairs(folder, layout).pairs
-    except NoPairsError:
-        if layout:
-            raise
-        return None
+    rain: str
+    rainy: Tensor
+    clean: Tensor
 
 
 class ValidationSet:
     """Pairs to validate on: real ones, or clean pictures under each of the recipe's presets.
 
     Rain is seeded by the place of a picture in its folder, and so always the same.
+
+    Args:
+        recipe: Says which part of a picture is validated on, and under which rain.
+        source: What `find_source` found, or where it shall look.
+        layout: How pairs lie there, for `find_source`.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, layout: Layout | None = None) -> None:
+    def __init__(
+        self, recipe: Recipe, source: Place | Source, layout: Layout | None = None
+    ) -> None:
         self._side = recipe.validation_crop
-        self._pairs: list[tuple[str, Tensor, Tensor]] = []
-        pairs = pairs_of(folder, layout)
-        if pairs is not None:
-            for pair in pairs:
+        found = source if isinstance(source, Source) else find_source(source, layout)
+        self.pairs: list[ValidationPair] = []
+        if found.pairs is not None:
+            for pair in found.pairs.pairs:
                 rainy, clean = (self._cut(pixels) for pixels in read_pair(pair))
-                self._pairs.append((folder.name, rainy, clean))
+                self.pairs.append(ValidationPair(found.place.name, rainy, clean))
             return
-        crops = [self._cut(read_image(path)) for path in clean_pictures(folder)]
+        crops = [self._cut(read_image(path)) for path in found.photographs]
         for name in recipe.validation_rain or recipe.rain:
             for k, clean in enumerate(crops):
                 size = (clean.shape[1], clean.shape[2])
                 drops = rain.sample(rain.PRESETS[name], size, generator_for(k))
-                self._pairs.append((name, rain.compose(clean, drops), clean))
+                self.pairs.append(ValidationPair(name, rain.compose(clean, drops), clean))
 
     def _cut(self, pixels: Pixels) -> Tensor:
         """Return the centre of a picture, or the whole of it, as (3, h, w) in [0, 1]."""
@@ -107,25 +185,45 @@ class ValidationSet:
         top, left = (max(0, (side - self._side) // 2) for side in picture.shape[1:])
         return picture[:, top : top + self._side, left : left + self._side]
 
-    def score(self, network: Network, device: torch.device) -> dict[str, float]:
+    def score(
+        self,
+        network: Network,
+        device: torch.device,
+        on_result: Callable[[int, Tensor], None] = lambda _number, _output: None,
+    ) -> dict[str, float]:
         """Return the mean PSNR (y-matlab) in dB by kind of rain, and ``mean`` over these.
+
+        Args:
+            network: In evaluation mode.
+            device: Where it computes.
+            on_result: Gets the number of each of `pairs`, and what the network makes of it,
+                (3, h, w) in about [0, 1].
 
         Raises:
             FloatingPointError: If the network gives values that are not finite numbers.
         """
         scores: dict[str, list[float]] = {}
         with torch.inference_mode():
-            for name, rainy, clean in self._pairs:
-                output = network(rainy[None].to(device))[0].float().cpu()
+            for number, pair in enumerate(self.pairs):
+                output = network(pair.rainy[None].to(device))[0].float().cpu()
                 if not bool(torch.isfinite(output).all()):
                     raise FloatingPointError(
                         "the network gives values that are no numbers; a smaller lr, or clip=1, may"
                         " help"
                     )
-                psnr = metrics.psnr(_luma(output), _luma(clean))
-                scores.setdefault(name, []).append(min(psnr, BEST_PSNR))
+                psnr = metrics.psnr(_luma(output), _luma(pair.clean))
+                scores.setdefault(pair.rain, []).append(min(psnr, BEST_PSNR))
+                on_result(number, output)
         means = {name: float(np.mean(values)) for name, values in scores.items()}
         return means | {"mean": float(np.mean(list(means.values())))}
+
+
+def validated_part(recipe: Recipe) -> str:
+    """Say which part of each picture is validated on."""
+    side = recipe.validation_crop
+    if side is None:
+        return f"whole pictures, made smaller where a side is longer than {LONG_SIDE} pixels"
+    return f"the middle {side}x{side} pixels of each picture"
 
 
 def _luma(picture: Tensor) -> NDArray[np.float64]:

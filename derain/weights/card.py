@@ -9,6 +9,10 @@ Hyperparameters = Mapping[str, bool | int | float | str]
 """Arguments of a network's constructor."""
 
 
+_LATER = ("validation", "version", "digest")
+"""Fields of cards and stages that the first cards had not."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A validation during training.
@@ -35,6 +39,9 @@ class Stage:
         hours: Time spent training.
         machine: On what.
         commit: Of the code that trained.
+        version: Of derain that trained.
+        digest: Of the files it trained on, whatever they are called: ``derain data check`` prints
+            the same for the same data.
         curve: Its validations up to the one whose weights were kept.
     """
 
@@ -44,6 +51,8 @@ class Stage:
     hours: float = 0.0
     machine: str = ""
     commit: str = ""
+    version: str = ""
+    digest: str = ""
     curve: tuple[Point, ...] = ()
 
     def describe(self) -> str:
@@ -71,9 +80,12 @@ class Card:
         steps: Optimiser steps, in all stages.
         hours: Time spent training, in all stages.
         machine: On what.
+        validation: What the scores of validations were measured on.
         scores: Measured, by dataset and protocol: ``{"Rain100L-dev10 y-matlab": "32.1 / 0.93"}``.
-        licence: Under which the weights may be used.
+        licence: Under which the weights may be used; empty if whoever trained them names none.
         commit: Of the code that trained them.
+        version: Of derain that trained them, in the last stage.
+        digest: Of the files they were trained on, in the last stage, as a `Stage` has it.
         note: Anything else a user should know.
         failures: What they are known to do badly, seen by looking at pictures.
         history: The runs they come from, the last one last.
@@ -88,16 +100,25 @@ class Card:
     steps: int = 0
     hours: float = 0.0
     machine: str = ""
+    validation: str = ""
     scores: dict[str, str] = field(default_factory=dict)
     licence: str = ""
     commit: str = ""
+    version: str = ""
+    digest: str = ""
     note: str = ""
     failures: str = ""
     history: tuple[Stage, ...] = ()
 
     def to_json(self) -> str:
         """Return the header's text, which `from_json` reads back."""
-        return json.dumps(asdict(self), sort_keys=True)
+        values = asdict(self)
+        # Without them a card is written as it always was: shipped files are known by their hashes.
+        for part in (values, *values["history"]):
+            for name in _LATER:
+                if not part.get(name):
+                    part.pop(name, None)
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":

@@ -4,13 +4,16 @@
 file itself (``derain weights show NAME``).
 """
 
+import itertools
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from derain.errors import UsageError
-from derain.files import file_digest, write_file
+from derain.errors import UsageError, did_you_mean
+from derain.files import file_digest, is_litter, write_file
 from derain.weights.checkpoints import is_checkpoint
 from derain.weights.header import WeightsError
 
@@ -31,6 +34,7 @@ class ShippedWeights:
             (`benchmarks/quality/half_precision.py`).
         graph: SHA-256 of the ONNX graph beside them, which is how they are executed without
             PyTorch; empty where there is none.
+        advice: Who should take them, in a few words.
     """
 
     name: str
@@ -38,6 +42,7 @@ class ShippedWeights:
     sha256: str
     bfloat16: bool = False
     graph: str = ""
+    advice: str = ""
 
     @property
     def path(self) -> Path:
@@ -56,7 +61,11 @@ def read_rows(table: Path) -> dict[str, ShippedWeights]:
     Raises:
         OSError: If it cannot be read.
     """
-    rows = [ShippedWeights(**row) for row in _content(table)["weights"]]
+    return _rows(_content(table))
+
+
+def _rows(content: dict[str, Any]) -> dict[str, ShippedWeights]:
+    rows = [ShippedWeights(**row) for row in content["weights"]]
     return {row.name: row for row in rows}
 
 
@@ -78,14 +87,56 @@ def replace_row(table: Path, row: ShippedWeights) -> None:
     write_file(table, f"{json.dumps(content, indent=2, ensure_ascii=False)}\n".encode())
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What weights cost, whatever they were trained on.
+
+    Attributes:
+        parameters: Trained numbers.
+        torch: Seconds for a megapixel in PyTorch on a CPU, in float32.
+        onnx: The same in ONNX Runtime; None where no graph is shipped.
+    """
+
+    parameters: int
+    torch: float
+    onnx: float | None = None
+
+
+def replace_costs(table: Path, costs: Mapping[str, Cost], measured: str) -> None:
+    """Put other costs into a catalogue; all else stays.
+
+    Args:
+        table: The catalogue.
+        costs: By name of the weights.
+        measured: On what, and how.
+
+    Raises:
+        OSError: If the table cannot be read or written; it is then as it was.
+    """
+    content = _content(table)
+    figures = {name: asdict(cost) for name, cost in costs.items()}
+    content["costs"] = {"measured": measured, "figures": figures}
+    write_file(table, f"{json.dumps(content, indent=2, ensure_ascii=False)}\n".encode())
+
+
 def _content(table: Path) -> dict[str, Any]:
     return json.loads(table.read_text(encoding="utf-8"))
 
 
-CATALOGUE: dict[str, ShippedWeights] = read_rows(TABLE)
+_SHIPPED = _content(TABLE)
+
+CATALOGUE: dict[str, ShippedWeights] = _rows(_SHIPPED)
 """The weights that are in the package, by name."""
 
-RETIRED: dict[str, str] = _content(TABLE)["retired"]
+COSTS: dict[str, Cost] = {
+    name: Cost(**figures) for name, figures in _SHIPPED["costs"]["figures"].items()
+}
+"""What the weights in the package cost, by name (`benchmarks/performance/listed.py`)."""
+
+MEASURED: str = _SHIPPED["costs"]["measured"]
+"""On what the costs were measured, and how."""
+
+RETIRED: dict[str, str] = _SHIPPED["retired"]
 """Names of weights that are no longer in the package, and the weights to use instead.
 
 Specialised weights are retired unless they beat the general weights of their network by 0.3 dB on
@@ -123,12 +174,22 @@ def find_quality(name: str) -> Quality:
         UsageError: If there is no such quality.
     """
     if name not in QUALITIES:
-        raise UsageError(f"expected one of {', '.join(QUALITIES)}", option="quality", value=name)
+        if name in CATALOGUE or Path(name).exists():
+            hint = "; a model is named in place of a quality"
+        else:
+            hint = did_you_mean(name, QUALITIES)
+        expected = f"expected one of {', '.join(QUALITIES)}{hint}"
+        raise UsageError(expected, option="quality", value=name)
     return QUALITIES[name]
 
 
 def check_exists(name_or_path: str) -> None:
-    """Raise FileNotFoundError unless it is a name in the catalogue, or a path of something."""
+    """Check that it is a name in the catalogue, or a path of something.
+
+    Raises:
+        FileNotFoundError: If it is neither.
+        UsageError: If it is the name of a quality.
+    """
     path = Path(name_or_path)
     # The files of a TensorFlow checkpoint are named together: none may be called just that.
     if name_or_path in CATALOGUE or path.exists() or is_checkpoint(path):
@@ -138,10 +199,40 @@ def check_exists(name_or_path: str) -> None:
             f"{name_or_path}: these weights were retired and are no longer in the package; "
             f"use {RETIRED[name_or_path]} instead"
         )
+    if name_or_path in QUALITIES:
+        raise UsageError(
+            f"{name_or_path}: no such weights, but there is a quality of this name",
+            option="quality",
+            advice="ask for it by",
+        )
     raise FileNotFoundError(
         f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights"
-        " file"
+        f" file{_meant(path)}"
     )
+
+
+MOST_NAMES = 2000
+"""Files of a folder whose names are compared with a wrong one."""
+
+
+def _meant(path: Path) -> str:
+    """Return ``; did you mean NAME?`` for a name like that of weights or of a file beside it."""
+    from difflib import get_close_matches
+
+    try:
+        with os.scandir(path.parent) as entries:
+            beside = [entry.name for entry in itertools.islice(entries, MOST_NAMES)]
+    except OSError:
+        beside = []
+    names = {name.lower(): name for name in beside if not is_litter(name)}
+    for word, known in ((path.name, names), (path.name, {}), (path.stem, {})):
+        known = known or {name: name for name in CATALOGUE}
+        # Of equally similar names the one that begins alike comes first.
+        found = get_close_matches(word.lower(), known, 1, 0.8)
+        if found:
+            name = known[found[0]]
+            return f"; did you mean {path.with_name(name) if known is names else name}?"
+    return ""
 
 
 def check(row: ShippedWeights) -> None:

@@ -10,6 +10,10 @@ MACS_SIDE = 512
 """Multiply-adds are counted on a square picture of this side, in pixels."""
 
 
+LARGEST = (1024, 256, 4096, 1 << 16)
+"""Most pixels of a least side, a grid, an overlap and a tile; networks need a tenth of them."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is known of a network besides its weights.
@@ -64,6 +68,14 @@ class Facts:
         known = [number for number in (facts.multiply_adds, tiling.reach) if number is not None]
         if not all(isinstance(number, int) and number >= 0 for number in (*numbers, *known)):
             raise ValueError(f"the facts about its network are no numbers: {(*numbers, *known)}")
+        sizes = (facts.least_side, tiling.multiple, tiling.overlap, tiling.tile)
+        if any(size > most for size, most in zip(sizes, LARGEST, strict=True)):
+            raise ValueError(
+                f"the facts about its network are larger than can be: least side {sizes[0]}, grid"
+                f" {sizes[1]}, overlap {sizes[2]}, tile {sizes[3]}"
+            )
+        if 0 < tiling.tile < tiling.least_tile:
+            raise ValueError(f"the facts about its network give tiles of {tiling.tile} pixels")
         if tiling.multiple < 1 or not isinstance(facts.title, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError("the facts about its network have no title, or a grid of no pixels")
         return facts

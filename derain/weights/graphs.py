@@ -4,7 +4,7 @@ A shipped graph holds no weights: these lie in the safetensors file beside it, a
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from derain.weights.card import Card
@@ -18,18 +18,33 @@ FACTS = "derain.network"
 GRAPH = 7
 """Number of a model's field that holds its graph."""
 
+LARGEST_GRAPH = 128 << 20
+"""Bytes of a graph, and of the files its weights lie in; the largest network here takes 20 MB."""
+
+MOST_NODES = 50_000
+"""Ten times as many as the largest network here has."""
+
+MOST_FIELDS = 1_000_000
+"""Parts that are looked at, ten times as many as the largest network here has."""
+
 _MESSAGES: dict[str, dict[int, str]] = {
     "model": {GRAPH: "graph", 14: "property", 20: "training", 25: "function"},
-    "training": {1: "graph", 2: "graph"},
-    "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"}
+    "node": {5: "attribute", 7: "domain"},
+    "attribute": {5: "tensor", 6: "inner graph", 10: "tensor", 11: "inner graph"}
     | dict.fromkeys((22, 23), "sparse tensor"),
-    "sparse tensor": {1: "tensor", 2: "tensor"},
     "tensor": {13: "external data"},
 }
 """The messages inside each message, by the number of the field (onnx.proto)."""
+
+_NEVER_WRITTEN = {
+    "training": "a part to train with",
+    "function": "functions, which may call each other without end",
+    "inner graph": "loops or branches",
+    "sparse tensor": "sparse tensors, which may be of any size",
+    "domain": "operations that are not ONNX's own",
+}
+"""What no graph of derain's has, and what could take any time and memory."""
 
 
 def read_graph_header(path: Path) -> tuple[Card, Facts]:
@@ -41,21 +56,31 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such exported file")
+    if path.stat().st_size > LARGEST_GRAPH:
+        raise WeightsError(
+            f"{path}: larger than {LARGEST_GRAPH >> 20} MiB; no graph of derain's is"
+        )
     try:
-        content = path.read_bytes()
-        if GRAPH not in {number for number, _ in fields(content)}:
+        found = list(_entries(path.read_bytes()))
+        if "graph" not in {kind for kind, _ in found}:
             raise ValueError("it has no graph")
-        found = list(_entries(content))
-        properties = dict(pair for kind, *pair in found if kind == "property")
+        properties = {
+            _text(pair.get(1)): _text(pair.get(2)) for kind, pair in found if kind == "property"
+        }
         places = [
-            value for kind, key, value in found if (kind, key) == ("external data", "location")
+            (_text(pair.get(1)), _text(pair.get(2)))
+            for kind, pair in found
+            if kind == "external data"
         ]
-        if any("\0" in place for place in places):
+        if any("\0" in place for _, place in places):
             raise ValueError("a file name in it is none")
     except (ValueError, IndexError) as error:
         raise damaged(path) from error
-    targets = {_target(path, place) for place in places}
+    targets = {_target(path, place) for key, place in places if key == "location"}
     card, facts = header_of(properties.get(HEADER), properties.get(FACTS), path)
+    _check_parts(path, [kind for kind, _ in found])
+    if sum(target.stat().st_size for target in targets) > LARGEST_GRAPH:
+        raise WeightsError(f"{path}: its weights are larger than {LARGEST_GRAPH >> 20} MiB")
     for target in targets:
         # The graph knows where in the file its numbers are, whatever the file holds by now.
         if target.suffix == ".safetensors" and read_card(target) != card:
@@ -63,6 +88,15 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
                 f"{path}: its weights lie in {target.name}, which holds others; export it again"
             )
     return card, facts
+
+
+def _check_parts(path: Path, kinds: Sequence[str]) -> None:
+    """Raise WeightsError if a graph has parts that derain's never have, or too many nodes."""
+    for kind, words in _NEVER_WRITTEN.items():
+        if kind in kinds:
+            raise WeightsError(f"{path}: has {words}; expected a graph as derain export writes it")
+    if kinds.count("node") > MOST_NODES:
+        raise WeightsError(f"{path}: has over {MOST_NODES} operations; no graph of derain's has")
 
 
 def header_of(card: str | None, facts: str | None, path: Path) -> tuple[Card, Facts]:
@@ -92,22 +126,35 @@ def damaged(path: Path) -> WeightsError:
     )
 
 
-def _entries(model: bytes) -> Iterator[tuple[str, str, str]]:
-    """Yield the keys and values in a model: (kind, key, value), of metadata and external data.
+Fields = dict[int, int | memoryview]
 
-    Graphs lie inside nodes of graphs, as deep as someone likes: hence no recursion.
+_PAIRS = ("property", "external data")
+"""Messages of a key and a value."""
+
+
+def _entries(model: bytes) -> Iterator[tuple[str, Fields]]:
+    """Yield the parts of a model: what each is, and the fields of metadata and external data.
+
+    What is never written is not looked into. Graphs may lie inside nodes of graphs, as deep as
+    someone likes.
     """
     waiting: list[tuple[str, memoryview]] = [("model", memoryview(model))]
+    count = 0
     while waiting:
         kind, message = waiting.pop()
-        if kind in ("property", "external data"):
-            pair = dict(fields(message))
-            yield kind, _text(pair.get(1)), _text(pair.get(2))
+        if kind == "domain" and bytes(message[:8]) in (b"", b"ai.onnx"):
             continue
-        inside = _MESSAGES[kind]
-        for number, value in fields(message):
-            if number in inside and isinstance(value, memoryview):
+        inside = _MESSAGES.get(kind, {})
+        kept: Fields = {}
+        for number, value in fields(message) if inside or kind in _PAIRS else ():
+            count += 1
+            if count > MOST_FIELDS:
+                raise ValueError("it has more parts than any graph of derain's")
+            if kind in _PAIRS:
+                kept[number] = value
+            elif number in inside and isinstance(value, memoryview):
                 waiting.append((inside[number], value))
+        yield kind, kept
 
 
 def _text(value: int | memoryview | None) -> str:

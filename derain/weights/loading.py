@@ -6,14 +6,15 @@ from derain.networks import Network
 from derain.weights import authors, store
 from derain.weights.card import Card
 from derain.weights.catalogue import CATALOGUE, check, check_exists
+from derain.weights.header import has_card, is_safetensors
 
 
 def find(name_or_path: str) -> tuple[Network, Card]:
     """Return network and card of shipped weights by name, or of a weights file.
 
     Args:
-        name_or_path: A name in the catalogue, a ``.safetensors`` file that derain wrote, or an
-            authors' checkpoint (`derain.weights.authors.load`).
+        name_or_path: A name in the catalogue, a ``.safetensors`` file that derain wrote, or a
+            checkpoint of other origin (`derain.weights.authors.load`).
 
     Raises:
         FileNotFoundError: If it is neither a name of the catalogue nor a file.
@@ -25,6 +26,6 @@ def find(name_or_path: str) -> tuple[Network, Card]:
         check(row)
         return store.load(row.path)
     path = Path(name_or_path)
-    if path.suffix == ".safetensors":
+    if is_safetensors(path) and has_card(path):
         return store.load(path)
     return authors.load(path)

@@ -36,6 +36,8 @@ def fields(message: bytes | memoryview) -> Iterator[tuple[int, int | memoryview]
     while position < len(message):
         tag, position = varint(message, position)
         number, kind = tag >> 3, tag & 7
+        if number == 0:  # as in a file of zeros
+            raise ValueError("a field in it has no number")
         if kind == 0:
             value, position = varint(message, position)
             yield number, value

@@ -14,7 +14,8 @@ from torch import Tensor
 from derain.files import write_file
 from derain.networks import NETWORKS, Network
 from derain.weights.card import Card
-from derain.weights.header import HEADER, WeightsError, read_card
+from derain.weights.header import HEADER, WeightsError, opened, read_card
+from derain.weights.rebuilding import check_shapes, rebuilt, shapes_of
 
 
 def save(network: Network, card: Card, path: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -57,22 +58,37 @@ def load(path: Path) -> tuple[Network, Card]:
             its network.
     """
     card = read_card(path)
-    tensors = load_file(path)
     if card.network not in NETWORKS:
         raise WeightsError(
             f"{path}: holds a {card.network!r} network; this version knows {', '.join(NETWORKS)}"
         )
     try:
-        network = NETWORKS[card.network](**card.hyperparameters)
-        network.load_state_dict(
-            {
-                key: value.float() if value.is_floating_point() else value
-                for key, value in tensors.items()
-            }
-        )
+        # Names and shapes are compared before anything of the size the file claims is read or made.
+        expected = shapes_of(card.network, card.hyperparameters)
+        with opened(path) as file:
+            names: list[str] = list(file.keys())
+            check_shapes(
+                expected, {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            )
+        return rebuilt(card.network, card.hyperparameters, load_file(path)), card
     except (RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path}: its tensors are not those of the {card.network} it says it holds ({reason})"
         ) from None
-    return network.eval(), card
+
+
+def holds(path: Path, network: Network, card: Card) -> bool:
+    """Return whether a file holds the weights of a network, to the bit, and a card."""
+    try:
+        there, found = load(path)
+    except WeightsError:
+        return False
+    ours, theirs = network.state_dict(), there.state_dict()
+    return (
+        found == card
+        and ours.keys() == theirs.keys()
+        and all(torch.equal(ours[key], value) for key, value in theirs.items())
+    )

@@ -23,21 +23,21 @@ from derain import cli
 from derain.cli.run import run
 from derain.images import read_image, write_image
 from derain.restore import load
-from derain.weights import QUALITIES, Quality
+from derain.weights import CATALOGUE, QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--compare --density --device --dtype --engine --force --format --mask --model --output"
-        " --overlap --quality --strength --tile --verbose -m -o -v INPUTS"
+        "--compare --density --device --dtype --engine --force --format --mask --max-pixels --model"
+        " --output --overlap --quality --strength --tile -m -o INPUTS"
     ),
     "train": (
-        "--allow-leak --branch --data --device --dtype --layout --minutes --output --resume --set"
-        " --val -o RECIPE"
+        "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
+        " --output --rainy --resume --set --val -o RECIPE"
     ),
-    "data check": "--against --force --json --layout FOLDER",
+    "data check": "--against --clean --force --json --layout --rainy FOLDER",
     "evaluate": (
-        "--csv --device --dtype --engine --force --json --layout --niqe --overlap --per-picture"
-        " --protocol --report --save --save-niqe --tile INPUTS"
+        "--clean --csv --device --dtype --engine --force --json --layout --niqe --overlap"
+        " --per-picture --protocol --rainy --report --save --save-niqe --tile INPUTS"
     ),
     "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed --textures -o CLEAN",
@@ -47,6 +47,7 @@ FLAGS = {
     "weights import": "--bgr --force --output -o CHECKPOINT",
 }
 """Adding a verb or a flag is a decision: it is made here too."""
+OF_EVERY_VERB = "--quiet --verbose -q -v"
 
 
 def derain(
@@ -90,7 +91,9 @@ def test_verbs_and_flags_are_frozen() -> None:
         found[path] = " ".join(sorted(name for name in names if name not in ("--help", "-h")))
 
     walk(typer.main.get_command(cli.make_app()), "")
-    assert found == {verb: " ".join(sorted(flags.split())) for verb, flags in FLAGS.items()}
+    assert found == {
+        verb: " ".join(sorted(f"{flags} {OF_EVERY_VERB}".split())) for verb, flags in FLAGS.items()
+    }
     assert set(cli.VERBS) == {verb.split()[0] for verb in FLAGS}
 
 
@@ -194,9 +197,9 @@ ERRORS = [
     ),
     (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available"),
     (
-        ["photo.png", "--device", "tpu", "--engine", "onnx"],
+        ["photo.png", "--device", "coreml", "--engine", "onnx"],
         2,
-        "error: --device tpu: not available in this ONNX Runtime; expected auto or one of: cpu",
+        "error: --device coreml: not available in this ONNX Runtime; expected auto or one of: cpu",
     ),
     (["photo.png", "--format", "gif"], 2, "gif: expected one of jpg"),
     (["photo.png", "--tile", "3"], 2, "error: --tile 3: expected at least 32"),
@@ -263,12 +266,12 @@ ERRORS = [
     (
         ["bench", "nothing"],
         1,
-        "error: nothing, auto, float32, 1024x683: nothing: no such weights",
+        "error: nothing: no such weights",
     ),
     (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
 ]
 ERRORS_WITH_TORCH = [
-    (["photo.png", "--device", "tpu"], 2, "error: --device tpu: not available here"),
+    (["photo.png", "--device", "mps"], 2, "error: --device mps: not available here"),
     (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
     (
         ["train", "nledn", "--data", "."],
@@ -795,6 +798,59 @@ def test_exported_files_are_used_as_weights_are(
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("to", ["onnx", "openvino"])
+def test_export_twice_says_that_it_is_done(to: str, tmp_path: Path) -> None:
+    pytest.importorskip(to)
+    first, second = (derain("export", "petrichor-live", "--to", to, cwd=tmp_path) for _ in "ab")
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr.decode()
+    assert second.stdout == first.stdout
+    (file,) = first.stdout.decode().splitlines()
+    said = second.stderr.decode()
+    assert f"{file}: already exported from these weights; --force exports them again" in said
+    other = derain("export", "petrichor", "--to", to, "-o", file, cwd=tmp_path)
+    assert other.returncode == 1
+    expected = f"error: {file} already exists and holds something else; --force overwrites it"
+    assert expected in other.stderr.decode()
+
+
+@pytest.mark.torch
+def test_import_twice_says_that_it_is_done(tmp_path: Path) -> None:
+    import torch
+
+    from derain.networks import PetrichorLive
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        torch.save({"net": PetrichorLive().state_dict()}, tmp_path / name / "w.pth")
+    first, second = (derain("weights", "import", "a/w.pth", cwd=tmp_path) for _ in "ab")
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr.decode()
+    assert second.stdout == first.stdout == b"w.safetensors\n"
+    assert "w.safetensors: already imported, the same weights; --force" in second.stderr.decode()
+    other = derain("weights", "import", "b/w.pth", cwd=tmp_path)
+    assert other.returncode == 1
+    assert (
+        "error: w.safetensors already exists and holds something else; --force overwrites it"
+        in other.stderr.decode()
+    )
+    assert derain("weights", "import", "b/w.pth", "--force", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("verb", [("weights", "import"), ("export",)])
+def test_a_place_that_cannot_be_is_known_before_the_work(
+    verb: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "w.pth").write_bytes(b"")
+    (tmp_path / "file").write_bytes(b"")
+    source, suffix = ("w.pth", ".safetensors") if verb[0] == "weights" else ("petrichor", ".onnx")
+    result = derain(*verb, source, "-o", f"file/w{suffix}", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "file" in result.stderr.decode()
+    assert "damaged" not in result.stderr.decode()
+    assert len(result.stderr.decode().splitlines()) == 1
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize("there", ["petrichor-live.xml", "petrichor-live.bin"])
 def test_export_overwrites_nothing_unasked(there: str, tmp_path: Path) -> None:
     (tmp_path / there).write_bytes(b"once upon a time")
@@ -814,6 +870,22 @@ def test_weights_list_marks_the_one_that_run_takes() -> None:
     assert f"Default: {load(device='cpu').name}." in " ".join(
         derain("run", "--help").stdout.decode().split()
     )
+
+
+@pytest.mark.parametrize("columns", [60, 300])
+def test_weights_list_is_a_table(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = derain("weights", "list")
+    lines, said = (text.decode().splitlines() for text in (result.stdout, result.stderr))
+    assert said[0].split()[:6] == ["weights", "million", "MB", "s/MP", "light", "heavy"]
+    rows = [line for line in lines if not line.startswith(" ")]
+    assert [line.split()[0] for line in rows] == list(CATALOGUE)
+    assert len(rows) == (len(lines) if columns == 300 else len(lines) / 2)
+    # Figures stand below their headings.
+    end = said[0].index("MB") + 2
+    assert all(line[end - 3 : end].strip().replace(".", "").isdecimal() for line in rows)
+    assert all(len(line) <= columns for line in lines)
+    assert said[-1].startswith("Measured: ")
 
 
 @pytest.mark.parametrize(

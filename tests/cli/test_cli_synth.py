@@ -145,3 +145,22 @@ def test_rain_cut_from_textures(folder: Path, tmp_path: Path) -> None:
     assert "2.png: not a picture that can be read" in broken.stderr
     assert len(broken.stderr.splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_a_place_that_cannot_be_written_into_is_known_before_the_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("rain was made before the place was looked at")
+
+    monkeypatch.setattr("derain.synth.synthesise", never)
+    (tmp_path / "file").write_text("in the way")
+    for arguments in (
+        (folder, "-o", tmp_path / "file"),
+        (folder, "-o", tmp_path / "file/deeper"),
+        (folder / "a/1.png", "-o", tmp_path / "file/rainy.png"),
+    ):
+        result = derain("synth", *arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith(f"error: {tmp_path / 'file'}: a file; expected a folder")
+        assert len(result.stderr.splitlines()) == 1

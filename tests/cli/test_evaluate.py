@@ -58,6 +58,24 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("derain.data.audit.check.check", fail)
 
 
+def test_two_folders_are_scored_as_they_are_named(small: Path) -> None:
+    (small / "rainy").rename(small / "foo")
+    (small / "clean").rename(small / "bar")
+    result = derain("evaluate", "petrichor-live", "small", "--protocol", "rgb")
+    assert result.exit_code == 1
+    assert "--rainy small/foo --clean small/bar" in result.stderr
+    both = ["--rainy", "small/foo", "--clean", "small/bar"]
+    result = derain("evaluate", "petrichor-live", *both, "--protocol", "rgb", "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    assert "foo/ and bar/ as named" in result.stdout
+    wrong = derain("evaluate", "petrichor-live", "--rainy", "small/foo")
+    assert wrong.exit_code == 2
+    assert errors(wrong) == [
+        "error: --rainy small/foo: one half of pairs; expected the folder of the clean half too"
+        " (clean)"
+    ]
+
+
 def test_results_that_would_have_one_name_get_their_own(
     small: Path, photo: NDArray[np.uint8]
 ) -> None:
@@ -357,3 +375,102 @@ def test_no_picture_of_a_dataset_is_overwritten_by_a_table(small: Path) -> None:
         ["error: small/rainy/1.png already exists; --force overwrites it"],
     )
     assert (small / "rainy/1.png").read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_work", "small")
+@pytest.mark.parametrize(
+    ("option", "name", "ending"),
+    [
+        ("--csv", "s.json", ".csv or .txt"),
+        ("--csv", "s.xlsx", ".csv or .txt"),
+        ("--json", "s.csv", ".json"),
+        ("--json", "s.jpg", ".json"),
+        ("--report", "s.pdf", ".html or .htm"),
+        ("--report", "s.md", ".html or .htm"),
+        ("--save-niqe", "s.npz", ".json"),
+    ],
+)
+def test_a_file_that_is_named_for_something_else_is_refused(
+    option: str, name: str, ending: str
+) -> None:
+    command = ["evaluate", "petrichor-live", "small", "--niqe", "small/clean", option, name]
+    result = derain(*command)
+    assert (result.exit_code, errors(result)) == (
+        2,
+        [f"error: {option} {name}: expected a name ending in {ending}"],
+    )
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    "litter", ["small/Thumbs.db", "small/.DS_Store", "small/@eaDir", "small/rainy/._1.png"]
+)
+def test_litter_is_neither_model_nor_data(litter: str) -> None:
+    if litter.endswith("@eaDir"):
+        make_pair(Path(litter), np.zeros((16, 16, 3), np.uint8))
+    else:
+        Path(litter).write_bytes(b"no picture")
+    result = derain(
+        "evaluate", "petrichor-live", "small", litter, "--protocol", "rgb", "--json", "-"
+    )
+    assert result.exit_code == 0, result.stderr
+    (scores,) = json.loads(result.stdout)
+    assert (scores["dataset"], len(scores["pictures"])) == ("small", 1)
+
+
+@pytest.fixture
+def interrupted(
+    small: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> list[int]:
+    """Four pairs, of which the third interrupts the work, once; the pictures that were computed."""
+    for k in (2, 3, 4):
+        make_pair(small, np.ascontiguousarray(photo[k : k + 16, :16]), f"{k}.png")
+    computed: list[int] = []
+
+    def compute(self: Derainer, image: Any, *_: Any, **_options: Any) -> Any:
+        computed.append(1)
+        if len(computed) == 3:
+            raise KeyboardInterrupt
+        return image
+
+    monkeypatch.setattr(Derainer, "__call__", compute)
+    return computed
+
+
+COMMAND = ("evaluate", "petrichor-live", "small", "--protocol", "rgb", "--json", "s.json")
+
+
+def test_an_interrupted_evaluation_goes_on_where_results_are_saved(interrupted: list[int]) -> None:
+    first = derain(*COMMAND, "--save", "out")
+    assert first.exit_code == 130
+    assert "interrupted: 2 of 4 done; the same command goes on" in first.stderr.splitlines()
+    assert not Path("s.json").exists()
+    second = derain(*COMMAND, "--save", "out")
+    assert second.exit_code == 0, second.stderr
+    assert "petrichor-live on small: done, 2 of 4 were there and are kept" in second.stderr
+    assert len(interrupted) == 5
+    assert len(json.loads(Path("s.json").read_text())[0]["pictures"]) == 4
+    refused = derain(*COMMAND, "--save", "out", "--tile", "64", "--force", "--json", "t.json")
+    assert refused.exit_code == 0  # it was forced
+    refused = derain("evaluate", "petrichor-live", "small", "--save", "out", "--tile", "64")
+    assert refused.exit_code == 1
+    (line,) = errors(refused)
+    assert line.startswith("error: out/petrichor-live/small holds results of other settings (")
+    assert line.endswith("; --force overwrites it")
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_evaluation_writes_what_it_has_where_nothing_is_saved() -> None:
+    result = derain(*COMMAND)
+    assert result.exit_code == 130
+    assert "interrupted: 2 of 4 done; with --save DIR it could go on" in result.stderr.splitlines()
+
+
+@pytest.mark.usefixtures("small")
+def test_results_beside_rainy_pictures_are_not_scored(photo: NDArray[np.uint8]) -> None:
+    for name in ("1_derained.png", "1_derained_compare.png"):
+        write_image(Path("small/rainy") / name, photo[:16, :16])
+    result = derain("evaluate", "petrichor-live", "small", "--protocol", "rgb", "--json", "-")
+    assert result.exit_code == 0, result.stderr
+    (scores,) = json.loads(result.stdout)
+    assert len(scores["pictures"]) == 1

@@ -28,10 +28,10 @@ print("rich" in sys.modules)
 """
 
 
-def run_on_terminal(code: str) -> str:
+def run_on_terminal(code: str, **variables: str) -> str:
     """Return what a program shows on a terminal, stdout and stderr in one."""
     ours, theirs = os.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"} | variables
     command = [sys.executable, "-c", code]
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
@@ -71,3 +71,60 @@ def test_without_a_terminal_there_are_lines_alone(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert result.stderr == "a [bold]line[/bold] for 100% of the users :smile:\n"
     assert result.stdout == "a result\nFalse\n"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "FORCE_COLOR=1",
+        "FORCE_COLOR=3",
+        "TTY_COMPATIBLE=1",
+        "TTY_INTERACTIVE=1",
+        "CLICOLOR_FORCE=1",
+        "GITHUB_ACTIONS=true",
+        "TERM=xterm-256color",
+    ],
+)
+def test_what_the_environment_says_of_terminals_makes_none_of_a_file(variable: str) -> None:
+    name, _, value = variable.partition("=")
+    command = [sys.executable, "-c", WORK.format(delay=1e-6)]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {name: value}
+    )
+    assert result.stderr == "a [bold]line[/bold] for 100% of the users :smile:\n"
+    assert result.stdout == "a result\nFalse\n"
+
+
+SLOW = """
+import time
+from derain.cli import console, progress
+
+progress.DELAY = 0
+with progress.Bars() as bars:
+    bars("tiles", 1, 4)
+    time.sleep(1)
+    console.say("a line")
+"""
+
+
+@pytest.mark.parametrize(
+    "variable", ["TERM=dumb", "TERM=unknown", "TTY_COMPATIBLE=0", "TTY_INTERACTIVE=0"]
+)
+def test_a_terminal_that_moves_no_cursor_gets_lines_alone(variable: str) -> None:
+    name, _, value = variable.partition("=")
+    assert run_on_terminal(SLOW, **{name: value}) == "a line\r\n"
+
+
+def test_colours_go_and_bars_stay_where_nobody_wants_colours() -> None:
+    code = WORK.format(delay=0)
+    colours = ("\x1b[32m", "\x1b[35m", "\x1b[36m", "\x1b[90m", "\x1b[91m")
+    assert any(colour in run_on_terminal(code) for colour in colours)
+    shown = run_on_terminal(code, NO_COLOR="1")
+    assert "3/4" in shown
+    assert not any(colour in shown for colour in colours)
+
+
+def test_only_errors_are_wanted_and_no_bars() -> None:
+    quiet = "console.set_level(quiet=True, verbose=False)\nwith progress"
+    code = SLOW.replace("with progress", quiet) + "console.complain('an error')\n"
+    assert run_on_terminal(code) == "an error\r\n"

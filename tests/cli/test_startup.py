@@ -36,7 +36,7 @@ def python(
 def loaded_by(*arguments: str) -> tuple[set[str], set[str]]:
     """Return the top packages and the verbs of derain that a command loads."""
     result = python(LISTING, *arguments)
-    assert result.returncode in (0, 2), result.stderr
+    assert result.returncode in (0, 1, 2), result.stderr
     modules = result.stderr.splitlines()[-1].split()
     verbs = {name.rpartition(".")[2] for name in modules if name.startswith("derain.cli.")}
     return {name.partition(".")[0] for name in modules}, verbs
@@ -58,6 +58,39 @@ def loaded_by(*arguments: str) -> tuple[set[str], set[str]]:
 def test_commands_that_do_not_work_on_pictures_load_nothing_heavy(arguments: list[str]) -> None:
     packages, _ = loaded_by(*arguments)
     assert "derain" in packages
+    assert not HEAVY & packages
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["none.jpg"],
+        ["none/*.jpg"],
+        ["README.md", "-m", "nothing"],
+        ["README.md", "--tile", "3"],
+        ["README.md", "--device", "tpu"],
+        ["README.md", "--dtype", "half"],
+        ["README.md", "-o", "clean.heic"],
+        ["README.md", "--format", "png", "-o", "a.jpg"],
+        ["README.md", "--max-pixels", "many"],
+        ["/"],
+        ["evaluate", "nothing", "docs"],
+        ["evaluate", "petrichor", "docs", "--tile", "3"],
+        ["evaluate", "petrichor", "docs", "--json", "a.csv"],
+        ["bench", "nothing"],
+    ],
+)
+def test_what_is_wrong_is_said_before_a_model_or_its_engine_is_loaded(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    packages, _ = loaded_by(*arguments)
+    assert not {"torch", "onnxruntime", "rich"} & packages
+
+
+@pytest.mark.parametrize("arguments", [["evaluat", "x"], ["help"], ["-q", "trian"]])
+def test_a_mistyped_verb_is_answered_by_itself(arguments: list[str]) -> None:
+    packages, _ = loaded_by(*arguments)
     assert not HEAVY & packages
 
 

@@ -35,6 +35,13 @@ def test_other_pictures_and_flat_ones(photo: NDArray[np.uint8]) -> None:
     )
 
 
+def test_what_rounding_leaves_decides_nothing(photo: NDArray[np.uint8]) -> None:
+    for size in (16, 40, 100):
+        dark = luma(photo[:size, :size] // 2)
+        assert (rainier(dark + 7.3, dark), rainier(dark, dark + 7.3)) == (1, -1)
+        assert rainier(dark, dark) == 0
+
+
 def test_the_rainier_of_two(photo: NDArray[np.uint8]) -> None:
     for heavy in (False, True):
         wet = rain_on(photo, 3, heavy=heavy)

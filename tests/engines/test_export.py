@@ -1,5 +1,6 @@
 """Exported files: what they say of themselves, what is none, what is missing."""
 
+import errno
 import importlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from onnx import external_data_helper
 
 from derain.engines import Exported, is_exported, open_exported
 from derain.engines.export import Target, export, to_onnx
+from derain.errors import reason
 from derain.extras import MissingExtraError
 from derain.networks import DPENet
 from derain.weights import Card, WeightsError
@@ -215,3 +217,60 @@ def test_the_network_stays_as_it_was() -> None:
     before = {key: value.clone() for key, value in network.state_dict().items()}
     assert to_onnx(network, CARD)
     assert all(value.equal(before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(("to", "name"), [("onnx", "w.onnx"), ("openvino", "w.xml")])
+def test_a_full_disk_is_named_and_leaves_what_was_there(
+    to: Target, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("w.onnx", "w.xml", "w.bin"):
+        (tmp_path / part).write_bytes(b"before")
+
+    def full(draft: Path, content: bytes) -> int:
+        with draft.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(draft))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        export(DPENet(blocks=1), CARD, tmp_path / name, to)
+    assert reason(raised.value) == f"No space left on device: {tmp_path / name}"
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"before"}
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_pair_is_written_whole_or_not_at_all(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [tmp_path / "w.bin", tmp_path / "w.xml"]
+    for path in parts if there else ():
+        path.write_bytes(b"before")
+    usual = Path.replace
+
+    def fail(path: Path, target: Path) -> Path:
+        if target.suffix == ".xml":
+            raise OSError(errno.EACCES, "Permission denied", str(path))
+        return usual(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(PermissionError) as raised:
+        export(DPENet(blocks=1), CARD, tmp_path / "w.xml", "openvino")
+    assert raised.value.filename == str(tmp_path / "w.xml")
+    found = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == (dict.fromkeys(parts, b"before") if there else {})
+
+
+def test_what_openvino_cannot_write_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Exception from src/core/src/pass/serialize.cpp:1:\n  basic_ios")
+
+    monkeypatch.setattr(openvino, "save_model", fail)
+    with pytest.raises(OSError, match="OpenVINO cannot write it") as raised:
+        export(DPENet(blocks=1), CARD, tmp_path / "w.xml", "openvino")
+    assert reason(raised.value).endswith(f": {tmp_path / 'w.xml'}")
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from numpy_engines import Local
 
-from derain.data import NoPairsError, PairedFolder
+from derain.data import NoPairsError, PairedFolder, TwoFolders
 from derain.evaluate import (
     Evaluation,
     Failure,
@@ -153,6 +153,41 @@ def test_folders_without_pairs_are_photographs_if_these_can_be_scored(
     assert [problem.kind for problem in problems] == ["unpaired"]
     with pytest.raises(NoPairsError, match="found no rainy and clean pictures"):
         find_datasets([pairs / "clean"])
+
+
+def test_pairs_in_an_unknown_layout_are_no_photographs(pairs: Path) -> None:
+    for name, odd in (("rainy", "Q"), ("clean", "R")):
+        (pairs / name).rename(pairs / odd)
+    for photographs in (True, False):
+        with pytest.raises(ValueError, match="show the same scenes") as raised:
+            find_datasets([pairs], photographs=photographs)
+        assert not isinstance(raised.value, NoPairsError)
+    (found,), problems = find_datasets([TwoFolders(pairs / "Q", pairs / "R")])
+    assert isinstance(found, PairedFolder)
+    assert (found.name, len(found.pairs), problems) == ("set", 2, [])
+    (photos,), _ = find_datasets([pairs], "photographs", photographs=True)
+    assert isinstance(photos, Photographs)
+    assert len(photos.photographs) == 4
+    # A layout that does not fit is an error, not another kind of data.
+    with pytest.raises(NoPairsError, match="in the layout flat"):
+        find_datasets([pairs], "flat", photographs=True)
+    # Rainy photographs without twins are what NIQE is for.
+    (pairs / "Q").rename(pairs.parent / "rainy")
+    (photos,), _ = find_datasets([pairs.parent / "rainy"], photographs=True)
+    assert photos.name == "rainy"
+
+
+def test_litter_is_not_scored_and_changes_no_digest(pairs: Path) -> None:
+    def found() -> list[str]:
+        datasets, problems = find_datasets([pairs, pairs / "rainy"], photographs=True)
+        assert problems == []
+        return [identity(dataset) for dataset in datasets]
+
+    before = found()
+    for name in ("rainy/._1.png", "clean/._1.png", "rainy/@eaDir/1.png", "clean/Thumbs.db"):
+        (pairs / name).parent.mkdir(exist_ok=True)
+        (pairs / name).write_bytes(b"litter")
+    assert found() == before
 
 
 def test_nothing_to_score_photographs_by_is_a_failure(pairs: Path) -> None:

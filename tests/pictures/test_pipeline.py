@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from derain import pictures
 from derain.density import RainDensity
 from derain.files import write_file
 from derain.images import Picture, read, read_image, write_image
-from derain.pictures import Job, Options, Result, pipeline
+from derain.pictures import Job, Options, Result, finding, pipeline
 from derain.progress import Progress, silent
 
 
@@ -179,7 +180,7 @@ def test_odd_entries_do_not_stop_the_others(folder: Path) -> None:
     long = folder / f"{'n' * 245}.png"
     write_image(long, np.zeros((3, 3, 3), np.uint8))
     results = run([str(folder / "a.png"), str(long), "", str(folder / ("m" * 300))])
-    assert [result.status for result in results] == ["failed", "failed", "done", "failed"]
+    assert [result.status for result in results] == ["failed", "failed", "failed", "done"]
     assert "an empty name" in results[0].message
     assert {result.source.name for result in run([str(folder)])} == {
         "a.png",
@@ -328,12 +329,62 @@ def test_metadata_and_alpha_go_with_the_result(tmp_path: Path) -> None:
     assert np.all(np.array(result) == [76, 76, 76, 77])
 
 
+def test_results_are_marked_and_say_what_is_not_kept(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text("Title", "rain")
+    Image.fromarray(np.full((5, 6, 3), 77, np.uint8)).save(tmp_path / "a.png", pnginfo=info)
+    (kept,) = run([str(tmp_path / "a.png")], options=Options(compare=True))
+    assert kept.notes == ()
+    with Image.open(tmp_path / "a_derained.png") as image:
+        assert image.info["Title"] == "rain"
+    (lost,) = run([str(tmp_path / "a.png")], str(tmp_path / "b.jpg"))
+    assert lost.message == "not kept in JPEG: PNG text (1 entry)"
+    assert not read(tmp_path / "a.png").is_result
+    for name in ("a_derained.png", "a_derained_compare.png", "b.jpg"):
+        assert read(tmp_path / name).is_result
+
+
 def test_transparent_picture_to_jpeg_fails_before_the_work(tmp_path: Path) -> None:
     Image.fromarray(np.full((5, 6, 4), 77, np.uint8)).save(tmp_path / "a.png")
     derainer = Darken()
     (result,) = run([str(tmp_path / "a.png")], str(tmp_path / "a.jpg"), derainer=derainer)
     assert "JPEG cannot hold" in result.message
     assert derainer.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "size", "message"),
+    [
+        (Options(format="JPEG"), (1, 65_501), "65501x1 pixels, and JPEG has at most 65500 a side"),
+        (Options(format="WEBP"), (16_384, 1), "1x16384 pixels, and WEBP has at most 16383 a side"),
+        (
+            Options(format="WEBP", compare=True),
+            (8_200, 8_300),
+            "before/after comparison would be 8300x16483 pixels",
+        ),
+    ],
+)
+def test_pictures_too_long_for_a_format_fail_before_the_work(
+    options: Options, size: tuple[int, int], message: str, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "a.png", np.zeros((*size, 3), np.uint8))
+    darken = Darken()
+    (result,) = run([str(tmp_path / "a.png")], options=options, derainer=darken)
+    assert result.status == "failed"
+    assert message in result.message
+    assert darken.calls == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_heic_becomes_a_jpeg(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    image = Image.new("RGB", (64, 48), (90, 100, 110))
+    pillow_heif.from_pillow(image).save(tmp_path / "a.heic", quality=90)
+    (result,) = run([str(tmp_path / "a.heic")])
+    assert result.status == "done"
+    assert (tmp_path / "a_derained.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    (again,) = run([str(tmp_path / "a.heic")])
+    assert again.status == "skipped"
 
 
 def test_progress_is_reported(folder: Path) -> None:
@@ -645,7 +696,7 @@ def test_what_an_earlier_job_writes_is_read_after(
     (tmp_path / "link.png").symlink_to(row[1].source)
     chain = [
         Job(row[0].source, row[1].source),
-        Job(tmp_path / "link.png", tmp_path / "last.png"),
+        Job(tmp_path / "link.png", tmp_path / "last.png", alone=True),  # though derain made it
         row[2],
     ]
     assert [result.status for result in start(forced(chain), Darken())] == ["done"] * 3
@@ -744,3 +795,57 @@ def test_every_picture_is_derained_where_the_mask_says(tmp_path: Path) -> None:
     assert [result.status for result in results] == ["done", "done"]
     for name in ("a.png", "b.png"):
         assert np.array_equal(read_image(tmp_path / "out" / name)[..., 0], 100 - mask)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+def test_results_are_known_by_their_mark_in_any_order(suffix: str, folder: Path) -> None:
+    for path in (folder / "a.png", folder / "b.jpg"):
+        (result,) = run([str(path)], str(folder / f"{path.stem} clean{suffix}"))
+        assert result.status == "done"
+    names = sorted(str(path) for path in folder.iterdir() if path.suffix != ".txt")
+    for inputs in (names, names[::-1], [str(folder)], [str(folder / "*.*"), str(folder)]):
+        statuses = {
+            result.source.name: result.status
+            for result in run(inputs, str(folder.parent / "out"), Options(force=True))
+        }
+        assert {statuses[f"{stem} clean{suffix}"] for stem in "ab"} == {"left"}
+        assert {statuses["a.png"], statuses["b.jpg"]} == {"done"}
+    (again,) = run([str(folder / f"a clean{suffix}")])
+    assert (again.status, again.notes[-1]) == ("done", pipeline.AGAIN)
+
+
+def test_a_result_that_would_have_a_pictures_name_gives_way(folder: Path) -> None:
+    run([str(folder / "a.png")], str(folder / "a.jpg"))  # marked, and sorted before a.png
+    plan = pictures.plan([str(folder)], str(folder.parent / "out"), Options(format="WEBP"))
+    assert plan.refused == ()
+    assert plan.results == (folder / "a.jpg",)
+    assert folder / "a.png" in [job.source for job in plan.jobs]
+
+
+def test_a_limit_on_pixels_goes_with_the_picture(folder: Path) -> None:
+    statuses = [result.status for result in run([str(folder)], None, Options(max_pixels=41))]
+    assert statuses == ["failed"] * 4
+    (failed, *_) = run([str(folder)], None, Options(max_pixels=41))
+    assert "max_pixels=42 reads it" in failed.message
+    assert run([str(folder)], None, Options(max_pixels=42))[0].status == "done"
+
+
+def test_heic_becomes_a_jpeg_where_it_can_be_read(folder: Path) -> None:
+    (folder / "c.heic").write_bytes(b"no picture")
+    plan = pictures.plan([str(folder)])
+    targets = {job.source.name: job.target.name for job in plan.jobs}
+    if finding.HEIC <= finding.READABLE:
+        assert targets["c.heic"] == "c.jpg"
+    else:
+        assert plan.others[".heic"] == 1
+        line = pictures.describe_others(plan.others)
+        assert line.endswith('; pip install "derain[heif]" reads HEIC')
+    (job,) = pictures.plan([str(folder / "c.heic")]).jobs  # it is tried
+    assert job.target.name == "c_derained.jpg"
+
+
+def test_one_name_is_no_sequence_of_letters_and_paths_are_names(folder: Path) -> None:
+    picture = folder / "a.png"
+    for inputs in (str(picture), picture, [picture], [str(picture)]):
+        (job,) = pictures.plan(inputs, folder / "out").jobs
+        assert (job.source, job.target) == (picture, folder / "out" / "a.png")

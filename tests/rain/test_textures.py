@@ -352,11 +352,21 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
 
 
 def test_deep_and_coloured_textures_are_averaged_to_grey(tmp_path: Path) -> None:
-    write_image(tmp_path / "deep.png", np.full((30, 40, 3), (10_000, 20_000, 30_000), np.uint16))
+    write_image(tmp_path / "deep.png", np.full((30, 40, 3), (1_000, 2_000, 3_000), np.uint16))
     bank = rain.load_textures(tmp_path)
-    assert draw(bank, (20, 20), gain=1.0) == pytest.approx(
-        np.full((20, 20), 20_000 / 257), abs=0.51
-    )
+    assert draw(bank, (20, 20), gain=1.0) == pytest.approx(np.full((20, 20), 2_000 / 257), abs=0.51)
+
+
+def test_photographs_are_no_textures(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    for k in range(3):
+        grey = streaky(0, k, (80, 120))
+        write_image(tmp_path / f"{k}.png", np.repeat(grey[:, :, None], 3, axis=2))
+    for k in range(3):
+        write_image(tmp_path / f"photo{k}.png", photo)
+    assert len(rain.load_textures(tmp_path)) == 6  # as many textures as photographs
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(ImageError, match=r"3 of 5 pictures are bright and coloured, as photo"):
+        rain.load_textures(tmp_path)
 
 
 def test_folders_without_textures_are_refused(tmp_path: Path) -> None:

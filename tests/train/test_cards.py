@@ -8,7 +8,10 @@ import pytest
 import torch
 from tiny_runs import TINY, TRUNK, final
 
+from derain import __version__
 from derain import train as training
+from derain.data import TwoFolders
+from derain.data.audit.check import check
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, train
 from derain.weights import store
@@ -82,3 +85,32 @@ def test_a_card_names_no_path(run: TrainingRun, textures: Path, tmp_path: Path) 
         assert str(tmp_path) not in card
         assert "somewhere" not in card
         assert "streaks" in card
+
+
+def test_a_card_names_a_licence_only_where_one_is_given(run: TrainingRun) -> None:
+    recipe = find_recipe("petrichor-live", TINY | {"steps": "3"})
+    list(train(recipe, run))
+    assert store.load(run.out / training.BEST)[1].licence == ""
+    licensed = replace(run, out=run.out / "licensed", licence="CC-BY-4.0")
+    list(train(recipe, licensed))
+    assert store.load(licensed.out / training.BEST)[1].licence == "CC-BY-4.0"
+
+
+def test_a_card_names_the_version_and_the_digest_that_data_check_prints(
+    run: TrainingRun, pairs: Path
+) -> None:
+    recipe = find_recipe("petrichor-live", TINY | {"steps": "3"})
+    both = TwoFolders(pairs / "rainy", pairs / "clean")
+    assert isinstance(run.data, Path)
+    for place in (run.data, pairs, both):
+        out = run.out / str(len(list(run.out.parent.rglob("*"))))
+        list(train(recipe, replace(run, data=place, out=out)))
+        card = store.load(out / training.BEST)[1]
+        assert (card.version, card.digest) == (__version__, check(place).digest)
+        assert f"data {card.digest}" in check(place).describe()
+        assert (card.history[-1].version, card.history[-1].digest) == (__version__, card.digest)
+        assert card.validation == "the middle 24x24 pixels of each picture"
+        # It is kept with the run: resuming does not read all files again.
+        list(train(replace(recipe, steps=6), replace(run, data=place, out=out), resume=True))
+        assert store.load(out / training.BEST)[1].digest == card.digest
+    assert check(pairs).digest == check(both).digest != check(run.data).digest

@@ -1,5 +1,7 @@
 """Checkpoints: resumed to the bit, branched from, refused when damaged."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,12 +145,15 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(
 ) -> None:
     checkpoint = Checkpoint.read(trunk.out / training.CHECKPOINT, trunk.device)
 
-    def full(_content: object, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def full(draft: Path, data: bytes) -> None:
+        with draft.open("wb") as file:
+            file.write(data[:1000])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    before = {path.name: path.read_bytes() for path in trunk.out.iterdir()}
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    before = {path.name: path.read_bytes() for path in trunk.out.iterdir() if path.is_file()}
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left") as raised:
         checkpoint.write(trunk.out / training.CHECKPOINT)
-    assert {path.name: path.read_bytes() for path in trunk.out.iterdir()} == before
+    assert raised.value.filename == str(trunk.out / training.CHECKPOINT)
+    after = {path.name: path.read_bytes() for path in trunk.out.iterdir() if path.is_file()}
+    assert after == before

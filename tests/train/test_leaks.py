@@ -20,6 +20,8 @@ from derain.weights import store
 def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
     run: TrainingRun, photo: NDArray[np.uint8]
 ) -> None:
+    assert isinstance(run.data, Path)
+    assert isinstance(run.validation, Path)
     for path in run.validation.iterdir():
         path.unlink()
     write_image(run.data / "whole.png", photo)
@@ -48,10 +50,10 @@ def test_a_leak_is_refused_before_the_validation_set_is_decoded(
 ) -> None:
     decoded: list[str] = []
 
-    def refuse(run: TrainingRun, _progress: object) -> str:
+    def refuse(run: TrainingRun, *_: object) -> leaks.Checked:
         decoded.append("search")
         if run.allow_leak:
-            return ""
+            return leaks.Checked()
         raise training.LeakError
 
     class Spy(training.ValidationSet):
@@ -84,6 +86,7 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
     list(train(recipe, run))
     list(train(recipe, run, resume=True))
     assert len(searches) == 1
+    assert isinstance(run.data, Path)
     picture = next(run.data.iterdir())
     picture.with_name("another.png").write_bytes(picture.read_bytes())
     list(train(recipe, run, resume=True))
@@ -91,6 +94,7 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
 
 
 def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: TrainingRun) -> None:
+    assert isinstance(run.data, Path)
     (run.data / "broken.png").write_bytes(b"\x89PNG nothing more")
     with pytest.raises(ValueError, match=r"broken\.png.*repair or remove"):
         next(train(find_recipe("nledn", TINY), run))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from derain.data import TwoFolders
 from derain.errors import UsageError
 from derain.train import TrainingRun, branch_recipe, find_folders, plan_run
 
@@ -59,3 +60,46 @@ def test_a_branch_is_planned_from_its_trunk_and_resumed_from_itself(
     assert (kept.schedule, kept.steps) == ("trunk", 40)
     with pytest.raises(UsageError, match=r"branch=.*: is a trunk of petrichor-live; expected one"):
         plan_run("petrichor", data, branch=trunk.out)
+
+
+def halves(folder: Path, *names: str) -> list[Path]:
+    made = [folder / name for name in names]
+    for place in made:
+        place.mkdir(parents=True)
+    return made
+
+
+def test_two_folders_are_taken_as_they_are_named(data: Path, tmp_path: Path) -> None:
+    wet, dry = halves(tmp_path, "pairs/wet", "pairs/dry")
+    _, run = plan_run("nledn", rainy=wet, clean=dry, val=data / "val", licence="MIT")
+    assert (run.data, run.validation) == (TwoFolders(wet, dry), data / "val")
+    assert (run.data.name, run.licence) == ("pairs", "MIT")
+    # Validation pictures that lie in folders of the same two names are pairs, too.
+    inner = halves(tmp_path, "val/wet", "val/dry")
+    _, run = plan_run("nledn", rainy=wet, clean=dry, val=tmp_path / "val")
+    assert run.validation == TwoFolders(*inner)
+    with pytest.raises(FileNotFoundError, match=r"wet/val: no pictures to validate on; .* --val"):
+        plan_run("nledn", rainy=wet, clean=dry)
+    parts = halves(
+        tmp_path, *(f"pairs/{half}/{part}" for part in ("train", "val") for half in ("wet", "dry"))
+    )
+    _, run = plan_run("nledn", rainy=wet, clean=dry)
+    assert (run.data, run.validation) == (TwoFolders(*parts[:2]), TwoFolders(*parts[2:]))
+
+
+def test_two_folders_that_cannot_be_meant(data: Path, tmp_path: Path) -> None:
+    wet, dry, val = halves(tmp_path, "wet", "dry", "dry/some")
+    with pytest.raises(UsageError, match=r"^rainy=.*wet: one half of pairs; expected .* clean"):
+        plan_run("nledn", rainy=wet)
+    with pytest.raises(UsageError, match=r"^clean=.*dry: one half of pairs; expected .* rainy"):
+        plan_run("nledn", clean=dry)
+    with pytest.raises(UsageError, match=r"^data: expected a folder of pictures, or the two"):
+        plan_run("nledn")
+    with pytest.raises(UsageError, match=r"^data=.*: expected a folder of pictures, or the two"):
+        plan_run("nledn", data, rainy=wet, clean=dry)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        plan_run("nledn", rainy=wet, clean=tmp_path / "nowhere")
+    with pytest.raises(
+        UsageError, match=r"^val=.*some: lies inside the training pictures in .*dry"
+    ):
+        plan_run("nledn", rainy=wet, clean=dry, val=val)

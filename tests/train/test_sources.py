@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_rain import rain_on
 from numpy.typing import NDArray
 from tiny_runs import TINY, final
 
 from derain import train as training
+from derain.data import TwoFolders
 from derain.images import write_image
 from derain.recipes import find_recipe
-from derain.train import TrainingRun, train
+from derain.train import TrainingRun, find_source, train
 from derain.weights import store
 
 
@@ -112,3 +114,81 @@ def test_textures_that_are_not_there_are_said(run: TrainingRun, tmp_path: Path) 
             next(
                 train(find_recipe("petrichor-live", TINY | {"textures": str(tmp_path / name)}), run)
             )
+
+
+def make_pairs(folder: Path, rainy: str, clean: str, photo: NDArray[np.uint8]) -> None:
+    for k in range(4):
+        dry = np.ascontiguousarray(np.roll(photo, 31 * k, axis=1)[:64, :80])
+        for name, pixels in ((rainy, rain_on(dry, k)), (clean, dry)):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            write_image(folder / name / f"{k}.png", pixels)
+
+
+@pytest.mark.parametrize("place", ["data", "validation"])
+def test_pairs_in_an_unknown_layout_are_refused_before_the_work(
+    place: str, run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    make_pairs(tmp_path / "unknown", "X", "Y", photo)
+    recipe = find_recipe("nledn", TINY)
+    wrong = replace(run, **{place: tmp_path / "unknown"})
+    with pytest.raises(ValueError, match=r"X/ and Y/ show the same scenes .* --rainy .*X --clean"):
+        next(train(recipe, wrong))
+    assert not run.out.exists()
+    with pytest.raises(ValueError, match="show the same scenes"):
+        training.open_batches(recipe, tmp_path / "unknown")
+    # As the message says:
+    next(train(recipe, replace(wrong, layout="photographs")))
+    named = TwoFolders(tmp_path / "unknown/X", tmp_path / "unknown/Y")
+    next(train(recipe, replace(run, **{place: named, "out": tmp_path / "named"})))
+    next(train(recipe, replace(run, **{place: named.clean, "out": tmp_path / "clean"})))
+
+
+def test_what_the_folders_were_taken_for_is_said_before_anything_else(
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    recipe = find_recipe("nledn", TINY | {"rain": "light"})
+    going = train(recipe, run, on_start=lines.append, on_note=lines.append)
+    next(going)
+    middles = "; the middle 24x24 pixels of each picture"
+    assert lines == [
+        f"training on 3 photographs in {run.data}, rain is made on them (light)",
+        f"validating on 3 photographs in {run.validation}, rain is made on them (rain100l,"
+        f" rain100h){middles}",
+        "3 validation pictures are among the training pictures: its validation scores say little",
+    ]
+    make_pairs(tmp_path / "set", "lq", "gt", photo)
+    lines.clear()
+    pairs = replace(run, data=tmp_path / "set", validation=tmp_path / "set", out=tmp_path / "2")
+    whole = find_recipe("nledn", TINY | {"validation_crop": "none"})
+    next(train(whole, pairs, on_start=lines.append))
+    assert lines == [
+        f"training on 4 pairs in {tmp_path / 'set'}, lq/ and gt/, one to one; no rain is made",
+        f"validating on 4 pairs in {tmp_path / 'set'}, lq/ and gt/, one to one; no rain is made;"
+        " whole pictures, made smaller where a side is longer than 512 pixels",
+    ]
+    both = TwoFolders(tmp_path / "set/gt", tmp_path / "set/lq")
+    assert (
+        find_source(both).describe(()).endswith("gt/ and lq/ as named, one to one; no rain is made")
+    )
+
+
+def test_two_folders_that_do_not_match_say_how_many_they_hold(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    make_pairs(tmp_path, "w", "d", photo)
+    (tmp_path / "d/2.png").unlink()
+    with pytest.raises(ValueError, match=r"w holds 4 and .*d holds 3 pictures, .*2\.png: no clean"):
+        find_source(TwoFolders(tmp_path / "w", tmp_path / "d"))
+
+
+def test_litter_changes_nothing_about_a_run(run: TrainingRun) -> None:
+    recipe = find_recipe("petrichor-live", TINY)
+    list(train(recipe, run))
+    sealed = (run.out / training.SEAL).read_text()
+    assert isinstance(run.data, Path)
+    for name in ("._0.png", "Thumbs.db", ".DS_Store", "@eaDir/0.png/thumb.jpg", "__MACOSX/._0.png"):
+        (run.data / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.data / name).write_bytes(b"litter")
+    list(train(recipe, run, resume=True))
+    assert (run.out / training.SEAL).read_text() == sealed

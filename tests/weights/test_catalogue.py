@@ -1,5 +1,6 @@
 """The catalogue: what it lists, how a row is replaced, and weights that are no longer in it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,17 @@ from derain.restore import load
 from derain.weights import WeightsError
 from derain.weights.catalogue import (
     CATALOGUE,
+    COSTS,
+    MEASURED,
     RETIRED,
     TABLE,
+    Cost,
     check,
     read_rows,
+    replace_costs,
     replace_row,
 )
+from derain.weights.listing import HEADINGS, listed
 
 HASH = "0" * 64
 
@@ -79,6 +85,77 @@ def test_retired_weights_are_of_the_network_of_those_to_use_instead(name: str) -
     assert weights.find_card(general).network == find_recipe(name).network
     with pytest.raises(FileNotFoundError, match=rf"use {general} instead$"):
         loading.find(name)
+
+
+@pytest.mark.parametrize("find", [weights.find_card, load])
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("petrichor-dep", "petrichor-deep"),
+        ("Petrichor", "petrichor"),
+        ("petrichor_live", "petrichor-live"),
+        ("petrichor.safetensors", "petrichor"),
+        ("nledn.onnx", "nledn"),
+        ("nlden", "nledn"),
+    ],
+)
+def test_a_mistyped_name_says_what_may_be_meant(
+    find: Callable[[str], object], word: str, meant: str
+) -> None:
+    with pytest.raises(FileNotFoundError, match=rf"^{word}: no such .*; did you mean {meant}\?$"):
+        find(word)
+
+
+@pytest.mark.parametrize("find", [weights.find_card, load])
+@pytest.mark.parametrize("word", ["petrichor.safetensor", "petricor.safetensors", "petrichor.pth"])
+def test_a_mistyped_file_says_what_may_be_meant(
+    find: Callable[[str], object], word: str, tmp_path: Path
+) -> None:
+    (tmp_path / "petrichor.safetensors").write_bytes(b"")
+    (tmp_path / ".petrichor.safetensor").write_bytes(b"")
+    meant = tmp_path / "petrichor.safetensors"
+    with pytest.raises(FileNotFoundError, match=rf"did you mean ({meant}|petrichor)\?$"):
+        find(str(tmp_path / word))
+
+
+def test_a_name_like_none_is_not_guessed() -> None:
+    with pytest.raises(FileNotFoundError, match=r"or a weights file$"):
+        weights.find_card("umbrella")
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_all_weights_are_listed_with_what_decides_between_them(name: str) -> None:
+    (row,) = [row for row in listed() if row[0] == name]
+    shown = dict(zip(HEADINGS, row, strict=True))
+    card = weights.find_card(name)
+    assert shown["MB"] == f"{CATALOGUE[name].path.stat().st_size / 1e6:.1f}"
+    assert card.scores["Rain100L-dev10 y-matlab"].startswith(f"{shown['light']} / ")
+    assert card.scores["Rain100H-dev10 y-matlab"].startswith(f"{shown['heavy']} / ")
+    assert float(shown["s/MP"].removesuffix(" T")) == pytest.approx(
+        COSTS[name].onnx or COSTS[name].torch, abs=0.0051
+    )
+    assert shown["take them for"]
+    assert "commit" in MEASURED
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_listed_parameters_are_those_of_the_network(name: str) -> None:
+    from derain.networks import NETWORKS
+    from derain.networks.cost import count_parameters
+
+    card = weights.find_card(name)
+    network = NETWORKS[card.network](**card.hyperparameters)
+    assert COSTS[name].parameters == count_parameters(network)
+
+
+def test_costs_are_replaced_and_nothing_else_changes(table: Path) -> None:
+    replace_costs(table, COSTS, MEASURED)
+    assert table.read_bytes() == TABLE.read_bytes()
+    replace_costs(table, {"nledn": Cost(3, 1.5)}, "here")
+    content, before = (json.loads(path.read_text()) for path in (table, TABLE))
+    figures = {"nledn": {"parameters": 3, "torch": 1.5, "onnx": None}}
+    assert content == before | {"costs": {"measured": "here", "figures": figures}}
 
 
 def test_the_files_together_leave_the_wheel_small() -> None:

@@ -1,6 +1,7 @@
 """Graphs read without PyTorch and onnx: those that are shipped, of others, and damaged ones."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,25 @@ def copied(tmp_path: Path) -> Path:
     for path in (row.path, row.graph_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path / row.graph_path.name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [bytes(8 << 20), text(GRAPH, text(1, b"") * (2 << 20)), (encoded(3 << 3) + b"\0") * (2 << 20)],
+)
+def test_what_has_too_many_parts_is_refused_at_once(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "w.onnx").write_bytes(content)
+    began = time.process_time()
+    with pytest.raises(WeightsError, match=r"damaged or something else$"):
+        read_graph_header(tmp_path / "w.onnx")
+    assert time.process_time() - began < 5
+
+
+def test_a_large_graph_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "w.onnx").open("wb") as file:
+        file.truncate(8 << 30)
+    with pytest.raises(WeightsError, match="larger than 128 MiB"):
+        read_graph_header(tmp_path / "w.onnx")
 
 
 def test_a_graph_may_be_copied_with_its_weights(copied: Path) -> None:

@@ -1,6 +1,9 @@
 """Weights files describe themselves, load strictly, and never run code."""
 
+import errno
+import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from derain import weights
+from derain.errors import reason
 from derain.networks import NLEDN, CRDNet
 from derain.weights import Card, Point, Stage, WeightsError, loading, store
 
@@ -101,6 +105,17 @@ def test_history_survives_the_file(tmp_path: Path) -> None:
     assert (found.history, found.failures) == (card.history, "snow")
 
 
+def test_later_fields_are_written_only_where_they_say_something() -> None:
+    stage = Stage(recipe="{}", steps=3)
+    old = Card("a", "nledn", history=(stage,)).to_json()
+    assert not {"version", "digest", "validation"} & {
+        *json.loads(old),
+        *json.loads(old)["history"][0],
+    }
+    new = Card("a", "nledn", version="1", history=(replace(stage, digest="0f"),))
+    assert Card.from_json(new.to_json()) == new
+
+
 def test_fields_of_a_later_version_are_left_out() -> None:
     assert Card.from_json('{"name": "a", "network": "nledn", "mood": "good"}') == Card("a", "nledn")
 
@@ -123,8 +138,9 @@ def test_damaged_files(saved: Path, damage: str) -> None:
             "long header": struct.pack("<Q", 1 << 60) + data[8:],
         }[damage]
     )
-    with pytest.raises(WeightsError, match="expected a safetensors file, but it is damaged"):
-        store.load(saved)
+    for find in (store.load, loading.find, weights.find_card):
+        with pytest.raises(WeightsError, match="expected a safetensors file, but it is damaged"):
+            find(saved if find is store.load else str(saved))  # pyright: ignore[reportArgumentType]
 
 
 def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
@@ -180,3 +196,22 @@ def test_tensors_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not those of the nledn it says it holds") as caught:
         store.load(tmp_path / "w.safetensors")
     assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"before")
+
+    def full(draft: Path, content: bytes) -> int:
+        with draft.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(draft))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        store.save(NLEDN(blocks=1, pooling=False), Card("mine", "nledn"), path)
+    assert reason(raised.value) == f"No space left on device: {path}"
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"before"

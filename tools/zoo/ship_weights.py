@@ -54,7 +54,8 @@ def main() -> None:
         for key in ("data", "failures", "note")
         if (value := getattr(arguments, key)) is not None
     }
-    card = replace(card, **{"name": arguments.name} | said)
+    # What the package ships is under its licence.
+    card = replace(card, **{"name": arguments.name, "licence": "Apache-2.0"} | said)
     # The file in the package stays as it is listed until all scores are known.
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / target.name

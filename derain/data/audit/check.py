@@ -5,8 +5,10 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,28 @@ from derain.data.audit.identity import (
     Identity,
     MeasuredPair,
     digest_of,
+    digest_of_files,
     file_digests,
     measure_all,
     name_of,
 )
 from derain.data.copies import Album, Copy, Search, find_copies, find_duplicates
 from derain.data.copies.album import Content
-from derain.data.layouts import Layout, NoPairsError, survey
-from derain.data.pairs import Half, Kind, Pair, PairedFolder, Problem
+from derain.data.layouts import Layout, NoPairsError, survey, unknown_pairs
+from derain.data.pairs import (
+    GivenPlace,
+    Half,
+    Kind,
+    Pair,
+    PairedFolder,
+    Place,
+    Problem,
+    TwoFolders,
+    place_of,
+)
 from derain.data.photographs import clean_pictures
-from derain.files import listed, printable
-from derain.images import SUFFIXES
+from derain.files import is_litter, listed, printable
+from derain.images import READABLE_SUFFIXES
 from derain.progress import Progress, silent
 
 AT_MOST = 20
@@ -44,6 +57,8 @@ class Report:
         pictures: Number of pairs, or of clean pictures.
         sizes: Width and height of the clean ones, and how many there are of each.
         psnr: Mean of the rainy pictures in dB, y-matlab.
+        digest: Of all files' bytes, whatever their names and order; those of pairs and of clean
+            pictures differ.
         against: The training data in which copies were searched.
     """
 
@@ -53,6 +68,7 @@ class Report:
     pictures: int
     sizes: tuple[tuple[str, int], ...]
     psnr: float | None
+    digest: str
     against: Path | None
     problems: tuple[Problem, ...]
 
@@ -75,7 +91,7 @@ class Report:
             "told_by": list(identity.evidence) if identity else [],
             "pairs": identity and identity.pairs,
             "pairs_of_the_whole": identity and identity.whole,
-            "digest": identity and identity.digest,
+            "digest": self.digest,
             "pictures": self.pictures,
             "sizes": dict(self.sizes),
             "input_psnr_y_matlab": self.psnr,
@@ -90,7 +106,7 @@ class Report:
         what = (
             self.identity.describe()
             if self.identity
-            else f"{self.pictures} clean pictures, no pairs"
+            else f"{self.pictures} clean pictures, no pairs, data {self.digest}"
         )
         lines = [f"{name}: {what}"]
         if self.layout:
@@ -143,8 +159,8 @@ class _Clean:
 
 
 def check(
-    folder: Path,
-    against: Path | None = None,
+    folder: GivenPlace,
+    against: str | os.PathLike[str] | None = None,
     layout: Layout | None = None,
     progress: Progress = silent,
     album: Album | None = None,
@@ -154,9 +170,9 @@ def check(
     Every file is opened and decoded once (`Album` says where that ends).
 
     Args:
-        folder: The dataset, or a list file.
+        folder: The dataset, or a list file, or its two folders.
         against: Training data, paired or clean, in which none of its pictures may occur.
-        layout: How it lies on disk; None recognises it.
+        layout: How it lies on disk; None recognises it. Two folders have none.
         progress: Receives the stages "pairs" or "pictures", "duplicates" and "copies".
         album: What is already known of files, if several datasets are checked.
 
@@ -167,17 +183,21 @@ def check(
         OSError: If a folder cannot be listed.
     """
     album = album or Album()
+    folder = place_of(folder)
+    against = None if against is None else Path(against)
     try:
         dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except NoPairsError:
-        if layout:
+        if layout not in (None, "photographs") or isinstance(folder, TwoFolders):
             raise
-        return _check_clean(folder, against, album, progress)
+        # Without a layout, what looks like pairs is not sound to train on as clean pictures.
+        doubt = None if layout else unknown_pairs(folder, partial(album.read, again=True))
+        return _check_clean(folder, [doubt] if doubt else [], against, album, progress)
     return _check_pairs(folder, dataset, problems, against, album, progress)
 
 
 def _check_pairs(
-    folder: Path,
+    folder: Place,
     dataset: PairedFolder,
     problems: Sequence[Problem],
     against: Path | None,
@@ -214,25 +234,34 @@ def _check_pairs(
         prints = [(each.pair.clean, each.fingerprint) for each in measured]
         found += _known_test_pictures(prints, against)
     if not dataset.pairs:
-        message = f"{printable(folder)}: not one pair of twins"
-        found.append(Problem("no pictures", message, (folder,)))
+        message = f"{printable(str(folder))}: not one pair of twins"
+        found.append(Problem("no pictures", message, (_folder_of(folder),)))
     found += _duplicates(clean, album, progress)
     found += _leaks(_with_loose(clean, problems), against, album, progress)
     sizes = Counter(f"{each.width}x{each.height}" for each in measured)
     return Report(
-        folder,
+        _folder_of(folder),
         layout=dataset.layout,
         identity=identity,
         pictures=len(dataset.pairs),
         sizes=tuple(sizes.most_common()),
         psnr=float(np.mean([min(100.0, each.psnr) for each in measured])) if measured else None,
+        digest=identity.digest,
         against=against,
         problems=_without_twice(found),
     )
 
 
+def _folder_of(place: Place) -> Path:
+    return place.folder if isinstance(place, TwoFolders) else place
+
+
 def find_leaks(
-    pictures: Path, training: Path, layout: Layout | None = None, progress: Progress = silent
+    pictures: Place,
+    training: Place,
+    layout: Layout | None = None,
+    progress: Progress = silent,
+    album: Album | None = None,
 ) -> tuple[Problem, ...]:
     """Return the clean pictures of one dataset that also occur in another.
 
@@ -244,22 +273,37 @@ def find_leaks(
         training: The dataset that they may not occur in.
         layout: How both lie on disk, if they are pairs; None recognises it.
         progress: Receives the stage "copies".
+        album: What is already known of files.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no picture in it.
         ValueError: If a list cannot be read.
         OSError: If a folder cannot be listed.
     """
-    album = Album()
+    album = album or Album()
     ours, theirs = (_clean_of(folder, layout, album) for folder in (pictures, training))
     return _copies(ours, theirs, album, progress)
 
 
-def _check_clean(folder: Path, against: Path | None, album: Album, progress: Progress) -> Report:
-    """Check a folder of clean pictures."""
+def _check_clean(
+    folder: Path,
+    doubts: Sequence[Problem],
+    against: Path | None,
+    album: Album,
+    progress: Progress,
+) -> Report:
+    """Check a folder of clean pictures.
+
+    Args:
+        folder: Where they lie.
+        doubts: What speaks against their being clean pictures.
+        against: Training data, if any.
+        album: Reads the files.
+        progress: As for `check`.
+    """
     files = clean_pictures(folder)
     sizes: Counter[str] = Counter()
-    problems = list(_oddities(folder))
+    problems = [*doubts, *_oddities(folder)]
     prints: list[tuple[Path, int]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         contents = pool.map(partial(_content_or_problem, album), files)
@@ -281,9 +325,17 @@ def _check_clean(folder: Path, against: Path | None, album: Album, progress: Pro
         pictures=len(files),
         sizes=tuple(sizes.most_common()),
         psnr=None,
+        digest=digest_of_files(_digests_of(files, album)),
         against=against,
         problems=_without_twice(problems),
     )
+
+
+def _digests_of(files: Sequence[Path], album: Album) -> Iterator[str]:
+    """Yield the SHA-256 of files, which the album has read, without those that it could not."""
+    for path in files:
+        with suppress(OSError):
+            yield album.digest(path)
 
 
 def _content_or_problem(album: Album, path: Path) -> Content | Problem:
@@ -329,7 +381,7 @@ def _wrong_with(measured: MeasuredPair) -> Iterator[Problem]:
         yield Problem("not twins", f"{twins}: do not show one scene", both)
 
 
-def _exchanged(folder: Path, measured: Sequence[MeasuredPair]) -> Iterator[Problem]:
+def _exchanged(folder: Place, measured: Sequence[MeasuredPair]) -> Iterator[Problem]:
     """Yield a problem if most pairs have their rain on the clean side."""
     aligned = [each for each in measured if each.alignment.verdict == "aligned"]
     turned = [each for each in aligned if each.rainier < 0]
@@ -340,7 +392,9 @@ def _exchanged(folder: Path, measured: Sequence[MeasuredPair]) -> Iterator[Probl
             if turned[0].pair.rainy_half
             else "their folders or columns exchanged back"
         )
-        message = f"{printable(folder)}: {count}, so rainy and clean are exchanged; expected {hint}"
+        message = (
+            f"{printable(str(folder))}: {count}, so rainy and clean are exchanged; expected {hint}"
+        )
         yield Problem("exchanged", message, _files_of([each.pair for each in turned]))
 
 
@@ -348,13 +402,13 @@ def _files_of(pairs: Sequence[Pair]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for pair in pairs for path in (pair.rainy, pair.clean)))
 
 
-def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
+def _oddities(folder: Place, files: Sequence[Path] = ()) -> Iterator[Problem]:
     """Yield what lies among the pictures and is not one.
 
     These are links that lead nowhere, other files, and links to folders that are not followed.
 
     Args:
-        folder: The dataset.
+        folder: The dataset, or its two folders.
         files: The pictures that were found, some of them through links to folders.
     """
     followed = {
@@ -363,12 +417,13 @@ def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
         for parent in (place, *place.parents)
     }
     others: list[Path] = []
-    for place, folders, names in _walk(folder, followed):
+    roots = [folder.rainy, folder.clean] if isinstance(folder, TwoFolders) else [folder]
+    for place, folders, names in chain.from_iterable(_walk(root, followed) for root in roots):
         links = [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
         others += [link for link in links if os.fspath(link) not in followed]
         for name in sorted(names):
             path = Path(place, name)
-            if path.suffix.lower() not in SUFFIXES:
+            if path.suffix.lower() not in READABLE_SUFFIXES:
                 others.append(path)
             elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
                 yield Problem(
@@ -386,6 +441,9 @@ def _oddities(folder: Path, files: Sequence[Path] = ()) -> Iterator[Problem]:
 def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Walk as `os.walk` does, and through some of the links to folders."""
     for place, folders, names in os.walk(folder):
+        # What systems put beside pictures is none of the user's: neither a fault nor worth a note.
+        folders[:] = filterfalse(is_litter, folders)
+        names = list(filterfalse(is_litter, names))
         yield place, folders, names
         for link in (Path(place, name) for name in folders):
             if os.fspath(link) in followed and link.is_symlink():
@@ -453,12 +511,12 @@ def _copies(ours: _Clean, theirs: _Clean, album: Album, progress: Progress) -> t
     )
 
 
-def _clean_of(folder: Path, layout: Layout | None, album: Album) -> _Clean:
+def _clean_of(folder: Place, layout: Layout | None, album: Album) -> _Clean:
     """Return all clean pictures of a dataset, also those without a twin."""
     try:
         dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except ValueError:  # no pairs, or several datasets: every picture there is
-        if folder.is_file():
+        if isinstance(folder, TwoFolders) or folder.is_file():
             raise
         return _Clean(clean_pictures(folder), {})
     return _with_loose(_clean_of_pairs(dataset.pairs), problems)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -287,8 +287,14 @@ def _digest_or_error(album: Album, path: Path) -> str | OSError:
 
 def digest_of(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> str:
     """Return a short digest of all files' bytes, whatever their names and order."""
-    both = sorted(digests.get(pair.rainy, "") + digests.get(pair.clean, "") for pair in pairs)
-    return hashlib.sha256("".join(both).encode()).hexdigest()[:DIGEST]
+    return digest_of_files(
+        digests.get(pair.rainy, "") + digests.get(pair.clean, "") for pair in pairs
+    )
+
+
+def digest_of_files(digests: Iterable[str]) -> str:
+    """Return a short digest of files by their SHA-256, in any order."""
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:DIGEST]
 
 
 def _unopened(path: Path, error: OSError) -> Problem:

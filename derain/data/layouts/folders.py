@@ -1,53 +1,45 @@
 """Recognise paired datasets in the layouts they are published in."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from derain.data.layouts.halves import pairs_of_halves, rainy_half
 from derain.data.layouts.lists import is_list, is_sure_list, read_list
-from derain.data.layouts.names import half_by_name, match_names
-from derain.data.pairs import Half, Pair, PairedFolder, Problem
+from derain.data.layouts.names import (
+    CLEAN_FOLDERS,
+    RAINY_FOLDERS,
+    folder_key,
+    half_by_folder,
+    half_by_name,
+    match_names,
+    path_inside,
+)
+from derain.data.pairs import (
+    GivenPlace,
+    Half,
+    Pair,
+    PairedFolder,
+    Problem,
+    TwoFolders,
+    place_of,
+)
 from derain.data.photographs import clean_pictures
-from derain.errors import UsageError
-from derain.files import listed, natural_key, printable
-from derain.images import SUFFIXES, Pixels, find_images, read_image
+from derain.errors import UsageError, did_you_mean
+from derain.files import is_litter, listed, natural_key, printable
+from derain.images import READABLE_SUFFIXES, Pixels, find_images, read_image
 
-Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list"]
+Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list", "photographs"]
 """How a paired dataset lies on disk.
 
 ``folders``: rainy and clean pictures in subfolders of their own, one to one or many to one; the
 clean ones may lie beside the rainy folder. ``flat``: ``rain-1.png`` beside ``norain-1.png``.
 ``rainy-left``, ``rainy-right``: two in one picture, side by side. ``list``: a text file of two
-paths a line.
+paths a line. ``photographs``: no pairs, whatever names and pictures look like.
 """
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-
-RAINY_FOLDERS = (
-    "rainy",
-    "input",
-    "rain",
-    "rainy_image",
-    "rain_images",
-    "rainy_images",
-    "rain_image",
-    "in",
-)
-CLEAN_FOLDERS = (
-    "clean",
-    "target",
-    "norain",
-    "gt",
-    "groundtruth",
-    "ground_truth",
-    "ground truth",
-    "no_rain",
-    "norain_images",
-    "clean_images",
-    "clean_image",
-)
 
 Read = Callable[[Path], Pixels]
 """Reads a picture (H, W, 3)."""
@@ -76,11 +68,12 @@ def layout_named(name: str | None) -> Layout | None:
         if layout == name:
             return layout
     if name is not None:
-        raise UsageError(f"expected one of {', '.join(LAYOUTS)}", option="layout", value=name)
+        expected = f"expected one of {', '.join(LAYOUTS)}{did_you_mean(name, LAYOUTS)}"
+        raise UsageError(expected, option="layout", value=name)
     return None
 
 
-def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
+def find_pairs(folder: GivenPlace, layout: Layout | None = None) -> PairedFolder:
     """Return the pairs of a dataset in one of the layouts of `Layout`.
 
     In ``folders`` and ``flat``, both pictures of a pair have the same name, or names that differ in
@@ -88,39 +81,52 @@ def find_pairs(folder: Path, layout: Layout | None = None) -> PairedFolder:
     the clean one (many to one).
 
     Args:
-        folder: The dataset, or a folder that holds it and no other pictures, or a list file.
-        layout: How it lies on disk; None recognises it.
+        folder: The dataset, or a folder that holds it and no other pictures, or a list file; or its
+            two folders.
+        layout: How it lies on disk; None recognises it. Two folders have none.
 
     Raises:
         FileNotFoundError: If there is no such folder.
         NoPairsError: If no layout fits.
         ValueError: If a rainy picture has no twin, or two, says which; or if there is not one pair.
     """
+    folder = place_of(folder)
     found, problems = survey(folder, layout)
     wrong = [problem for problem in problems if problem.unsound]
+    if wrong and isinstance(folder, TwoFolders):
+        raise ValueError(f"{_counts(folder)}, {wrong[0].message}{_more_like_it(wrong)}")
     if wrong:
-        more = (
-            f" ({len(wrong) - 1} more like it: derain data check names them all)"
-            if len(wrong) > 1
-            else ""
-        )
-        raise ValueError(wrong[0].message + more)
+        raise ValueError(wrong[0].message + _more_like_it(wrong))
     if not found.pairs:
         raise ValueError(
-            f"{printable(folder)}: {found.layout}, but not one pair; expected rainy pictures with"
-            " clean twins"
+            f"{printable(str(folder))}: {found.layout}, but not one pair; expected rainy pictures"
+            " with clean twins"
         )
     return found
 
 
+def _more_like_it(wrong: Sequence[Problem]) -> str:
+    more = len(wrong) - 1
+    return f" ({more} more like it: derain data check names them all)" if more else ""
+
+
+def _counts(folders: TwoFolders) -> str:
+    """Say how many pictures each of two folders holds."""
+    counts = [
+        f"{printable(folder)} holds {len(files)}" for folder, files in _files_of_both(folders)
+    ]
+    return " and ".join(counts) + " pictures"
+
+
 def survey(
-    folder: Path, layout: Layout | None = None, read: Read = read_image
+    folder: GivenPlace, layout: Layout | None = None, read: Read = read_image
 ) -> tuple[PairedFolder, tuple[Problem, ...]]:
     """Return the pairs of a dataset, and all that is wrong with how it is put together.
 
     Args:
-        folder: The dataset, or a folder that holds it and no other pictures, or a list file.
-        layout: How it lies on disk; None recognises it.
+        folder: The dataset, or a folder that holds it and no other pictures, or a list file; or its
+            two folders.
+        layout: How it lies on disk; None recognises it. Two folders have none.
         read: Reads the few pictures that have to be seen to recognise a layout; raises OSError or
             ValueError if it cannot.
 
@@ -129,10 +135,15 @@ def survey(
         NoPairsError: If no layout fits.
         ValueError: If a list cannot be read.
     """
+    folder = place_of(folder)
+    if isinstance(folder, TwoFolders):
+        return _survey_two(folder)
     if not folder.is_dir() and not folder.is_file():
         raise FileNotFoundError(
             f"{folder}: no such folder; expected one with rainy and clean pictures"
         )
+    if layout == "photographs":
+        raise NoPairsError(f"{folder}: photographs, as asked for; pairs have another layout")
     name = folder.resolve().name
     for recognise in [_RECOGNISE[layout]] if layout else dict.fromkeys(_RECOGNISE.values()):
         found = recognise(folder, layout, read)
@@ -151,12 +162,45 @@ def survey(
     )
 
 
+def _survey_two(folders: TwoFolders) -> tuple[PairedFolder, tuple[Problem, ...]]:
+    """Return the pairs of two folders, matched by names as in the layout ``folders``."""
+    (_, rainy_files), (_, clean_files) = _files_of_both(folders)
+    pairs, problems = _match(rainy_files, folders.rainy, clean_files, folders.clean)
+    names = f"{printable(folders.rainy.name)}/ and {printable(folders.clean.name)}/"
+    layout = f"{names} as named, {_ratio(pairs)}"
+    return PairedFolder(folders.name, layout, tuple(pairs)), tuple(problems)
+
+
+def _files_of_both(folders: TwoFolders) -> list[tuple[Path, list[Path]]]:
+    """Return both folders with the pictures in them; where one lies inside the other, only its own.
+
+    Raises:
+        FileNotFoundError: If one holds no pictures.
+        UsageError: If both are the same.
+    """
+    rainy, clean = folders.rainy, folders.clean
+    if rainy.resolve() == clean.resolve():
+        raise UsageError("is the rainy folder too; expected another", option="clean", value=clean)
+    both: list[tuple[Path, list[Path]]] = []
+    for folder, other in ((rainy, clean), (clean, rainy)):
+        inner = other.resolve()
+        apart = not inner.is_relative_to(folder.resolve())
+        files = [
+            path
+            for path in clean_pictures(folder)
+            if apart or not path.resolve().is_relative_to(inner)
+        ]
+        both.append((folder, files))
+    return both
+
+
 def _recognise_folders(folder: Path, _layout: Layout | None, _read: Read) -> _Found | None:
     """Find a rainy and a clean subfolder, or a rainy one among the clean pictures.
 
     The latter is how PReNet's test sets lie.
     """
-    children = _subfolders(folder)
+    subfolders = _subfolders(folder)
+    children = {folder_key(child.name): child for child in reversed(subfolders)}
     rainy_root = next((children[name] for name in RAINY_FOLDERS if name in children), None)
     clean_root = next((children[name] for name in CLEAN_FOLDERS if name in children), None)
     if not rainy_root:
@@ -165,11 +209,10 @@ def _recognise_folders(folder: Path, _layout: Layout | None, _read: Read) -> _Fo
         pairs, problems = _match(
             clean_pictures(rainy_root), rainy_root, clean_pictures(clean_root), clean_root
         )
-        return _Found(
-            f"{printable(rainy_root.name)}/ and {printable(clean_root.name)}/, {_ratio(pairs)}",
-            pairs,
-            problems,
-        )
+        others = [child for child in subfolders if child not in (rainy_root, clean_root)]
+        names = f"{printable(rainy_root.name)}/ and {printable(clean_root.name)}/"
+        problems += _left_out(others, names)
+        return _Found(f"{names}, {_ratio(pairs)}", pairs, problems)
     beside = [path for path in _pictures_in(folder) if half_by_name(path.name) != "rainy"]
     rainy_files = find_images(rainy_root)[0] if beside else []
     pairs, problems = _match(rainy_files, rainy_root, beside, folder)
@@ -178,6 +221,23 @@ def _recognise_folders(folder: Path, _layout: Layout | None, _read: Read) -> _Fo
     return _Found(
         f"{printable(rainy_root.name)}/ among the clean pictures, {_ratio(pairs)}", pairs, problems
     )
+
+
+def _left_out(folders: Sequence[Path], names: str) -> list[Problem]:
+    """Return a note for each folder of pictures that lies beside both halves of a dataset.
+
+    Links to folders are left to those who look for them.
+    """
+    counts = {folder: len(find_images(folder)[0]) for folder in folders if not folder.is_symlink()}
+    return [
+        Problem(
+            "ignored",
+            f"{printable(folder)}: left out, {count} pictures; the pairs are those of {names}",
+            (folder,),
+        )
+        for folder, count in counts.items()
+        if count
+    ]
 
 
 def _recognise_flat(folder: Path, layout: Layout | None, _read: Read) -> _Found | None:
@@ -211,7 +271,11 @@ def _recognise_list(folder: Path, layout: Layout | None, _read: Read) -> _Found 
     lists = (
         [folder]
         if folder.is_file()
-        else [path for path in sorted(folder.glob("*.txt")) if is_one(path)]
+        else [
+            path
+            for path in sorted(folder.glob("*.txt"))
+            if not is_litter(path.name) and is_one(path)
+        ]
     )
     if len(lists) != 1:
         return None
@@ -244,29 +308,27 @@ _RECOGNISE: dict[Layout, Callable[[Path, Layout | None, Read], _Found | None]] =
 def _match(
     rainy_files: Sequence[Path], rainy_root: Path, clean_files: Sequence[Path], clean_root: Path
 ) -> tuple[list[Pair], list[Problem]]:
-    inside = (
-        {path: _inside(path, root) for path in files}
+    both = (
+        {path: path_inside(path, root) for path in files}
         for files, root in ((rainy_files, rainy_root), (clean_files, clean_root))
     )
-    return match_names(*inside)
+    return match_names(*both)
 
 
-def _inside(path: Path, root: Path) -> Path:
-    """Return a path relative to the folder it was found in, faster than `Path.relative_to`."""
-    return Path(os.fspath(path)[len(os.fspath(root)) :].lstrip(os.sep)) if root != Path() else path
-
-
-def _subfolders(folder: Path) -> dict[str, Path]:
-    """Return the folders in a folder by their names in small letters."""
+def _subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by their names, without the system's own."""
     if not folder.is_dir():
-        return {}
-    return {child.name.lower(): child for child in sorted(folder.iterdir()) if child.is_dir()}
+        return []
+    return [
+        child for child in sorted(folder.iterdir()) if not is_litter(child.name) and child.is_dir()
+    ]
 
 
 def _pictures_in(folder: Path) -> list[Path]:
     """Return the pictures that lie directly in a folder, img2 before img10."""
-    names = sorted((entry.name for entry in os.scandir(folder) if entry.is_file()), key=natural_key)
-    return [folder / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+    entries = [entry for entry in os.scandir(folder) if entry.is_file()]
+    names = sorted((entry.name for entry in entries if not is_litter(entry.name)), key=natural_key)
+    return [folder / name for name in names if Path(name).suffix.lower() in READABLE_SUFFIXES]
 
 
 def _dataset_in(folder: Path) -> Path | None:
@@ -275,7 +337,7 @@ def _dataset_in(folder: Path) -> Path | None:
     Raises:
         ValueError: If a dataset is there among others, or among other pictures.
     """
-    inner = [child for child in _subfolders(folder).values() if find_images(child)[0]]
+    inner = [child for child in _subfolders(folder) if find_images(child)[0]]
     if len(inner) == 1 and not _pictures_in(folder):
         return inner[0]
     paired = [child.name for child in inner if _is_paired(_subfolders(child))]
@@ -288,10 +350,9 @@ def _dataset_in(folder: Path) -> Path | None:
     return None
 
 
-def _is_paired(subfolders: Mapping[str, Path]) -> bool:
-    return any(name in subfolders for name in RAINY_FOLDERS) and any(
-        name in subfolders for name in CLEAN_FOLDERS
-    )
+def _is_paired(subfolders: Sequence[Path]) -> bool:
+    halves = {half_by_folder(child.name) for child in subfolders}
+    return {"rainy", "clean"} <= halves
 
 
 def _example(pairs: Sequence[Pair]) -> str:

@@ -9,12 +9,16 @@ from pathlib import Path
 from derain.data.layouts.names import half_by_name
 from derain.data.pairs import Pair, Problem
 from derain.files import printable
-from derain.images import SUFFIXES
+from derain.images import READABLE_SUFFIXES
 
+LISTS = (".txt", ".csv", ".tsv", ".lst", ".list")
+"""Suffixes of files that may list pairs."""
 LONGEST = 8192
 """Characters of a line at most: two paths are not longer."""
 LOOKED_AT = 100
 """Lines that decide whether a text file is a list."""
+TITLES = 4
+"""Lines at most that a list has before the first that names two pictures."""
 ABOVE = 3
 """Folders that paths may be relative to: the list's own, and those above it.
 
@@ -25,6 +29,15 @@ SPA's begin at the folder that was unpacked.
 def is_list(path: Path) -> bool:
     """Return whether a text file's first line names two pictures, even if they are missing."""
     return any(_two_pictures(parts) for line in _first_lines(path, 1) for parts in _splits(line))
+
+
+def names_pairs(path: Path) -> bool:
+    """Return whether one of a text file's first lines names two pictures, even if they are missing.
+
+    Unlike `is_list` it bears a line of titles. Addresses, as lists of sources hold, are no files.
+    """
+    lines = [line for line in _first_lines(path, TITLES + 1) if "://" not in line]
+    return any(_two_pictures(parts) for line in lines for parts in _splits(line))
 
 
 def is_sure_list(path: Path) -> bool:
@@ -100,7 +113,7 @@ def _splits(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _two_pictures(parts: tuple[str, str]) -> bool:
-    return all(os.path.splitext(part)[1].lower() in SUFFIXES for part in parts)  # noqa: PTH122 (faster)
+    return all(os.path.splitext(part)[1].lower() in READABLE_SUFFIXES for part in parts)  # noqa: PTH122 (faster)
 
 
 def _two(line: str, path: Path) -> tuple[Path, Path]:

@@ -1,5 +1,6 @@
 """Match rainy files to clean ones by their names."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +9,55 @@ from typing import Literal
 from derain.data.pairs import Pair, Problem
 from derain.files import printable
 
-CLEAN_WORDS = r"no[-_ ]?rain|clean|target|gt|ground[-_ ]?truth"
-RAINY_WORDS = r"rainy?|input"
+CLEAN_WORDS = r"no[-_ ]?rain|non[-_ ]?rainy?|clean|target|gt|ground[-_ ]?truth|hq"
+RAINY_WORDS = r"rainy?|input|lq|degraded"
 _ANY_WORD = rf"(?:{CLEAN_WORDS}|{RAINY_WORDS})"
+RAINY_FOLDERS = (
+    "rainy",
+    "input",
+    "inputs",
+    "rain",
+    "rainyimage",
+    "rainyimages",
+    "rainimage",
+    "rainimages",
+    "in",
+    "lq",
+    "lowquality",
+    "degraded",
+    "degradation",
+)
+"""Names of folders of rainy pictures as `folder_key` gives them, the likeliest first.
+
+Names whose order differs between datasets, such as ``A`` and ``B`` or ``X`` and ``Y``, are left
+out: which of the two is the rainy one has to be seen (`unknown`).
+"""
+CLEAN_FOLDERS = (
+    "clean",
+    "target",
+    "targets",
+    "norain",
+    "nonrain",
+    "nonrainy",
+    "gt",
+    "groundtruth",
+    "norainimage",
+    "norainimages",
+    "cleanimage",
+    "cleanimages",
+    "hq",
+    "highquality",
+    "sharp",
+)
 _STREAKS = re.compile(r"(_s\d+_a\d+|_\d+|x\d+)$")
 """Endings of the many rainy pictures of one clean one: Outdoor-Rain's ``_s80_a04``, Rain1400's
 ``_14``, Rain100H's ``x2``.
 """
+
+
+def path_inside(path: Path, root: Path) -> Path:
+    """Return a path relative to the folder it was found in, faster than `Path.relative_to`."""
+    return Path(os.fspath(path)[len(os.fspath(root)) :].lstrip(os.sep)) if root != Path() else path
 
 
 def match_names(
@@ -130,6 +173,26 @@ def half_by_name(name: str) -> Literal["rainy", "clean"] | None:
     if re.search(_at_an_end(CLEAN_WORDS), stem):
         return "clean"
     return "rainy" if re.search(_at_an_end(RAINY_WORDS), stem) else None
+
+
+def folder_key(name: str) -> str:
+    """Return the name of a folder without case, spaces, hyphens, underscores and dots.
+
+    >>> folder_key("Ground_Truth")
+    'groundtruth'
+    """
+    return re.sub(r"[-_ .]", "", name).casefold()
+
+
+def half_by_folder(name: str) -> Literal["rainy", "clean"] | None:
+    """Return which half of a dataset a folder holds by its name, None if it does not say.
+
+    Unlike `half_by_name` it goes by the whole name: ``input photos`` says nothing.
+    """
+    key = folder_key(name)
+    if key in CLEAN_FOLDERS:
+        return "clean"
+    return "rainy" if key in RAINY_FOLDERS else None
 
 
 def _at_an_end(words: str) -> str:

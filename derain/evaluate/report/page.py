@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from derain.evaluate.picture_scores import PictureScore
 from derain.evaluate.report.crops import data_uri
 from derain.evaluate.report.gallery import Exhibit, Exhibits, Gallery
 from derain.evaluate.report.tables import (
@@ -19,7 +20,7 @@ from derain.evaluate.report.tables import (
     score_table,
     signed,
 )
-from derain.evaluate.scores import Evaluation, PictureScore, Side
+from derain.evaluate.scores import Evaluation, Side
 from derain.evaluate.tables import count_of, executions
 from derain.extras import is_installed, missing
 from derain.files import printable

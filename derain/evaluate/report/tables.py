@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.evaluate.paper import PaperScore
+from derain.evaluate.picture_scores import PictureScore
 from derain.evaluate.report.gallery import Exhibits
-from derain.evaluate.scores import Evaluation, PictureScore, Side
+from derain.evaluate.scores import Evaluation, Side
 from derain.evaluate.tables import COSTS, PAPER_MARK, Column, columns_of, cost_cells, count_of
 from derain.metrics import Protocol
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 from torch import Tensor
 
+from derain.files import is_litter
 from derain.networks import Hyperparameters
 from derain.networks.crdnet import CLASSIFIER_WIDTHS
-from derain.weights.authors.pickled import read_pickle
+from derain.weights.authors.pickled import read_content
 from derain.weights.authors.reader import BATCH_NORM, Reader, Renaming, Tensors
+from derain.weights.authors.search import Held, held_in, largest
+from derain.weights.authors.stored import Stored
 from derain.weights.header import WeightsError
 
 PARTS = {
@@ -22,7 +25,16 @@ PARTS = {
 """The folders of the authors, and the part of the network whose weights each holds."""
 
 
-def read_folder(folder: Path) -> dict[str, Tensor]:
+PART_MARKERS = {
+    "extractor": frozenset({"conv_3_0.conv1.weight"}),
+    "background": frozenset({"encode1.conv1.weight"}),
+    "refinement": frozenset({"high1.conv1.weight"}),
+    "classifier": frozenset[str](),
+}
+"""Names of tensors that the file of a part has."""
+
+
+def read_folder(folder: Path) -> Held:
     """Return the tensors of all parts, of the last epoch of which every part has a file.
 
     The classifier is not needed to derain: it is read if it has a file of that epoch.
@@ -32,7 +44,8 @@ def read_folder(folder: Path) -> dict[str, Tensor]:
     """
     parts = _parts_in(folder)
     epochs = {
-        part: {path.stem: path for path in place.glob("*.pth")} for part, place in parts.items()
+        part: {path.stem: path for path in place.glob("*.pth") if not is_litter(path.name)}
+        for part, place in parts.items()
     }
     common = set.intersection(
         *(set(files) for part, files in epochs.items() if part != "classifier")
@@ -48,11 +61,21 @@ def read_folder(folder: Path) -> dict[str, Tensor]:
         )
     last = max(common, key=_epoch)
     chosen = {part: files[last] for part, files in epochs.items() if last in files}
-    return {
-        f"{part}.{key}": value
-        for part, file in chosen.items()
-        for key, value in read_pickle(file).items()
-    }
+    return Held(
+        (),
+        {
+            f"{part}.{key}": value
+            for part, file in chosen.items()
+            for key, value in _tensors_of(part, file).items()
+        },
+    )
+
+
+def _tensors_of(part: str, file: Path) -> dict[str, Stored]:
+    """Return the tensors in the file of a part."""
+    helds = held_in(read_content(file).tree)
+    found = [choice for held in helds for choice in held.stripped(PART_MARKERS[part])]
+    return largest(found or helds).tensors if helds else {}
 
 
 def _parts_in(folder: Path) -> dict[str, Path]:
@@ -73,11 +96,10 @@ def _epoch(name: str) -> tuple[int, str]:
     return (int(numbers[-1]) if numbers else -1, name)
 
 
-def _recognises(tensors: Mapping[str, object]) -> bool:
-    return {"extractor.conv_3_0.conv1.weight", "background.encode1.conv1.weight"} <= tensors.keys()
+MARKERS = frozenset({"extractor.conv_3_0.conv1.weight", "background.encode1.conv1.weight"})
 
 
-def _hyperparameters(tensors: Tensors) -> Hyperparameters:
+def _hyperparameters(tensors: Mapping[str, Stored]) -> Hyperparameters:
     has_classifier = any(key.startswith("classifier.") for key in tensors)
     return {"classifier": "paper" if has_classifier else "none"}
 
@@ -135,4 +157,4 @@ def _move_classifier(names: Renaming) -> None:
             names.move(theirs, f"classifier.{kind}.{order.index(shape[0])}", parts=parts)
 
 
-READER = Reader(_recognises, _convert, _hyperparameters)
+READER = Reader(MARKERS, _convert, _hyperparameters)

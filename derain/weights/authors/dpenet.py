@@ -7,17 +7,16 @@ from torch import Tensor
 from derain.networks import Hyperparameters
 from derain.networks.dpenet import DILATIONS, ERPABS
 from derain.weights.authors.reader import Reader, Renaming, Tensors
+from derain.weights.authors.stored import Stored
+
+MARKERS = frozenset({"inconv1.0.weight", "ddrb1.dconv1.0.weight", "erpab1.pa.0.weight"})
 
 
-def _recognises(tensors: Mapping[str, object]) -> bool:
-    return {"inconv1.0.weight", "ddrb1.dconv1.0.weight", "erpab1.pa.0.weight"} <= tensors.keys()
-
-
-def _hyperparameters(tensors: Tensors) -> Hyperparameters:
+def _hyperparameters(tensors: Mapping[str, Stored]) -> Hyperparameters:
     return {"blocks": _blocks(tensors)}
 
 
-def _blocks(tensors: Tensors) -> int:
+def _blocks(tensors: Mapping[str, object]) -> int:
     return len({key.split(".")[0] for key in tensors if key.startswith("ddrb")})
 
 
@@ -46,4 +45,4 @@ def _convert(tensors: Tensors) -> dict[str, Tensor]:
     return names.result()
 
 
-READER = Reader(_recognises, _convert, _hyperparameters)
+READER = Reader(MARKERS, _convert, _hyperparameters)

@@ -1,7 +1,5 @@
 """Reads the checkpoints of NLEDN's authors."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -12,8 +10,7 @@ BLOCKS = ("up_1", "up_2", "up_3", "down_3", "down_2", "down_1")
 """The authors' names in the order of the data: ``up`` is the way down, and the reverse."""
 
 
-def _recognises(tensors: Mapping[str, object]) -> bool:
-    return {"conv1.weight", "up_1.group_0.0.weight", "final_conv.0.weight"} <= tensors.keys()
+MARKERS = frozenset({"conv1.weight", "up_1.group_0.0.weight", "final_conv.0.weight"})
 
 
 def _convert(tensors: Tensors) -> dict[str, Tensor]:
@@ -44,4 +41,4 @@ def _convert(tensors: Tensors) -> dict[str, Tensor]:
     return names.result()
 
 
-READER = Reader(_recognises, _convert)
+READER = Reader(MARKERS, _convert)

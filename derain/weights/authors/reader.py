@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from derain.networks import Hyperparameters
+from derain.weights.authors.stored import Stored
 
 Tensors = Mapping[str, Tensor]
 
@@ -18,17 +20,19 @@ class Reader:
     """How one network's published files become its state dict.
 
     Attributes:
-        recognises: Whether a checkpoint is of this network, by the names of its tensors.
+        markers: Names of tensors that a checkpoint of this network has, and no other.
         convert: Turns the authors' tensors into a state dict of derain's. Tensors that it leaves
             over keep their names, so that strict loading fails on them.
-        hyperparameters: Reads the arguments of the network's constructor from the tensors.
+        hyperparameters: Reads the arguments of the network's constructor from names and shapes.
+        wanted: Whether a name is one of the network's; what else there is, is left out.
         from_bgr: For networks whose authors feed BGR pictures: turns a state dict for these into
             one for RGB.
     """
 
-    recognises: Callable[[Mapping[str, object]], bool]
+    markers: frozenset[str]
     convert: Callable[[Tensors], dict[str, Tensor]]
-    hyperparameters: Callable[[Tensors], Hyperparameters] = lambda _: {}
+    hyperparameters: Callable[[Mapping[str, Stored]], Hyperparameters] = lambda _: {}
+    wanted: Callable[[str], bool] = lambda _: True
     from_bgr: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
 
 
@@ -49,10 +53,14 @@ class Renaming:
     ) -> None:
         """Move weight and bias (or the parts named), both changed alike.
 
+        A count of batches may be missing: some tools leave it out, and nothing depends on it.
+
         Raises:
-            KeyError: If a part is missing.
+            KeyError: If another part is missing.
         """
         for part in parts.split():
+            if part == "num_batches_tracked":
+                self.remaining.setdefault(f"{theirs}.{part}", torch.tensor(0))
             self.converted[f"{ours}.{part}"] = change(self.remaining.pop(f"{theirs}.{part}"))
 
     def result(self) -> dict[str, Tensor]:

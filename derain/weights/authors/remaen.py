@@ -1,34 +1,18 @@
 """Reads the TensorFlow checkpoints of ReMAEN's authors."""
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
-from derain.weights.authors import tensorflow_bundle
 from derain.weights.authors.reader import Reader, Renaming, Tensors
 
 ROOT = "derainNet/"
 
-OPTIMISER_SLOT = re.compile(r"/Adam(_\d+)?$|(^|/)(beta[12]_power|global_step)(_\d+)?$")
-"""Names of TensorFlow variables that are the optimiser's, not the network's."""
+MARKERS = frozenset({f"{ROOT}ReMAEN/extracting_path/MAEB1/d1/weights"})
 
 
-def read_bundle(path: Path) -> dict[str, Tensor]:
-    """Return the variables of a bundle, without the optimiser's.
-
-    Raises:
-        FileNotFoundError: If one of its two files does not exist.
-        WeightsError: If they are damaged or something else.
-    """
-    return tensorflow_bundle.read(path, lambda name: not OPTIMISER_SLOT.search(name))
-
-
-def recognises(tensors: Mapping[str, object]) -> bool:
-    """Return whether variables, by their names, are a ReMAEN's."""
-    return f"{ROOT}ReMAEN/extracting_path/MAEB1/d1/weights" in tensors
+def _wanted(name: str) -> bool:
+    """Return whether a variable is the network's: optimisers keep others beside these."""
+    return name.startswith(ROOT) and name.rpartition("/")[2] in ("weights", "biases")
 
 
 def _from_tensorflow(tensor: Tensor) -> Tensor:
@@ -86,4 +70,4 @@ def _from_bgr(ours: dict[str, Tensor]) -> dict[str, Tensor]:
     return ours | reversed_ | {first: ours[first].flip(1)}
 
 
-READER = Reader(recognises, _convert, from_bgr=_from_bgr)
+READER = Reader(MARKERS, _convert, wanted=_wanted, from_bgr=_from_bgr)

@@ -9,15 +9,16 @@ checksum. Formats: LevelDB's table_format.md; TensorFlow's tensor_bundle.proto.
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from derain.weights.authors.stored import Stored
 from derain.weights.checkpoints import index_of
 from derain.weights.header import WeightsError, check_is_file
 from derain.weights.protobuf import fields, varint
@@ -28,9 +29,14 @@ TRAILER = 5
 """After each block: a byte for the compression, four for the checksum."""
 
 MASK_DELTA = 0xA282EAD8
-LARGEST_INDEX = 64 << 20
+LARGEST_INDEX = 2 << 20
+"""Bytes; twenty thousand variables take as many, and their checksums a quarter of a second."""
+
 LONGEST_NAME = 4096
 """Far beyond any checkpoint's; a file with longer ones is damaged."""
+
+LONGEST_NAMES = 16 << 20
+"""Bytes of all names: an index stores what neighbours share once, so it may claim many more."""
 
 TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
 """The types that are read here, by TensorFlow's DataType numbers."""
@@ -48,16 +54,15 @@ class Variable:
     checksum: int = 0
 
 
-def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-    """Return variables of a bundle by name, their checksums verified.
+def read(path: Path) -> dict[str, Stored]:
+    """Return the variables of a bundle by name, unread; their checksums are verified as they are.
 
     Args:
         path: The index, the data file, or what their names share.
-        wanted: Which variables to read, by name.
 
     Raises:
         FileNotFoundError: If one of the two files does not exist.
-        WeightsError: If they are damaged, or something else.
+        WeightsError: If the index is damaged, or something else.
     """
     index = index_of(path)
     data = index.with_name(f"{index.stem}.data-00000-of-00001")
@@ -66,12 +71,14 @@ def read(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
         raise FileNotFoundError(
             f"{data}: not there; a TensorFlow checkpoint is this file and {index.name}"
         )
-    with data.open("rb") as file:
-        return {
-            name: _read_tensor(file, data, name, variable)
-            for name, variable in variables.items()
-            if wanted(name)
-        }
+    return {
+        name: Stored(
+            variable.shape,
+            math.prod(variable.shape),
+            partial(_read_tensor, data, name, variable),
+        )
+        for name, variable in variables.items()
+    }
 
 
 def read_index(path: Path) -> dict[str, Variable]:
@@ -90,8 +97,15 @@ def read_index(path: Path) -> dict[str, Variable]:
         if path.stat().st_size > LARGEST_INDEX:
             raise ValueError(f"it is larger than {LARGEST_INDEX >> 20} MiB")
         content = path.read_bytes()
-        # The empty key is the header.
-        return {key.decode(): _variable(value) for key, value in _table(content) if key}
+        variables: dict[str, Variable] = {}
+        names = 0
+        for key, value in _table(content):
+            names += len(key)
+            if names > LONGEST_NAMES:
+                raise ValueError(f"its names are longer than {LONGEST_NAMES >> 20} MiB")
+            if key:  # the empty one is the header
+                variables[key.decode()] = _variable(value)
+        return variables
     except (ValueError, IndexError, struct.error) as error:
         reason = "it ends too soon" if isinstance(error, IndexError | struct.error) else str(error)
         raise WeightsError(
@@ -100,8 +114,8 @@ def read_index(path: Path) -> dict[str, Variable]:
         ) from None
 
 
-def _read_tensor(file: BinaryIO, path: Path, name: str, variable: Variable) -> Tensor:
-    """Read a variable out of the open data file, which ``path`` names."""
+def _read_tensor(path: Path, name: str, variable: Variable) -> Tensor:
+    """Read a variable out of the data file."""
     if variable.dtype not in TYPES or variable.shard != 0:
         raise WeightsError(
             f"{path}: {name} is of a type or in a part that is not read here (type"
@@ -113,8 +127,9 @@ def _read_tensor(file: BinaryIO, path: Path, name: str, variable: Variable) -> T
         raise WeightsError(
             f"{path}: ends before {name} does; the file is damaged, or belongs to another index"
         )
-    file.seek(variable.offset)
-    content = file.read(variable.size)
+    with path.open("rb") as file:
+        file.seek(variable.offset)
+        content = file.read(variable.size)
     if masked_crc32c(content) != variable.checksum:
         raise WeightsError(
             f"{path}: the checksum of {name} is wrong; the file is damaged, or belongs to another"

@@ -15,12 +15,13 @@ from drawn_rain import rain_on
 from numpy.typing import NDArray
 from PIL import Image
 
-from derain.data import find_pairs
+from derain.data import TwoFolders, find_pairs
 from derain.data.audit.benchmarks import Benchmark
 from derain.data.audit.check import Report, check
 from derain.data.audit.known import Known
 from derain.data.copies import Album, fingerprint
 from derain.data.copies.greys import GreyStore
+from derain.errors import UsageError
 from derain.images import read_image, write_image
 
 Bytes = NDArray[np.uint8]
@@ -77,6 +78,79 @@ def test_good_pairs_have_no_fault(pairs: Path) -> None:
     assert report.describe().splitlines()[-1] == "sound to train on"
 
 
+def test_litter_is_no_part_of_a_dataset(pairs: Path, scenes: list[Bytes]) -> None:
+    for place in (pairs, pairs / "clean"):
+        before = check(place)
+        for name in (
+            "Thumbs.db",
+            ".DS_Store",
+            "desktop.ini",
+            "@eaDir/0.png/SYNOPHOTO_THUMB_M.png",
+            "__MACOSX/clean/._0.png",
+            ".thumbnails/0.png",
+            "._list.txt",
+        ):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(b"litter")
+        for folder in (place, *(child for child in place.iterdir() if child.name[0] not in "_@.")):
+            if folder.is_dir():
+                (folder / "._0.png").write_bytes(b"resource fork")
+        put(place / "$RECYCLE.BIN/9.png", scenes[0])
+        after = check(place)
+        assert (after.sound, after.problems) == (True, ())
+        assert (after.digest, after.pictures) == (before.digest, 4)
+
+
+def test_two_folders_anywhere(pairs: Path, tmp_path: Path) -> None:
+    whole = check(pairs)
+    wet = (pairs / "rainy").rename(tmp_path / "somewhere-wet")
+    dry = (pairs / "clean").rename(pairs / "dry")
+    report = check(TwoFolders(wet, dry))
+    assert report.sound
+    assert report.layout == "somewhere-wet/ and dry/ as named, one to one"
+    assert (report.digest, report.psnr) == (whole.digest, whole.psnr)
+    assert json.loads(report.to_json())["folder"] == str(tmp_path)
+    assert "exchanged" in kinds(check(TwoFolders(dry, wet)))
+    (wet / "2.png").unlink()
+    (dry / "3.png").rename(dry / "4.png")
+    (dry / "notes.pdf").write_text("no picture")
+    report = check(TwoFolders(wet, dry))
+    assert sorted(kinds(report)) == ["ignored", "spare", "spare", "unpaired"]
+    with pytest.raises(UsageError, match="is the rainy folder too"):
+        check(TwoFolders(dry, dry))
+    # One may lie inside the other.
+    inner = wet.rename(dry / "wet")
+    assert check(TwoFolders(inner, dry)).pictures == 2
+
+
+def test_folders_beside_both_halves_are_named(pairs: Path, scenes: list[Bytes]) -> None:
+    put(pairs / "heavier/1.png", scenes[0])
+    report = check(pairs)
+    assert report.sound
+    (left_out,) = report.problems
+    assert left_out.kind == "ignored"
+    assert "heavier: left out, 1 pictures; the pairs are those of rainy/ and clean/" in (
+        left_out.message
+    )
+
+
+def test_pairs_in_an_unknown_layout_are_not_sound(pairs: Path) -> None:
+    (pairs / "rainy").rename(pairs / "Q")
+    (pairs / "clean").rename(pairs / "R")
+    report = check(pairs)
+    # The rainy pictures count as near-duplicates of the clean ones, too.
+    assert set(kinds(report)) == {"unknown layout", "duplicate"}
+    lines = report.describe().splitlines()
+    assert lines[0].startswith("set: 8 clean pictures, no pairs, data ")
+    assert lines[-1] == "not sound to train on"
+    assert f"--rainy {pairs / 'Q'} --clean {pairs / 'R'}" in report.describe()
+    assert json.loads(report.to_json())["problems"][0]["files"] == [
+        str(pairs / "Q"),
+        str(pairs / "R"),
+    ]
+    assert check(TwoFolders(pairs / "Q", pairs / "R")).sound
+
+
 def test_a_shifted_twin(pairs: Path, scenes: list[Bytes]) -> None:
     put(pairs / "clean/1.png", np.roll(scenes[1], (3, -2), axis=(0, 1)))
     report = check(pairs)
@@ -111,7 +185,7 @@ def test_files_that_cannot_be_read(half: str, cut: int | str, pairs: Path) -> No
     assert kinds(report) == ["unreadable"]
     assert report.problems[0].paths == (path,)
     assert not report.sound
-    alone = check(pairs / half)
+    alone = check(pairs / half, layout="photographs")
     assert kinds(alone) == ["unreadable"]
     assert not alone.sound
 
@@ -359,7 +433,7 @@ def test_several_datasets_as_training_data_are_all_looked_at(pairs: Path, tmp_pa
 
 COUNT = """
 import collections, hashlib, json, pathlib, sys
-from PIL import Image
+from derain.images import reading
 
 root, folder, against = sys.argv[1:]
 names = {}
@@ -371,15 +445,15 @@ def audit(event, arguments):
     if event == "open" and str(arguments[0]).startswith(root):
         opens[str(arguments[0])] += 1
 
-decode = Image.open
+judge = reading.header_of  # of each file before it is decoded
 
-def counted(file, *rest, **options):
-    decodes[names[hashlib.sha256(file.getbuffer()).hexdigest()]] += 1
-    return decode(file, *rest, **options)
+def counted(data):
+    decodes[names[hashlib.sha256(data).hexdigest()]] += 1
+    return judge(data)
 
 from derain.data.audit.check import check
 
-Image.open = counted
+reading.header_of = counted
 sys.addaudithook(audit)
 report = check(pathlib.Path(folder), pathlib.Path(against))
 kinds = collections.Counter(problem.kind for problem in report.problems)

@@ -30,12 +30,7 @@ def test_a_pickle_bomb_does_not_go_off(zipped: bool, tmp_path: Path) -> None:
         torch.save({"conv1.weight": Bomb(trace)}, path)
     else:
         path.write_bytes(pickle.dumps(Bomb(trace)))
-    message = (
-        r"but it asks to run (posix|os)\.system; not loaded"
-        if zipped
-        else "or holds more than that; not loaded"
-    )
-    with pytest.raises(WeightsError, match=message):
+    with pytest.raises(WeightsError, match=r"but it asks to run (posix|os|nt)\.system; not loaded"):
         loading.find(str(path))
     assert not trace.exists()
 
@@ -57,7 +52,10 @@ def test_another_network_is_described(tmp_path: Path) -> None:
     )
     with pytest.raises(
         WeightsError,
-        match=r"found 2 tensors \(backbone.0.weight, head.bias, …\), expected .* nledn",
+        match=(
+            r"holds 1 mapping of tensors: the top level \(2 tensors, first backbone.0.weight 2\);"
+            r" expected .* nledn"
+        ),
     ):
         authors.load(tmp_path / "net.pth")
 

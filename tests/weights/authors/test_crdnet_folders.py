@@ -66,6 +66,8 @@ def crdnet_checkpoint(network: CRDNet, folder: Path, epoch: str, **names: str) -
 def test_crdnet_folders_round_trip(classifier: Any, tmp_path: Path) -> None:
     network = CRDNet(classifier=classifier).eval()
     crdnet_checkpoint(network, tmp_path / "net", "426", derain="refine")
+    for part in ("stage1", "stage2", "refine"):  # as macOS leaves them
+        (tmp_path / "net" / part / "._999.pth").write_bytes(b"Mac OS X")
     again, card = loading.find(str(tmp_path / "net"))
     assert card.hyperparameters == {"classifier": classifier}
     found = again.state_dict()

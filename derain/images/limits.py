@@ -1,0 +1,58 @@
+"""How large a picture may be, judged by its header before anything is decoded.
+
+Three things are asked of a file. Its pixels are no more than were allowed. Its bytes are enough for
+so many pixels, else it is truncated or lies. And what decoding takes is in proportion to the file:
+1 GB, or more for a file of more than a megabyte.
+"""
+
+from derain.images.headers import Claim
+from derain.images.picture import ImageError, TooManyPixelsError
+
+MAX_PIXELS = 300_000_000
+"""Pixels of a picture that is read without being asked for: photographs of phones have 200 million.
+
+Whoever passes another number is taken to know the file, so that memory is no question then.
+"""
+MEMORY = 1_000_000_000
+"""Bytes that decoding may take, however small the file."""
+MEMORY_PER_BYTE = 1000
+"""Bytes that decoding may take for each byte of the file, where that is more."""
+PROCESS = 400_000_000
+"""Of these bytes, what Python takes with a network before it reads a picture."""
+
+
+def check_claim(claim: Claim, size: int, max_pixels: int | None) -> None:
+    """Refuse a file that claims too much.
+
+    Args:
+        claim: What its header says.
+        size: Bytes of the file.
+        max_pixels: Pixels that it may have; None for `MAX_PIXELS` and a bound on memory.
+
+    Raises:
+        TooManyPixelsError: If it has more pixels, or takes far more memory than its size suggests.
+        ImageError: If it has no pixels, or more than its bytes can hold.
+    """
+    width, height = claim.width, claim.height
+    if not (width and height):
+        raise ImageError(f"a damaged {claim.kind} picture ({width}x{height} pixels)")
+    if claim.least > claim.held:
+        raise ImageError(
+            f"a damaged or truncated {claim.kind} picture ({width}x{height} pixels in {claim.held}"
+            f" bytes; expected at least {claim.least})"
+        )
+    allowed = MAX_PIXELS if max_pixels is None else max_pixels
+    if claim.pixels > allowed:
+        raise TooManyPixelsError(
+            f"{width}x{height} pixels, {claim.pixels / 1e6:.0f} megapixels; expected at most"
+            f" {allowed / 1e6:.6g} megapixels",
+            needed=claim.pixels,
+        )
+    memory = max(MEMORY, MEMORY_PER_BYTE * size)
+    if max_pixels is None and claim.memory + PROCESS > memory:
+        raise TooManyPixelsError(
+            f"{width}x{height} pixels in a file of {size:,} bytes, which would take"
+            f" {claim.memory / 1e9:.1f} GB to decode; expected at most {memory / 1e9:.1f} GB for a"
+            " file so small",
+            needed=claim.pixels,
+        )

@@ -1,0 +1,246 @@
+"""What derain run says, and what it does before a model is loaded."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from numpy_engines import Unchanged
+
+from derain import cli
+from derain.cli import console
+from derain.cli.run import _pixels  # pyright: ignore[reportPrivateUsage]
+from derain.errors import UsageError
+from derain.images import read_image, write_image
+from derain.restore import Derainer
+
+
+@pytest.fixture(autouse=True)
+def usual_level() -> Iterator[None]:
+    """What is said afterwards is what is said before."""
+    yield
+    console.set_level(quiet=False, verbose=False)
+
+
+@pytest.fixture(autouse=True)
+def here(
+    tmp_path: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, Any]]:
+    """A working directory with a picture; what a model is loaded by, which changes nothing."""
+    monkeypatch.chdir(tmp_path)
+    write_image("a.png", photo[:16, :20])
+    loads: list[dict[str, Any]] = []
+
+    def load(_name: str | None, **settings: Any) -> Derainer:
+        loads.append(settings)
+        return Derainer(Unchanged(), name="nothing")
+
+    monkeypatch.setattr("derain.restore.load", load)
+    return loads
+
+
+def derain(*arguments: str) -> int:
+    """Return the exit status of a command in this process."""
+    with pytest.raises(SystemExit) as raised:
+        cli.main(arguments)
+    assert isinstance(raised.value.code, int)
+    return raised.value.code
+
+
+def test_a_second_run_loads_no_model(
+    here: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("a.png") == 0
+    assert len(here) == 1
+    capsys.readouterr()
+    assert derain("a.png") == 0
+    assert derain("*.png") == 0
+    assert len(here) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "skipped a.png: a_derained.png already exists; --force overwrites it",
+        "skipped a.png: a_derained.png already exists; --force overwrites it",
+        "1 result of derain left alone: a_derained.png; one that is named alone is derained again",
+    ]
+    assert derain("*.png", "-m", "petrichr") == 1  # what is mistyped is said all the same
+
+
+def test_what_is_missing_is_said_before_a_model_is_loaded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def load(*_: object, **_settings: object) -> Derainer:
+        said.append(capsys.readouterr().err)
+        raise ValueError("no model")
+
+    monkeypatch.setattr("derain.restore.load", load)
+    assert derain("missing.png", "a.png") == 1
+    assert said == ["error: missing.png: no such file or folder\n"]
+
+
+def test_results_are_left_alone_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("b.png", "c.bmp"):
+        write_image(name, read_image("a.png"))
+    assert derain("a.png", "b.png", "c.bmp", "--compare") == 0
+    first = {path.name for path in Path.cwd().iterdir()}
+    assert len(first) == 9
+    capsys.readouterr()
+    assert derain(*sorted(first)) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if "left alone" in line] == [
+        "6 results of derain left alone: a_derained.png, a_derained_compare.png, b_derained.png,"
+        " b_derained_compare.png, c_derained.bmp and 1 more; one that is named alone is derained"
+        " again"
+    ]
+    assert lines[-1] == "0 done, 3 skipped because they were there, 0 failed"
+    assert {path.name for path in Path.cwd().iterdir()} == first
+    assert derain(*sorted(first), "--force", "--format", "jpg", "-q") == 0
+    made = {path.name for path in Path.cwd().iterdir()} - first
+    assert made == {"a_derained.jpg", "b_derained.jpg", "c_derained.jpg"}
+
+
+def test_a_result_that_is_named_alone_is_derained_with_a_note(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    derain("a.png")
+    capsys.readouterr()
+    assert derain("a_derained.png") == 0
+    written = capsys.readouterr()
+    assert written.out == "a_derained_derained.png\n"
+    assert "(is a result of derain, and was derained once more)" in written.err
+
+
+def test_other_files_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("b.cr2", "c.CR2", "d.mp4"):
+        Path(name).write_bytes(b"")
+    assert derain(".", "-o", "out/") == 0
+    line = "3 other files left alone: 2 .cr2, 1 .mp4"
+    assert capsys.readouterr().err.splitlines()[0] == line
+    assert derain("*", "-o", "out/", "--force") == 0
+    assert capsys.readouterr().err.splitlines()[0] == line
+    assert derain("b.cr2") == 1
+
+
+def test_the_name_of_the_comparison_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("a.png", "--compare") == 0
+    written = capsys.readouterr()
+    assert written.out == "a_derained.png\n"
+    assert "a.png: compared in a_derained_compare.png" in written.err.splitlines()
+
+
+def test_quiet_leaves_errors_and_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("-q", "none.jpg", "a.png") == 1
+    written = capsys.readouterr()
+    assert written.out == "a_derained.png\n"
+    assert written.err == "error: none.jpg: no such file or folder\n"
+    assert derain("--quiet", "a.png") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_verbose_says_what_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("a.png", "-v") == 0
+    assert "nothing: tile 512, overlap 64, numpy, float32, cpu; derain " in capsys.readouterr().err
+    assert derain("a.png", "--force") == 0
+    assert "tile 512" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["-v", "weights", "list"], 0), (["-q", "-v", "evaluate", "--help"], 0), (["-q"], 2)],
+)
+def test_quiet_and_verbose_may_come_before_the_verb(arguments: list[str], status: int) -> None:
+    assert derain(*arguments) == status
+
+
+def test_the_line_on_bfloat16_is_for_those_who_want_to_know(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Unchanged, "dtype", "bfloat16", raising=False)
+
+    def load(_name: str | None, **_settings: Any) -> Derainer:
+        engine = Unchanged()
+        engine.dtype = "bfloat16"
+        return Derainer(engine, name="nothing")
+
+    monkeypatch.setattr("derain.restore.load", load)
+    assert derain("a.png") == 0
+    assert "bfloat16" not in capsys.readouterr().err
+    assert derain("a.png", "--force", "-v") == 0
+    assert "nothing: in bfloat16, which costs these weights" in capsys.readouterr().err
+
+
+def test_what_the_library_logs_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("derain.somewhere")
+    for asked, lines in (
+        ({"quiet": False, "verbose": False}, ["warning: b"]),
+        ({"quiet": False, "verbose": True}, ["a", "warning: b"]),
+        ({"quiet": True, "verbose": False}, []),
+    ):
+        console.set_level(**asked)
+        log.info("a")
+        log.warning("b")
+        assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_an_interrupted_run_says_what_was_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b.png", "c.png", "d.png"):
+        write_image(name, read_image("a.png"))
+    derain("a.png", "-q")
+    calls: list[int] = []
+
+    def forward(_self: Unchanged, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rainy
+
+    monkeypatch.setattr(Unchanged, "forward", forward)
+    assert derain("a.png", "b.png", "c.png", "d.png") == 130
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "interrupted: 2 of 4 done; the same command goes on"
+    )
+    assert derain("a.png", "b.png", "c.png", "d.png") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "2 done, 2 skipped because they were there, 0 failed"
+    )
+
+
+@pytest.mark.parametrize("verb", [["data", "check", "."], ["bench"]])
+def test_every_verb_says_that_it_was_interrupted(
+    verb: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **_settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("derain.data.audit.check.check", interrupt)
+    monkeypatch.setattr("derain.bench.time_cases", interrupt)
+    assert derain(*verb) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "pixels"),
+    [
+        ("200M", 200_000_000),
+        ("200m", 200_000_000),
+        ("200 MP", 200_000_000),
+        ("0.2G", 200_000_000),
+        ("200_000_000", 200_000_000),
+        ("1500k", 1_500_000),
+        ("7", 7),
+        (".5M", 500_000),
+    ],
+)
+def test_numbers_of_pixels_may_be_short(text: str, pixels: int) -> None:
+    assert _pixels(text) == pixels
+
+
+@pytest.mark.parametrize("text", ["", "M", "-5", "0", "many", "1e8x", "1,000", "5 T", "."])
+def test_other_words_are_no_numbers_of_pixels(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a number of pixels"):
+        _pixels(text)
