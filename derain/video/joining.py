@@ -54,6 +54,7 @@ class Container:
 _MP4 = Container("mp4", ("h264", "h265", "av1", "vp9", "mpeg4"), turns=True)
 _TS = Container("mpegts", ("h264", "h265", "mpeg4"), global_header=False, reorders=False)
 
+_MATROSKA = ("matroska", "webm")
 _COUNTED = ("DURATION", "NUMBER_OF_", "BPS", "_STATISTICS_")
 """What Matroska says of a stream's size, of another one."""
 _OF_FORMAT = ("major_brand", "minor_version", "compatible_brands")
@@ -287,6 +288,7 @@ class _Muxer:
         span: _Span,
     ) -> None:
         self._source, self._target, self._clip, self._span = source, target, clip, span
+        self._is_matroska = "matroska" in clip.container
         self._streams: dict[int, Stream] = {}
         self._last: dict[int, int] = {}
         self._dropped: dict[int, int] = {}
@@ -366,14 +368,15 @@ class _Muxer:
         # Those of attachments are in the header.
         indices = [k for k in self._streams if self._source.streams[k].type != "attachment"]
         for packet in packets_of(self._source, indices) if indices else ():
+            if packet.size and packet.stream.disposition & Disposition.attached_pic:
+                # A cover has no time, and belongs to every part.
+                packet.pts = packet.dts = round(self._span.shift / packet.time_base)
             ticks = packet.dts if packet.dts is not None else packet.pts
             if ticks is None:
                 continue
+            is_cover = packet.stream.disposition & Disposition.attached_pic
             time = (packet.pts if packet.pts is not None else ticks) * packet.time_base
-            if packet.stream.disposition & Disposition.attached_pic:
-                ticks = round(self._span.shift / packet.time_base)
-                packet.pts = packet.dts = ticks
-            elif not self._span.holds(time):
+            if not is_cover and not self._span.holds(time):
                 continue
             yield packet, ticks * packet.time_base - self._span.shift
 
@@ -384,6 +387,10 @@ class _Muxer:
         assert dts is not None
         packet.dts = dts - shift
         packet.pts = (packet.pts if packet.pts is not None else dts) - shift
+        # Sound before the first moment is not played, but makes a decoder ready. Matroska would set
+        # all else back for it, unless it knows how long it is, as of another Matroska.
+        if packet.pts < 0 and self._target.format.name in _MATROSKA and not self._is_matroska:
+            return
         if packet.dts < self._last.get(index, packet.dts):
             self._dropped[index] = self._dropped.get(index, 0) + 1
             return

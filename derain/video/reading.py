@@ -27,6 +27,8 @@ _REST = 2.0
 """Seconds behind the frame before within which a packet at the end has a time to be trusted."""
 _GAP = 1.5
 """Frames of average length from which on a pause counts as a gap, if packets lie in it."""
+_ONE_THREAD = ("vp8", "vp9")
+"""Decoders that make other pixels of damaged packets each time, if several threads decode."""
 _ESTIMATED = ("mpegts", "mpeg")
 """Formats that do not say how long they last."""
 
@@ -297,7 +299,8 @@ class FrameReader:
         with open_input(self.clip.path) as container:
             stream = container.streams[self.clip.index]
             assert isinstance(stream, VideoStream)
-            stream.codec_context.thread_count = self._threads
+            several = stream.codec_context.name not in _ONE_THREAD
+            stream.codec_context.thread_count = self._threads if several else 1
             stream.codec_context.thread_type = "AUTO"
             if place is not None:
                 try:

@@ -10,7 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from filming import QUARTER, Film, film, packets, remake, shown
+from av.stream import Disposition
+from filming import QUARTER, Film, film, packets, picture, remake, shown
 
 from derain.video.encoding import read_segment
 from derain.video.errors import VideoError
@@ -80,6 +81,50 @@ def test_other_streams_are_copied_bit_for_bit(tmp_path: Path, name: str, codec: 
     with av.open(str(made.path)) as target:
         assert target.streams.audio[0].language == "fra"
     assert made.notes == []
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mov", "a.mp4"])
+def test_sound_stays_with_the_picture_in_another_container(tmp_path: Path, name: str) -> None:
+    """Sound that begins before the first moment, as AAC does, sets nothing back."""
+    source = film(tmp_path / "clip.mp4", Film(times=range(60), sound=True))
+    made = remake(source, tmp_path / name, codec="h264")
+    before, after = packets(source, "audio"), packets(made.path, "audio")
+    assert before[0][0] == Fraction(-1024, 48000)
+    if name == "a.mkv":  # which would set back all else for what is never heard
+        before = before[1:]
+    assert [data for _, data in before] == [data for _, data in after]
+    for (time, _), (later, _) in zip(before, after, strict=True):
+        assert abs((time or 0) - (later or 0)) <= Fraction(1, 1000)
+    assert shown(made.path)[0][0] == 0
+
+
+def test_a_cover_picture_is_kept(tmp_path: Path) -> None:
+    plain = film(tmp_path / "plain.mp4", Film(sound=True))
+    covered = tmp_path / "clip.mp4"
+    with av.open(str(plain)) as source, av.open(str(covered), "w") as target:
+        copies = {s.index: target.add_stream_from_template(s, opaque=True) for s in source.streams}
+        cover = target.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt = 32, 24, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        art = cover.encode(av.VideoFrame.from_ndarray(picture(0, (32, 24)), "rgb24"))
+        for packet in [*art, *cover.encode(None)]:
+            target.mux(packet)
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    clip = open_clip(covered)
+    assert (clip.width, clip.height) == (64, 48)
+    made = remake(covered, tmp_path / "a.mp4", codec="h264", start=0.4)
+    with av.open(str(covered)) as before, av.open(str(made.path)) as after:
+        pictures = [
+            [bytes(p) for p in file.demux(stream) if p.size]
+            for file in (before, after)
+            for stream in file.streams.video
+            if stream.disposition & Disposition.attached_pic
+        ]
+    assert len(pictures) == 2
+    assert pictures[0] == pictures[1] != []
 
 
 def test_all_that_matroska_holds_is_kept(tmp_path: Path) -> None:

@@ -137,6 +137,17 @@ def test_damaged_packets_cost_their_frames_alone_and_are_named(tmp_path: Path, c
     assert any("the file is damaged: 3 frames" in note for note in reader.notes())
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libvpx-vp9", "mpeg4"])
+def test_damaged_clips_give_the_same_frames_every_time(tmp_path: Path, codec: str) -> None:
+    scene = Film(codec=codec, times=range(60), size=(320, 240))
+    clip = open_clip(damaged(film(tmp_path / "a.mkv", scene), 10, 11, 30))
+    found: set[bytes] = set()
+    for threads in (1, 2, 3, 4):
+        with FrameReader(clip, threads=threads) as reader:
+            found.add(b"".join(decoded.frame.to_ndarray().tobytes() for decoded in reader))
+    assert len(found) == 1
+
+
 def test_all_that_depends_on_a_damaged_packet_is_named(tmp_path: Path) -> None:
     scene = Film(codec="libx265", options={"x265-params": "log-level=none"})
     path = damaged(film(tmp_path / "a.mp4", scene), 10, 11)
