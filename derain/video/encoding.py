@@ -189,7 +189,7 @@ def codec_named(name: str) -> str:
         raise UsageError(f"expected one of {', '.join(CODECS)}", option="codec", value=name)
     try:
         av.Codec(CODECS[key].library, "w")
-    except av.error.FFmpegError:
+    except ValueError:  # of its UnknownCodecError
         library = CODECS[key].library
         raise UsageError(
             f"needs {library}, which this build of PyAV lacks; expected another codec",

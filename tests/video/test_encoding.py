@@ -202,6 +202,12 @@ def test_codecs_have_several_names(name: str, expected: str) -> None:
     assert codec_named(name) == expected
 
 
+def test_an_encoder_that_pyav_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CODECS, "av1", replace(CODECS["av1"], library="libtomorrow"))
+    with pytest.raises(UsageError, match="codec=av1: needs libtomorrow, which this build of PyAV"):
+        codec_named("av1")
+
+
 @pytest.mark.parametrize("rate", [Fraction(1, 7), Fraction(3760000, 126431), Fraction(1000)])
 @pytest.mark.parametrize("codec", sorted(CODECS))
 def test_odd_rates_are_encoded(tmp_path: Path, clip: Clip, codec: str, rate: Fraction) -> None:
