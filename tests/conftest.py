@@ -31,6 +31,8 @@ from derain.restore import Derainer
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+collect_ignore = [] if is_installed("av") else ["filming.py"]
+
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")
 

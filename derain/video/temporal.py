@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.errors import UsageError
+
 Plane = NDArray[Any]
 Float32s = NDArray[np.float32]
 Motion = Literal["auto", "on", "off"]
@@ -29,6 +31,8 @@ MOSTLY_STILL = 0.6
 """Share of a window's frames that have to agree on a block that stays."""
 FEWEST = 3
 """Frames of a window below which there is nothing to trim."""
+AUTO = 11
+"""Frames of a window by default: more help little, see `benchmarks/video/temporal.py`."""
 CAMERA_MOVES = 0.7
 """Share of the picture that moves from which on nothing is taken for still: what comes by in one
 frame before a moving camera would look like rain."""
@@ -107,6 +111,31 @@ class Frame:
     def rgb(self) -> Plane:
         """Return what `of_rgb` was given, (H, W, 3)."""
         return cv2.merge(self.planes)
+
+
+def window_of(temporal: object) -> int | None:
+    """Return the window that is asked for; None for no help of neighbours.
+
+    Args:
+        temporal: ``auto``, ``off``, or an odd number of frames from 3, perhaps as text; None and 0
+            are ``off``.
+
+    Raises:
+        UsageError: For anything else.
+
+    >>> window_of("auto"), window_of("off"), window_of(5)
+    (11, None, 5)
+    """
+    if temporal in ("auto", "off", None, 0, "0") and not isinstance(temporal, bool):
+        return AUTO if temporal == "auto" else None
+    text = str(temporal)
+    if not text.isdecimal() or int(text) < FEWEST or int(text) % 2 == 0:
+        raise UsageError(
+            f"expected auto, off, or an odd number of frames from {FEWEST}",
+            option="temporal",
+            value=temporal,
+        )
+    return int(text)
 
 
 class TemporalFilter:

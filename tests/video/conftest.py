@@ -5,5 +5,5 @@ from derain.extras import is_installed
 collect_ignore = (
     []
     if is_installed("av")
-    else ["filming.py", "test_encoding.py", "test_joining.py", "test_pixels.py", "test_reading.py"]
+    else ["test_encoding.py", "test_joining.py", "test_pixels.py", "test_reading.py"]
 )
