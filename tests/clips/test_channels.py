@@ -49,10 +49,14 @@ def test_a_failure_ends_all_and_is_raised() -> None:
     def fail() -> None:
         raise ValueError("first")
 
-    with pytest.raises(ValueError, match="first"), Stages([full, empty]) as stages:
-        stages.start("fill", fill)
-        stages.start("fail", fail)
-        list(empty)
+    def work() -> None:
+        with Stages([full, empty]) as stages:
+            stages.start("fill", fill)
+            stages.start("fail", fail)
+            list(empty)
+
+    with pytest.raises(ValueError, match="first"):
+        work()
     assert not [thread for thread in threading.enumerate() if thread.name in ("fill", "fail")]
 
 
@@ -68,7 +72,11 @@ def test_what_interrupts_the_caller_ends_all() -> None:
             seen.append(error)
             raise
 
-    with pytest.raises(KeyboardInterrupt), Stages([channel]) as stages:
-        stages.start("fill", fill)
-        raise KeyboardInterrupt
+    def work() -> None:
+        with Stages([channel]) as stages:
+            stages.start("fill", fill)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert len(seen) == 1

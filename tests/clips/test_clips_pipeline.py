@@ -1,5 +1,9 @@
 """Clips through all stages: every frame at its time, resumed to the byte, nothing half done."""
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +16,7 @@ from numpy_engines import Unchanged
 from derain.clips import pipeline, resume
 from derain.clips.pipeline import Result, run
 from derain.clips.plan import Job, Options, plan
+from derain.clips.resume import Parts
 from derain.errors import ExistsError, UsageError
 from derain.restore import Derainer
 from derain.tiles import Float32s
@@ -37,12 +42,12 @@ class Batches(Darker):
 class Stops(Darker):
     """Is interrupted at a frame."""
 
-    def __init__(self, calls: int, error: BaseException) -> None:
+    def __init__(self, frames: int, error: BaseException) -> None:
         super().__init__()
-        self.left, self.error = calls, error
+        self.left, self.error = frames, error
 
     def forward(self, rainy: Float32s) -> Float32s:
-        self.left -= 1
+        self.left -= len(rainy)
         if self.left < 0:
             raise self.error
         return super().forward(rainy)
@@ -127,6 +132,7 @@ def test_resumed_work_gives_the_same_bytes(
     assert not job.target.exists()
     again = derained(job, Derainer(engine()))
     assert again.status == "done"
+    assert calls < 29 or again.resumed >= 8
     assert again.target.read_bytes() == whole.target.read_bytes()
 
 
@@ -149,6 +155,57 @@ def test_what_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
     result = derained(job, Derainer(Stops(1, ValueError("no"))))
     assert (result.status, result.unfinished) == ("failed", None)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from derain.clips import pipeline, resume
+from derain.clips.plan import Options, plan
+from derain.restore import Derainer
+from numpy_engines import Unchanged
+
+pipeline.SEGMENT_FRAMES = resume.SEGMENT_FRAMES = 8
+
+class Slow(Unchanged):
+    def forward(self, rainy):
+        time.sleep(0.02)
+        return rainy * 0.9
+
+(job,) = plan(Path(sys.argv[1]), Path(sys.argv[2]), Options(resume=True)).jobs
+(result,) = pipeline.run([job], Derainer(Slow()))
+print(result.status, result.resumed)
+"""
+
+
+def test_killed_work_leaves_nothing_under_the_final_name_and_resumes(tmp_path: Path) -> None:
+    source = film(tmp_path / "clip.mp4", Film(times=range(60), sound=True))
+    target = tmp_path / "result.mp4"
+    paths = os.pathsep.join([str(Path(__file__).parent.parent), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-c", SLOW, str(source)]
+    with subprocess.Popen([*command, str(target)], env=environment) as process:
+        until = time.monotonic() + 60
+        second = Parts(target).path(1)
+        while not second.exists() and time.monotonic() < until:
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode != 0
+    assert second.exists()
+    assert not target.exists()
+    whole = tmp_path / "whole.mp4"
+    for place in (target, whole):
+        done = subprocess.run(
+            [*command, str(place)], env=environment, check=True, capture_output=True, text=True
+        )
+        assert done.stdout.startswith("done")
+        assert (int(done.stdout.split()[1]) >= 16) == (place == target)
+    assert target.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "clip.mp4",
+        "result.mp4",
+        "whole.mp4",
+    ]
 
 
 def test_existing_results_are_left_alone(tmp_path: Path) -> None:
