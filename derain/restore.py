@@ -3,7 +3,8 @@
 import logging
 import operator
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain import tiles, weights
-from derain.arrays import as_array, called, given, spelled
+from derain.arrays import Given, as_array, called, given, spelled
 from derain.density import RainDensity
 from derain.engines import Engine, Exported, Tiled, make_engine, open_model
 from derain.engines.names import check_names, check_tile
@@ -549,3 +550,83 @@ def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
             value=quality,
         )
     return chosen
+
+
+def restore_frames(
+    frames: Iterable[ImageT],
+    model: Derainer | str | os.PathLike[str] | None = "petrichor-live",
+    *,
+    temporal: str | int | None = 5,
+    **settings: Any,
+) -> Iterator[ImageT]:
+    """Take the rain out of frames in order, as they come, each with the help of its neighbours.
+
+    No more than a window of frames is held: a frame is yielded when half a window has come after
+    it. A frame of another size begins a new scene.
+
+    Args:
+        frames: Images of any kind that `Derainer` takes, one at a time; they are not changed.
+        model: Weights as `load` takes them, a Derainer, or None to steady frames alone.
+        temporal: How many frames help each other: an odd number from 3, ``auto`` for 11, or ``off``
+            or None for none. With them, floats are rounded to 16 bits.
+        settings: For `load`: ``device``, ``dtype``, ``tile``, ``strength`` and others.
+
+    Returns:
+        As many frames, of the same types and shapes.
+
+    Raises:
+        ValueError: If there is neither a model nor a window, or as `load`; while iterating, as
+            `Derainer`, or if several images are given for a frame.
+        TypeError: As `load`; while iterating, if a frame is no image.
+    """
+    # On call: whoever derains photographs needs none of it.
+    from derain.video.temporal import window_of
+
+    window = window_of(temporal)
+    if model is None and window is None:
+        raise UsageError(
+            "leaves nothing to do without a model; expected auto or an odd number from 3",
+            option="temporal",
+            value=temporal,
+        )
+    if isinstance(model, Derainer) or model is None:
+        if settings:
+            raise TypeError(f"{', '.join(settings)}: expected only with weights that are loaded")
+        return _restored(frames, model, window)
+    return _restored(frames, load(model, **settings), window)
+
+
+def _restored(
+    frames: Iterable[Any], derainer: Derainer | None, window: int | None
+) -> Iterator[Any]:
+    """Yield frames as they were given, derained and steadied."""
+    from derain.video.temporal import Frame, TemporalFilter
+
+    steady = TemporalFilter(window) if window else None
+    waiting: deque[tuple[Given, NDArray[Any]]] = deque()
+    for frame in frames:
+        found = given(frame)
+        if len(found.images) != 1:
+            raise ValueError(f"{len(found.images)} images for a frame: expected one at a time")
+        image = found.images[0]
+        clean = image if derainer is None else derainer(image)
+        if steady is None:
+            yield found.back([clean])
+            continue
+        waiting.append((found, clean))
+        for one in steady.push(Frame.of_rgb(_as_levels(as_rgb(clean)))):
+            yield _as_it_came(one.rgb(), *waiting.popleft())
+    if steady is not None:
+        for one in steady.flush():
+            yield _as_it_came(one.rgb(), *waiting.popleft())
+
+
+def _as_levels(rgb: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, 3) as it is, contiguous, or floats as uint16."""
+    return np.ascontiguousarray(rgb if rgb.dtype.kind != "f" else to_levels(rgb, np.uint16))
+
+
+def _as_it_came(rgb: NDArray[Any], found: Given, image: NDArray[Any]) -> Any:
+    """Return a steadied frame, (H, W, 3), in the type and with the alpha of the derained one."""
+    levels = rgb if rgb.dtype == image.dtype else to_levels(to_floats(rgb), image.dtype)
+    return found.back([_as_given(levels, image)])
