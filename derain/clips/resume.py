@@ -40,6 +40,7 @@ class Parts:
         self.folder = target.with_name(f"{target.name}{MARK}")
         self.joined = self.folder / f"{_JOINED}{target.suffix}"
         self.notes: list[str] = []
+        self._is_own = False
 
     def open(self, facts: dict[str, Any], *, resume: bool) -> list[Segment]:
         """Make the folder, and return the segments in it that count; others are removed.
@@ -53,6 +54,7 @@ class Parts:
             VideoError: If it holds something else.
         """
         found = self._recorded()
+        self._is_own = True
         done: list[Segment] = []
         if resume and found == facts:
             done = self._finished()
@@ -73,11 +75,13 @@ class Parts:
 
     @property
     def has_segments(self) -> bool:
-        """Whether there is anything to resume."""
-        return self.path(0).exists()
+        """Whether there is anything to resume, once it is open."""
+        return self._is_own and self.path(0).exists()
 
     def remove(self) -> None:
-        """Remove the folder with what derain put there."""
+        """Remove the folder with what derain put there; nothing if it was never opened."""
+        if not self._is_own:
+            return
         for path in self._own():
             path.unlink(missing_ok=True)
         # Others' files stay where they are.

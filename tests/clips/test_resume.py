@@ -117,7 +117,7 @@ def test_a_folder_that_is_not_derains_is_left_alone(stopped: Job) -> None:
     with pytest.raises(VideoError, match="is there, and not derain's"):
         parts.open(facts_of(stopped, None), resume=True)
     result = derained(replace(stopped, target=stopped.target.with_name("other.mkv")), Scaled())
-    assert result.status == "failed"
+    assert (result.status, result.unfinished) == ("failed", None)
     assert (parts.folder / "000000.segment").read_text() == "mine"
 
 
