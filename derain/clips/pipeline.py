@@ -14,7 +14,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -114,20 +114,12 @@ def _done(job: Job, derainer: Derainer | None, on_start: Callable[[Job], Progres
     try:
         result = _derained(job, derainer, parts, on_start(job))
     except Exception as error:
-        unfinished = _kept(parts)
-        return Result(
-            job.source,
-            job.target,
-            "failed",
-            error,
-            tuple(parts.notes),
-            seconds=time.monotonic() - begin,
-            unfinished=unfinished,
-        )
+        notes = tuple(parts.notes)
+        result = Result(job.source, job.target, "failed", error, notes, unfinished=_kept(parts))
     except BaseException:
         _kept(parts)
         raise
-    return Result(**{**result, "seconds": time.monotonic() - begin})
+    return replace(result, seconds=time.monotonic() - begin)
 
 
 def _kept(parts: Parts) -> Path | None:
@@ -138,25 +130,22 @@ def _kept(parts: Parts) -> Path | None:
     return None
 
 
-def _derained(
-    job: Job, derainer: Derainer | None, parts: Parts, progress: Progress
-) -> dict[str, Any]:
-    """Make the result of a job; return the fields of its `Result`."""
+def _derained(job: Job, derainer: Derainer | None, parts: Parts, progress: Progress) -> Result:
+    """Make the result of a job."""
     done = parts.open(facts_of(job, derainer), resume=job.resume)
     work = _Work(job, derainer, parts, progress, done)
     work.run()
     notes = _joined(job, work.segments, parts, progress)
     parts.remove()
-    steadiness = work.steadiness
-    return {
-        "source": job.source,
-        "target": job.target,
-        "status": "done",
-        "notes": (*parts.notes, *work.notes(), *job.encoder.notes, *notes),
-        "frames": sum(len(segment.pts) for segment in work.segments),
-        "resumed": sum(len(segment.pts) for segment in done),
-        "unsteadiness": steadiness,
-    }
+    return Result(
+        job.source,
+        job.target,
+        "done",
+        notes=(*parts.notes, *work.notes(), *job.encoder.notes, *notes),
+        frames=sum(len(segment.pts) for segment in work.segments),
+        resumed=sum(len(segment.pts) for segment in done),
+        unsteadiness=work.unsteadiness,
+    )
 
 
 def _joined(job: Job, segments: Sequence[Segment], parts: Parts, progress: Progress) -> list[str]:
@@ -207,7 +196,6 @@ class _Ready:
     planes: Frame
 
 
-@dataclass
 class _Work:
     """The stages of one clip.
 
@@ -215,21 +203,21 @@ class _Work:
         segments: Finished ones, in order.
     """
 
-    job: Job
-    derainer: Derainer | None
-    parts: Parts
-    progress: Progress
-    done: Sequence[Segment]
-    segments: list[Segment] = field(default_factory=list[Segment])
-
-    def __post_init__(self) -> None:
-        job = self.job
-        self.segments = list(self.done)
+    def __init__(
+        self,
+        job: Job,
+        derainer: Derainer | None,
+        parts: Parts,
+        progress: Progress,
+        done: Sequence[Segment],
+    ) -> None:
+        self.segments = list(done)
+        self._job, self._derainer, self._parts, self._progress = job, derainer, parts, progress
         self._pixels = Pixels(job.clip)
         width, height = self._pixels.size
-        self._batch = self.derainer.at_once(height, width) if self.derainer else 1
+        self._batch = derainer.at_once(height, width) if derainer else 1
         self._filter = TemporalFilter(job.window) if job.window else None
-        self._known = [pts for segment in self.done for pts in segment.pts]
+        self._known = [pts for segment in done for pts in segment.pts]
         # The filter has to see what it saw before; batches have to begin where they began.
         before = max(0, len(self._known) - (job.window or 1) + 1)
         self._first = before // self._batch * self._batch
@@ -240,7 +228,7 @@ class _Work:
         self._of_reading: list[str] = []
 
     @property
-    def steadiness(self) -> tuple[float, float] | None:
+    def unsteadiness(self) -> tuple[float, float] | None:
         """How much still pixels change, before and after."""
         steadiness = self._filter.steadiness if self._filter else None
         if steadiness is None or not steadiness.pixels:
@@ -260,7 +248,7 @@ class _Work:
             self._restore()
 
     def _decode(self) -> None:
-        job = self.job
+        job = self._job
         count = 0
         # From the beginning also of what is resumed: that costs little beside the network, and
         # frames past damage come out the same, which they need not after a jump.
@@ -271,7 +259,7 @@ class _Work:
                 if place < self._first:
                     continue
                 planes = self._pixels.planes(decoded.frame)
-                rgb = self._pixels.rgb(planes) if self.derainer else None
+                rgb = self._pixels.rgb(planes) if self._derainer else None
                 self._read.put(_Read(place, decoded.pts, planes, rgb))
         if count < len(self._known):
             raise self._differs()
@@ -291,30 +279,27 @@ class _Work:
 
     def _differs(self) -> VideoError:
         return VideoError(
-            f"{self.job.source}: its frames are not those of the interrupted run; expected the same"
+            f"{self._job.source}: its frames are not those of the interrupted run; expected the same"
             " file: start again without resume"
         )
 
     def _restore(self) -> None:
         """Let the network work, in batches where that pays."""
-        total = self.job.frames
-        self.progress("frames", self._first, total)
+        total = self._job.frames
+        self._progress("frames", self._first, total)
         for batch in _batches(self._read, self._batch):
             for one in self._through_network(batch):
                 self._restored.put(one)
             done = batch[-1].place + 1
-            self.progress("frames", done, max(total, done) if total else 0)
+            self._progress("frames", done, max(total, done) if total else 0)
         self._restored.end()
 
     def _through_network(self, batch: list[_Read]) -> list[_Read]:
         rainy = [one.rgb for one in batch if one.rgb is not None]
-        if self.derainer is None:
+        if self._derainer is None:
             return batch
-        clean = self.derainer.together(rainy)
-        return [
-            _Read(one.place, one.pts, one.planes, one.rgb, restored)
-            for one, restored in zip(batch, clean, strict=True)
-        ]
+        clean = self._derainer.together(rainy)
+        return [replace(one, clean=restored) for one, restored in zip(batch, clean, strict=True)]
 
     def _steady(self) -> None:
         waiting: deque[tuple[int, int]] = deque()
@@ -336,8 +321,8 @@ class _Work:
 
     def _encode(self) -> None:
         for number, frames in groupby(self._ready, lambda one: one.place // SEGMENT_FRAMES):
-            path = self.parts.path(number)
-            with SegmentWriter(path, self.job.encoder) as writer:
+            path = self._parts.path(number)
+            with SegmentWriter(path, self._job.encoder) as writer:
                 for one in frames:
                     writer.add(one.planes, one.pts)
             self.segments.append(read_segment(path))
