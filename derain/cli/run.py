@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from derain.cli.clips import (
+    ClipOptions,
+    CodecOption,
+    CrfOption,
+    EndOption,
+    PresetOption,
+    PreviewOption,
+    ResumeOption,
+    StartOption,
+    TemporalOption,
+    derain_clips,
+    parted,
+)
 from derain.cli.console import (
     complain,
     interruptible,
@@ -100,8 +113,16 @@ def run(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     max_pixels: MaxPixelsOption = None,
+    temporal: TemporalOption = "auto",
+    codec: CodecOption = "h264",
+    crf: CrfOption = None,
+    preset: PresetOption = None,
+    preview: PreviewOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    resume: ResumeOption = False,
 ) -> None:
-    """Take the rain out of pictures.
+    """Take the rain out of pictures and clips.
 
     photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained.
     Nothing that exists is overwritten without --force, so that a second run does what the first
@@ -114,32 +135,78 @@ def run(
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
+    settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
+    settings |= {"overlap": overlap, "engine": engine, "strength": strength}
+    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
+    of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume)
+    clips, others = parted(inputs)
+    with one_line_errors():
+        if not clips:
+            of_clips.check_unused()
+        if not others:
+            of_pictures.check_unused()
+    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
+    if others:
+        _derain_pictures(others, output, model, settings, of_pictures, force=force)
+    if not well:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _PictureOptions:
+    """What the command line says of pictures alone; names are those of the flags."""
+
+    compare: bool = False
+    format: str | None = None
+    density: bool = False
+    mask: str | None = None
+    max_pixels: str | None = None
+
+    def check_unused(self) -> None:
+        """Check that nothing is said of pictures, where there are none.
+
+        Raises:
+            UsageError: Else.
+        """
+        for option, value in vars(self).items():
+            if value != getattr(_PictureOptions, option):
+                raise UsageError("is for pictures, of which none is named", option=option)
+
+
+def _derain_pictures(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _PictureOptions,
+    *,
+    force: bool,
+) -> None:
+    """Derain pictures and report each.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
     with one_line_errors(), lasting():
         from derain import pictures
         from derain.images import read_mask
         from derain.restore import check_asked, load
 
         # What can be refused is refused before a folder is searched, and a model loaded.
-        settings: dict[str, Any] = {
-            "quality": quality,
-            "device": device,
-            "dtype": dtype,
-            "tile": tile,
-            "overlap": overlap,
-            "engine": engine,
-            "strength": strength,
-        }
         check_asked(model, **settings)
-        limit, area = _pixels(max_pixels), read_mask(mask) if mask else None
-        options = pictures.Options(force, compare, _format_of(format), density, area, limit)
+        limit = _pixels(chosen.max_pixels)
+        area = read_mask(chosen.mask) if chosen.mask else None
+        options = pictures.Options(
+            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit
+        )
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)
         results = pictures.settled(plan.jobs)
         derainer = load(model, **settings) if results is None else None
-        if density and derainer:
+        if chosen.density and derainer:
             _check_density(derainer)
     if derainer:
-        _say_choices(derainer, quality, dtype)
+        _say_choices(derainer, settings["quality"], settings["dtype"])
     _do(plan, derainer, results or [])
 
 

@@ -72,7 +72,7 @@ _HINTS = {
     "--suffix": "results end in _derained; -o names them otherwise",
     **dict.fromkeys(("--batch", "--batch-size"), "tiles go together as fits; --tile takes less"),
     "--tile-size": "--tile sets the side of a tile in pixels",
-    "--video": "clips are not read yet; expected pictures",
+    "--video": "clips are named without an option: derain clip.mp4",
 }
 """What derain run does instead of an option that other tools have."""
 _EVERYWHERE = {

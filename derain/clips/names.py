@@ -37,14 +37,19 @@ def is_clip_name(name: str | os.PathLike[str]) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
 
-def result_name(name: str, suffix: str) -> str:
+PREVIEW_MARK = "_preview"
+"""What the names of results of a few seconds end in."""
+
+
+def result_name(name: str, suffix: str, mark: str = RESULT_MARK) -> str:
     """Return what the result of a clip is called.
 
     Args:
         name: The last part of the clip's path.
         suffix: Of the result, with the dot.
+        mark: `RESULT_MARK` or `PREVIEW_MARK`.
 
     >>> result_name("yard.mpg", ".mp4")
     'yard_derained.mp4'
     """
-    return f"{Path(name).stem}{RESULT_MARK}{suffix}"
+    return f"{Path(name).stem}{mark}{suffix}"

@@ -96,7 +96,8 @@ def run(
     Raises:
         UsageError: If there is neither a network nor a window.
     """
-    if derainer is None and any(job.window is None for job in jobs):
+    to_do = [job for job in jobs if job.force or not job.target.exists()]
+    if derainer is None and any(job.window is None for job in to_do):
         raise UsageError(
             "leaves nothing to do without a model; expected auto or an odd number from 3",
             option="temporal",
@@ -279,8 +280,8 @@ class _Work:
 
     def _differs(self) -> VideoError:
         return VideoError(
-            f"{self._job.source}: its frames are not those of the interrupted run; expected the same"
-            " file: start again without resume"
+            f"{self._job.source}: its frames are not those of the interrupted run; expected the"
+            " same file: start again without resume"
         )
 
     def _restore(self) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from derain.clips.names import is_clip_name, result_name
+from derain.clips.names import PREVIEW_MARK, is_clip_name, result_name
 from derain.errors import DerainError, UsageError
-from derain.files import check_makable, check_writable
+from derain.files import RESULT_MARK, check_makable, check_writable
 from derain.video.clip import Clip
 from derain.video.encoding import Encoder, codec_named, encoder_for
 from derain.video.joining import container_named, suffix_for
@@ -28,6 +28,7 @@ class Options:
         preset: Speed of the encoder; None for the codec's default.
         start: Seconds after the first frame at which the result begins.
         end: Seconds after the first frame at which it ends; None for the clip's own end.
+        preview: Seconds from the start on, of a result that is named as such; in place of ``end``.
         resume: Go on with what an interrupted run has finished.
         force: Overwrite existing files.
     """
@@ -38,8 +39,14 @@ class Options:
     preset: str | None = None
     start: float = 0.0
     end: float | None = None
+    preview: float | None = None
     resume: bool = False
     force: bool = False
+
+    @property
+    def stop(self) -> float | None:
+        """Seconds after the first frame at which the result ends."""
+        return self.end if self.preview is None else self.start + self.preview
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,12 @@ def check_options(options: Options) -> None:
     for option, value in (("start", options.start), ("end", options.end)):
         if value is not None and not 0 <= value < float("inf"):
             raise UsageError("expected seconds from 0 on", option=option, value=value)
+    if options.preview is not None and not 0 < options.preview < float("inf"):
+        raise UsageError("expected seconds, more than 0", option="preview", value=options.preview)
+    if options.preview is not None and options.end is not None:
+        raise UsageError(
+            "not with end; expected one of the two", option="preview", value=options.preview
+        )
     if options.end is not None and options.end <= options.start:
         raise UsageError(
             f"expected more than the start, {options.start:g}", option="end", value=options.end
@@ -179,7 +192,9 @@ def _job(path: Path, output: Name | None, folder: Path | None, options: Options)
     if output is not None and folder is None:
         target = Path(output)
     else:
-        target = (folder or path.parent) / result_name(path.name, suffix_for(clip, codec))
+        mark = RESULT_MARK if options.preview is None else PREVIEW_MARK
+        name = result_name(path.name, suffix_for(clip, codec), mark)
+        target = (folder or path.parent) / name
     container = container_named(target, codec)
     encoder = encoder_for(
         clip,
@@ -196,7 +211,7 @@ def _job(path: Path, output: Name | None, folder: Path | None, options: Options)
         encoder=encoder,
         window=window_of(options.temporal),
         start=options.start,
-        end=options.end,
+        end=options.stop,
         resume=options.resume,
         force=options.force,
     )

@@ -1,5 +1,6 @@
 """Clips through all stages: every frame at its time, resumed to the byte, nothing half done."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from derain.errors import ExistsError, UsageError
 from derain.restore import Derainer
 from derain.tiles import Float32s
 from derain.video.errors import VideoError
+from derain.video.temporal import Frame
 
 LOSSLESS = Options(codec="ffv1", temporal="off")
 
@@ -155,6 +157,26 @@ def test_what_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
     result = derained(job, Derainer(Stops(1, ValueError("no"))))
     assert (result.status, result.unfinished) == ("failed", None)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+class Counting(Unchanged):
+    """Counts the frames that are held while it works."""
+
+    most = 0
+
+    def forward(self, rainy: Float32s) -> Float32s:
+        held = sum(isinstance(one, Frame) for one in gc.get_objects())
+        self.most = max(self.most, held)
+        return rainy
+
+
+def test_no_more_frames_are_held_than_the_stages_need(tmp_path: Path) -> None:
+    source = film(tmp_path / "clip.mp4", Film(times=range(150), size=(32, 24)))
+    engine = Counting()
+    result = derained(only_job(source, Options(temporal=5)), Derainer(engine))
+    assert (result.status, result.frames) == ("done", 150)
+    # Three queues, a window, and one or two in each stage.
+    assert 0 < engine.most <= 3 * pipeline.ROOM + 2 * 5 + 8
 
 
 SLOW = """
