@@ -31,7 +31,7 @@ def usual_level() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
-    """A working directory with a clip; the names of models that are loaded, which change nothing."""
+    """A working directory with a clip; the names of models that are loaded."""
     monkeypatch.chdir(tmp_path)
     film(tmp_path / "clip.mkv", Film(times=range(50), sound=True))
     names: list[str | None] = []
