@@ -60,7 +60,7 @@ class Parts:
             done = self._finished()
         elif resume and found:
             changed = [key for key in facts if found.get(key) != facts[key]]
-            self.notes.append(f"begun anew: of what was finished, {', '.join(changed)} differ")
+            self.notes.append(f"begun anew, not resumed: another {', '.join(changed)}")
         kept = {segment.path.name for segment in done}
         for path in self._own():
             if path.name not in kept:
