@@ -24,8 +24,8 @@ from derain.errors import UsageError
 from derain.files import printable
 
 if TYPE_CHECKING:
-    from derain.clips.pipeline import Result
     from derain.clips.plan import Job, Options, Plan
+    from derain.clips.results import Result
     from derain.restore import Derainer
 
 MODEL = "petrichor-live"

@@ -2,5 +2,6 @@
 
 `names` says which files are clips, and loads nothing heavy. `plan` turns names into jobs in which
 nothing is left open, `pipeline` does the jobs, `resume` keeps what is finished of one. These need
-PyAV: whoever imports them asks for it first (`derain.extras.require`).
+PyAV: whoever imports them asks for it first (`derain.extras.require`). `folders` derains folders of
+frames, without it.
 """

@@ -15,8 +15,9 @@ from filming import Film, film, packets, shown
 from numpy_engines import Unchanged
 
 from derain.clips import pipeline, resume
-from derain.clips.pipeline import Result, run
+from derain.clips.pipeline import run
 from derain.clips.plan import Job, Options, plan
+from derain.clips.results import Result
 from derain.clips.resume import Parts
 from derain.errors import ExistsError, UsageError
 from derain.restore import Derainer

@@ -10,8 +10,9 @@ from filming import Film, film
 from numpy_engines import Unchanged
 
 from derain.clips import pipeline, resume
-from derain.clips.pipeline import Result, run
+from derain.clips.pipeline import run
 from derain.clips.plan import Job, Options, plan
+from derain.clips.results import Result
 from derain.clips.resume import Parts, facts_of
 from derain.restore import Derainer
 from derain.tiles import Float32s
