@@ -65,7 +65,8 @@ ModelOption = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="Shipped weights, or a file of ours or the authors'. Default: petrichor.",
+        help="Shipped weights, or a file of ours or the authors'. Default: petrichor. Clips:"
+        " petrichor-live, or none for their neighbouring frames alone.",
     ),
 ]
 QualityOption = Annotated[

@@ -27,8 +27,9 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--compare --density --device --dtype --engine --force --format --mask --max-pixels --model"
-        " --output --overlap --quality --strength --tile -m -o INPUTS"
+        "--codec --compare --crf --density --device --dtype --end --engine --force --format --mask"
+        " --max-pixels --model --output --overlap --preset --preview --quality --resume --start"
+        " --strength --temporal --tile -m -o INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
