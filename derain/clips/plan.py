@@ -171,6 +171,8 @@ def _folder(output: Name | None, count: int) -> Path | None:
     if output is None:
         return None
     path = Path(output)
+    if os.fspath(output) == "-":
+        raise UsageError("expected a file or a folder for clips", option="output", value=output)
     if path.is_dir() or not is_clip_name(path):
         if path.exists() and not path.is_dir():
             raise UsageError(
