@@ -29,7 +29,8 @@ def still_scene(count: int, dtype: str = "uint8") -> list[NDArray[Any]]:
     scene = (top * (0.2 + 0.3 * (rows + columns) / 110)).astype(dtype)
     frames = [np.repeat(scene[..., None], 3, axis=2) for _ in range(count)]
     for k, frame in enumerate(frames):
-        frame[4 * k : 4 * k + 6, 5 * k + 2] = 0.9 * top
+        row, column = 6 + 17 * k % 30, 6 + 23 * k % 50
+        frame[row : row + 6, column] = 0.7 * top
     return frames
 
 
@@ -43,7 +44,7 @@ def test_neighbours_take_the_rain_out(dtype: str) -> None:
     clean = np.median(np.stack(frames), axis=0)
     made = list(derain.restore_frames(frames, None, temporal=5))
     assert [(frame.dtype, frame.shape) for frame in made] == [(dtype, (48, 64, 3))] * 9
-    assert error(made, clean) < 0.2 * error(frames, clean)
+    assert error(made, clean) < 0.5 * error(frames, clean)
 
 
 def test_a_network_works_on_each_frame() -> None:
