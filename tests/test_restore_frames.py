@@ -40,10 +40,10 @@ def error(frames: list[NDArray[Any]], clean: NDArray[Any]) -> float:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_neighbours_take_the_rain_out(dtype: str) -> None:
-    frames = still_scene(9, dtype)
+    frames = still_scene(15, dtype)
     clean = np.median(np.stack(frames), axis=0)
-    made = list(derain.restore_frames(frames, None, temporal=5))
-    assert [(frame.dtype, frame.shape) for frame in made] == [(dtype, (48, 64, 3))] * 9
+    made = list(derain.restore_frames(frames, None, temporal="auto"))
+    assert [(frame.dtype, frame.shape) for frame in made] == [(dtype, (48, 64, 3))] * 15
     assert error(made, clean) < 0.5 * error(frames, clean)
 
 
@@ -74,7 +74,7 @@ def test_frames_come_half_a_window_later() -> None:
     assert taken == []
     next(made)
     assert len(taken) == 5
-    next(made), next(made), next(made)
+    assert len([next(made) for _ in range(3)]) == 3
     assert len(taken) == 6
     assert len(list(made)) == 6
 

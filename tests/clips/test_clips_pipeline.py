@@ -145,6 +145,7 @@ def test_what_fails_says_where_the_rest_waits(tmp_path: Path) -> None:
     # One call is for the fingerprint.
     result = derained(job, Derainer(Stops(21, ValueError("the lights went out"))))
     assert (result.status, result.message) == ("failed", "the lights went out")
+    assert result.unfinished is not None
     assert result.unfinished == tmp_path / "clip_derained.mp4.parts"
     assert not job.target.exists()
     again = derained(replace(job, resume=True), Derainer(Stops(1000, ValueError())))
@@ -175,7 +176,7 @@ def test_no_more_frames_are_held_than_the_stages_need(tmp_path: Path) -> None:
     source = film(tmp_path / "clip.mp4", Film(times=range(150), size=(32, 24)))
     engine = Counting()
     result = derained(only_job(source, Options(temporal=5)), Derainer(engine))
-    assert (result.status, result.frames) == ("done", 150)
+    assert (result.message, result.frames) == ("", 150)
     # Three queues, a window, and one or two in each stage.
     assert 0 < engine.most <= 3 * pipeline.ROOM + 2 * 5 + 8
 
@@ -245,7 +246,11 @@ def test_existing_results_are_left_alone(tmp_path: Path) -> None:
 def test_progress_counts_frames_then_packets(tmp_path: Path) -> None:
     job = only_job(film(tmp_path / "clip.mp4"), Options(temporal=3))
     reports: list[tuple[str, int, int]] = []
-    list(run([job], Derainer(Unchanged()), lambda _: lambda *report: reports.append(report)))
+
+    def note(stage: str, done: int, total: int) -> None:
+        reports.append((stage, done, total))
+
+    list(run([job], Derainer(Unchanged()), lambda _: note))
     assert [r for r in reports if r[0] == "frames"] == [("frames", k, 30) for k in range(31)]
     assert reports[-1] == ("joining", 30, 30)
 
