@@ -130,7 +130,8 @@ def run(
             "strength": strength,
         }
         check_asked(model, **settings)
-        limit, area = _pixels(max_pixels), read_mask(mask) if mask else None
+        limit = _pixels(max_pixels)
+        area = read_mask(mask, limit) if mask else None
         options = pictures.Options(force, compare, _format_of(format), density, area, limit)
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)

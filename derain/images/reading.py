@@ -34,6 +34,8 @@ from derain.images.tiff_pages import beginning_with
 
 MOST_BYTES = 16
 """Bytes of a file for each pixel that it may have; no format needs as many."""
+_STRIP = 256
+"""Rows of a mask that are averaged at once."""
 
 
 def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> Pixels:
@@ -66,8 +68,12 @@ def _read_named(path: str | os.PathLike[str], max_pixels: int | None = None) -> 
         raise ImageError(f"{path}: {error}") from error.__cause__
 
 
-def read_mask(path: str | os.PathLike[str]) -> Pixels:
+def read_mask(path: str | os.PathLike[str], max_pixels: int | None = None) -> Pixels:
     """Read a picture that says where to work: white there, black elsewhere, grey in part.
+
+    Args:
+        path: A file.
+        max_pixels: As for `read`.
 
     Returns:
         (H, W), upright. Colours count by their mean, what is transparent as black.
@@ -76,11 +82,15 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
-    picture = _read_named(path)
-    share = picture.pixels.mean(axis=2)
-    if picture.alpha is not None:
-        share *= picture.alpha / np.iinfo(picture.alpha.dtype).max
-    return np.rint(share).astype(picture.pixels.dtype)
+    picture = _read_named(path, max_pixels)
+    mask = np.empty(picture.pixels.shape[:2], picture.pixels.dtype)
+    for top in range(0, len(mask), _STRIP):  # floats of the whole would take more than the picture
+        rows = slice(top, top + _STRIP)
+        share = picture.pixels[rows].mean(axis=2)
+        if picture.alpha is not None:
+            share *= picture.alpha[rows] / np.iinfo(mask.dtype).max
+        mask[rows] = np.rint(share)
+    return mask
 
 
 def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) -> Picture:

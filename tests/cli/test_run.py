@@ -244,3 +244,19 @@ def test_numbers_of_pixels_may_be_short(text: str, pixels: int) -> None:
 def test_other_words_are_no_numbers_of_pixels(text: str) -> None:
     with pytest.raises(UsageError, match="expected a number of pixels"):
         _pixels(text)
+
+
+def test_the_limit_on_pixels_holds_for_the_mask_too(
+    here: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("mask.png", np.full((16, 20), 255, np.uint8))
+    assert derain("a.png", "--mask", "mask.png", "--max-pixels", "319") != 0
+    assert "mask.png: 20x16 pixels" in capsys.readouterr().err
+    assert here == []
+    assert derain("a.png", "--mask", "mask.png", "--max-pixels", "320") == 0
+
+
+def test_a_flat_mask_that_is_asked_for_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("derain.images.limits.MEMORY", 400_000_000)
+    write_image("mask.png", np.full((16, 20), 255, np.uint8))
+    assert derain("a.png", "--mask", "mask.png", "--max-pixels", "400M") == 0
