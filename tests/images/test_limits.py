@@ -1,6 +1,7 @@
 """Limits: what a file claims is judged before it is decoded."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -292,3 +293,12 @@ def test_a_jpeg_without_frame_or_components(marker: bytes) -> None:
 def needs_avif() -> None:
     if not has_avif():
         pytest.skip("this Pillow was built without AVIF")
+
+
+def test_what_is_found_is_more_than_what_is_allowed() -> None:
+    claim = Claim("PNG", 12_000, 9_000, stored=3, result=3)
+    with pytest.raises(TooManyPixelsError) as caught:
+        check_claim(claim, 112_000, None)
+    found = re.search(r"would take ([0-9.]+) GB .* at most ([0-9.]+) GB", str(caught.value))
+    assert found is not None
+    assert float(found[1]) > float(found[2])
