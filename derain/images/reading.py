@@ -105,9 +105,7 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
         TooManyPixelsError: If it has more pixels.
         AnimationError: If it is a clip.
         ImageError: If it is not a picture that can be read: damaged, truncated, empty, of several
-            pages, of another format.
-        derain.extras.MissingExtraError: If it is a HEIC and the package that reads them is not
-            installed.
+            pages, of another format, or of one that takes a package that is not installed.
         OSError: If the file cannot be opened.
     """
     data = source if isinstance(source, bytes) else _content(Path(source), max_pixels)

@@ -20,8 +20,8 @@ from PIL import Image
 from derain import images
 from derain.images import MAX_PIXELS, ImageError, TooManyPixelsError
 from derain.images.headers import Claim, claim_of
-from derain.images.holding import has_avif
 from derain.images.limits import check_claim
+from derain.images.picture import has_avif
 
 TRUNCATED = "expected at least [0-9]+"
 BOMB = "would take .* GB to decode; .* reads it"
