@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from PIL.ExifTags import Base
 
 from derain.images import exif, jpeg, photoshop, png, profiles, tags, tiff, webp, xmp
@@ -323,7 +324,10 @@ def _into_tiff(data: bytes, picture: Picture, lost: list[str]) -> bytes:
 
 
 def _into_avif(data: bytes, picture: Picture, lost: list[str]) -> bytes:
-    """Name what `save_options` left out."""
+    """Name what `save_options` and libavif left out."""
+    alpha = picture.alpha
+    if alpha is not None and int(alpha.min()) == np.iinfo(alpha.dtype).max:
+        lost.append("an alpha channel that is opaque everywhere")
     _profile(_in_colour(picture), lost)
     _packet(picture.metadata, lost)
     _, extras = _texts_as_tags(picture.metadata)

@@ -263,3 +263,20 @@ def test_folders_are_searched_for_what_can_be_read_here(
     assert describe_others(found.others).endswith(
         '; pip install "derain[heif]" reads HEIC; pip install -U pillow reads AVIF'
     )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_opaque_alpha_channel_that_avif_leaves_out_is_noted(
+    photo: NDArray[np.uint8], dtype: type[np.uint8 | np.uint16]
+) -> None:
+    if not has_avif():
+        pytest.skip("this Pillow was built without AVIF")
+    most = np.iinfo(dtype).max
+    pixels = photo.astype(dtype) * dtype(most // 255)
+    for least, is_kept in ((most, False), (most // 2, True)):
+        alpha = np.full(photo.shape[:2], most, dtype)
+        alpha[0] = least
+        notes: list[str] = []
+        again = images.read(images.encode(images.Picture(pixels, alpha), "AVIF", notes))
+        assert (again.alpha is not None) == is_kept
+        assert ("an alpha channel that is opaque everywhere" in " ".join(notes)) != is_kept
