@@ -84,6 +84,8 @@ def _blocks(picture: Picture, fields: Sequence[Field] = ()) -> Iterator[bytes]:
         fields: What becomes EXIF in the new format; new tags alone.
     """
     block = picture.metadata.exif
+    if not picture.is_result:  # rain that is put on a result makes another picture of it
+        block = exif.unmarked(block)
     fuller = tiff.with_fields(block, fields) if fields else block
     if picture.is_result:
         yield exif.marked(fuller)
@@ -250,7 +252,7 @@ def _exif_segments(picture: Picture, lost: list[str]) -> tuple[list[jpeg.Segment
     block = next((block for block in _blocks(picture, texts) if len(block) <= room), b"")
     if old.exif and not block:
         lost.append("EXIF (too long)")
-    if block == old.exif or not block:
+    if not block or block in (old.exif, exif.unmarked(old.exif)):
         extras = list(old.extras)
     return [jpeg.Segment(0xE1, jpeg.EXIF + block)] if block else [], extras
 

@@ -153,7 +153,8 @@ class Picture:
         alpha: (H, W) of the same type, None if the file has none.
         grey: The file has one colour channel; it will have one when written.
         notes: What could not be kept, in words for the user.
-        is_result: derain made it: its file says so, and will say so when written.
+        is_result: derain made it: its file says so. Files that are written of it say so if, and
+            only if, this is set.
 
     Raises:
         ImageError: If these are no such arrays.
