@@ -32,7 +32,7 @@ from derain.images.picture import (
     to_floats,
     to_levels,
 )
-from derain.images.reading import read, read_image, read_mask
+from derain.images.reading import is_marked, read, read_image, read_mask
 from derain.images.writing import encode, write_image
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "encode",
     "find_images",
     "format_of",
+    "is_marked",
     "levels_of",
     "read",
     "read_image",

@@ -16,11 +16,11 @@ from PIL import Image, JpegImagePlugin
 
 from derain.images import exif
 from derain.images.decoding import Decoded, decode, upright
-from derain.images.headers import Claim
+from derain.images.headers import Claim, kind_of
 from derain.images.heif import avif_claim, avif_notes, decode_heif
 from derain.images.limits import MAX_PIXELS, check_claim
 from derain.images.messages import caught_messages, without_bound, without_warnings
-from derain.images.metadata import bare, read_metadata, with_profile
+from derain.images.metadata import bare, exif_of, read_metadata, with_profile
 from derain.images.opening import damaged, header_of, open_picture
 from derain.images.picture import (
     READABLE,
@@ -123,6 +123,35 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
             data = beginning_with(data, claim.page)
         with without_bound(claim.pixels):
             return _opened(data, claim, max_pixels, said)
+
+
+def is_marked(path: str | os.PathLike[str], max_pixels: int | None = None) -> bool:
+    """Return whether a file says that derain made it; but for HEIC no pixels are decoded.
+
+    Args:
+        path: A file.
+        max_pixels: As for `read`.
+
+    Raises:
+        ImageError: If it is not a picture that can be read.
+        OSError: If it cannot be opened.
+    """
+    data = _content(Path(path), max_pixels)
+    if kind_of(data) == "HEIF":
+        return read(data, max_pixels).is_result
+    with without_warnings(), caught_messages() as said:
+        claim = header_of(data)
+        if claim.kind != "AVIF":
+            check_claim(claim, len(data), max_pixels)
+        if claim.page:
+            data = beginning_with(data, claim.page)
+        try:
+            with without_bound(claim.pixels), open_picture(bare(data), claim) as image:
+                return exif.is_result(exif_of(image, data))
+        except ImageError:
+            raise
+        except Exception as error:  # as in `_opened`
+            raise damaged(claim.kind, error, said) from error
 
 
 def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) -> Picture:
