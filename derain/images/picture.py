@@ -225,10 +225,9 @@ def has_avif() -> bool:
 
 def readable_suffixes() -> frozenset[str]:
     """Return the file name suffixes of what can be read here: folders are searched for these."""
-    unreadable = [] if is_installed("pillow_heif") else list(HEIF_SUFFIXES)
-    if not has_avif():
-        unreadable += suffixes_of("AVIF")
-    return READABLE_SUFFIXES.difference(unreadable)
+    heif = () if is_installed("pillow_heif") else HEIF_SUFFIXES
+    avif = () if has_avif() else suffixes_of("AVIF")
+    return READABLE_SUFFIXES.difference(heif, avif)
 
 
 def find_images(folder: str | os.PathLike[str]) -> tuple[list[Path], list[OSError]]:

@@ -6,7 +6,6 @@ arrays of it. Pictures are turned upright as they are read, because rain falls d
 
 import os
 import stat
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from derain.images import exif
+from derain.images import exif, webp
 from derain.images.decoding import Decoded, decode, upright
 from derain.images.headers import Claim, kind_of
 from derain.images.heif import avif_claim, avif_notes, decode_heif
@@ -231,16 +230,5 @@ def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     elif image.format == "TIFF":
         encoding["compression"] = image.info.get("compression", "raw")
     elif image.format == "WEBP":
-        encoding["lossless"] = _is_lossless_webp(data)
+        encoding["lossless"] = webp.is_lossless(data)
     return encoding
-
-
-def _is_lossless_webp(data: bytes) -> bool:
-    """Look for a VP8L chunk behind the RIFF header, skipping profile and other chunks."""
-    place = 12
-    while place + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, place)
-        if kind in (b"VP8L", b"VP8 "):
-            return kind == b"VP8L"
-        place += 8 + length + length % 2
-    return False
