@@ -353,7 +353,11 @@ class _Outcomes:
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
         self.interrupted = True
-        ending = "the same command goes on" if self.saved else "with --save DIR it could go on"
+        ending = (
+            "the same command does the rest"
+            if self.saved
+            else "with --save DIR it would do the rest"
+        )
         return f"{sum(self.done.values())} of {self.pictures} done; {ending}"
 
     def add(self, outcome: "Evaluation | Failure") -> None:

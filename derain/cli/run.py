@@ -289,7 +289,7 @@ class _Done:
             if job.outputs and all(path.exists() for path in job.outputs)
         }
         done = len(self.finished | there)
-        return f"{done} of {len(self.jobs)} done; the same command goes on"
+        return f"{done} of {len(self.jobs)} done; the same command does the rest"
 
 
 def _derain(

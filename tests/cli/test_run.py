@@ -202,7 +202,7 @@ def test_an_interrupted_run_says_what_was_done(
     monkeypatch.setattr(Unchanged, "forward", forward)
     assert derain("a.png", "b.png", "c.png", "d.png") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "interrupted: 2 of 4 done; the same command goes on"
+        "interrupted: 2 of 4 done; the same command does the rest"
     )
     assert derain("a.png", "b.png", "c.png", "d.png") == 0
     assert capsys.readouterr().err.splitlines()[-1] == (
