@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +130,9 @@ def find_rain(preset: str, textures: Path | None = None) -> RainSource:
     return RainSource(preset, PRESETS[preset], load_textures(textures))
 
 
-def plan(clean: Path, output: str | Path, *, parts: bool = False) -> SynthPlan:
+def plan(
+    clean: str | os.PathLike[str], output: str | os.PathLike[str], *, parts: bool = False
+) -> SynthPlan:
     """Return the files to make of a clean picture, or of all in a folder.
 
     Args:
@@ -143,8 +146,9 @@ def plan(clean: Path, output: str | Path, *, parts: bool = False) -> SynthPlan:
         ValueError: If the folder holds rainy pictures too.
         OSError: If there are no pictures, or a folder cannot be listed.
     """
+    clean = Path(clean)
     single = clean.is_file()
-    is_picture = names_a_file(str(output))
+    is_picture = names_a_file(os.fspath(output))
     output = Path(output)
     if is_picture and not single:
         raise UsageError(

@@ -16,18 +16,21 @@ from derain.data.layouts import (
     unknown_pairs,
 )
 from derain.data.pairs import (
+    GivenPlace,
     Pair,
     PairedFolder,
     Place,
     Problem,
     TwoFolders,
     named_folders,
+    place_of,
     read_pair,
 )
 from derain.data.photographs import clean_pictures
 
 __all__ = [
     "LAYOUTS",
+    "GivenPlace",
     "Identity",
     "Layout",
     "NoPairsError",
@@ -41,6 +44,7 @@ __all__ = [
     "identify",
     "layout_named",
     "named_folders",
+    "place_of",
     "read_pair",
     "refuse_pairs",
     "survey",

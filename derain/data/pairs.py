@@ -128,6 +128,18 @@ def named_folders(rainy: Path | None, clean: Path | None) -> TwoFolders | None:
 Place = Path | TwoFolders
 """Where a dataset lies: a folder or a list file that is looked at, or two folders as named."""
 
+GivenPlace = Place | str | os.PathLike[str]
+"""A place as it may be given in Python."""
+
+
+def place_of(given: GivenPlace) -> Place:
+    """Return a place, however it was given.
+
+    Raises:
+        TypeError: If it is neither a path nor two folders.
+    """
+    return given if isinstance(given, TwoFolders) else Path(given)
+
 
 class Sliceable(Protocol):
     """An array or a tensor, so that reading pairs needs no PyTorch."""

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from derain.data import (
+    GivenPlace,
     Layout,
     NoPairsError,
     PairedFolder,
     Place,
     Problem,
     TwoFolders,
+    place_of,
     survey,
     unknown_pairs,
 )
@@ -89,7 +91,7 @@ def find_models(sources: Sequence[str]) -> list[Model]:
 
 
 def find_datasets(
-    folders: Sequence[Place], layout: Layout | None = None, *, photographs: bool = False
+    folders: Sequence[GivenPlace], layout: Layout | None = None, *, photographs: bool = False
 ) -> tuple[list[PairedFolder | Photographs], list[Problem]]:
     """Return the datasets in folders, under names that tell them apart.
 
@@ -109,7 +111,8 @@ def find_datasets(
     """
     datasets: list[PairedFolder | Photographs] = []
     problems: list[Problem] = []
-    for folder, label in zip(folders, _labels(folders), strict=True):
+    places = [place_of(folder) for folder in folders]
+    for folder, label in zip(places, _labels(places), strict=True):
         try:
             found, wrong = survey(folder, layout)
         except NoPairsError:

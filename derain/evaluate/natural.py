@@ -1,5 +1,6 @@
 """The NIQE model of a folder of clean pictures, or of a file."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from derain.metrics import NaturalModel, NiqeError, niqe
 from derain.progress import Progress, silent
 
 
-def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
+def natural_model(place: str | os.PathLike[str], progress: Progress = silent) -> NaturalModel:
     """Return the NIQE model of all pictures under a folder, or of a file.
 
     Args:
@@ -23,6 +24,7 @@ def natural_model(place: Path, progress: Progress = silent) -> NaturalModel:
             be read.
         OSError: If a folder cannot be listed.
     """
+    place = Path(place)
     if place.is_dir():
         return _fit(place, progress)
     if not place.is_file():

@@ -1,5 +1,6 @@
 """Photographs that nobody has without the rain."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,13 +35,14 @@ class Photographs:
         return len(self.photographs)
 
 
-def find_photographs(folder: Path) -> Photographs:
+def find_photographs(folder: str | os.PathLike[str]) -> Photographs:
     """Return all pictures anywhere under a folder, img2 before img10.
 
     Raises:
         FileNotFoundError: If there are no pictures.
         OSError: If a folder cannot be listed.
     """
+    folder = Path(folder)
     found = [
         Photograph(path.relative_to(folder).with_suffix("").as_posix(), path)
         for path in clean_pictures(folder)

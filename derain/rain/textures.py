@@ -12,6 +12,7 @@ around. All coordinates are computed alike on every device.
 """
 
 import math
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -108,7 +109,7 @@ class TextureBank:
         return self._copies[key]
 
 
-def load_textures(folder: Path) -> TextureBank:
+def load_textures(folder: str | os.PathLike[str]) -> TextureBank:
     """Read all pictures under a folder, in the order of their names, as textures.
 
     Colour is averaged to grey, and every texture is resized to `SIZE`, landscape.
@@ -119,6 +120,7 @@ def load_textures(folder: Path) -> TextureBank:
         ImageError: If a picture cannot be read, or most are no streaks on black: photographs would
             be drawn over photographs.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected one of streak textures")
     paths, unreadable = find_images(folder)

@@ -27,7 +27,17 @@ from derain.data.audit.identity import (
 from derain.data.copies import Album, Copy, Search, find_copies, find_duplicates
 from derain.data.copies.album import Content
 from derain.data.layouts import Layout, NoPairsError, survey, unknown_pairs
-from derain.data.pairs import Half, Kind, Pair, PairedFolder, Place, Problem, TwoFolders
+from derain.data.pairs import (
+    GivenPlace,
+    Half,
+    Kind,
+    Pair,
+    PairedFolder,
+    Place,
+    Problem,
+    TwoFolders,
+    place_of,
+)
 from derain.data.photographs import clean_pictures
 from derain.files import is_litter, listed, printable
 from derain.images import READABLE_SUFFIXES
@@ -149,8 +159,8 @@ class _Clean:
 
 
 def check(
-    folder: Place,
-    against: Path | None = None,
+    folder: GivenPlace,
+    against: str | os.PathLike[str] | None = None,
     layout: Layout | None = None,
     progress: Progress = silent,
     album: Album | None = None,
@@ -173,6 +183,8 @@ def check(
         OSError: If a folder cannot be listed.
     """
     album = album or Album()
+    folder = place_of(folder)
+    against = None if against is None else Path(against)
     try:
         dataset, problems = survey(folder, layout, partial(album.read, again=True))
     except NoPairsError:

@@ -17,7 +17,15 @@ from derain.data.layouts.names import (
     match_names,
     path_inside,
 )
-from derain.data.pairs import Half, Pair, PairedFolder, Place, Problem, TwoFolders
+from derain.data.pairs import (
+    GivenPlace,
+    Half,
+    Pair,
+    PairedFolder,
+    Problem,
+    TwoFolders,
+    place_of,
+)
 from derain.data.photographs import clean_pictures
 from derain.errors import UsageError, did_you_mean
 from derain.files import is_litter, listed, natural_key, printable
@@ -65,7 +73,7 @@ def layout_named(name: str | None) -> Layout | None:
     return None
 
 
-def find_pairs(folder: Place, layout: Layout | None = None) -> PairedFolder:
+def find_pairs(folder: GivenPlace, layout: Layout | None = None) -> PairedFolder:
     """Return the pairs of a dataset in one of the layouts of `Layout`.
 
     In ``folders`` and ``flat``, both pictures of a pair have the same name, or names that differ in
@@ -82,6 +90,7 @@ def find_pairs(folder: Place, layout: Layout | None = None) -> PairedFolder:
         NoPairsError: If no layout fits.
         ValueError: If a rainy picture has no twin, or two, says which; or if there is not one pair.
     """
+    folder = place_of(folder)
     found, problems = survey(folder, layout)
     wrong = [problem for problem in problems if problem.unsound]
     if wrong and isinstance(folder, TwoFolders):
@@ -110,7 +119,7 @@ def _counts(folders: TwoFolders) -> str:
 
 
 def survey(
-    folder: Place, layout: Layout | None = None, read: Read = read_image
+    folder: GivenPlace, layout: Layout | None = None, read: Read = read_image
 ) -> tuple[PairedFolder, tuple[Problem, ...]]:
     """Return the pairs of a dataset, and all that is wrong with how it is put together.
 
@@ -126,6 +135,7 @@ def survey(
         NoPairsError: If no layout fits.
         ValueError: If a list cannot be read.
     """
+    folder = place_of(folder)
     if isinstance(folder, TwoFolders):
         return _survey_two(folder)
     if not folder.is_dir() and not folder.is_file():

@@ -29,8 +29,8 @@ from derain.data.layouts.names import (
     twin_key,
 )
 from derain.data.pairs import Problem
-from derain.files import is_litter, listed, printable
-from derain.images import Pixels, find_images, read_image
+from derain.files import is_litter, listed, printable, search
+from derain.images import READABLE_SUFFIXES, Pixels, read_image
 from derain.metrics import Float64s
 
 LOOKED_AT = 5
@@ -96,7 +96,9 @@ def unknown_pairs(
     """
     if not folder.is_dir():
         return None
-    tree, looks = _Tree(folder, find_images(folder)[0]), _Looks(read, copies)
+    # With derain's results: what they were made from is rainy.
+    tree = _Tree(folder, search(folder, READABLE_SUFFIXES).files)
+    looks = _Looks(read, copies)
     problem = (
         _by_lists(tree)
         or _by_folders(tree)

@@ -9,7 +9,8 @@ import pytest
 from drawn_rain import rain_on
 from numpy.typing import NDArray
 
-from derain import data
+from derain import data, evaluate
+from derain.data.audit.check import check
 from derain.data.layouts import folders
 from derain.images import write_image
 
@@ -255,3 +256,16 @@ def test_real_pairs_side_by_side_are_recognised(
                 np.concatenate(both if rainy == "left" else both[::-1], axis=1),
             )
         assert data.find_pairs(tmp_path / rainy).layout == f"side by side, rainy on the {rainy}"
+
+
+def test_places_may_be_given_as_text(tmp_path: Path) -> None:
+    put(tmp_path / "set", ["rainy/a.png", "clean/a.png"])
+    expected = data.find_pairs(tmp_path / "set").pairs
+    assert data.find_pairs(str(tmp_path / "set")).pairs == expected
+    assert data.survey(str(tmp_path / "set"))[0].pairs == expected
+    assert check(str(tmp_path / "set"), against=str(tmp_path / "set" / "clean")).pictures == 1
+    (dataset,), _ = evaluate.find_datasets([str(tmp_path / "set")])
+    assert len(dataset) == 1
+    assert evaluate.find_photographs(str(tmp_path / "set" / "rainy"))
+    with pytest.raises(TypeError):
+        data.find_pairs(None)  # pyright: ignore[reportArgumentType]
