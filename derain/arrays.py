@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+OTHER_COLOURS = ("CMYK", "LAB", "YCbCr", "HSV")
+"""Modes of Pillow whose numbers mean other colours than those of RGB and grey."""
+
 EXPECTED = (
     "expected a NumPy array (H, W, 3), a PIL image, a tensor (N, 3, H, W), or a sequence of these"
 )
@@ -147,10 +150,13 @@ def _of_sequence(values: Sequence[object]) -> Given:
 def _of_pillow(image: Any) -> Given:
     """Modes that hold no plain grey or RGB, such as P or CMYK, become RGB or RGBA.
 
-    What Pillow read besides pixels stays with the result: profile, EXIF.
+    What Pillow read besides pixels stays with the result: profile, EXIF. But for what is of the old
+    mode, the profile of CMYK and which colour is transparent.
     """
     known = ("L", "LA", "RGB", "RGBA", "I;16", "I;16L", "I;16B")
-    if image.mode in known:
+    if image.mode in ("L", "RGB") and "transparency" in image.info:  # one level or colour
+        plain = image.convert("LA" if image.mode == "L" else "RGBA")
+    elif image.mode in known:
         plain = image
     elif image.mode in ("I", "F"):
         raise ValueError(f"a PIL image of mode {image.mode}: expected 8 or 16 bits a channel")
@@ -165,7 +171,8 @@ def _of_pillow(image: Any) -> Given:
     def back(results: Sequence[Array]) -> Any:
         result = results[0] if plain.mode != "LA" else results[0][..., [0, 3]]
         made = sys.modules["PIL.Image"].fromarray(np.ascontiguousarray(result))
-        made.info = dict(image.info)
+        stale = ("transparency", "icc_profile" if image.mode in OTHER_COLOURS else "")
+        made.info = {key: value for key, value in image.info.items() if key not in stale}
         return made
 
     return Given([rgba], back)

@@ -43,7 +43,7 @@ def export(
     """
     from typing import cast
 
-    from derain.errors import ExistsError, UsageError
+    from derain.errors import ExistsError, UsageError, did_you_mean
 
     with one_line_errors():
         with lasting():
@@ -53,7 +53,8 @@ def export(
             from derain.weights.loading import find
 
         if to not in SUFFIX_OF:
-            raise UsageError(f"expected one of {', '.join(SUFFIX_OF)}", option="to", value=to)
+            expected = f"expected one of {', '.join(SUFFIX_OF)}{did_you_mean(to, SUFFIX_OF)}"
+            raise UsageError(expected, option="to", value=to)
         network, card = find(model)
         target = output or Path(card.name + SUFFIX_OF[to])
         if target.suffix != SUFFIX_OF[to]:
