@@ -318,7 +318,7 @@ def _derain(
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
             except OSError as error:
-                target = printable(result.target)
+                target = printable(str(result.target))
                 complain(f"error: {target} is done, but standard output failed: {error.strerror}")
                 result = replace(result, status="failed")
             done.add(result)
