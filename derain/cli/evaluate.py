@@ -258,12 +258,18 @@ def _sort(
     """
     from derain.data import named_folders
     from derain.evaluate import sort_inputs
+    from derain.files import listed
+    from derain.weights import CATALOGUE
 
     models, found = sort_inputs(inputs)
     both = named_folders(rainy, clean)
     folders: list[Place] = [*found, both] if both else [*found]
     if not folders:
-        raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
+        missing = [name for name in models if name not in CATALOGUE and not Path(name).exists()]
+        more = f"; there is no {listed(missing)}" if missing else ""
+        raise typer.BadParameter(
+            f"no folder of pairs among {', '.join(inputs)}{more}", param_hint="DATA"
+        )
     if not models:
         raise typer.BadParameter(
             "no model: expected a name such as petrichor, or a weights file", param_hint="MODEL"

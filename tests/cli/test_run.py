@@ -244,3 +244,13 @@ def test_numbers_of_pixels_may_be_short(text: str, pixels: int) -> None:
 def test_other_words_are_no_numbers_of_pixels(text: str) -> None:
     with pytest.raises(UsageError, match="expected a number of pixels"):
         _pixels(text)
+
+
+def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "b\n\x1b[31m.png"
+    Path("a.png").rename(name)
+    assert derain(name, "--compare") == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "b\\n\\x1b[31m.png: " in said
+    assert "compared in b\\n\\x1b[31m_derained_compare.png\n" in said
