@@ -10,6 +10,7 @@ from pathlib import Path
 from derain.data.audit.check import find_leaks
 from derain.data.audit.identity import digest_of, digest_of_files
 from derain.data.copies import Album
+from derain.data.pairs import TwoFolders
 from derain.files import listed, write_file
 from derain.progress import Progress
 from derain.train.run import TrainingRun
@@ -107,7 +108,12 @@ def _search(run: TrainingRun, album: Album, progress: Progress) -> str:
     what = f"{count} validation {pictures} among the training pictures"
     if run.allow_leak:
         return f"{what}: its validation scores say little"
+    # A clean half shows all that its pairs show.
+    looked_at, against = (
+        place.clean if isinstance(place, TwoFolders) else place
+        for place in (run.validation, run.data)
+    )
     raise LeakError(
         f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check"
-        f" {run.validation} --against {run.data} names them all), or give --allow-leak"
+        f" {looked_at} --against {against} names them all), or give --allow-leak"
     )

@@ -1,5 +1,6 @@
 """Validation pictures among the training pictures are refused."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from tiny_runs import TINY
 
 from derain import train as training
-from derain.data import Problem
+from derain.data import Problem, TwoFolders
+from derain.data.audit.check import find_leaks
 from derain.images import write_image
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, leaks, loop, train
@@ -43,6 +45,21 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
     assert "1 validation picture is among the training pictures" in notes[0]
     with pytest.raises(training.LeakError):
         next(train(drawn, strict, resume=True))
+
+
+def test_a_leak_into_named_folders_is_found_again_by_the_command(
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    assert isinstance(run.validation, Path)
+    write_image(run.validation / "held-out.png", photo)
+    for half in ("wet", "dry"):
+        (tmp_path / half).mkdir()
+        write_image(tmp_path / half / "1.png", photo)
+    pairs = TwoFolders(tmp_path / "wet", tmp_path / "dry")
+    command = re.escape(f"data check {run.validation} --against {tmp_path / 'dry'} names")
+    with pytest.raises(training.LeakError, match=command):
+        next(train(find_recipe("nledn", TINY), replace(run, data=pairs, allow_leak=False)))
+    assert find_leaks(run.validation, pairs.clean)
 
 
 def test_a_leak_is_refused_before_the_validation_set_is_decoded(
