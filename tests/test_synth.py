@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from derain.errors import ExistsError, UsageError
-from derain.images import read_image, write_image
+from derain.images import Picture, encode, read, read_image, write_image
 from derain.synth import SynthPlan, find_rain, plan, synthesise
 
 
@@ -141,3 +141,11 @@ def test_one_picture_for_a_folder_is_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "in/a.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(UsageError, match="one picture for a folder"):
         plan(tmp_path / "in", tmp_path / "rainy.png")
+
+
+def test_rain_on_a_result_makes_no_result(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    (tmp_path / "clean.jpg").write_bytes(encode(Picture(photo, is_result=True), "JPEG"))
+    assert read(tmp_path / "clean.jpg").is_result
+    made = plan(tmp_path / "clean.jpg", tmp_path / "rainy.jpg")
+    assert [one.status for one in synthesise(made, find_rain("rain100l"))] == ["made"]
+    assert not read(tmp_path / "rainy.jpg").is_result

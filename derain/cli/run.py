@@ -114,7 +114,7 @@ def run(
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
-    with one_line_errors(), lasting():
+    with one_line_errors(has_limit=True), lasting():
         from derain import pictures
         from derain.images import read_mask
         from derain.restore import check_asked, load
@@ -130,7 +130,8 @@ def run(
             "strength": strength,
         }
         check_asked(model, **settings)
-        limit, area = _pixels(max_pixels), read_mask(mask) if mask else None
+        limit = _pixels(max_pixels)
+        area = read_mask(mask, limit) if mask else None
         options = pictures.Options(force, compare, _format_of(format), density, area, limit)
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)
@@ -332,7 +333,8 @@ def _report(result: "Result", place: str) -> None:
         return
     if result.error is not None:
         show_traceback(result.error)
-        text = f"{printable(result.source)}: {_without(result.source, line_of(result.error))}"
+        line = line_of(result.error, has_limit=True)
+        text = f"{printable(result.source)}: {_without(result.source, line)}"
         if result.status == "skipped":
             say(f"skipped {text}")
         else:

@@ -15,8 +15,7 @@ from PIL import (
 )
 
 from derain.images.headers import Claim, claim_of
-from derain.images.holding import has_avif
-from derain.images.picture import AnimationError, ImageError
+from derain.images.picture import AnimationError, ImageError, has_avif
 
 _CLASSES: Mapping[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,

@@ -17,7 +17,7 @@ from derain.files import (
     check_takes_files,
     check_writable,
 )
-from derain.images import Format, format_of, read, suffixes_of
+from derain.images import Format, format_of, is_marked, suffixes_of
 from derain.images.naming import names_a_file
 from derain.pictures.finding import (
     HEIC,
@@ -203,9 +203,9 @@ class _Jobs:
     def add(self, job: Job) -> None:
         """Add a job, unless its files are another's or cannot be written."""
         rival = next((self._taken[path] for path in job.outputs if path in self._taken), None)
-        if rival is not None and _is_marked(rival.source):
+        if rival is not None and _is_marked(rival):
             self._drop(rival)
-        elif rival is not None and _is_marked(job.source):
+        elif rival is not None and _is_marked(job):
             self._found.results.append(job.source)
             return
         elif rival is not None:
@@ -238,10 +238,10 @@ class _Jobs:
         self._taken = {path: other for path, other in self._taken.items() if other is not job}
 
 
-def _is_marked(path: Path) -> bool:
-    """Return whether a picture says that derain made it."""
+def _is_marked(job: Job) -> bool:
+    """Return whether a job's picture says that derain made it."""
     try:
-        return read(path).is_result
+        return is_marked(job.source, job.max_pixels)
     except (OSError, ValueError):  # what is wrong with it is said when its turn comes
         return False
 

@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from derain import pictures
 from derain.density import RainDensity
 from derain.files import write_file
-from derain.images import Picture, read, read_image, write_image
+from derain.images import Picture, read, read_image, readable_suffixes, write_image
 from derain.pictures import Job, Options, Result, finding, pipeline
 from derain.progress import Progress, silent
 
@@ -834,7 +834,7 @@ def test_heic_becomes_a_jpeg_where_it_can_be_read(folder: Path) -> None:
     (folder / "c.heic").write_bytes(b"no picture")
     plan = pictures.plan([str(folder)])
     targets = {job.source.name: job.target.name for job in plan.jobs}
-    if finding.HEIC <= finding.READABLE:
+    if readable_suffixes() >= finding.HEIC:
         assert targets["c.heic"] == "c.jpg"
     else:
         assert plan.others[".heic"] == 1

@@ -40,7 +40,7 @@ from derain.data.pairs import (
 )
 from derain.data.photographs import clean_pictures
 from derain.files import is_litter, listed, printable
-from derain.images import READABLE_SUFFIXES
+from derain.images import readable_suffixes
 from derain.progress import Progress, silent
 
 AT_MOST = 20
@@ -417,13 +417,14 @@ def _oddities(folder: Place, files: Sequence[Path] = ()) -> Iterator[Problem]:
         for parent in (place, *place.parents)
     }
     others: list[Path] = []
+    readable = readable_suffixes()
     roots = [folder.rainy, folder.clean] if isinstance(folder, TwoFolders) else [folder]
     for place, folders, names in chain.from_iterable(_walk(root, followed) for root in roots):
         links = [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
         others += [link for link in links if os.fspath(link) not in followed]
         for name in sorted(names):
             path = Path(place, name)
-            if path.suffix.lower() not in READABLE_SUFFIXES:
+            if path.suffix.lower() not in readable:
                 others.append(path)
             elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
                 yield Problem(

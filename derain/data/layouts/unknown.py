@@ -30,7 +30,7 @@ from derain.data.layouts.names import (
 )
 from derain.data.pairs import Problem
 from derain.files import is_litter, listed, printable, search
-from derain.images import READABLE_SUFFIXES, Pixels, read_image
+from derain.images import Pixels, read_image, readable_suffixes
 from derain.metrics import Float64s
 
 LOOKED_AT = 5
@@ -97,7 +97,7 @@ def unknown_pairs(
     if not folder.is_dir():
         return None
     # With derain's results: what they were made from is rainy.
-    tree = _Tree(folder, search(folder, READABLE_SUFFIXES).files)
+    tree = _Tree(folder, search(folder, readable_suffixes()).files)
     looks = _Looks(read, copies)
     problem = (
         _by_lists(tree)
