@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from derain.data import TwoFolders
 from derain.data.audit.check import find_leaks
 from derain.data.audit.identity import digest_of, digest_of_files
 from derain.data.copies import Album, find_duplicates
@@ -73,9 +74,8 @@ def refuse_leaks(
 
 def _refuse_twins(source: Source, run: TrainingRun, album: Album, progress: Progress) -> None:
     """Refuse photographs that are probably pairs, because two of their folders show the same."""
-    if source.pairs is not None or run.layout is not None:
+    if source.pairs is not None or isinstance(source.place, TwoFolders) or run.layout is not None:
         return
-    assert isinstance(source.place, Path)  # two folders are pairs
     found = find_duplicates(source.photographs, progress, album)
     copies = [(copy.picture, copy.of) for copy in found.copies]
     if doubt := copies_across(source.place, source.photographs, copies):
@@ -122,6 +122,16 @@ def _search(run: TrainingRun, album: Album, progress: Progress) -> str:
     if run.allow_leak:
         return f"{what}: its validation scores say little"
     raise LeakError(
-        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check"
-        f" {run.validation} --against {run.data} names them all), or give --allow-leak"
+        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out{_how_to_list(run)},"
+        " or give --allow-leak"
     )
+
+
+def _how_to_list(run: TrainingRun) -> str:
+    """Return the command that names all leaks, in brackets; empty if training is in two folders."""
+    if isinstance(run.data, TwoFolders):
+        return ""
+    found = run.validation
+    both = isinstance(found, TwoFolders)
+    place = f"--rainy {found.rainy} --clean {found.clean}" if both else str(found)
+    return f" (derain data check {place} --against {run.data} names them all)"

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from tiny_runs import TINY
 
 from derain import train as training
-from derain.data import Problem
+from derain.data import Problem, TwoFolders
 from derain.images import write_image
+from derain.progress import silent
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, leaks, loop, train
+from derain.train.sources import Source
 from derain.weights import store
 
 
@@ -141,3 +143,27 @@ def test_photographs_that_are_pairs_by_their_duplicates_are_refused(
     with pytest.raises(ValueError, match="x/ and y/ show the same scenes"):
         next(train(find_recipe("nledn", TINY), run))
     assert not run.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("two", "command"),
+    [
+        ("", r"\(derain data check val --against data names"),
+        ("val", r"\(derain data check --rainy val/r --clean val/c --against data names"),
+        ("data", "take them out, or give --allow-leak"),
+    ],
+)
+def test_the_command_that_names_all_leaks_can_be_given(
+    two: str, command: str, run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leak = Problem("leak", "a.png shows what b.png shows", (Path("a.png"), Path("b.png")))
+    monkeypatch.setattr(leaks, "find_leaks", lambda *_: (leak,))
+    given = TwoFolders(Path(two, "r"), Path(two, "c"))
+    run = replace(
+        run,
+        data=given if two == "data" else Path("data"),
+        validation=given if two == "val" else Path("val"),
+        allow_leak=False,
+    )
+    with pytest.raises(training.LeakError, match=command):
+        leaks.refuse_leaks(run, Source(run.data), Source(run.validation), silent)
