@@ -19,7 +19,7 @@ import numpy as np
 from derain.data.alignment import FLAT, align, luma, rainier
 from derain.data.layouts.folders import NoPairsError, find_pairs
 from derain.data.layouts.halves import rainy_half
-from derain.data.layouts.lists import LISTS, names_pairs
+from derain.data.layouts.lists import LISTS, is_list, names_pairs
 from derain.data.layouts.names import (
     RAINY_FOLDERS,
     folder_key,
@@ -250,9 +250,14 @@ def _by_lists(tree: _Tree) -> Problem | None:
     if not lists:
         return None
     names = listed([printable(path.name) for path in lists])
+    why = (
+        "most of which are not there"
+        if is_list(lists[0])
+        else "after lines that are neither titles nor pairs"
+    )
     return _problem(
         tree.root,
-        f"lists pairs of pictures in {names}, most of which are not there, or in several lists",
+        f"lists pairs of pictures in {names}, {'more than one list' if lists[1:] else why}",
         f"name the list itself, such as {printable(lists[0])}, and see that its paths are right",
         lists,
     )

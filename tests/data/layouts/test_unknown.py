@@ -201,7 +201,9 @@ def test_lists_whose_pictures_are_not_there_and_several_lists(
     (tmp_path / "more.txt").unlink()
     (tmp_path / "real.txt").rename(tmp_path / "pairs.csv")
     (tmp_path / "pairs.csv").write_text("rainy,clean\nw0.png,d0.png\n")
-    assert "pairs.csv" in seen(tmp_path).message
+    assert len(data.find_pairs(tmp_path).pairs) == 1
+    (tmp_path / "pairs.csv").write_text("w1.png,none\nw0.png,d0.png\n")
+    assert "in pairs.csv, after lines that are neither titles" in seen(tmp_path).message
     # A list of sources is none of pairs.
     (tmp_path / "pairs.csv").write_text("w0.png,https://example.org/w0.png\n")
     assert unknown_pairs(tmp_path) is None
