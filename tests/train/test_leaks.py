@@ -157,7 +157,11 @@ def test_the_command_that_names_all_leaks_can_be_given(
     two: str, command: str, run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leak = Problem("leak", "a.png shows what b.png shows", (Path("a.png"), Path("b.png")))
-    monkeypatch.setattr(leaks, "find_leaks", lambda *_: (leak,))
+
+    def found(*_: object) -> tuple[Problem, ...]:
+        return (leak,)
+
+    monkeypatch.setattr(leaks, "find_leaks", found)
     given = TwoFolders(Path(two, "r"), Path(two, "c"))
     run = replace(
         run,

@@ -30,7 +30,7 @@ from derain.data.layouts.names import (
     twin_key,
 )
 from derain.data.pairs import Problem
-from derain.files import is_litter, listed, printable, search
+from derain.files import RESULT_MARK, is_litter, listed, printable, search
 from derain.images import READABLE_SUFFIXES, Pixels, read_image
 from derain.metrics import Float64s
 
@@ -64,7 +64,7 @@ VAGUE = ("in", "input", "inputs")
 """Names of rainy folders that folders of anything may have: they count beside others only."""
 WET = re.compile(r"(^|.*([-_ ]|\d))rainy?[-_ ]?\d*(x\d+)?")
 """Names of rainy pictures: ``rain-001``, ``rain-001x2``, ``12_rainy``; not ``rain100-forest``."""
-RESULT = "derained"
+RESULT = RESULT_MARK.strip("_")
 """Ending of what ``derain run`` writes beside rainy photographs."""
 
 PHOTOGRAPHS = (
