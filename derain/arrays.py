@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+OTHER_COLOURS = ("CMYK", "LAB", "YCbCr", "HSV")
+"""Modes of Pillow whose numbers mean other colours than those of RGB and grey."""
+
 EXPECTED = (
     "expected a NumPy array (H, W, 3), a PIL image, a tensor (N, 3, H, W), or a sequence of these"
 )
@@ -63,6 +66,7 @@ def as_array(value: object) -> Array:
 
     Raises:
         TypeError: If it is something else, or a sequence.
+        ValueError: If it is a tensor with channels last.
     """
     if (kind := _kind(value)) is None:
         raise TypeError(f"{called(value)} for an image: expected an array, a PIL image or a tensor")
@@ -146,10 +150,13 @@ def _of_sequence(values: Sequence[object]) -> Given:
 def _of_pillow(image: Any) -> Given:
     """Modes that hold no plain grey or RGB, such as P or CMYK, become RGB or RGBA.
 
-    What Pillow read besides pixels stays with the result: profile, EXIF.
+    What Pillow read besides pixels stays with the result: profile, EXIF. But for what is of the old
+    mode, the profile of CMYK and which colour is transparent.
     """
     known = ("L", "LA", "RGB", "RGBA", "I;16", "I;16L", "I;16B")
-    if image.mode in known:
+    if image.mode in ("L", "RGB") and "transparency" in image.info:  # one level or colour
+        plain = image.convert("LA" if image.mode == "L" else "RGBA")
+    elif image.mode in known:
         plain = image
     elif image.mode in ("I", "F"):
         raise ValueError(f"a PIL image of mode {image.mode}: expected 8 or 16 bits a channel")
@@ -164,7 +171,8 @@ def _of_pillow(image: Any) -> Given:
     def back(results: Sequence[Array]) -> Any:
         result = results[0] if plain.mode != "LA" else results[0][..., [0, 3]]
         made = sys.modules["PIL.Image"].fromarray(np.ascontiguousarray(result))
-        made.info = dict(image.info)
+        stale = ("transparency", "icc_profile" if image.mode in OTHER_COLOURS else "")
+        made.info = {key: value for key, value in image.info.items() if key not in stale}
         return made
 
     return Given([rgba], back)
@@ -190,8 +198,24 @@ def _of_tensor(tensor: Any) -> Given:
     return Given(list(last) if batch else [last], back)
 
 
+def _check_channels_first(tensor: Any) -> None:
+    """Refuse what has its channels last, before its axes are moved and misnamed.
+
+    Raises:
+        ValueError: With the shape as it was given.
+    """
+    counts = (1, 3, 4)
+    if tensor.ndim > 2 and tensor.shape[-3] not in counts and tensor.shape[-1] in counts:
+        order = "(2, 0, 1)" if tensor.ndim == 3 else "(0, 3, 1, 2)"
+        raise ValueError(
+            f"a tensor of shape {tuple(tensor.shape)}, with channels last: expected (N, 3, H, W),"
+            f" (3, H, W) or (H, W); permute{order} makes it so"
+        )
+
+
 def _channels_last(tensor: Any) -> Array:
     """(..., C, H, W) -> (..., H, W, C); what has fewer axes as it is."""
+    _check_channels_first(tensor)
     held = tensor.detach().cpu()
     try:
         array: Array = held.numpy()

@@ -304,12 +304,14 @@ def _as_strength(value: object) -> float:
     return float(value)
 
 
-def _as_flips(value: int) -> int:
+def _as_flips(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"flips={value!r}: expected one of {', '.join(map(str, FLIPS))}")
     if value not in FLIPS:
         raise UsageError(
             f"expected one of {', '.join(map(str, FLIPS))}", option="flips", value=value
         )
-    return value
+    return int(value)
 
 
 def _as_pixels(value: object, option: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from derain.data import clean_pictures, refuse_pairs
-from derain.errors import DerainError, ExistsError, UsageError
+from derain.errors import DerainError, ExistsError, UsageError, did_you_mean
 from derain.files import write_file
 from derain.images import (
     ImageError,
@@ -118,7 +118,8 @@ def find_rain(preset: str, textures: Path | None = None) -> RainSource:
         OSError: If there is no such folder, or no textures in it.
     """
     if preset not in PRESETS:
-        raise UsageError(f"expected one of {', '.join(PRESETS)}", option="preset", value=preset)
+        expected = f"expected one of {', '.join(PRESETS)}{did_you_mean(preset, PRESETS)}"
+        raise UsageError(expected, option="preset", value=preset)
     if textures is None:
         return RainSource(preset, PRESETS[preset])
     if not PRESETS[preset].has_textures:

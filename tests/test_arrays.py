@@ -55,6 +55,24 @@ def test_a_palette_with_transparency_keeps_it() -> None:
     assert there_and_back(image).mode == "RGBA"
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_colour_that_is_transparent_becomes_alpha(mode: str) -> None:
+    image = Image.fromarray(levels(5, 7, 3)).convert(mode)
+    key = image.getpixel((3, 2))
+    image.info["transparency"] = key
+    back = there_and_back(image)
+    assert back.mode == {"L": "LA", "RGB": "RGBA"}[mode]
+    assert "transparency" not in back.info
+    assert back.getpixel((3, 2))[-1] == 0
+
+
+def test_a_profile_of_other_colours_does_not_stay() -> None:
+    for mode, stays in (("CMYK", False), ("RGB", True), ("P", True)):
+        image = Image.fromarray(levels(5, 7, 3)).convert(mode)
+        image.info["icc_profile"] = b"a profile"
+        assert ("icc_profile" in there_and_back(image).info) is stays
+
+
 def test_arrays_and_stacks_of_them() -> None:
     for shape in ((4, 5), (4, 5, 1), (4, 5, 3), (2, 4, 5, 3), (0, 4, 5, 3)):
         array = levels(*shape)
@@ -158,3 +176,16 @@ def test_devices_and_types_by_name_or_object() -> None:
     for option, value in (("device", 0), ("dtype", 3.5), ("engine", torch.strided)):
         with pytest.raises(TypeError, match=f"{option}=.*expected a name"):
             spelled(value, option)
+
+
+@pytest.mark.parametrize("shape", [(8, 9, 3), (2, 8, 9, 1), (1, 8, 9, 4)])
+def test_tensors_with_channels_last_are_named_as_they_came(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.zeros(shape)
+    for take in (given, as_array):
+        with pytest.raises(ValueError, match="permute") as caught:
+            take(tensor)
+        assert f"a tensor of shape {shape}, with channels last" in str(caught.value)
+    order = (2, 0, 1) if len(shape) == 3 else (0, 3, 1, 2)
+    assert f"permute{order}" in str(caught.value)
+    assert given(tensor.permute(order)).images[0].shape == shape[-3:]

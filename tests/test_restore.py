@@ -528,6 +528,8 @@ def test_what_is_no_picture_is_named(wrong: Any) -> None:
         ({"tile": 64.0}, "tile=64.0: expected a whole number"),
         ({"overlap": "8"}, "overlap='8': expected a whole number"),
         ({"strength": "1"}, "strength='1': expected a number"),
+        ({"flips": 2.0}, "flips=2.0: expected one of 1, 2, 4, 8"),
+        ({"flips": True}, "flips=True: expected one of"),
         ({"strength": True}, "strength=True: expected a number"),
         ({"engine": 1}, "engine=1: expected a name"),
     ],

@@ -34,7 +34,7 @@ ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
 LAYOUT_HELP = (
     "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list; photographs for none."
-    " Default: told by looking."
+    " Default: recognised by looking."
 )
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 

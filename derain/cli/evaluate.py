@@ -283,12 +283,18 @@ def _sort(
     """
     from derain.data import named_folders
     from derain.evaluate import sort_inputs
+    from derain.files import listed
+    from derain.weights import CATALOGUE
 
     models, found = sort_inputs(inputs)
     both = named_folders(rainy, clean)
     folders: list[Place] = [*found, both] if both else [*found]
     if not folders:
-        raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
+        missing = [name for name in models if name not in CATALOGUE and not Path(name).exists()]
+        more = f"; there is no {listed(missing)}" if missing else ""
+        raise typer.BadParameter(
+            f"no folder of pairs among {', '.join(inputs)}{more}", param_hint="DATA"
+        )
     if not models:
         raise typer.BadParameter(
             "no model: expected a name such as petrichor, or a weights file", param_hint="MODEL"
@@ -378,7 +384,11 @@ class _Outcomes:
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
         self.interrupted = True
-        ending = "the same command goes on" if self.saved else "with --save DIR it could go on"
+        ending = (
+            "the same command does the rest"
+            if self.saved
+            else "with --save DIR it would do the rest"
+        )
         return f"{sum(self.done.values())} of {self.pictures} done; {ending}"
 
     def add(self, outcome: "Evaluation | Failure") -> None:

@@ -289,7 +289,7 @@ class _Done:
             if job.outputs and all(path.exists() for path in job.outputs)
         }
         done = len(self.finished | there)
-        return f"{done} of {len(self.jobs)} done; the same command goes on"
+        return f"{done} of {len(self.jobs)} done; the same command does the rest"
 
 
 def _derain(
@@ -318,9 +318,8 @@ def _derain(
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
             except OSError as error:
-                complain(
-                    f"error: {result.target} is done, but standard output failed: {error.strerror}"
-                )
+                target = printable(str(result.target))
+                complain(f"error: {target} is done, but standard output failed: {error.strerror}")
                 result = replace(result, status="failed")
             done.add(result)
 
@@ -339,15 +338,16 @@ def _report(result: "Result", place: str) -> None:
         else:
             complain(f"error: {text}")
         return
+    source = printable(result.source)
     note = f" ({result.message})" if result.message else ""
-    say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
+    say(f"{place}{source}: {result.seconds:.1f} s{note}")
     if result.density:
         steps = ", ".join(f"{name} {value:.2f}" for name, value in vars(result.density).items())
-        say(f"{result.source}: rain density {result.density.word} ({steps})")
+        say(f"{source}: rain density {result.density.word} ({steps})")
     if result.target != STREAM:
         show_result(f"{result.target}" + (f"\t{result.density.word}" if result.density else ""))
     if result.comparison:
-        say(f"{result.source}: compared in {result.comparison}")
+        say(f"{source}: compared in {printable(result.comparison)}")
 
 
 def _without(path: Path, text: str) -> str:

@@ -202,10 +202,8 @@ def format_of(path: str | os.PathLike[str]) -> Format:
             f" {' '.join(SUFFIXES)}"
         )
     if suffix not in SUFFIXES:
-        raise ImageError(
-            f"{path}: no picture format is called {suffix or 'nothing'!r}; expected a name in"
-            f" {' '.join(SUFFIXES)}"
-        )
+        found = f"no picture format is called {suffix!r}" if suffix else "its name has no ending"
+        raise ImageError(f"{path}: {found}; expected a name in {' '.join(SUFFIXES)}")
     return SUFFIXES[suffix]
 
 

@@ -327,6 +327,8 @@ def _missing(path: Path, name: str, inputs: Sequence[str]) -> DerainError:
     """Return the error for a name that is that of no file, with what it may stand for."""
     if "://" in name:
         return DerainError("an address; expected a file: download it first")
+    if path.exists():
+        return DerainError("a pipe or a device; expected a file, or - for standard input")
     folders = [Path(other).is_dir() for other in inputs[:-1]]
     is_file = path.suffix.lower() in READABLE and not any(folders)
     if folders and name == inputs[-1] and (is_file or name.endswith(("/", os.sep))):

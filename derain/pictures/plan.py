@@ -178,8 +178,9 @@ def _check_number(inputs: Sequence[str], output: str | None, count: int, *, sing
         UsageError: If that is asked for.
     """
     if single and (count > 1 or any(Path(name).is_dir() for name in inputs)):
+        several = f"{count} pictures" if count > 1 else "a folder"
         raise UsageError(
-            f"one file for {count} pictures; expected a folder", option="output", value=output
+            f"one file for {several}; expected a folder", option="output", value=output
         )
     streamed = output == str(STREAM) or (output is None and str(STREAM) in inputs)
     if streamed and count > 1:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
-from derain.errors import SettingError
+from derain.errors import SettingError, did_you_mean
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
@@ -190,7 +190,8 @@ def _parse(recipe: Recipe, key: str, text: str) -> object:
     """Return the value of a field from its text, of the kind that the field has."""
     known = [f.name for f in fields(recipe) if f.name not in _FIXED]
     if key not in known:
-        raise SettingError(f"no such setting; expected one of {', '.join(known)}", option=key)
+        hint = did_you_mean(key, known)
+        raise SettingError(f"no such setting; expected one of {', '.join(known)}{hint}", option=key)
     default = getattr(recipe, key)
     try:
         if key in ("crop", "validation_crop"):

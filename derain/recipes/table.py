@@ -5,6 +5,7 @@ An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does
 
 from dataclasses import replace
 
+from derain.errors import did_you_mean
 from derain.networks import NETWORKS
 from derain.recipes.recipe import Recipe, override
 
@@ -195,5 +196,6 @@ def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
         SettingError: For an unknown field, or a value that does not fit it.
     """
     if name not in RECIPES:
-        raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}")
+        hint = did_you_mean(name, RECIPES)
+        raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}{hint}")
     return override(RECIPES[name], overrides or {})

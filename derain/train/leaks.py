@@ -121,17 +121,12 @@ def _search(run: TrainingRun, album: Album, progress: Progress) -> str:
     what = f"{count} validation {pictures} among the training pictures"
     if run.allow_leak:
         return f"{what}: its validation scores say little"
-    raise LeakError(
-        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out{_how_to_list(run)},"
-        " or give --allow-leak"
+    # A clean half shows all that its pairs show.
+    looked_at, against = (
+        place.clean if isinstance(place, TwoFolders) else place
+        for place in (run.validation, run.data)
     )
-
-
-def _how_to_list(run: TrainingRun) -> str:
-    """Return the command that names all leaks, in brackets; empty if training is in two folders."""
-    if isinstance(run.data, TwoFolders):
-        return ""
-    found = run.validation
-    both = isinstance(found, TwoFolders)
-    place = f"--rainy {found.rainy} --clean {found.clean}" if both else str(found)
-    return f" (derain data check {place} --against {run.data} names them all)"
+    raise LeakError(
+        f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check"
+        f" {looked_at} --against {against} names them all), or give --allow-leak"
+    )

@@ -202,7 +202,7 @@ def test_an_interrupted_run_says_what_was_done(
     monkeypatch.setattr(Unchanged, "forward", forward)
     assert derain("a.png", "b.png", "c.png", "d.png") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "interrupted: 2 of 4 done; the same command goes on"
+        "interrupted: 2 of 4 done; the same command does the rest"
     )
     assert derain("a.png", "b.png", "c.png", "d.png") == 0
     assert capsys.readouterr().err.splitlines()[-1] == (
@@ -244,3 +244,13 @@ def test_numbers_of_pixels_may_be_short(text: str, pixels: int) -> None:
 def test_other_words_are_no_numbers_of_pixels(text: str) -> None:
     with pytest.raises(UsageError, match="expected a number of pixels"):
         _pixels(text)
+
+
+def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "b\n\x1b[31m.png"
+    Path("a.png").rename(name)
+    assert derain(name, "--compare") == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "b\\n\\x1b[31m.png: " in said
+    assert "compared in b\\n\\x1b[31m_derained_compare.png\n" in said

@@ -849,3 +849,12 @@ def test_one_name_is_no_sequence_of_letters_and_paths_are_names(folder: Path) ->
     for inputs in (str(picture), picture, [picture], [str(picture)]):
         (job,) = pictures.plan(inputs, folder / "out").jobs
         assert (job.source, job.target) == (picture, folder / "out" / "a.png")
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.jpg", True), ("a.png", False), ("a", False)])
+def test_a_name_that_says_another_format_is_noted(name: str, said: bool, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.full((16, 20, 3), 90, np.uint8))
+    (tmp_path / "a.png").rename(tmp_path / name)
+    (result,) = run([str(tmp_path / name)])
+    assert result.status == "done"
+    assert result.notes == (("is PNG as its input is, whatever .jpg says",) if said else ())

@@ -1,5 +1,6 @@
 """Validation pictures among the training pictures are refused."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,10 @@ from tiny_runs import TINY
 
 from derain import train as training
 from derain.data import Problem, TwoFolders
+from derain.data.audit.check import find_leaks
 from derain.images import write_image
-from derain.progress import silent
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, leaks, loop, train
-from derain.train.sources import Source
 from derain.weights import store
 
 
@@ -46,6 +46,21 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
     assert "1 validation picture is among the training pictures" in notes[0]
     with pytest.raises(training.LeakError):
         next(train(drawn, strict, resume=True))
+
+
+def test_a_leak_into_named_folders_is_found_again_by_the_command(
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    assert isinstance(run.validation, Path)
+    write_image(run.validation / "held-out.png", photo)
+    for half in ("wet", "dry"):
+        (tmp_path / half).mkdir()
+        write_image(tmp_path / half / "1.png", photo)
+    pairs = TwoFolders(tmp_path / "wet", tmp_path / "dry")
+    command = re.escape(f"data check {run.validation} --against {tmp_path / 'dry'} names")
+    with pytest.raises(training.LeakError, match=command):
+        next(train(find_recipe("nledn", TINY), replace(run, data=pairs, allow_leak=False)))
+    assert find_leaks(run.validation, pairs.clean)
 
 
 def test_a_leak_is_refused_before_the_validation_set_is_decoded(
@@ -143,31 +158,3 @@ def test_photographs_that_are_pairs_by_their_duplicates_are_refused(
     with pytest.raises(ValueError, match="x/ and y/ show the same scenes"):
         next(train(find_recipe("nledn", TINY), run))
     assert not run.out.exists()
-
-
-@pytest.mark.parametrize(
-    ("two", "command"),
-    [
-        ("", r"\(derain data check val --against data names"),
-        ("val", r"\(derain data check --rainy val/r --clean val/c --against data names"),
-        ("data", "take them out, or give --allow-leak"),
-    ],
-)
-def test_the_command_that_names_all_leaks_can_be_given(
-    two: str, command: str, run: TrainingRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leak = Problem("leak", "a.png shows what b.png shows", (Path("a.png"), Path("b.png")))
-
-    def found(*_: object) -> tuple[Problem, ...]:
-        return (leak,)
-
-    monkeypatch.setattr(leaks, "find_leaks", found)
-    given = TwoFolders(Path(two, "r"), Path(two, "c"))
-    run = replace(
-        run,
-        data=given if two == "data" else Path("data"),
-        validation=given if two == "val" else Path("val"),
-        allow_leak=False,
-    )
-    with pytest.raises(training.LeakError, match=command):
-        leaks.refuse_leaks(run, Source(run.data), Source(run.validation), silent)

@@ -524,10 +524,16 @@ def _of_folders(
         names += " and the pictures beside it"
     if halves:
         rainy, clean = halves
-        how = f"--rainy {printable(rainy)} --clean {printable(clean)}"
+        how = f"--rainy {_argument(rainy)} --clean {_argument(clean)}"
     else:
         how = f"--rainy and --clean, {printable(one)} and {printable(other)} or the reverse"
     return _problem(tree.root, f"{names} {what}", f"name the two with {how}", [one, other])
+
+
+def _argument(path: Path) -> str:
+    """Return a path as shells take it, those of Windows too."""
+    name = printable(path)
+    return f'"{name}"' if " " in name else name
 
 
 def _problem(folder: Path, found: str, advice: str, paths: Sequence[Path], by: str = "") -> Problem:

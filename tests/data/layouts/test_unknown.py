@@ -112,6 +112,11 @@ def test_twins_need_not_have_one_name_nor_be_all_there(scenes: list[Bytes], tmp_
     assert f"--rainy {many / 'w'} --clean {many / 'd'}" in seen(many).message
 
 
+def test_names_with_spaces_can_be_copied(scenes: list[Bytes], tmp_path: Path) -> None:
+    put_pairs(tmp_path / "in put", tmp_path / "out", scenes)
+    assert f'--rainy "{tmp_path / "in put"}" --clean {tmp_path / "out"}' in seen(tmp_path).message
+
+
 def test_rainy_pictures_in_a_folder_among_their_twins(scenes: list[Bytes], tmp_path: Path) -> None:
     put_pairs(tmp_path / "drops", tmp_path, scenes)
     assert f"--rainy {tmp_path / 'drops'} --clean {tmp_path}" in seen(tmp_path).message
