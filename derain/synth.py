@@ -187,6 +187,7 @@ def _clean_sources(clean: Path, output: Path) -> list[Path]:
     if made == whole or not made.is_relative_to(whole):
         refuse_pairs(clean)
         return clean_pictures(clean)
+    refuse_pairs(clean, without=made)
     sources = [path for path in clean_pictures(clean) if not path.resolve().is_relative_to(made)]
     if not sources:
         raise FileNotFoundError(f"{clean}: no pictures here but those in the output {output}")

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from derain.data import TwoFolders
 from derain.data.audit.check import find_leaks
 from derain.data.audit.identity import digest_of, digest_of_files
-from derain.data.copies import Album
-from derain.data.pairs import TwoFolders
+from derain.data.copies import Album, find_duplicates
+from derain.data.layouts import copies_across
 from derain.files import listed, write_file
 from derain.progress import Progress
 from derain.train.run import TrainingRun
@@ -48,11 +49,11 @@ def refuse_leaks(
         run: Says what is allowed, and where the result is kept.
         training: What is trained on.
         validation: What is validated on.
-        progress: Receives the stage "copies".
+        progress: Receives the stages "duplicates" and "copies".
 
     Raises:
         LeakError: If there are leaks, and the run does not allow them.
-        ValueError: If a picture cannot be read.
+        ValueError: If a picture cannot be read, or photographs are probably pairs.
         OSError: If the folder cannot be written into.
     """
     seal = run.out / SEAL
@@ -62,11 +63,23 @@ def refuse_leaks(
         if found["files"] == files and (run.allow_leak or not found["note"]):
             return Checked(str(found["note"]), str(found["digest"]))
     album = Album()
+    for source in (training, validation):
+        _refuse_twins(source, run, album, progress)
     note = _search(run, album, progress)
     checked = Checked(note, _digest(training, album))
     run.out.mkdir(parents=True, exist_ok=True)
     write_file(seal, json.dumps({"files": files} | asdict(checked)).encode())
     return checked
+
+
+def _refuse_twins(source: Source, run: TrainingRun, album: Album, progress: Progress) -> None:
+    """Refuse photographs that are probably pairs, because two of their folders show the same."""
+    if source.pairs is not None or isinstance(source.place, TwoFolders) or run.layout is not None:
+        return
+    found = find_duplicates(source.photographs, progress, album)
+    copies = [(copy.picture, copy.of) for copy in found.copies]
+    if doubt := copies_across(source.place, source.photographs, copies):
+        raise ValueError(doubt.message)
 
 
 def _digest(training: Source, album: Album) -> str:

@@ -450,6 +450,13 @@ def test_an_interrupted_evaluation_goes_on_where_results_are_saved(interrupted: 
     assert "petrichor-live on small: done, 2 of 4 were there and are kept" in second.stderr
     assert len(interrupted) == 5
     assert len(json.loads(Path("s.json").read_text())[0]["pictures"]) == 4
+    next(Path("out").glob("*/small/*.png")).unlink()
+    again = derain(*COMMAND, "--save", "out")
+    assert again.exit_code == 0, again.stderr
+    assert "3 of 4 were there and are kept" in again.stderr
+    Path("elsewhere").mkdir()
+    other = derain(*COMMAND, "--save", "elsewhere")
+    assert errors(other) == ["error: s.json already exists; --force overwrites it"]
     refused = derain(*COMMAND, "--save", "out", "--tile", "64", "--force", "--json", "t.json")
     assert refused.exit_code == 0  # it was forced
     refused = derain("evaluate", "petrichor-live", "small", "--save", "out", "--tile", "64")

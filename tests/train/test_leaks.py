@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from numpy.typing import NDArray
 from tiny_runs import TINY
 
@@ -137,3 +138,23 @@ def test_which_half_is_clean_matters_to_the_search_for_leaks(
     list(train(recipe, paired))
     list(train(recipe, replace(paired, layout="rainy-left"), resume=True))
     assert searched == ["rainy-right", "rainy-left"]
+
+
+SCENES = (skimage.data.coffee(), skimage.data.chelsea(), skimage.data.astronaut())
+
+
+def test_photographs_that_are_pairs_by_their_duplicates_are_refused(
+    run: TrainingRun,
+) -> None:
+    assert isinstance(run.data, Path)
+    for path in run.data.iterdir():
+        path.unlink()
+    for k, scene in enumerate(SCENES):
+        part = np.ascontiguousarray(scene[40 * k : 40 * k + 120, 60:200])
+        for name, pixels in (("x", part), ("y", part.repeat(2, axis=0).repeat(2, axis=1))):
+            (run.data / name).mkdir(exist_ok=True)
+            write_image(run.data / name / f"{name * (k + 1)}.png", pixels)
+    (run.data / "x/more.png").write_bytes((run.data / "x/x.png").read_bytes())
+    with pytest.raises(ValueError, match="x/ and y/ show the same scenes"):
+        next(train(find_recipe("nledn", TINY), run))
+    assert not run.out.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from derain.data.layouts.halves import pairs_of_halves, rainy_half
-from derain.data.layouts.lists import is_list, is_sure_list, read_list
+from derain.data.layouts.lists import LISTS, is_list, is_sure_list, read_list
 from derain.data.layouts.names import (
     CLEAN_FOLDERS,
     RAINY_FOLDERS,
@@ -273,8 +273,8 @@ def _recognise_list(folder: Path, layout: Layout | None, _read: Read) -> _Found 
         if folder.is_file()
         else [
             path
-            for path in sorted(folder.glob("*.txt"))
-            if not is_litter(path.name) and is_one(path)
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in LISTS and not is_litter(path.name) and is_one(path)
         ]
     )
     if len(lists) != 1:
