@@ -1,6 +1,7 @@
 """derain data check: what it prints, and with which status it ends."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ def test_known_names_and_one_that_is_not(folder: Path, rainy: str, clean: str, s
     if sound:
         assert f"{rainy}/ and {clean}/, one to one" in found.stdout
     else:
-        assert f"--rainy {folder / rainy} --clean {folder / clean}" in found.stdout
+        both = [shlex.quote(str(folder / half)) for half in (rainy, clean)]
+        assert f"--rainy {both[0]} --clean {both[1]}" in found.stdout
 
 
 def test_two_folders_that_cannot_be_meant(folder: Path) -> None:

@@ -186,7 +186,7 @@ def _layout_of(folder: Path, without: Path | None) -> str:
     """Return in which layout a folder holds pairs; empty if it holds none in a known one."""
     if without is not None:
         # Layouts are of whole folders. All but this one are among the signs of unknown ones, too.
-        rainy = rainy_half(_outside(search(folder, READABLE_SUFFIXES).files, without), read_image)
+        rainy = rainy_half(_outside(search(folder, readable_suffixes()).files, without), read_image)
         return f"side by side, rainy on the {rainy}" if rainy else ""
     try:
         return find_pairs(folder).layout
