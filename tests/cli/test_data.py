@@ -1,7 +1,6 @@
 """derain data check: what it prints, and with which status it ends."""
 
 import json
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,8 @@ def test_known_names_and_one_that_is_not(folder: Path, rainy: str, clean: str, s
     if sound:
         assert f"{rainy}/ and {clean}/, one to one" in found.stdout
     else:
-        both = [shlex.quote(str(folder / half)) for half in (rainy, clean)]
+        paths = [str(folder / half) for half in (rainy, clean)]
+        both = [f'"{path}"' if " " in path else path for path in paths]
         assert f"--rainy {both[0]} --clean {both[1]}" in found.stdout
 
 
