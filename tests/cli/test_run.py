@@ -262,6 +262,7 @@ def test_a_flat_mask_that_is_asked_for_is_read(monkeypatch: pytest.MonkeyPatch) 
     assert derain("a.png", "--mask", "mask.png", "--max-pixels", "400M") == 0
 
 
+@pytest.mark.torch
 def test_a_higher_limit_is_advised_by_the_verb_that_has_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
