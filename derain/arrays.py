@@ -66,6 +66,7 @@ def as_array(value: object) -> Array:
 
     Raises:
         TypeError: If it is something else, or a sequence.
+        ValueError: If it is a tensor with channels last.
     """
     if (kind := _kind(value)) is None:
         raise TypeError(f"{called(value)} for an image: expected an array, a PIL image or a tensor")
@@ -197,8 +198,24 @@ def _of_tensor(tensor: Any) -> Given:
     return Given(list(last) if batch else [last], back)
 
 
+def _check_channels_first(tensor: Any) -> None:
+    """Refuse what has its channels last, before its axes are moved and misnamed.
+
+    Raises:
+        ValueError: With the shape as it was given.
+    """
+    counts = (1, 3, 4)
+    if tensor.ndim > 2 and tensor.shape[-3] not in counts and tensor.shape[-1] in counts:
+        order = "(2, 0, 1)" if tensor.ndim == 3 else "(0, 3, 1, 2)"
+        raise ValueError(
+            f"a tensor of shape {tuple(tensor.shape)}, with channels last: expected (N, 3, H, W),"
+            f" (3, H, W) or (H, W); permute{order} makes it so"
+        )
+
+
 def _channels_last(tensor: Any) -> Array:
     """(..., C, H, W) -> (..., H, W, C); what has fewer axes as it is."""
+    _check_channels_first(tensor)
     held = tensor.detach().cpu()
     try:
         array: Array = held.numpy()

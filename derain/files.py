@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import filterfalse
 from pathlib import Path
+from typing import BinaryIO
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ def is_systems_own(name: str) -> bool:
     return hidden and not path.suffix and path.is_file()
 
 
+BLOCK = 1 << 20
+"""Bytes that are read of a file at once."""
 LONGEST_PATH = 4096
 """Bytes of a path that Linux takes, with the end; no system takes more."""
 
@@ -130,6 +133,40 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         draft.write_bytes(data)
 
 
+def append_line(path: str | os.PathLike[str], line: bytes) -> None:
+    """Write a line to the end of a file, after cutting off a half written one.
+
+    Args:
+        path: The file; it is made if it is not there.
+        line: Without its end.
+
+    Raises:
+        OSError: If it cannot be written; it names the file. A part of the line may have been.
+    """
+    try:
+        with Path(path).open("a+b") as file:
+            end = _end_of_lines(file)
+            if end < file.seek(0, os.SEEK_END):
+                file.truncate(end)
+            file.write(line + b"\n")
+    except OSError as error:  # writing to an open file names none
+        error.filename = str(path)
+        raise
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Return where the last complete line of a file ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - BLOCK)
+        file.seek(begin)
+        last = file.read(end - begin).rfind(b"\n")
+        if last >= 0:
+            return begin + last + 1
+        end = begin
+    return 0
+
+
 def file_digest(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal.
 
@@ -138,7 +175,7 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     """
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
+        while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
 

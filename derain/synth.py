@@ -4,7 +4,7 @@ import csv
 import io
 import os
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -187,6 +187,7 @@ def _clean_sources(clean: Path, output: Path) -> list[Path]:
     if made == whole or not made.is_relative_to(whole):
         refuse_pairs(clean)
         return clean_pictures(clean)
+    refuse_pairs(clean, without=made)
     sources = [path for path in clean_pictures(clean) if not path.resolve().is_relative_to(made)]
     if not sources:
         raise FileNotFoundError(f"{clean}: no pictures here but those in the output {output}")
@@ -292,7 +293,8 @@ def _render(
         check_format(picture, format_of(job.rainy))  # before the rain rather than after it
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
     drops = sample(rain.preset, size, generator_for(*seed), bank=rain.bank)
-    rainy = picture.with_pixels(compose_pixels(picture.pixels, drops))
+    # With rain on it a picture is no result of derain's any more.
+    rainy = replace(picture, pixels=compose_pixels(picture.pixels, drops), is_result=False)
     contents: dict[Path, bytes] = {}
     for path, plane in ((job.layer, drops.layer), (job.mask, drops.mask)):
         if path is not None:

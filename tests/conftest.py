@@ -50,6 +50,7 @@ settings.load_profile("derain")
 
 OF_TORCH = (
     "torch",
+    "onnx",  # comes with it
     "derain.networks",
     "derain.rain",
     "derain.recipes",

@@ -176,3 +176,16 @@ def test_devices_and_types_by_name_or_object() -> None:
     for option, value in (("device", 0), ("dtype", 3.5), ("engine", torch.strided)):
         with pytest.raises(TypeError, match=f"{option}=.*expected a name"):
             spelled(value, option)
+
+
+@pytest.mark.parametrize("shape", [(8, 9, 3), (2, 8, 9, 1), (1, 8, 9, 4)])
+def test_tensors_with_channels_last_are_named_as_they_came(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.zeros(shape)
+    for take in (given, as_array):
+        with pytest.raises(ValueError, match="permute") as caught:
+            take(tensor)
+        assert f"a tensor of shape {shape}, with channels last" in str(caught.value)
+    order = (2, 0, 1) if len(shape) == 3 else (0, 3, 1, 2)
+    assert f"permute{order}" in str(caught.value)
+    assert given(tensor.permute(order)).images[0].shape == shape[-3:]

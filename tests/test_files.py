@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from derain import files
 from derain.files import (
     check_makable,
     check_writable,
@@ -183,3 +184,22 @@ def test_a_folder_that_cannot_be_made_is_named() -> None:
     with pytest.raises(OSError, match=r"No such file|not permitted") as raised:
         check_makable("/proc/a/b")
     assert raised.value.filename == "/proc/a/b"
+
+
+@pytest.mark.parametrize("before", [b"", b"whole\n", b"whole\nhal", b"hal"])
+def test_a_line_is_added_after_whole_lines_alone(
+    before: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 4)
+    (tmp_path / "a").write_bytes(before)
+    files.append_line(tmp_path / "a", b"next")
+    whole = b"whole\n" if before.startswith(b"whole\n") else b""
+    assert (tmp_path / "a").read_bytes() == whole + b"next\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        files.append_line(tmp_path / "a", b"next")
+    assert caught.value.filename == str(tmp_path / "a")

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from derain.errors import ExistsError, UsageError
-from derain.images import read_image, write_image
+from derain.images import Picture, encode, read, read_image, write_image
 from derain.synth import SynthPlan, find_rain, plan, synthesise
 
 
@@ -141,3 +141,30 @@ def test_one_picture_for_a_folder_is_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "in/a.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(UsageError, match="one picture for a folder"):
         plan(tmp_path / "in", tmp_path / "rainy.png")
+
+
+def test_rain_on_a_result_makes_no_result(photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    (tmp_path / "clean.jpg").write_bytes(encode(Picture(photo, is_result=True), "JPEG"))
+    assert read(tmp_path / "clean.jpg").is_result
+    made = plan(tmp_path / "clean.jpg", tmp_path / "rainy.jpg")
+    assert [one.status for one in synthesise(made, find_rain("rain100l"))] == ["made"]
+    assert not read(tmp_path / "rainy.jpg").is_result
+
+
+def test_pairs_are_refused_with_an_output_inside_them_too(
+    photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    for half in ("rainy", "clean"):
+        write_image_in(tmp_path / "named" / half / "1.png", photo)
+    for k in range(3):
+        write_image_in(tmp_path / f"flat/rain-{k}.png", photo)
+        write_image_in(tmp_path / f"flat/norain-{k}.png", photo)
+    for folder in ("named", "flat"):
+        for output in (tmp_path / "out", tmp_path / folder / "out"):
+            with pytest.raises(ValueError, match="expected"):
+                plan(tmp_path / folder, output)
+
+
+def write_image_in(path: Path, pixels: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, pixels)

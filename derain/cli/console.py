@@ -34,7 +34,7 @@ ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
 DTYPE_HELP = "auto, float32, bfloat16 or float16."
 LAYOUT_HELP = (
     "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list; photographs for none."
-    " Default: told by looking."
+    " Default: recognised by looking."
 )
 TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
 
@@ -215,10 +215,17 @@ def flag_of(option: str) -> str:
     return _SHORT_FLAGS.get(option, f"--{option.replace('_', '-')}")
 
 
-def line_of(error: BaseException) -> str:
-    """Return an error as one line, with flags where the library names Python arguments."""
+def line_of(error: BaseException, *, has_limit: bool = False) -> str:
+    """Return an error as one line, with flags where the library names Python arguments.
+
+    Args:
+        error: Any.
+        has_limit: Whether the verb has ``--max-pixels``; others do not advise it.
+    """
     if isinstance(error, SettingError):
         return printable(f"--set {error}")
+    if isinstance(error, UsageError) and error.option == "max_pixels" and not has_limit:
+        return printable(error.problem)
     if isinstance(error, UsageError):
         return printable(error.named(flag_of(error.option), " "))
     if isinstance(error, ExistsError):
@@ -249,10 +256,13 @@ def interruptible(done: Callable[[], str] = lambda: "") -> Generator[None]:
 
 
 @contextmanager
-def one_line_errors() -> Generator[None]:
+def one_line_errors(*, has_limit: bool = False) -> Generator[None]:
     """End the command with one line for what the library raises about its input.
 
     The exit status is 2 for wrong usage, else 1.
+
+    Args:
+        has_limit: As for `line_of`.
     """
     try:
         yield
@@ -268,5 +278,5 @@ def one_line_errors() -> Generator[None]:
         RuntimeError,
     ) as error:
         show_traceback(error)
-        complain(f"error: {line_of(error)}")
+        complain(f"error: {line_of(error, has_limit=has_limit)}")
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None

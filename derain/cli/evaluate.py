@@ -40,7 +40,7 @@ from derain.errors import did_you_mean
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
     from derain.data import PairedFolder, Place
-    from derain.evaluate import Evaluation, Failure, Gallery, Photographs
+    from derain.evaluate import Evaluation, Failure, Gallery, Model, Photographs
     from derain.metrics import NaturalModel, Protocol
     from derain.progress import Progress
 
@@ -132,6 +132,7 @@ def evaluate(
             outcomes.gallery = _gallery(len(models)) if report else None
             datasets = _find_datasets(folders, layout, outcomes, photographs=niqe is not None)
             outcomes.expect(len(models), datasets)
+            _check_tables(places, models, datasets, force=force)
             natural = _natural(niqe, save_niqe, bars) if niqe else None
             scoring = Scoring(protocols, natural, save, keep=not force)
             loading = functools.partial(load, **settings)
@@ -233,20 +234,44 @@ def _check_writing(places: _Places, *, force: bool) -> None:
         OSError: If something cannot be written.
         UsageError: If a file is named for something else than what goes into it.
     """
-    from derain.evaluate import holds_results
+    from derain.evaluate import has_scores, holds_results
 
     save = places.save
     if save is not None:
         # Each model's results are looked at before they are kept.
         check_folder(save, force=force or (save.is_dir() and holds_results(save)))
+    # Tables beside results may be those of this very command, see `_check_tables`.
+    resumes = save is not None and save.is_dir() and has_scores(save)
     for path in places.files:
-        check_file(path, force=force, within=save)
+        check_file(path, force=force or resumes, within=save)
     check_ending(places.csv, (".csv", ".txt"), "csv")
     check_ending(places.json, (".json",), "json")
     check_ending(places.report, (".html", ".htm"), "report")
     check_ending(places.save_niqe, (".json",), "save_niqe")
     if save is not None and any(path.parent.resolve() == save.resolve() for path in places.files):
         save.mkdir(parents=True, exist_ok=True)
+
+
+def _check_tables(
+    places: _Places,
+    models: "Sequence[Model]",
+    datasets: "Sequence[PairedFolder | Photographs]",
+    *,
+    force: bool,
+) -> None:
+    """Check that only tables are overwritten that results of this command lie beside.
+
+    Results of other settings are refused before a table is written.
+
+    Raises:
+        ExistsError: If there are others.
+    """
+    from derain.evaluate import were_saved
+
+    if places.save is not None and were_saved(models, datasets, places.save):
+        return
+    for path in places.files:
+        check_file(path, force=force, within=places.save)
 
 
 def _sort(
@@ -258,12 +283,18 @@ def _sort(
     """
     from derain.data import named_folders
     from derain.evaluate import sort_inputs
+    from derain.files import listed
+    from derain.weights import CATALOGUE
 
     models, found = sort_inputs(inputs)
     both = named_folders(rainy, clean)
     folders: list[Place] = [*found, both] if both else [*found]
     if not folders:
-        raise typer.BadParameter(f"no folder of pairs among {', '.join(inputs)}", param_hint="DATA")
+        missing = [name for name in models if name not in CATALOGUE and not Path(name).exists()]
+        more = f"; there is no {listed(missing)}" if missing else ""
+        raise typer.BadParameter(
+            f"no folder of pairs among {', '.join(inputs)}{more}", param_hint="DATA"
+        )
     if not models:
         raise typer.BadParameter(
             "no model: expected a name such as petrichor, or a weights file", param_hint="MODEL"
@@ -353,7 +384,11 @@ class _Outcomes:
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
         self.interrupted = True
-        ending = "the same command goes on" if self.saved else "with --save DIR it could go on"
+        ending = (
+            "the same command does the rest"
+            if self.saved
+            else "with --save DIR it would do the rest"
+        )
         return f"{sum(self.done.values())} of {self.pictures} done; {ending}"
 
     def add(self, outcome: "Evaluation | Failure") -> None:

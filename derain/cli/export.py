@@ -44,23 +44,25 @@ def export(
     from typing import cast
 
     from derain.errors import ExistsError, UsageError, did_you_mean
+    from derain.weights.catalogue import check_exists
 
     with one_line_errors():
+        if to not in SUFFIX_OF:
+            expected = f"expected one of {', '.join(SUFFIX_OF)}{did_you_mean(to, SUFFIX_OF)}"
+            raise UsageError(expected, option="to", value=to)
+        if output and output.suffix != SUFFIX_OF[to]:
+            raise UsageError(
+                f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=output
+            )
+        check_exists(model)
         with lasting():
             require("torch", "derain export")
             from derain.engines import export as exporter
             from derain.engines import quantize
             from derain.weights.loading import find
 
-        if to not in SUFFIX_OF:
-            expected = f"expected one of {', '.join(SUFFIX_OF)}{did_you_mean(to, SUFFIX_OF)}"
-            raise UsageError(expected, option="to", value=to)
         network, card = find(model)
         target = output or Path(card.name + SUFFIX_OF[to])
-        if target.suffix != SUFFIX_OF[to]:
-            raise UsageError(
-                f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=target
-            )
         kind = cast("exporter.Target", to)
         # Everything that can be refused is refused before the work, which takes minutes for int8.
         parts = (target,) if to == "onnx" else (target, target.with_suffix(".bin"))

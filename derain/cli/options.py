@@ -17,11 +17,15 @@ OverlapOption = Annotated[int | None, typer.Option(help="Pixels that tiles share
 LayoutOption = Annotated[str | None, typer.Option(help=LAYOUT_HELP)]
 RainyOption = Annotated[
     Path | None,
-    typer.Option("--rainy", metavar="DIR", help="Folder of rainy pictures; --clean has the twins."),
+    typer.Option(
+        "--rainy", metavar="DIR", help="Folder of rainy pictures; --clean names the clean ones."
+    ),
 ]
 CleanOption = Annotated[
     Path | None,
-    typer.Option("--clean", metavar="DIR", help="Folder of the clean twins of --rainy, by name."),
+    typer.Option(
+        "--clean", metavar="DIR", help="Folder of the clean pictures of --rainy, by name."
+    ),
 ]
 WeightsArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="Shipped weights, or a file of ours or the authors'.")

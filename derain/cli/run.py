@@ -188,7 +188,7 @@ def _derain_pictures(
     Raises:
         typer.Exit: If something could not be done, or the user interrupts it.
     """
-    with one_line_errors(), lasting():
+    with one_line_errors(has_limit=True), lasting():
         from derain import pictures
         from derain.images import read_mask
         from derain.restore import check_asked, load
@@ -196,7 +196,7 @@ def _derain_pictures(
         # What can be refused is refused before a folder is searched, and a model loaded.
         check_asked(model, **settings)
         limit = _pixels(chosen.max_pixels)
-        area = read_mask(chosen.mask) if chosen.mask else None
+        area = read_mask(chosen.mask, limit) if chosen.mask else None
         options = pictures.Options(
             force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit
         )
@@ -357,7 +357,7 @@ class _Done:
             if job.outputs and all(path.exists() for path in job.outputs)
         }
         done = len(self.finished | there)
-        return f"{done} of {len(self.jobs)} done; the same command goes on"
+        return f"{done} of {len(self.jobs)} done; the same command does the rest"
 
 
 def _derain(
@@ -386,9 +386,8 @@ def _derain(
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
             except OSError as error:
-                complain(
-                    f"error: {result.target} is done, but standard output failed: {error.strerror}"
-                )
+                target = printable(str(result.target))
+                complain(f"error: {target} is done, but standard output failed: {error.strerror}")
                 result = replace(result, status="failed")
             done.add(result)
 
@@ -401,21 +400,23 @@ def _report(result: "Result", place: str) -> None:
         return
     if result.error is not None:
         show_traceback(result.error)
-        text = f"{printable(result.source)}: {_without(result.source, line_of(result.error))}"
+        line = line_of(result.error, has_limit=True)
+        text = f"{printable(result.source)}: {_without(result.source, line)}"
         if result.status == "skipped":
             say(f"skipped {text}")
         else:
             complain(f"error: {text}")
         return
+    source = printable(result.source)
     note = f" ({result.message})" if result.message else ""
-    say(f"{place}{result.source}: {result.seconds:.1f} s{note}")
+    say(f"{place}{source}: {result.seconds:.1f} s{note}")
     if result.density:
         steps = ", ".join(f"{name} {value:.2f}" for name, value in vars(result.density).items())
-        say(f"{result.source}: rain density {result.density.word} ({steps})")
+        say(f"{source}: rain density {result.density.word} ({steps})")
     if result.target != STREAM:
         show_result(f"{result.target}" + (f"\t{result.density.word}" if result.density else ""))
     if result.comparison:
-        say(f"{result.source}: compared in {result.comparison}")
+        say(f"{source}: compared in {printable(result.comparison)}")
 
 
 def _without(path: Path, text: str) -> str:

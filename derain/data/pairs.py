@@ -195,9 +195,14 @@ def halves(pixels: Array, path: Path) -> tuple[Array, Array]:
     return pixels[:, : width // 2], pixels[:, width // 2 :]
 
 
-def digest_or_error(path: Path) -> str | OSError:
-    """Return the SHA-256 of a file's bytes, or what kept it from being read."""
+def digest_or_error(path: Path, digest: Callable[[Path], str] = file_digest) -> str | OSError:
+    """Return the SHA-256 of a file's bytes, or what kept it from being read.
+
+    Args:
+        path: The file.
+        digest: Reads it.
+    """
     try:
-        return file_digest(path)
+        return digest(path)
     except OSError as error:
         return error

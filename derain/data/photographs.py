@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from derain.images import READABLE_SUFFIXES, find_images
+from derain.images import find_images, readable_suffixes
 
 
 def clean_pictures(folder: Path) -> list[Path]:
@@ -17,6 +17,6 @@ def clean_pictures(folder: Path) -> list[Path]:
         raise unreadable[0]
     if not found:
         raise FileNotFoundError(
-            f"{folder}: no pictures here; expected some in {' '.join(sorted(READABLE_SUFFIXES))}"
+            f"{folder}: no pictures here; expected some in {' '.join(sorted(readable_suffixes()))}"
         )
     return found

@@ -7,7 +7,14 @@ for pictures without ground truth. `identity` says what a dataset is, `results` 
 of pictures. `tables` writes Markdown, CSV and JSON, `report` an HTML page with a plot and pictures.
 """
 
-from derain.evaluate.compare import Model, compare, find_datasets, find_models, sort_inputs
+from derain.evaluate.compare import (
+    Model,
+    compare,
+    find_datasets,
+    find_models,
+    sort_inputs,
+    were_saved,
+)
 from derain.evaluate.cost import Cost
 from derain.evaluate.identity import identity
 from derain.evaluate.natural import natural_model
@@ -16,7 +23,7 @@ from derain.evaluate.photographs import Photograph, Photographs, find_photograph
 from derain.evaluate.picture_scores import Naturalness, PictureScore
 from derain.evaluate.report import Gallery, check_report, to_html
 from derain.evaluate.results import numbered
-from derain.evaluate.saved import holds_results
+from derain.evaluate.saved import has_scores, holds_results
 from derain.evaluate.scores import (
     Evaluation,
     Failure,
@@ -49,6 +56,7 @@ __all__ = [
     "find_datasets",
     "find_models",
     "find_photographs",
+    "has_scores",
     "holds_results",
     "identity",
     "natural_model",
@@ -59,4 +67,5 @@ __all__ = [
     "to_html",
     "to_json",
     "to_markdown",
+    "were_saved",
 ]

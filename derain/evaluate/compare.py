@@ -27,7 +27,7 @@ from derain.evaluate.identity import identity
 from derain.evaluate.photographs import Photographs, find_photographs
 from derain.evaluate.report.gallery import Gallery
 from derain.evaluate.results import numbered
-from derain.evaluate.saved import check_saved, weights_digest
+from derain.evaluate.saved import SCORES, check_saved, weights_digest
 from derain.evaluate.scores import Evaluation, Failure, Scoring, evaluate_each
 from derain.files import is_systems_own
 from derain.progress import Progress, silent
@@ -197,6 +197,19 @@ def _scorings(
             if one.keep and one.save_to is not None:
                 check_saved(one.save_to, one.settings(data))
     return rows
+
+
+def were_saved(
+    models: Sequence[Model], datasets: Sequence[PairedFolder | Photographs], folder: Path
+) -> bool:
+    """Return whether a folder has results of one of some models on one of some datasets.
+
+    Args:
+        folder: As ``save_to`` of `compare`.
+    """
+    places = _folder_names([model.label for model in models])
+    names = _folder_names([dataset.name for dataset in datasets])
+    return any((folder / place / name / SCORES).is_file() for place in places for name in names)
 
 
 def _labels(paths: Sequence[Place]) -> list[str]:

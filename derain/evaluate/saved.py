@@ -14,7 +14,7 @@ from typing import Any
 
 from derain.errors import ExistsError
 from derain.evaluate.picture_scores import Naturalness, PictureScore, Scored
-from derain.files import file_digest, write_file
+from derain.files import append_line, file_digest, is_litter, write_file
 from derain.metrics import NiqeError, Score
 from derain.weights import CATALOGUE
 
@@ -104,8 +104,7 @@ class Saved:
             OSError: If they cannot be written.
         """
         row = _to_row(scored) | {"sha256": hashlib.sha256(result).hexdigest()}
-        with self._file.open("ab") as file:
-            file.write(_line(row))
+        append_line(self._file, json.dumps(row).encode())
 
 
 def check_saved(folder: Path, settings: Settings) -> None:
@@ -114,7 +113,7 @@ def check_saved(folder: Path, settings: Settings) -> None:
     Raises:
         ExistsError: If there is something.
     """
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or _is_empty(folder):
         return
     rows = _rows(folder / SCORES)
     if not rows:
@@ -125,7 +124,17 @@ def check_saved(folder: Path, settings: Settings) -> None:
 
 def holds_results(folder: Path) -> bool:
     """Return whether a folder has nothing in it, or results of an evaluation that can go on."""
-    return not any(folder.iterdir()) or any(folder.glob(f"*/*/{SCORES}"))
+    return _is_empty(folder) or has_scores(folder)
+
+
+def has_scores(folder: Path) -> bool:
+    """Return whether a folder holds results of an evaluation, of models and datasets in it."""
+    return any(folder.glob(f"*/*/{SCORES}"))
+
+
+def _is_empty(folder: Path) -> bool:
+    """Return whether nothing of the user's is in a folder."""
+    return all(is_litter(path.name) for path in folder.iterdir())
 
 
 def weights_digest(source: str) -> str:
@@ -142,12 +151,29 @@ def weights_digest(source: str) -> str:
         return row.sha256
     path = Path(source)
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    else:  # parts of a checkpoint are called alike: NAME.index, NAME.data-00000-of-00001
-        stem = path.stem if path.is_file() else path.name
-        files = sorted(file for file in path.parent.glob("*") if file.name.startswith(f"{stem}."))
+        files = sorted(
+            file
+            for file in path.rglob("*")
+            if file.is_file() and not any(map(is_litter, file.relative_to(path).parts))
+        )
+    else:
+        files = _parts(path)
     digests = [f"{file.name} {file_digest(file)}" for file in files if file.is_file()]
     return hashlib.sha256("\n".join(digests).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return the files that weights are in: the one of this name, and those that belong to it."""
+    beside = [file for file in path.parent.iterdir() if not is_litter(file.name)]
+    named = path.name.removesuffix(".index")
+    if path.suffix == ".index" or not path.is_file():
+        # Parts of a checkpoint: NAME.index, NAME.data-00000-of-00001, NAME.meta.
+        endings = (f"{named}.index", f"{named}.data-", f"{named}.meta")
+        return sorted(file for file in beside if file.name.startswith(endings))
+    # OpenVINO's weights, and what ONNX calls external data: NAME.onnx.data, NAME.onnx_data.
+    kin = {".xml": {f"{path.stem}.bin"}, ".onnx": {f"{path.name}.data", f"{path.name}_data"}}
+    known = kin.get(path.suffix.lower(), set())
+    return sorted([path, *(file for file in beside if file.name in known)])
 
 
 # Lines

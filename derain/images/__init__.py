@@ -26,12 +26,13 @@ from derain.images.picture import (
     find_images,
     format_of,
     levels_of,
+    readable_suffixes,
     suffixes_of,
     to_eight_bits,
     to_floats,
     to_levels,
 )
-from derain.images.reading import read, read_image, read_mask
+from derain.images.reading import is_marked, read, read_image, read_mask
 from derain.images.writing import encode, write_image
 
 __all__ = [
@@ -53,10 +54,12 @@ __all__ = [
     "encode",
     "find_images",
     "format_of",
+    "is_marked",
     "levels_of",
     "read",
     "read_image",
     "read_mask",
+    "readable_suffixes",
     "suffixes_of",
     "to_eight_bits",
     "to_floats",

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from PIL.ExifTags import Base
 
 from derain.images import exif, jpeg, photoshop, png, profiles, tags, tiff, webp, xmp
@@ -83,6 +84,8 @@ def _blocks(picture: Picture, fields: Sequence[Field] = ()) -> Iterator[bytes]:
         fields: What becomes EXIF in the new format; new tags alone.
     """
     block = picture.metadata.exif
+    if not picture.is_result:  # rain that is put on a result makes another picture of it
+        block = exif.unmarked(block)
     fuller = tiff.with_fields(block, fields) if fields else block
     if picture.is_result:
         yield exif.marked(fuller)
@@ -249,7 +252,7 @@ def _exif_segments(picture: Picture, lost: list[str]) -> tuple[list[jpeg.Segment
     block = next((block for block in _blocks(picture, texts) if len(block) <= room), b"")
     if old.exif and not block:
         lost.append("EXIF (too long)")
-    if block == old.exif or not block:
+    if not block or block in (old.exif, exif.unmarked(old.exif)):
         extras = list(old.extras)
     return [jpeg.Segment(0xE1, jpeg.EXIF + block)] if block else [], extras
 
@@ -323,7 +326,10 @@ def _into_tiff(data: bytes, picture: Picture, lost: list[str]) -> bytes:
 
 
 def _into_avif(data: bytes, picture: Picture, lost: list[str]) -> bytes:
-    """Name what `save_options` left out."""
+    """Name what `save_options` and libavif left out."""
+    alpha = picture.alpha
+    if alpha is not None and int(alpha.min()) == np.iinfo(alpha.dtype).max:
+        lost.append("an alpha channel that is opaque everywhere")
     _profile(_in_colour(picture), lost)
     _packet(picture.metadata, lost)
     _, extras = _texts_as_tags(picture.metadata)

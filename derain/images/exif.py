@@ -216,6 +216,15 @@ def marked(block: bytes) -> bytes:
     return tiff.with_fields(block, [Field(Base.ProcessingSoftware, tiff.ASCII, text)])
 
 
+def unmarked(block: bytes) -> bytes:
+    """Return a block that does not say that derain made the picture.
+
+    Raises:
+        ValueError: If the block is damaged.
+    """
+    return tiff.with_fields(block, [], {Base.ProcessingSoftware}) if is_result(block) else block
+
+
 def resolution_fields(dpi: tuple[float, float]) -> list[Field]:
     """Return pixels per inch across and down as fields, the low byte of numbers first."""
     fields = [

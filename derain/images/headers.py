@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from derain.images import webp
 from derain.images.picture import READABLE, AnimationError, ImageError
 from derain.images.tiff_pages import (
     ORIENTATION,
@@ -256,7 +257,7 @@ def _webp(data: bytes) -> Claim:
         sides = data[24:30]
         width = int.from_bytes(sides[:3], "little") + 1
         height = int.from_bytes(sides[3:6], "little") + 1
-        frames = max(1, _webp_frames(data))
+        frames = max(1, webp.frames_of(data))
         return Claim("WEBP", width, height, stored=WEBP_STORED, result=4, frames=frames)
     if chunk == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
@@ -264,15 +265,6 @@ def _webp(data: bytes) -> Claim:
     else:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     return Claim("WEBP", width, height, stored=WEBP_STORED, result=4)
-
-
-def _webp_frames(data: bytes) -> int:
-    place, frames = 12, 0
-    while place + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, place)
-        frames += kind == b"ANMF"
-        place += 8 + length + length % 2
-    return frames
 
 
 def _bmp(data: bytes) -> Claim:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from derain.extras import require
+from derain.extras import MissingExtraError, require
 from derain.images.decoding import Decoded
 from derain.images.headers import Claim
 from derain.images.limits import check_claim
@@ -39,10 +39,12 @@ def decode_heif(data: bytes, max_pixels: int | None) -> tuple[Image.Image, Decod
         A picture of Pillow's with what the file holds besides pixels, and the pixels, upright.
 
     Raises:
-        MissingExtraError: If pillow-heif is not installed.
-        ImageError: If the file is damaged, or too large.
+        ImageError: If the file is damaged, or too large, or pillow-heif is not installed.
     """
-    pillow_heif: Any = require("pillow_heif", "a HEIC picture")
+    try:
+        pillow_heif: Any = require("pillow_heif", "a HEIC picture")
+    except MissingExtraError as error:  # one such picture among others is no end of the work
+        raise ImageError(str(error)) from error
     try:
         file = pillow_heif.open_heif(data, convert_hdr_to_8bit=False)
         width, height = file.size

@@ -1,9 +1,8 @@
 """What formats cannot hold, so that it is known before the work."""
 
 import numpy as np
-from PIL import features
 
-from derain.images.picture import OPAQUE, Format, ImageError, Picture
+from derain.images.picture import OPAQUE, Format, ImageError, Picture, has_avif
 
 LONGEST: dict[Format, int] = {"JPEG": 65_500, "WEBP": 16_383, "AVIF": 65_536}
 """Pixels of a side at most: of libjpeg, of WebP itself, of AV1 itself."""
@@ -30,12 +29,6 @@ def check_format(picture: Picture, format: Format) -> None:
         )
     if format == "AVIF" and not has_avif():
         raise ImageError("this Pillow was built without AVIF; ask for a .jpg, .webp or .png")
-
-
-def has_avif() -> bool:
-    """Return whether this Pillow reads and writes AVIF."""
-    # Pillow before 11.3 warns if it is asked for what it does not know.
-    return "avif" in features.modules and bool(features.check("avif"))
 
 
 def check_comparison(picture: Picture, format: Format) -> None:

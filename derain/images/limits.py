@@ -5,6 +5,8 @@ so many pixels, else it is truncated or lies. And what decoding takes is in prop
 1 GB, or more for a file of more than a megabyte.
 """
 
+import math
+
 from derain.images.headers import Claim
 from derain.images.picture import ImageError, TooManyPixelsError
 
@@ -49,10 +51,11 @@ def check_claim(claim: Claim, size: int, max_pixels: int | None) -> None:
             needed=claim.pixels,
         )
     memory = max(MEMORY, MEMORY_PER_BYTE * size)
-    if max_pixels is None and claim.memory + PROCESS > memory:
+    needed = claim.memory + PROCESS
+    if max_pixels is None and needed > memory:
         raise TooManyPixelsError(
             f"{width}x{height} pixels in a file of {size:,} bytes, which would take"
-            f" {claim.memory / 1e9:.1f} GB to decode; expected at most {memory / 1e9:.1f} GB for a"
-            " file so small",
+            f" {math.ceil(needed / 1e7) / 100} GB to decode; expected at most"
+            f" {memory // 10**7 / 100} GB for a file so small",
             needed=claim.pixels,
         )

@@ -154,6 +154,11 @@ def _resolution(image: Image.Image, data: bytes, block: bytes) -> tuple[float, f
 # What each format holds
 
 
+def exif_of(image: Image.Image, data: bytes) -> bytes:
+    """Return the EXIF of a file that Pillow opened, as it stands there; empty if it has none."""
+    return _gathered(image, data).metadata.exif
+
+
 def _gathered(image: Image.Image, data: bytes) -> Found:
     if image.format in ("JPEG", "MPO"):
         return _of_jpeg(data)

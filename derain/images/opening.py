@@ -15,8 +15,7 @@ from PIL import (
 )
 
 from derain.images.headers import Claim, claim_of
-from derain.images.holding import has_avif
-from derain.images.picture import AnimationError, ImageError
+from derain.images.picture import AnimationError, ImageError, has_avif
 
 _CLASSES: Mapping[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
@@ -80,6 +79,11 @@ def damaged(kind: str, error: Exception, said: Sequence[str] = ()) -> ImageError
         said: What it printed.
     """
     reason = " ".join(str(error).split()) or type(error).__name__
+    if reason == "unknown pixel mode":  # what Pillow says of sound files that it has no mode for
+        return ImageError(
+            f"a {kind} picture with pixels of a kind that cannot be read; expected grey, RGB or"
+            " RGBA of 8 or 16 bits a channel"
+        )
     more = " ".join(f"{reason}; {'; '.join(dict.fromkeys(said))}".split()) if said else reason
     return ImageError(f"a damaged or truncated {kind} picture ({more[:LONGEST]})")
 

@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from PIL import features
 
 from derain.errors import DerainError, UsageError
+from derain.extras import is_installed
 from derain.files import find_files
 
 Format = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF"]
@@ -31,7 +33,7 @@ SUFFIXES: dict[str, Format] = {
 """File name suffixes of what is written, and the formats that they ask for."""
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIXES, *HEIF_SUFFIXES})
-"""File name suffixes of what is read."""
+"""File name suffixes of what is read where all packages for it are installed."""
 READABLE = "JPEG, PNG, WebP, AVIF, HEIC, TIFF or BMP"
 OPAQUE: tuple[Format, ...] = ("JPEG", "BMP")
 """Formats without transparency (a BMP may have some, but few programs read it)."""
@@ -151,7 +153,8 @@ class Picture:
         alpha: (H, W) of the same type, None if the file has none.
         grey: The file has one colour channel; it will have one when written.
         notes: What could not be kept, in words for the user.
-        is_result: derain made it: its file says so, and will say so when written.
+        is_result: derain made it: its file says so. Files that are written of it say so if, and
+            only if, this is set.
 
     Raises:
         ImageError: If these are no such arrays.
@@ -202,10 +205,8 @@ def format_of(path: str | os.PathLike[str]) -> Format:
             f" {' '.join(SUFFIXES)}"
         )
     if suffix not in SUFFIXES:
-        raise ImageError(
-            f"{path}: no picture format is called {suffix or 'nothing'!r}; expected a name in"
-            f" {' '.join(SUFFIXES)}"
-        )
+        found = f"no picture format is called {suffix!r}" if suffix else "its name has no ending"
+        raise ImageError(f"{path}: {found}; expected a name in {' '.join(SUFFIXES)}")
     return SUFFIXES[suffix]
 
 
@@ -214,12 +215,25 @@ def suffixes_of(format: Format) -> Iterable[str]:
     return (suffix for suffix, known in SUFFIXES.items() if known == format)
 
 
+def has_avif() -> bool:
+    """Return whether this Pillow reads and writes AVIF."""
+    # Pillow before 11.3 warns if it is asked for what it does not know.
+    return "avif" in features.modules and bool(features.check("avif"))
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Return the file name suffixes of what can be read here: folders are searched for these."""
+    heif = () if is_installed("pillow_heif") else HEIF_SUFFIXES
+    avif = () if has_avif() else suffixes_of("AVIF")
+    return READABLE_SUFFIXES.difference(heif, avif)
+
+
 def find_images(folder: str | os.PathLike[str]) -> tuple[list[Path], list[OSError]]:
     """Return picture files anywhere under a folder, and the folders that cannot be listed.
 
     Files are known by their suffix and come in natural order, img2 before img10.
     """
-    return find_files(folder, READABLE_SUFFIXES)
+    return find_files(folder, readable_suffixes())
 
 
 def levels_of(array: NDArray[Any]) -> Pixels:

@@ -6,7 +6,6 @@ arrays of it. Pictures are turned upright as they are read, because rain falls d
 
 import os
 import stat
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from derain.images import exif
+from derain.images import exif, webp
 from derain.images.decoding import Decoded, decode, upright
-from derain.images.headers import Claim
+from derain.images.headers import Claim, kind_of
 from derain.images.heif import avif_claim, avif_notes, decode_heif
 from derain.images.limits import MAX_PIXELS, check_claim
 from derain.images.messages import caught_messages, without_bound, without_warnings
-from derain.images.metadata import bare, read_metadata, with_profile
+from derain.images.metadata import bare, exif_of, read_metadata, with_profile
 from derain.images.opening import damaged, header_of, open_picture
 from derain.images.picture import (
     READABLE,
@@ -34,6 +33,8 @@ from derain.images.tiff_pages import beginning_with
 
 MOST_BYTES = 16
 """Bytes of a file for each pixel that it may have; no format needs as many."""
+_STRIP = 256
+"""Rows of a mask that are averaged at once."""
 
 
 def read_image(path: str | os.PathLike[str], max_pixels: int | None = None) -> Pixels:
@@ -66,8 +67,12 @@ def _read_named(path: str | os.PathLike[str], max_pixels: int | None = None) -> 
         raise ImageError(f"{path}: {error}") from error.__cause__
 
 
-def read_mask(path: str | os.PathLike[str]) -> Pixels:
+def read_mask(path: str | os.PathLike[str], max_pixels: int | None = None) -> Pixels:
     """Read a picture that says where to work: white there, black elsewhere, grey in part.
+
+    Args:
+        path: A file.
+        max_pixels: As for `read`.
 
     Returns:
         (H, W), upright. Colours count by their mean, what is transparent as black.
@@ -76,11 +81,15 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
         ImageError: If it is not a picture that can be read.
         OSError: If the file cannot be opened.
     """
-    picture = _read_named(path)
-    share = picture.pixels.mean(axis=2)
-    if picture.alpha is not None:
-        share *= picture.alpha / np.iinfo(picture.alpha.dtype).max
-    return np.rint(share).astype(picture.pixels.dtype)
+    picture = _read_named(path, max_pixels)
+    mask = np.empty(picture.pixels.shape[:2], picture.pixels.dtype)
+    for top in range(0, len(mask), _STRIP):  # floats of the whole would take more than the picture
+        rows = slice(top, top + _STRIP)
+        share = picture.pixels[rows].mean(axis=2)
+        if picture.alpha is not None:
+            share *= picture.alpha[rows] / np.iinfo(mask.dtype).max
+        mask[rows] = np.rint(share)
+    return mask
 
 
 def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) -> Picture:
@@ -95,9 +104,7 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
         TooManyPixelsError: If it has more pixels.
         AnimationError: If it is a clip.
         ImageError: If it is not a picture that can be read: damaged, truncated, empty, of several
-            pages, of another format.
-        derain.extras.MissingExtraError: If it is a HEIC and the package that reads them is not
-            installed.
+            pages, of another format, or of one that takes a package that is not installed.
         OSError: If the file cannot be opened.
     """
     data = source if isinstance(source, bytes) else _content(Path(source), max_pixels)
@@ -115,6 +122,35 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
             data = beginning_with(data, claim.page)
         with without_bound(claim.pixels):
             return _opened(data, claim, max_pixels, said)
+
+
+def is_marked(path: str | os.PathLike[str], max_pixels: int | None = None) -> bool:
+    """Return whether a file says that derain made it; but for HEIC no pixels are decoded.
+
+    Args:
+        path: A file.
+        max_pixels: As for `read`.
+
+    Raises:
+        ImageError: If it is not a picture that can be read.
+        OSError: If it cannot be opened.
+    """
+    data = _content(Path(path), max_pixels)
+    if kind_of(data) == "HEIF":
+        return read(data, max_pixels).is_result
+    with without_warnings(), caught_messages() as said:
+        claim = header_of(data)
+        if claim.kind != "AVIF":
+            check_claim(claim, len(data), max_pixels)
+        if claim.page:
+            data = beginning_with(data, claim.page)
+        try:
+            with without_bound(claim.pixels), open_picture(bare(data), claim) as image:
+                return exif.is_result(exif_of(image, data))
+        except ImageError:
+            raise
+        except Exception as error:  # as in `_opened`
+            raise damaged(claim.kind, error, said) from error
 
 
 def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) -> Picture:
@@ -194,16 +230,5 @@ def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     elif image.format == "TIFF":
         encoding["compression"] = image.info.get("compression", "raw")
     elif image.format == "WEBP":
-        encoding["lossless"] = _is_lossless_webp(data)
+        encoding["lossless"] = webp.is_lossless(data)
     return encoding
-
-
-def _is_lossless_webp(data: bytes) -> bool:
-    """Look for a VP8L chunk behind the RIFF header, skipping profile and other chunks."""
-    place = 12
-    while place + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, place)
-        if kind in (b"VP8L", b"VP8 "):
-            return kind == b"VP8L"
-        place += 8 + length + length % 2
-    return False

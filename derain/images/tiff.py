@@ -5,7 +5,7 @@ Values stay the bytes that they are, so that no tag, known or not, is changed by
 """
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 HEADER = 8
@@ -208,11 +208,16 @@ def _entry(block: bytearray, order: str, field: Field) -> bytes:
     return entry + struct.pack(f"{order}I", at)
 
 
-def with_fields(block: bytes, fields: Sequence[Field]) -> bytes:
+def with_fields(block: bytes, fields: Sequence[Field], without: Collection[int] = ()) -> bytes:
     """Return a block with fields in its first directory, in place of those of the same tags.
 
     The new directory goes behind everything else, so that nothing has to move; other entries are
     copied as they are, sound or not.
+
+    Args:
+        block: Of EXIF, or a TIFF; empty for a new one.
+        fields: The low byte of numbers first.
+        without: Tags that are left out.
 
     Raises:
         ValueError: If the block is damaged.
@@ -227,7 +232,8 @@ def with_fields(block: bytes, fields: Sequence[Field]) -> bytes:
         following = offset_at(block, layout, end)
         for place in range(start + 2, end, 12):
             (tag,) = struct.unpack_from(f"{layout.order}H", block, place)
-            entries.setdefault(tag, block[place : place + 12])
+            if tag not in without:
+                entries.setdefault(tag, block[place : place + 12])
     for field in in_order(fields, "<", layout.order):
         entries[field.tag] = _entry(edited, layout.order, field)
     set_first(edited, layout.order, append_entries(edited, layout.order, entries, following))

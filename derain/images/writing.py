@@ -11,10 +11,9 @@ from PIL import Image
 
 from derain.arrays import as_array
 from derain.files import write_file
-from derain.images import png
+from derain.images import png, webp
 from derain.images.attaching import save_options, with_metadata
 from derain.images.holding import check_format
-from derain.images.opaque_alpha import with_opaque_alpha
 from derain.images.picture import (
     DEEP,
     OPAQUE,
@@ -120,7 +119,7 @@ def _encode_shallow(picture: Picture, format: Format) -> bytes:
         )
     data = _save(image, format, options)
     if format == "WEBP" and picture.alpha is not None and int(picture.alpha.min()) == 255:
-        return with_opaque_alpha(data, image.width, image.height)
+        return webp.with_opaque_alpha(data, image.width, image.height)
     return data
 
 

@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 from typing import TypeVar
 
 from derain.errors import DerainError, UsageError, closest
-from derain.extras import is_installed
 from derain.files import (
     RESULT_MARK,
     Found,
@@ -21,7 +20,7 @@ from derain.files import (
     natural_key,
     search,
 )
-from derain.images import READABLE_SUFFIXES, SUFFIXES
+from derain.images import READABLE_SUFFIXES, SUFFIXES, readable_suffixes, suffixes_of
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +29,6 @@ STREAM = Path("-")
 
 HEIC = READABLE_SUFFIXES - SUFFIXES.keys()
 """Endings of what is read and not written, which takes a package of its own."""
-READABLE = READABLE_SUFFIXES if is_installed("pillow_heif") else READABLE_SUFFIXES - HEIC
-"""Endings of the names of pictures, in small letters, that folders are searched for."""
 
 MANY = 1000
 """Names in a folder; among more no mistyped one is looked for."""
@@ -191,7 +188,7 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
         return Found(files=[path])
     if output is None:
         _check_beside(path)
-    inside = search(path, READABLE)
+    inside = search(path, readable_suffixes())
     results = {file for file in inside.files if _is_result(file, path, output)}
     for file in inside.files:
         if file in results:
@@ -299,7 +296,7 @@ def _split(pattern: str) -> tuple[str, str]:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.suffix.lower() in READABLE
+    return path.suffix.lower() in readable_suffixes()
 
 
 # Words for the user
@@ -317,8 +314,11 @@ def describe_others(others: Counter[str], at_most: int = 6) -> str:
         words.append(f"{rest} of other kinds")
     total = others.total()
     hint = ""
-    if others.keys() & (HEIC - READABLE):
+    lacking = others.keys() & (READABLE_SUFFIXES - readable_suffixes())
+    if lacking & HEIC:
         hint = '; pip install "derain[heif]" reads HEIC'
+    if lacking.intersection(suffixes_of("AVIF")):
+        hint += "; pip install -U pillow reads AVIF"
     files = "file" if total == 1 else "files"
     return f"{total} other {files} left alone: {', '.join(words)}{hint}"
 
@@ -327,8 +327,10 @@ def _missing(path: Path, name: str, inputs: Sequence[str]) -> DerainError:
     """Return the error for a name that is that of no file, with what it may stand for."""
     if "://" in name:
         return DerainError("an address; expected a file: download it first")
+    if path.exists():
+        return DerainError("a pipe or a device; expected a file, or - for standard input")
     folders = [Path(other).is_dir() for other in inputs[:-1]]
-    is_file = path.suffix.lower() in READABLE and not any(folders)
+    is_file = path.suffix.lower() in READABLE_SUFFIXES and not any(folders)
     if folders and name == inputs[-1] and (is_file or name.endswith(("/", os.sep))):
         return UsageError(
             "no such file or folder", option="output", advice="a name for results comes after"

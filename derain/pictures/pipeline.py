@@ -21,6 +21,7 @@ from derain.density import RainDensity
 from derain.errors import ExistsError, reason
 from derain.files import is_result_name, write_file
 from derain.images import (
+    SUFFIXES,
     Format,
     Picture,
     before_and_after,
@@ -334,6 +335,10 @@ def _load(job: Job) -> _Rainy | Result:
     if picture.is_result or is_result_name(job.source.name):
         picture = replace(picture, notes=(*picture.notes, AGAIN))
     format = job.format or picture.metadata.format
+    # Only a result that takes its name from the input can be named for another format.
+    if job.target != STREAM and SUFFIXES.get(job.target.suffix.lower(), format) != format:
+        other = f"is {format} as its input is, whatever {job.target.suffix} says"
+        picture = replace(picture, notes=(*picture.notes, other))
     check_format(picture, format)  # before the work rather than after it
     if job.comparison:
         check_comparison(picture, format)

@@ -17,7 +17,7 @@ from derain.files import (
     check_takes_files,
     check_writable,
 )
-from derain.images import Format, format_of, read, suffixes_of
+from derain.images import Format, format_of, is_marked, suffixes_of
 from derain.images.naming import names_a_file
 from derain.pictures.finding import (
     HEIC,
@@ -178,8 +178,9 @@ def _check_number(inputs: Sequence[str], output: str | None, count: int, *, sing
         UsageError: If that is asked for.
     """
     if single and (count > 1 or any(Path(name).is_dir() for name in inputs)):
+        several = f"{count} pictures" if count > 1 else "a folder"
         raise UsageError(
-            f"one file for {count} pictures; expected a folder", option="output", value=output
+            f"one file for {several}; expected a folder", option="output", value=output
         )
     streamed = output == str(STREAM) or (output is None and str(STREAM) in inputs)
     if streamed and count > 1:
@@ -202,9 +203,9 @@ class _Jobs:
     def add(self, job: Job) -> None:
         """Add a job, unless its files are another's or cannot be written."""
         rival = next((self._taken[path] for path in job.outputs if path in self._taken), None)
-        if rival is not None and _is_marked(rival.source):
+        if rival is not None and _is_marked(rival):
             self._drop(rival)
-        elif rival is not None and _is_marked(job.source):
+        elif rival is not None and _is_marked(job):
             self._found.results.append(job.source)
             return
         elif rival is not None:
@@ -237,10 +238,10 @@ class _Jobs:
         self._taken = {path: other for path, other in self._taken.items() if other is not job}
 
 
-def _is_marked(path: Path) -> bool:
-    """Return whether a picture says that derain made it."""
+def _is_marked(job: Job) -> bool:
+    """Return whether a job's picture says that derain made it."""
     try:
-        return read(path).is_result
+        return is_marked(job.source, job.max_pixels)
     except (OSError, ValueError):  # what is wrong with it is said when its turn comes
         return False
 

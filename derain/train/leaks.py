@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from derain.data import TwoFolders
 from derain.data.audit.check import find_leaks
 from derain.data.audit.identity import digest_of, digest_of_files
-from derain.data.copies import Album
+from derain.data.copies import Album, find_duplicates
+from derain.data.layouts import copies_across
 from derain.files import listed, write_file
 from derain.progress import Progress
 from derain.train.run import TrainingRun
@@ -47,11 +49,11 @@ def refuse_leaks(
         run: Says what is allowed, and where the result is kept.
         training: What is trained on.
         validation: What is validated on.
-        progress: Receives the stage "copies".
+        progress: Receives the stages "duplicates" and "copies".
 
     Raises:
         LeakError: If there are leaks, and the run does not allow them.
-        ValueError: If a picture cannot be read.
+        ValueError: If a picture cannot be read, or photographs are probably pairs.
         OSError: If the folder cannot be written into.
     """
     seal = run.out / SEAL
@@ -61,11 +63,23 @@ def refuse_leaks(
         if found["files"] == files and (run.allow_leak or not found["note"]):
             return Checked(str(found["note"]), str(found["digest"]))
     album = Album()
+    for source in (training, validation):
+        _refuse_twins(source, run, album, progress)
     note = _search(run, album, progress)
     checked = Checked(note, _digest(training, album))
     run.out.mkdir(parents=True, exist_ok=True)
     write_file(seal, json.dumps({"files": files} | asdict(checked)).encode())
     return checked
+
+
+def _refuse_twins(source: Source, run: TrainingRun, album: Album, progress: Progress) -> None:
+    """Refuse photographs that are probably pairs, because two of their folders show the same."""
+    if source.pairs is not None or isinstance(source.place, TwoFolders) or run.layout is not None:
+        return
+    found = find_duplicates(source.photographs, progress, album)
+    copies = [(copy.picture, copy.of) for copy in found.copies]
+    if doubt := copies_across(source.place, source.photographs, copies):
+        raise ValueError(doubt.message)
 
 
 def _digest(training: Source, album: Album) -> str:
@@ -107,7 +121,12 @@ def _search(run: TrainingRun, album: Album, progress: Progress) -> str:
     what = f"{count} validation {pictures} among the training pictures"
     if run.allow_leak:
         return f"{what}: its validation scores say little"
+    # A clean half shows all that its pairs show.
+    looked_at, against = (
+        place.clean if isinstance(place, TwoFolders) else place
+        for place in (run.validation, run.data)
+    )
     raise LeakError(
         f"{what}: {listed([leak.message for leak in leaks], 3)}; take them out (derain data check"
-        f" {run.validation} --against {run.data} names them all), or give --allow-leak"
+        f" {looked_at} --against {against} names them all), or give --allow-leak"
     )

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from derain.files import write_file
+from derain.files import append_line, write_file
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -31,12 +31,7 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
     Raises:
         OSError: If it cannot be written; names the log. A part of the line may have been.
     """
-    try:
-        with path.open("ab") as file:
-            file.write(f"{json.dumps(record)}\n".encode())
-    except OSError as error:  # writing to an open file names none
-        error.filename = str(path)
-        raise
+    append_line(path, json.dumps(record).encode())
 
 
 def describe(record: dict[str, Any]) -> str:

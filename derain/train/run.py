@@ -169,9 +169,10 @@ def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:
         val: Pictures to validate on instead of those in the data.
 
     Raises:
-        FileNotFoundError: If there are no pictures to validate on.
+        FileNotFoundError: If there is no such folder, or no pictures to validate on.
         UsageError: If they lie inside the training pictures.
     """
+    _check_given(data)
     training = data / "train" if (data / "train").is_dir() else data
     validation = data / "val" if val is None else val
     _check_there(validation)
@@ -195,9 +196,11 @@ def find_two_folders(both: TwoFolders, val: Path | None = None) -> tuple[TwoFold
         val: Pictures to validate on instead of those in ``val``.
 
     Raises:
-        FileNotFoundError: If there are no pictures to validate on.
+        FileNotFoundError: If there is no such folder, or no pictures to validate on.
         UsageError: If they lie inside the training pictures.
     """
+    for half in (both.rainy, both.clean):
+        _check_given(half)
     inner = {part: TwoFolders(both.rainy / part, both.clean / part) for part in ("train", "val")}
     training = inner["train"] if _are_there(inner["train"]) else both
     if val is None:
@@ -222,6 +225,11 @@ def find_two_folders(both: TwoFolders, val: Path | None = None) -> tuple[TwoFold
 
 def _are_there(folders: TwoFolders) -> bool:
     return folders.rainy.is_dir() and folders.clean.is_dir()
+
+
+def _check_given(training: Path) -> None:
+    if not training.exists():
+        raise FileNotFoundError(f"{training}: no such folder; expected pictures to train on")
 
 
 def _check_there(validation: Path) -> None:

@@ -62,7 +62,9 @@ def test_known_names_and_one_that_is_not(folder: Path, rainy: str, clean: str, s
     if sound:
         assert f"{rainy}/ and {clean}/, one to one" in found.stdout
     else:
-        assert f"--rainy {folder / rainy} --clean {folder / clean}" in found.stdout
+        paths = [str(folder / half) for half in (rainy, clean)]
+        both = [f'"{path}"' if " " in path else path for path in paths]
+        assert f"--rainy {both[0]} --clean {both[1]}" in found.stdout
 
 
 def test_two_folders_that_cannot_be_meant(folder: Path) -> None:

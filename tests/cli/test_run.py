@@ -202,7 +202,7 @@ def test_an_interrupted_run_says_what_was_done(
     monkeypatch.setattr(Unchanged, "forward", forward)
     assert derain("a.png", "b.png", "c.png", "d.png") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "interrupted: 2 of 4 done; the same command goes on"
+        "interrupted: 2 of 4 done; the same command does the rest"
     )
     assert derain("a.png", "b.png", "c.png", "d.png") == 0
     assert capsys.readouterr().err.splitlines()[-1] == (
@@ -244,3 +244,47 @@ def test_numbers_of_pixels_may_be_short(text: str, pixels: int) -> None:
 def test_other_words_are_no_numbers_of_pixels(text: str) -> None:
     with pytest.raises(UsageError, match="expected a number of pixels"):
         _pixels(text)
+
+
+def test_the_limit_on_pixels_holds_for_the_mask_too(
+    here: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("mask.png", np.full((16, 20), 255, np.uint8))
+    assert derain("a.png", "--mask", "mask.png", "--max-pixels", "319") != 0
+    assert "mask.png: 20x16 pixels" in capsys.readouterr().err
+    assert here == []
+    assert derain("a.png", "--mask", "mask.png", "--max-pixels", "320") == 0
+
+
+def test_a_flat_mask_that_is_asked_for_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("derain.images.limits.MEMORY", 400_000_000)
+    write_image("mask.png", np.full((16, 20), 255, np.uint8))
+    assert derain("a.png", "--mask", "mask.png", "--max-pixels", "400M") == 0
+
+
+@pytest.mark.torch
+def test_a_higher_limit_is_advised_by_the_verb_that_has_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("derain.images.limits.MAX_PIXELS", 300)
+    assert derain("a.png") != 0
+    assert "; --max-pixels 320 reads it" in capsys.readouterr().err
+    (Path("set/rainy")).mkdir(parents=True)
+    (Path("set/clean")).mkdir()
+    for name in ("set/rainy/1.png", "set/clean/1.png"):
+        Path(name).write_bytes(Path("a.png").read_bytes())
+    for command in (["data", "check", "set"], ["synth", "a.png", "-o", "b.png"]):
+        assert derain(*command) != 0
+        said = "".join(capsys.readouterr())
+        assert "20x16 pixels" in said
+        assert "max" not in said.replace("at most", "")
+
+
+def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "b\n\x1b[31m.png"
+    Path("a.png").rename(name)
+    assert derain(name, "--compare") == 0
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert "b\\n\\x1b[31m.png: " in said
+    assert "compared in b\\n\\x1b[31m_derained_compare.png\n" in said

@@ -223,3 +223,47 @@ def test_the_digest_of_weights_is_of_all_their_files(tmp_path: Path) -> None:
     (tmp_path / "parts/b.pth").write_bytes(b"other")
     changed = [one != other for one, other in zip(before, digests(), strict=True)]
     assert changed == [True, True, False, True]
+
+
+def test_litter_and_unrelated_files_change_nothing(tmp_path: Path) -> None:
+    settings = Settings("w", "d", ("rgb",), "")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.DS_Store").write_bytes(b"litter")
+    check_saved(tmp_path / "out", settings)
+    assert holds_results(tmp_path / "out")
+    (tmp_path / "out/mine.txt").write_bytes(b"a user's")
+    assert not holds_results(tmp_path / "out")
+    with pytest.raises(ExistsError):
+        check_saved(tmp_path / "out", settings)
+    (tmp_path / "parts").mkdir()
+    names = ("a.onnx", "a.xml", "a.index", "parts/b.pth")
+    for name in (*names, "a.bin", "a.onnx.data", "a.data-00000-of-00001"):
+        (tmp_path / name).write_bytes(name.encode())
+
+    def changed_by(name: str) -> list[str]:
+        before = {each: weights_digest(str(tmp_path / each)) for each in whole}
+        (tmp_path / name).write_bytes(b"other")
+        return [each for each in whole if weights_digest(str(tmp_path / each)) != before[each]]
+
+    whole = ("a.onnx", "a.xml", "a.index", "parts")
+    for name in ("a.txt", "a.card.md", ".DS_Store", "parts/.DS_Store", "parts/Thumbs.db"):
+        assert changed_by(name) == []
+    assert changed_by("a.bin") == ["a.xml"]
+    assert changed_by("a.onnx.data") == ["a.onnx"]
+    assert changed_by("a.data-00000-of-00001") == ["a.index"]
+
+
+def test_scores_after_a_half_written_line_are_kept(dataset: PairedFolder, scoring: Scoring) -> None:
+    assert scoring.save_to is not None
+    scores = scoring.save_to / SCORES
+
+    class Torn(Counting):
+        def __call__(self, rainy: NDArray[np.float32], /) -> NDArray[np.float32]:
+            if len(self.seen) == 2:
+                with scores.open("ab") as file:
+                    file.write(b'{"picture": "hal')
+            return super().__call__(rainy)
+
+    list(evaluate_each(Derainer(Torn(), name="a"), dataset, scoring))
+    done, outcomes = run(dataset, scoring)
+    assert (done, only(outcomes).kept) == (0, 4)

@@ -159,3 +159,17 @@ def test_another_thread_may_read_the_same_bytes(photo: NDArray[np.uint8]) -> Non
         read = list(pool.map(images.read, [data] * 8))
     assert all(np.array_equal(picture.pixels, read[0].pixels) for picture in read)
     assert Image.open(io.BytesIO(data)).size == (160, 120)
+
+
+@pytest.mark.parametrize("kind", ["float16 RGB", "float32 RGB", "grey and alpha"])
+def test_sound_pictures_that_cannot_be_read_are_not_called_damaged(kind: str) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    stream = io.BytesIO()
+    if kind == "grey and alpha":
+        levels, more = np.zeros((6, 7, 2), np.uint16), {"photometric": "minisblack"}
+    else:
+        levels, more = np.zeros((6, 7, 3), kind.split()[0]), {"photometric": "rgb"}
+    tifffile.imwrite(stream, levels, planarconfig="contig", **more)
+    with pytest.raises(ImageError, match="of a kind that cannot be read; expected") as caught:
+        images.read(stream.getvalue())
+    assert "damaged" not in str(caught.value)

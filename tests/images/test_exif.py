@@ -28,7 +28,7 @@ from PIL import Image
 
 import derain
 from derain import images
-from derain.images import exif
+from derain.images import exif, tiff
 from derain.images.exif import Turn
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
@@ -284,3 +284,18 @@ def test_pixels_are_not_touched_by_metadata() -> None:
     for format in ("PNG", "TIFF"):
         decoded: NDArray[Any] = images.read(images.encode(picture, format)).pixels  # pyright: ignore[reportArgumentType]
         assert np.array_equal(decoded, colours())
+
+
+@pytest.mark.parametrize("format", [*FORMATS, "AVIF"])
+def test_what_is_no_result_any_more_is_not_marked(format: images.Format) -> None:
+    if format == "AVIF" and ".avif" not in images.readable_suffixes():
+        pytest.skip("this Pillow was built without AVIF")
+    make = tiff.Field(0x010F, tiff.ASCII, b"Camera\0")
+    block = exif.marked(tiff.with_fields(b"", [make]))
+    plain = images.Picture(colours(), metadata=images.Metadata(exif=block))
+    again = images.read(images.encode(plain, format))
+    assert not again.is_result
+    assert exif.text_of(again.metadata.exif, 0x010F) == "Camera"
+    result = images.read(images.encode(replace(plain, is_result=True), format))
+    assert result.is_result
+    assert not images.read(images.encode(replace(result, is_result=False), format)).is_result

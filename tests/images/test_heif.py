@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, features
 
 from derain import images
-from derain.extras import MissingExtraError
 from derain.images import AnimationError, ImageError, TooManyPixelsError
 from derain.images.headers import kind_of
-from derain.images.holding import has_avif
-from derain.pictures import plan
+from derain.images.picture import has_avif
+from derain.pictures import describe_others, plan
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
@@ -154,12 +153,15 @@ def test_a_size_out_of_proportion_to_the_file(photo: NDArray[np.uint8], kind: st
 
 
 def test_without_the_package_the_error_says_what_brings_it(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     header = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
-    with pytest.raises(MissingExtraError, match=r'pillow-heif.*: pip install "derain\[heif\]"'):
+    with pytest.raises(ImageError, match=r'pillow-heif.*: pip install "derain\[heif\]"'):
         images.read(header)
+    (tmp_path / "a.jpg").write_bytes(header)  # by its name it is found in folders
+    with pytest.raises(ImageError, match=r"^.*a\.jpg: a HEIC picture needs pillow-heif"):
+        images.read_image(tmp_path / "a.jpg")
 
 
 def test_avif_is_written_closely(photo: NDArray[np.uint8]) -> None:
@@ -234,6 +236,8 @@ def test_an_animation_of_one_frame_is_a_picture(photo: NDArray[np.uint8], format
 
 
 def test_results_of_heic_are_jpegs(tmp_path: Path) -> None:
+    if len(images.readable_suffixes()) < len(images.READABLE_SUFFIXES):
+        pytest.skip("a package that reads HEIC or AVIF is not installed")
     for name in ("a.heic", "b.HEIF", "c.hif", "d.avif"):
         (tmp_path / name).touch()
     jobs = plan([str(tmp_path)]).jobs
@@ -244,3 +248,35 @@ def test_results_of_heic_are_jpegs(tmp_path: Path) -> None:
 def test_heic_cannot_be_asked_for() -> None:
     with pytest.raises(ImageError, match="reads HEIC and does not write it"):
         images.format_of("a.heic")
+
+
+def test_folders_are_searched_for_what_can_be_read_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr("derain.images.picture.has_avif", lambda: False)
+    for name in ("a.heic", "b.HEIF", "c.hif", "d.avif", "e.png"):
+        (tmp_path / name).touch()
+    assert [path.name for path in images.find_images(tmp_path)[0]] == ["e.png"]
+    found = plan([str(tmp_path)])
+    assert [job.source.name for job in found.jobs] == ["e.png"]
+    assert describe_others(found.others).endswith(
+        '; pip install "derain[heif]" reads HEIC; pip install -U pillow reads AVIF'
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_opaque_alpha_channel_that_avif_leaves_out_is_noted(
+    photo: NDArray[np.uint8], dtype: type[np.uint8 | np.uint16]
+) -> None:
+    if not has_avif():
+        pytest.skip("this Pillow was built without AVIF")
+    most = np.iinfo(dtype).max
+    pixels = photo.astype(dtype) * dtype(most // 255)
+    for least, is_kept in ((most, False), (most // 2, True)):
+        alpha = np.full(photo.shape[:2], most, dtype)
+        alpha[0] = least
+        notes: list[str] = []
+        again = images.read(images.encode(images.Picture(pixels, alpha), "AVIF", notes))
+        assert (again.alpha is not None) == is_kept
+        assert ("an alpha channel that is opaque everywhere" in " ".join(notes)) != is_kept

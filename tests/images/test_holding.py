@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from derain import images
 from derain.images import ImageError, Picture, before_and_after, check_comparison, check_format
-from derain.images.holding import has_avif
+from derain.images.picture import has_avif
 
 
 def long_picture(height: int, width: int, dtype: type = np.uint8) -> Picture:

@@ -309,3 +309,14 @@ def test_masks_are_grey_upright_and_black_where_transparent(tmp_path: Path) -> N
     (tmp_path / "no.png").write_text("none")
     with pytest.raises(ImageError, match=r"no\.png: not a picture"):
         images.read_mask(tmp_path / "no.png")
+
+
+def test_masks_of_many_rows_are_averaged_alike_and_have_the_limit_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    painted = np.random.default_rng(3).integers(0, 256, (600, 5, 4), np.uint8)
+    Image.fromarray(painted).save(tmp_path / "mask.png")
+    expected = np.rint(painted[..., :3].mean(axis=2) * (painted[..., 3] / 255))
+    assert np.array_equal(images.read_mask(tmp_path / "mask.png", 3000), expected)
+    with pytest.raises(images.TooManyPixelsError, match=r"mask\.png: 5x600 pixels.*=3000 reads it"):
+        images.read_mask(tmp_path / "mask.png", 2999)

@@ -1,6 +1,7 @@
 """Limits: what a file claims is judged before it is decoded."""
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from PIL import Image
 from derain import images
 from derain.images import MAX_PIXELS, ImageError, TooManyPixelsError
 from derain.images.headers import Claim, claim_of
-from derain.images.holding import has_avif
 from derain.images.limits import check_claim
+from derain.images.picture import has_avif
 
 TRUNCATED = "expected at least [0-9]+"
 BOMB = "would take .* GB to decode; .* reads it"
@@ -292,3 +293,12 @@ def test_a_jpeg_without_frame_or_components(marker: bytes) -> None:
 def needs_avif() -> None:
     if not has_avif():
         pytest.skip("this Pillow was built without AVIF")
+
+
+def test_what_is_found_is_more_than_what_is_allowed() -> None:
+    claim = Claim("PNG", 12_000, 9_000, stored=3, result=3)
+    with pytest.raises(TooManyPixelsError) as caught:
+        check_claim(claim, 112_000, None)
+    found = re.search(r"would take ([0-9.]+) GB .* at most ([0-9.]+) GB", str(caught.value))
+    assert found is not None
+    assert float(found[1]) > float(found[2])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import images
-from derain.images.opaque_alpha import with_opaque_alpha
+from derain.images.webp import with_opaque_alpha
 
 
 @pytest.mark.parametrize("format", ["WEBP", "PNG", "TIFF"])

@@ -138,3 +138,9 @@ def test_pictures_of_pillow_tensors_and_alpha_are_written(tmp_path: Path) -> Non
 def test_alpha_that_does_not_fit(alpha: Any) -> None:
     with pytest.raises(ImageError, match=r"alpha is .*; expected uint8 of shape \(4, 5\)"):
         Picture(np.zeros((4, 5, 3), np.uint8), alpha)
+
+
+@pytest.mark.parametrize("name", ["result", ".png", "result."])
+def test_names_without_an_ending_are_refused_for_that(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"its name has no ending; expected a name in \.jpg"):
+        images.write_image(tmp_path / name, np.zeros((4, 5, 3), np.uint8))

@@ -9,7 +9,7 @@ from containers import block_of, colours, png_of, riff_chunks, saved
 from PIL import Image
 
 from derain import images
-from derain.images import profiles
+from derain.images import profiles, webp
 
 BLOCK = block_of("<", [(271, 2, 7, b"Camera\0")])
 XMP = b'<x:xmpmeta><rdf:Description dc:creator="A. Nyone"/></x:xmpmeta>'
@@ -113,3 +113,24 @@ def test_a_bitmap_is_of_srgb_as_it_is() -> None:
     notes: list[str] = []
     images.encode(images.read(png_of(colours(), [(b"sRGB", b"\0")])), "BMP", notes)
     assert notes == []
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+def test_chunks_are_walked_alike(lossless: bool) -> None:
+    data = webp_with(saved(colours(), "WEBP", lossless=lossless, exif=BLOCK), [(b"ODD ", b"abc")])
+    spans = list(webp.spans_of(data))
+    assert [(kind, data[start : start + length]) for kind, start, length in spans] == list(
+        webp.chunks_of(data)
+    )
+    assert webp.is_lossless(data) == lossless
+    assert webp.frames_of(data) == 0
+    cut = data[:-2]  # within the last chunk
+    assert [kind for kind, _ in webp.chunks_of(cut)] == [kind for kind, _, _ in spans[:-1]]
+    assert list(webp.spans_of(cut)) == spans
+
+
+def test_frames_are_counted_also_if_the_last_is_cut_off() -> None:
+    frames = [np.full((9, 9, 3), level, np.uint8) for level in (9, 99, 200)]
+    others = [Image.fromarray(frame) for frame in frames[1:]]
+    data = saved(frames[0], "WEBP", save_all=True, append_images=others)
+    assert webp.frames_of(data) == webp.frames_of(data[:-4]) == 3

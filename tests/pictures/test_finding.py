@@ -320,6 +320,15 @@ def test_names_of_nothing_say_what_may_be_meant() -> None:
     assert "download it" in refusals("https://example.org/a.jpg")["https:/example.org/a.jpg"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.usefixtures("here")
+def test_pipes_and_devices_are_not_called_missing() -> None:
+    make("photo.jpg")
+    os.mkfifo("phot.jpg")
+    assert "a pipe or a device; expected a file" in refusals("phot.jpg")["phot.jpg"]
+    assert "- for standard input" in refusals(os.devnull)[os.devnull]
+
+
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(("last", "hinted"), [("out.jpg", True), ("out/", True), ("out", False)])
 def test_a_name_that_looks_like_an_output_hints_at_it(last: str, hinted: bool) -> None:

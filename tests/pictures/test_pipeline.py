@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 from derain import pictures
 from derain.density import RainDensity
 from derain.files import write_file
-from derain.images import Picture, read, read_image, write_image
+from derain.images import Picture, read, read_image, readable_suffixes, write_image
 from derain.pictures import Job, Options, Result, finding, pipeline
 from derain.progress import Progress, silent
 
@@ -834,7 +834,7 @@ def test_heic_becomes_a_jpeg_where_it_can_be_read(folder: Path) -> None:
     (folder / "c.heic").write_bytes(b"no picture")
     plan = pictures.plan([str(folder)])
     targets = {job.source.name: job.target.name for job in plan.jobs}
-    if finding.HEIC <= finding.READABLE:
+    if readable_suffixes() >= finding.HEIC:
         assert targets["c.heic"] == "c.jpg"
     else:
         assert plan.others[".heic"] == 1
@@ -849,3 +849,12 @@ def test_one_name_is_no_sequence_of_letters_and_paths_are_names(folder: Path) ->
     for inputs in (str(picture), picture, [picture], [str(picture)]):
         (job,) = pictures.plan(inputs, folder / "out").jobs
         assert (job.source, job.target) == (picture, folder / "out" / "a.png")
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.jpg", True), ("a.png", False), ("a", False)])
+def test_a_name_that_says_another_format_is_noted(name: str, said: bool, tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.full((16, 20, 3), 90, np.uint8))
+    (tmp_path / "a.png").rename(tmp_path / name)
+    (result,) = run([str(tmp_path / name)])
+    assert result.status == "done"
+    assert result.notes == (("is PNG as its input is, whatever .jpg says",) if said else ())

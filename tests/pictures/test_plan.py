@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from derain import pictures
+from derain import images, pictures
 from derain.errors import UsageError
 from derain.images import write_image
 from derain.pictures import Options
@@ -167,3 +167,25 @@ def test_pixels_and_insistence_go_with_the_job() -> None:
     (job,) = pictures.plan(["photo.jpg"], None, Options(max_pixels=5)).jobs
     assert (job.max_pixels, job.alone) == (5, True)
     assert [job.alone for job in pictures.plan(["photo.jpg", "in/a.png"]).jobs] == [False, False]
+
+
+def test_of_two_pictures_of_one_result_that_of_derain_is_left_without_decoding_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.zeros((8, 9, 3), np.uint8)
+    folder = tmp_path / "two"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(images.encode(images.Picture(pixels), "PNG"))
+    options = pictures.Options(format="PNG", max_pixels=72)
+    monkeypatch.setattr("derain.images.limits.MAX_PIXELS", 1)
+    monkeypatch.setattr("derain.images.reading.decode", None)
+    formats: tuple[images.Format, ...] = ("JPEG", "TIFF", "WEBP", "AVIF")
+    for format in formats:
+        if format == "AVIF" and ".avif" not in images.readable_suffixes():
+            continue
+        made = folder / f"a.{format.lower()}"
+        made.write_bytes(images.encode(images.Picture(pixels, is_result=True), format))
+        found = pictures.plan([folder], tmp_path / "out", options)
+        assert [job.source.name for job in found.jobs] == ["a.png"]
+        assert found.results == (made,)
+        made.unlink()

@@ -1,16 +1,19 @@
 """Validation pictures among the training pictures are refused."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from numpy.typing import NDArray
 from tiny_runs import TINY
 
 from derain import train as training
-from derain.data import Problem
+from derain.data import Problem, TwoFolders
+from derain.data.audit.check import find_leaks
 from derain.images import write_image
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, leaks, loop, train
@@ -43,6 +46,21 @@ def test_a_leak_is_refused_and_an_allowed_one_is_on_the_card(
     assert "1 validation picture is among the training pictures" in notes[0]
     with pytest.raises(training.LeakError):
         next(train(drawn, strict, resume=True))
+
+
+def test_a_leak_into_named_folders_is_found_again_by_the_command(
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    assert isinstance(run.validation, Path)
+    write_image(run.validation / "held-out.png", photo)
+    for half in ("wet", "dry"):
+        (tmp_path / half).mkdir()
+        write_image(tmp_path / half / "1.png", photo)
+    pairs = TwoFolders(tmp_path / "wet", tmp_path / "dry")
+    command = re.escape(f"data check {run.validation} --against {tmp_path / 'dry'} names")
+    with pytest.raises(training.LeakError, match=command):
+        next(train(find_recipe("nledn", TINY), replace(run, data=pairs, allow_leak=False)))
+    assert find_leaks(run.validation, pairs.clean)
 
 
 def test_a_leak_is_refused_before_the_validation_set_is_decoded(
@@ -120,3 +138,23 @@ def test_which_half_is_clean_matters_to_the_search_for_leaks(
     list(train(recipe, paired))
     list(train(recipe, replace(paired, layout="rainy-left"), resume=True))
     assert searched == ["rainy-right", "rainy-left"]
+
+
+SCENES = (skimage.data.coffee(), skimage.data.chelsea(), skimage.data.astronaut())
+
+
+def test_photographs_that_are_pairs_by_their_duplicates_are_refused(
+    run: TrainingRun,
+) -> None:
+    assert isinstance(run.data, Path)
+    for path in run.data.iterdir():
+        path.unlink()
+    for k, scene in enumerate(SCENES):
+        part = np.ascontiguousarray(scene[40 * k : 40 * k + 120, 60:200])
+        for name, pixels in (("x", part), ("y", part.repeat(2, axis=0).repeat(2, axis=1))):
+            (run.data / name).mkdir(exist_ok=True)
+            write_image(run.data / name / f"{name * (k + 1)}.png", pixels)
+    (run.data / "x/more.png").write_bytes((run.data / "x/x.png").read_bytes())
+    with pytest.raises(ValueError, match="x/ and y/ show the same scenes"):
+        next(train(find_recipe("nledn", TINY), run))
+    assert not run.out.exists()

@@ -129,7 +129,7 @@ def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: TrainingRun) 
 def test_a_run_is_not_begun_over_another(run: TrainingRun) -> None:
     recipe = find_recipe("petrichor-live", TINY | {"steps": "3"})
     list(train(recipe, run))
-    with pytest.raises(FileExistsError, match="give --resume to go on with it"):
+    with pytest.raises(FileExistsError, match="give --resume to continue it"):
         next(train(recipe, run))
     with pytest.raises(ValueError, match=r"was begun with lr=0\.0015; give the same"):
         next(train(replace(recipe, lr=0.5), run, resume=True))

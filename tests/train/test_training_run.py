@@ -7,6 +7,7 @@ import pytest
 from derain.data import TwoFolders
 from derain.errors import UsageError
 from derain.train import TrainingRun, branch_recipe, find_folders, plan_run
+from derain.train.run import find_two_folders
 
 
 @pytest.fixture
@@ -27,6 +28,11 @@ def test_train_and_val_of_the_data_are_found_and_may_be_named(data: Path, tmp_pa
 def test_validation_pictures_must_exist_and_lie_apart(data: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no pictures to validate on"):
         find_folders(data / "train")
+    for given in ("nosuch", "no/such"):
+        with pytest.raises(FileNotFoundError, match=f"{given}: no such folder; expected pictures"):
+            find_folders(data / given)
+    with pytest.raises(FileNotFoundError, match="nosuch: no such folder"):
+        find_two_folders(TwoFolders(data / "train", data / "nosuch"), data / "val")
     (data / "train" / "inside").mkdir()
     with pytest.raises(UsageError, match=r"val=.*inside: lies inside the training pictures"):
         find_folders(data, data / "train" / "inside")

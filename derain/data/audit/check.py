@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, filterfalse
 from pathlib import Path
@@ -26,7 +26,7 @@ from derain.data.audit.identity import (
 )
 from derain.data.copies import Album, Copy, Search, find_copies, find_duplicates
 from derain.data.copies.album import Content
-from derain.data.layouts import Layout, NoPairsError, survey, unknown_pairs
+from derain.data.layouts import Layout, NoPairsError, copies_across, survey, unknown_pairs
 from derain.data.pairs import (
     GivenPlace,
     Half,
@@ -40,7 +40,7 @@ from derain.data.pairs import (
 )
 from derain.data.photographs import clean_pictures
 from derain.files import is_litter, listed, printable
-from derain.images import READABLE_SUFFIXES
+from derain.images import readable_suffixes
 from derain.progress import Progress, silent
 
 AT_MOST = 20
@@ -192,8 +192,20 @@ def check(
             raise
         # Without a layout, what looks like pairs is not sound to train on as clean pictures.
         doubt = None if layout else unknown_pairs(folder, partial(album.read, again=True))
-        return _check_clean(folder, [doubt] if doubt else [], against, album, progress)
+        report = _check_clean(folder, [doubt] if doubt else [], against, album, progress)
+        return report if doubt or layout else _doubted(report)
     return _check_pairs(folder, dataset, problems, against, album, progress)
+
+
+def _doubted(report: Report) -> Report:
+    """Add to a report of clean pictures what its duplicates say against their being that."""
+    copies = [
+        (problem.paths[0], problem.paths[1])
+        for problem in report.problems
+        if problem.kind == "duplicate"
+    ]
+    doubt = copies_across(report.folder, clean_pictures(report.folder), copies)
+    return replace(report, problems=(doubt, *report.problems)) if doubt else report
 
 
 def _check_pairs(
@@ -417,13 +429,14 @@ def _oddities(folder: Place, files: Sequence[Path] = ()) -> Iterator[Problem]:
         for parent in (place, *place.parents)
     }
     others: list[Path] = []
+    readable = readable_suffixes()
     roots = [folder.rainy, folder.clean] if isinstance(folder, TwoFolders) else [folder]
     for place, folders, names in chain.from_iterable(_walk(root, followed) for root in roots):
         links = [Path(place, name) for name in sorted(folders) if Path(place, name).is_symlink()]
         others += [link for link in links if os.fspath(link) not in followed]
         for name in sorted(names):
             path = Path(place, name)
-            if path.suffix.lower() not in READABLE_SUFFIXES:
+            if path.suffix.lower() not in readable:
                 others.append(path)
             elif not os.path.isfile(path):  # noqa: PTH113 (false, not an error, of a link to itself)
                 yield Problem(

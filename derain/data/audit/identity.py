@@ -15,7 +15,14 @@ from derain.data.alignment import Alignment, align, luma, rainier
 from derain.data.audit.benchmarks import BENCHMARKS, Match, Size, Traits, form_of, recognise
 from derain.data.audit.known import Known
 from derain.data.copies import Album, fingerprint
-from derain.data.pairs import Pair, PairedFolder, Problem, SizesDifferError, read_pair
+from derain.data.pairs import (
+    Pair,
+    PairedFolder,
+    Problem,
+    SizesDifferError,
+    digest_or_error,
+    read_pair,
+)
 from derain.files import printable
 from derain.images import ImageError, Pixels
 from derain.progress import Progress, silent
@@ -269,20 +276,13 @@ def file_digests(pairs: Sequence[Pair], album: Album) -> tuple[dict[Path, str], 
     digests: dict[Path, str] = {}
     problems: list[Problem] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(_digest_or_error, album), paths)
+        results = pool.map(partial(digest_or_error, digest=album.digest), paths)
         for path, result in zip(paths, results, strict=True):
             if isinstance(result, OSError):
                 problems.append(_unopened(path, result))
             else:
                 digests[path] = result
     return digests, problems
-
-
-def _digest_or_error(album: Album, path: Path) -> str | OSError:
-    try:
-        return album.digest(path)
-    except OSError as error:
-        return error
 
 
 def digest_of(pairs: Sequence[Pair], digests: Mapping[Path, str]) -> str:

@@ -12,7 +12,7 @@ from derain.data.copies.candidates import PIXELS, Features, extract_features, fi
 from derain.data.copies.greys import GreyStore
 from derain.data.copies.vision import Grey, average_down, grey_of
 from derain.data.pairs import Half, halves
-from derain.images import ImageError, Pixels, read
+from derain.images import ImageError, Pixels, TooManyPixelsError, read
 
 KEPT = 512 << 20
 """Bytes of decoded pictures that wait for a later use."""
@@ -219,8 +219,10 @@ class Album:
         try:
             return read(self._open(file, path) if data is None else data).pixels
         except ImageError as error:
-            file.error = error
-            raise
+            # What checks data has no limit that could be raised.
+            is_large = isinstance(error, TooManyPixelsError)
+            file.error = ImageError(error.problem) if is_large else error
+            raise file.error from error.__cause__
 
     def _clean(self, file: _File, path: Path, pixels: Pixels) -> Pixels:
         """Return the clean half of a picture, or all of it if it has no rainy half."""

@@ -13,12 +13,13 @@ from derain.data.layouts.folders import (
     layout_named,
     survey,
 )
-from derain.data.layouts.unknown import refuse_pairs, unknown_pairs
+from derain.data.layouts.unknown import copies_across, refuse_pairs, unknown_pairs
 
 __all__ = [
     "LAYOUTS",
     "Layout",
     "NoPairsError",
+    "copies_across",
     "find_pairs",
     "layout_named",
     "refuse_pairs",

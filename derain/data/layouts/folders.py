@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from derain.data.layouts.halves import pairs_of_halves, rainy_half
-from derain.data.layouts.lists import is_list, is_sure_list, read_list
+from derain.data.layouts.lists import LISTS, is_list, is_sure_list, read_list
 from derain.data.layouts.names import (
     CLEAN_FOLDERS,
     RAINY_FOLDERS,
@@ -29,7 +29,7 @@ from derain.data.pairs import (
 from derain.data.photographs import clean_pictures
 from derain.errors import UsageError, did_you_mean
 from derain.files import is_litter, listed, natural_key, printable
-from derain.images import READABLE_SUFFIXES, Pixels, find_images, read_image
+from derain.images import Pixels, find_images, read_image, readable_suffixes
 
 Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list", "photographs"]
 """How a paired dataset lies on disk.
@@ -273,8 +273,8 @@ def _recognise_list(folder: Path, layout: Layout | None, _read: Read) -> _Found 
         if folder.is_file()
         else [
             path
-            for path in sorted(folder.glob("*.txt"))
-            if not is_litter(path.name) and is_one(path)
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in LISTS and not is_litter(path.name) and is_one(path)
         ]
     )
     if len(lists) != 1:
@@ -328,7 +328,8 @@ def _pictures_in(folder: Path) -> list[Path]:
     """Return the pictures that lie directly in a folder, img2 before img10."""
     entries = [entry for entry in os.scandir(folder) if entry.is_file()]
     names = sorted((entry.name for entry in entries if not is_litter(entry.name)), key=natural_key)
-    return [folder / name for name in names if Path(name).suffix.lower() in READABLE_SUFFIXES]
+    readable = readable_suffixes()
+    return [folder / name for name in names if Path(name).suffix.lower() in readable]
 
 
 def _dataset_in(folder: Path) -> Path | None:

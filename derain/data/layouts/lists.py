@@ -1,6 +1,7 @@
 """Datasets whose pairs are listed in a text file, as in SPA-data's ``real_test_1000.txt``."""
 
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -26,23 +27,49 @@ SPA's begin at the folder that was unpacked.
 """
 
 
+PICTURE = re.compile(rf"({'|'.join(map(re.escape, sorted(READABLE_SUFFIXES)))})\b", re.IGNORECASE)
+"""The ending of a picture's name, anywhere in a line."""
+
+
 def is_list(path: Path) -> bool:
-    """Return whether a text file's first line names two pictures, even if they are missing."""
-    return any(_two_pictures(parts) for line in _first_lines(path, 1) for parts in _splits(line))
+    """Return whether a text file's first line names two pictures, even if they are missing.
+
+    Titles may stand before it.
+    """
+    lines = _without_titles(_first_lines(path, TITLES + 1))
+    return bool(lines) and _names_two(lines[0])
+
+
+def _names_two(line: str) -> bool:
+    return any(_two_pictures(parts) for parts in _splits(line))
+
+
+def _without_titles(lines: list[str]) -> list[str]:
+    """Return lines from the first on that names two pictures, if there are few before it.
+
+    A title names no picture: a line with one is a mistake, not a title.
+    """
+    for k, line in enumerate(lines[: TITLES + 1]):
+        if _names_two(line):
+            return lines[k:]
+        if "://" in line or PICTURE.search(line):
+            break
+    return lines
 
 
 def names_pairs(path: Path) -> bool:
     """Return whether one of a text file's first lines names two pictures, even if they are missing.
 
-    Unlike `is_list` it bears a line of titles. Addresses, as lists of sources hold, are no files.
+    Unlike `is_list` it bears other lines than titles before it. Addresses, as lists of sources
+    hold, are no files.
     """
     lines = [line for line in _first_lines(path, TITLES + 1) if "://" not in line]
-    return any(_two_pictures(parts) for line in lines for parts in _splits(line))
+    return any(map(_names_two, lines))
 
 
 def is_sure_list(path: Path) -> bool:
     """Return whether a file is a list, and most of its first lines name pictures that exist."""
-    lines = _first_lines(path, LOOKED_AT) if is_list(path) else []
+    lines = _without_titles(_first_lines(path, LOOKED_AT)) if is_list(path) else []
     return sum(_are_there(line, path) for line in lines) * 2 > len(lines)
 
 
@@ -69,14 +96,14 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
     A line holds two paths, rainy and clean, with a tab, a comma or blanks between them. Paths are
     absolute, or relative to the list's folder or one above it, with or without a slash in front.
     Where names contain blanks, the files that exist decide; a tab between the two leaves no doubt.
-    Empty lines and those that begin with # are skipped.
+    Empty lines, those that begin with #, and titles before the first pair are skipped.
 
     Raises:
         ValueError: If a line does not hold two paths, or the file is not text.
         OSError: If the list cannot be read.
     """
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    lines = list(_lines(iter(text.split("\n"))))
+    lines = _without_titles(list(_lines(iter(text.split("\n")))))
     found = [_two(line, path) for line in lines]
     if sum(_is_turned(*both) for both in found) * 2 > len(found):
         found = [(clean, rainy) for rainy, clean in found]

@@ -18,7 +18,8 @@ import numpy as np
 
 from derain.data.alignment import FLAT, align, luma, rainier
 from derain.data.layouts.folders import NoPairsError, find_pairs
-from derain.data.layouts.lists import LISTS, names_pairs
+from derain.data.layouts.halves import rainy_half
+from derain.data.layouts.lists import LISTS, is_list, names_pairs
 from derain.data.layouts.names import (
     RAINY_FOLDERS,
     folder_key,
@@ -29,8 +30,8 @@ from derain.data.layouts.names import (
     twin_key,
 )
 from derain.data.pairs import Problem
-from derain.files import is_litter, listed, printable, search
-from derain.images import READABLE_SUFFIXES, Pixels, read_image
+from derain.files import RESULT_MARK, is_litter, listed, printable, search
+from derain.images import Pixels, read_image, readable_suffixes
 from derain.metrics import Float64s
 
 LOOKED_AT = 5
@@ -63,7 +64,7 @@ VAGUE = ("in", "input", "inputs")
 """Names of rainy folders that folders of anything may have: they count beside others only."""
 WET = re.compile(r"(^|.*([-_ ]|\d))rainy?[-_ ]?\d*(x\d+)?")
 """Names of rainy pictures: ``rain-001``, ``rain-001x2``, ``12_rainy``; not ``rain100-forest``."""
-RESULT = "derained"
+RESULT = RESULT_MARK.strip("_")
 """Ending of what ``derain run`` writes beside rainy photographs."""
 
 PHOTOGRAPHS = (
@@ -81,6 +82,7 @@ def unknown_pairs(
     are_clean: bool = True,
     copies: bool = True,
     otherwise: str = PHOTOGRAPHS,
+    without: Path | None = None,
 ) -> Problem | None:
     """Return what speaks for pairs in a folder in which no layout was found, or None.
 
@@ -93,11 +95,13 @@ def unknown_pairs(
             sign of pairs only then.
         copies: Whether two folders of the very same pictures are a sign, too.
         otherwise: What to do if the signs are wrong, for the message.
+        without: A folder inside of it whose pictures are left out.
     """
     if not folder.is_dir():
         return None
     # With derain's results: what they were made from is rainy.
-    tree = _Tree(folder, search(folder, READABLE_SUFFIXES).files)
+    files = search(folder, readable_suffixes()).files
+    tree = _Tree(folder, files if without is None else _outside(files, without))
     looks = _Looks(read, copies)
     problem = (
         _by_lists(tree)
@@ -110,28 +114,86 @@ def unknown_pairs(
     return replace(problem, message=f"{problem.message}; {otherwise}") if problem else None
 
 
-def refuse_pairs(folder: Path) -> None:
+def copies_across(
+    folder: Path, files: Sequence[Path], copies: Sequence[tuple[Path, Path]]
+) -> Problem | None:
+    """Return what speaks for pairs if most copies lie in two folders beside each other, or None.
+
+    A search for duplicates finds twins of other sizes, names and numbers, too.
+
+    Args:
+        folder: What would be taken for a folder of photographs.
+        files: Its pictures.
+        copies: Two of them each that show the same.
+    """
+    tree = _Tree(folder, files)
+    shown: dict[tuple[Path, Path], dict[Path, set[Path]]] = {}
+    counts: Counter[tuple[Path, Path]] = Counter()
+    for both in copies:
+        places = {path: _place_beside(path, *both) for path in both}
+        one, other = sorted(places.values())
+        if one != other:
+            counts[one, other] += 1
+            for path, place in places.items():
+                shown.setdefault((one, other), {}).setdefault(place, set()).add(path)
+    for (one, other), count in counts.most_common(1):
+        found = shown[one, other]
+        parent = one if one in other.parents else one.parent
+        few = min((one, other), key=lambda place: len(tree.pictures(place, parent)))
+        pictures = len(tree.pictures(few, parent))
+        if 2 * count > len(copies) and len(found[few]) > 1 and 2 * len(found[few]) > pictures:
+            what = f"show the same scenes ({len(found[few])} of {pictures} are in both)"
+            problem = _of_folders(tree, one, other, what, _halves_of(one, other, 0))
+            return replace(problem, message=f"{problem.message}; {PHOTOGRAPHS}")
+    return None
+
+
+def _place_beside(path: Path, one: Path, other: Path) -> Path:
+    """Return the folder of a picture just below what two pictures share, or that itself."""
+    shared = next(place for place in one.parents if place in other.parents)
+    inside = path.relative_to(shared).parts
+    return shared / inside[0] if len(inside) > 1 else shared
+
+
+def _outside(files: Sequence[Path], folder: Path) -> list[Path]:
+    return [path for path in files if not path.resolve().is_relative_to(folder.resolve())]
+
+
+def refuse_pairs(folder: Path, without: Path | None = None) -> None:
     """Refuse a folder of clean pictures that holds rainy ones too.
+
+    Args:
+        folder: Where the pictures lie.
+        without: A folder inside of it whose pictures are left out: what was made of the others.
 
     Raises:
         ValueError: If it is a paired dataset, or looks like one.
         OSError: If a folder cannot be listed.
     """
-    try:
-        layout = find_pairs(folder).layout
-    except NoPairsError:
-        layout = ""
-    except ValueError:  # there are pairs, and something is wrong with them
-        layout = "pairs"
+    layout = _layout_of(folder, without)
     if layout:
         raise ValueError(
             f"{printable(folder)}: holds rainy pictures too ({layout}); expected clean ones alone,"
             " such as its folder of clean twins"
         )
     otherwise = "expected a folder of clean pictures alone"
-    doubt = unknown_pairs(folder, copies=False, otherwise=otherwise)
+    doubt = unknown_pairs(folder, copies=False, otherwise=otherwise, without=without)
     if doubt:
         raise ValueError(doubt.message)
+
+
+def _layout_of(folder: Path, without: Path | None) -> str:
+    """Return in which layout a folder holds pairs; empty if it holds none in a known one."""
+    if without is not None:
+        # Layouts are of whole folders. All but this one are among the signs of unknown ones, too.
+        rainy = rainy_half(_outside(search(folder, readable_suffixes()).files, without), read_image)
+        return f"side by side, rainy on the {rainy}" if rainy else ""
+    try:
+        return find_pairs(folder).layout
+    except NoPairsError:
+        return ""
+    except ValueError:  # there are pairs, and something is wrong with them
+        return "pairs"
 
 
 @dataclass(frozen=True)
@@ -188,9 +250,14 @@ def _by_lists(tree: _Tree) -> Problem | None:
     if not lists:
         return None
     names = listed([printable(path.name) for path in lists])
+    why = (
+        "most of which are not there"
+        if is_list(lists[0])
+        else "after lines that are neither titles nor pairs"
+    )
     return _problem(
         tree.root,
-        f"lists pairs of pictures in {names}, most of which are not there, or in several lists",
+        f"lists pairs of pictures in {names}, {'more than one list' if lists[1:] else why}",
         f"name the list itself, such as {printable(lists[0])}, and see that its paths are right",
         lists,
     )
@@ -457,10 +524,16 @@ def _of_folders(
         names += " and the pictures beside it"
     if halves:
         rainy, clean = halves
-        how = f"--rainy {printable(rainy)} --clean {printable(clean)}"
+        how = f"--rainy {_argument(rainy)} --clean {_argument(clean)}"
     else:
         how = f"--rainy and --clean, {printable(one)} and {printable(other)} or the reverse"
     return _problem(tree.root, f"{names} {what}", f"name the two with {how}", [one, other])
+
+
+def _argument(path: Path) -> str:
+    """Return a path as shells take it, those of Windows too."""
+    name = printable(path)
+    return f'"{name}"' if " " in name else name
 
 
 def _problem(folder: Path, found: str, advice: str, paths: Sequence[Path], by: str = "") -> Problem:

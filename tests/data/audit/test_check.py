@@ -654,3 +654,14 @@ def test_no_false_alarm_among_clean_pictures_and_pairs(
         "Rain13K",
         "SPA",
     }  # two of Rain13K's training pictures are Rain12's
+
+
+def test_a_picture_that_takes_a_package_ends_no_check(
+    pairs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (pairs / "rainy/9.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert kinds(check(pairs)) == ["ignored"]
+    (pairs / "clean/1.png").write_bytes((pairs / "rainy/9.heic").read_bytes())
+    (problem,) = (each for each in check(pairs).problems if each.kind == "unreadable")
+    assert "clean/1.png: a HEIC picture needs pillow-heif" in problem.message

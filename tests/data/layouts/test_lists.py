@@ -123,3 +123,21 @@ def test_an_empty_list_is_no_data(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("\n")
     with pytest.raises(ValueError, match=r"list\.txt: .* expected"):
         data.find_pairs(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt", ".lst", ".list"])
+@pytest.mark.parametrize("titles", ["rainy,clean", "rainy\tclean", "Rain\n\nrainy clean"])
+def test_titles_before_the_pairs_are_skipped(titles: str, suffix: str, tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / f"pairs{suffix}").write_text(f"{titles}\na/1.png,b/1.png\n")
+    for place in (tmp_path, tmp_path / f"pairs{suffix}"):
+        (pair,) = data.find_pairs(place).pairs
+        assert (pair.rainy.parent.name, pair.clean.parent.name) == ("a", "b")
+
+
+@pytest.mark.parametrize("wrong", ["a/1.png", "a/1.png b/1", "a\n" * 9])
+def test_other_lines_before_the_pairs_are_mistakes(wrong: str, tmp_path: Path) -> None:
+    put(tmp_path, "a/1.png", "b/1.png")
+    (tmp_path / "pairs.csv").write_text(f"{wrong}\na/1.png,b/1.png\n")
+    with pytest.raises(ValueError, match="holds no two pictures"):
+        read_list(tmp_path / "pairs.csv")

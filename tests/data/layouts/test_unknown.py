@@ -112,6 +112,11 @@ def test_twins_need_not_have_one_name_nor_be_all_there(scenes: list[Bytes], tmp_
     assert f"--rainy {many / 'w'} --clean {many / 'd'}" in seen(many).message
 
 
+def test_names_with_spaces_can_be_copied(scenes: list[Bytes], tmp_path: Path) -> None:
+    put_pairs(tmp_path / "in put", tmp_path / "out", scenes)
+    assert f'--rainy "{tmp_path / "in put"}" --clean {tmp_path / "out"}' in seen(tmp_path).message
+
+
 def test_rainy_pictures_in_a_folder_among_their_twins(scenes: list[Bytes], tmp_path: Path) -> None:
     put_pairs(tmp_path / "drops", tmp_path, scenes)
     assert f"--rainy {tmp_path / 'drops'} --clean {tmp_path}" in seen(tmp_path).message
@@ -201,7 +206,9 @@ def test_lists_whose_pictures_are_not_there_and_several_lists(
     (tmp_path / "more.txt").unlink()
     (tmp_path / "real.txt").rename(tmp_path / "pairs.csv")
     (tmp_path / "pairs.csv").write_text("rainy,clean\nw0.png,d0.png\n")
-    assert "pairs.csv" in seen(tmp_path).message
+    assert len(data.find_pairs(tmp_path).pairs) == 1
+    (tmp_path / "pairs.csv").write_text("w1.png,none\nw0.png,d0.png\n")
+    assert "in pairs.csv, after lines that are neither titles" in seen(tmp_path).message
     # A list of sources is none of pairs.
     (tmp_path / "pairs.csv").write_text("w0.png,https://example.org/w0.png\n")
     assert unknown_pairs(tmp_path) is None
@@ -262,3 +269,37 @@ def test_many_folders_take_seconds(tmp_path: Path) -> None:
     began = time.process_time()
     assert unknown_pairs(tmp_path / "set") is None
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("change", ["twice the size", "other names", "turned"])
+def test_duplicates_in_two_folders_are_signs_of_pairs(
+    change: str, scenes: list[Bytes], tmp_path: Path
+) -> None:
+    for k, scene in enumerate(scenes):
+        wet = rain_on(scene, k, heavy=False)
+        name = f"{'qwerty'[-k]}{k}" if change == "other names" else str(k)
+        if change == "twice the size":
+            scene = scene.repeat(2, axis=0).repeat(2, axis=1)
+        if change == "turned":
+            scene = np.ascontiguousarray(np.rot90(scene))
+        for folder, stem, pixels in (("x", str(k), wet), ("y", name, scene)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            if change != "other names" or folder == "x" or k:
+                write_image(tmp_path / folder / f"{stem}.png", pixels)
+    report = check(tmp_path)
+    assert not report.sound
+    assert report.problems[0].kind == "unknown layout"
+    assert "x/ and y/ show the same scenes" in report.problems[0].message
+    assert check(tmp_path, layout="photographs").sound
+
+
+def test_a_few_duplicates_in_two_folders_are_photographs(
+    scenes: list[Bytes], tmp_path: Path
+) -> None:
+    for folder, chosen in (("x", scenes[:4]), ("y", [*scenes[4:], scenes[0][:, ::-1]])):
+        (tmp_path / folder).mkdir()
+        for k, scene in enumerate(chosen):
+            write_image(tmp_path / folder / f"{folder}{k}.png", np.ascontiguousarray(scene))
+    report = check(tmp_path)
+    assert [problem.kind for problem in report.problems] == ["duplicate"]
+    assert report.sound
