@@ -125,18 +125,7 @@ class Derainer:
         if tile is None:
             tile = of_network.affordable(self.engine.free_memory())
         overlap = min(of_network.overlap, tile // 4) if overlap is None else overlap
-        if tile < 0 or 0 < tile < of_network.least_tile:
-            raise UsageError(
-                f"expected at least {of_network.least_tile} pixels, or 0 for whole pictures",
-                option="tile",
-                value=tile,
-            )
-        if overlap < 0 or overlap > tile // 4:
-            raise UsageError(
-                f"expected 0 to a quarter of the tile, here {tile // 4}",
-                option="overlap",
-                value=overlap,
-            )
+        check_tile(tile, overlap, of_network.least_tile)
         self.tiling = replace(of_network, tile=tile, overlap=overlap)
 
     @property

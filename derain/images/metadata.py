@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from PIL import Image, ImageFile
 
+from derain import files
 from derain.images import exif, jpeg, photoshop, png, tags, webp, xmp
 from derain.images.exif import Turn
 from derain.images.picture import Extra, Format, Metadata
@@ -74,11 +75,9 @@ def read_metadata(
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names in one short line, each once."""
+    """Return names in one short line, each once; never just one of them as one more."""
     distinct = list(dict.fromkeys(names))
-    shown = 6 if len(distinct) > 7 else 7
-    rest = f" and {len(distinct) - shown} more" if len(distinct) > shown else ""
-    return ", ".join(distinct[:shown]) + rest
+    return files.listed(distinct, 6 if len(distinct) > 7 else 7)
 
 
 def _orientation(metadata: Metadata) -> int:

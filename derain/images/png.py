@@ -18,7 +18,10 @@ XMP_KEYWORD = b"XML:com.adobe.xmp"
 PNG_LEVEL = 3
 """Of 9: three times as fast as 6, the usual, for files a thirtieth larger."""
 INFLATED = 64 << 20
-"""Bytes that a compressed profile or packet may have. Texts are never inflated."""
+"""Bytes that a compressed profile, packet or text may have.
+
+Texts are inflated only when something is to become of them.
+"""
 
 TEXT_KINDS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _FOR_DECODERS = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})

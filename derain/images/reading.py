@@ -116,10 +116,7 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
         if claim.kind == "HEIF":
             image, decoded = decode_heif(data, max_pixels)
             return _picture(image, data, decoded, claim)
-        if claim.kind != "AVIF":
-            check_claim(claim, len(data), max_pixels)
-        if claim.page:
-            data = beginning_with(data, claim.page)
+        data = _judged(data, claim, max_pixels)
         with without_bound(claim.pixels):
             return _opened(data, claim, max_pixels, said)
 
@@ -140,10 +137,7 @@ def is_marked(path: str | os.PathLike[str], max_pixels: int | None = None) -> bo
         return read(data, max_pixels).is_result
     with without_warnings(), caught_messages() as said:
         claim = header_of(data)
-        if claim.kind != "AVIF":
-            check_claim(claim, len(data), max_pixels)
-        if claim.page:
-            data = beginning_with(data, claim.page)
+        data = _judged(data, claim, max_pixels)
         try:
             with without_bound(claim.pixels), open_picture(bare(data), claim) as image:
                 return exif.is_result(exif_of(image, data))
@@ -151,6 +145,18 @@ def is_marked(path: str | os.PathLike[str], max_pixels: int | None = None) -> bo
             raise
         except Exception as error:  # as in `_opened`
             raise damaged(claim.kind, error, said) from error
+
+
+def _judged(data: bytes, claim: Claim, max_pixels: int | None) -> bytes:
+    """Return a file that begins with its picture, unless its header claims too much.
+
+    Raises:
+        TooManyPixelsError: As `check_claim`.
+        ImageError: As `check_claim`.
+    """
+    if claim.kind != "AVIF":  # of which only the decoder knows the size
+        check_claim(claim, len(data), max_pixels)
+    return beginning_with(data, claim.page) if claim.page else data
 
 
 def _opened(data: bytes, claim: Claim, max_pixels: int | None, said: list[str]) -> Picture:

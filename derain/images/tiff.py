@@ -17,10 +17,11 @@ _CLASSIC, _BIG = 42, 43
 """Numbers by which TIFF and BigTIFF are known."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 """Bytes of a value of each type."""
-_BIG_SIZES = {**_SIZES, 16: 8, 17: 8, 18: 8}
+BIG_SIZES = {**_SIZES, 16: 8, 17: 8, 18: 8}
 _UNITS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes that the byte order turns around, where that is more than one."""
-_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q"}
+INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q"}
+"""Types of whole numbers, as `struct` names them."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Field:
     @property
     def size(self) -> int:
         """Bytes of one of its values."""
-        return _BIG_SIZES[self.type]
+        return BIG_SIZES[self.type]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def read_directory(data: bytes, layout: Layout, offset: int) -> tuple[list[Field
         ValueError: If the directory itself lies outside.
     """
     count_form, entry, inline, sizes = (
-        ("Q", 20, 8, _BIG_SIZES) if layout.big else ("H", 12, 4, _SIZES)
+        ("Q", 20, 8, BIG_SIZES) if layout.big else ("H", 12, 4, _SIZES)
     )
     offset_form = layout.order + ("Q" if layout.big else "I")
     start = offset + struct.calcsize(f"<{count_form}")
@@ -121,7 +122,7 @@ def read_directory(data: bytes, layout: Layout, offset: int) -> tuple[list[Field
 
 def first_integer(field: Field, order: str) -> int | None:
     """Return the first value of a field of integers, None for other types."""
-    form = _INTEGERS.get(field.type)
+    form = INTEGERS.get(field.type)
     return None if form is None else struct.unpack_from(order + form, field.value)[0]
 
 
@@ -135,7 +136,7 @@ def first_rational(field: Field, order: str) -> float | None:
 
 def put_integer(data: bytearray, field: Field, order: str, value: int) -> bool:
     """Set the first value of a field of integers in its own type; False if it does not fit."""
-    form = _INTEGERS.get(field.type)
+    form = INTEGERS.get(field.type)
     if form is None:
         return False
     try:

@@ -11,16 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from derain.images.picture import ImageError
+from derain.images.tiff import BIG_SIZES, INTEGERS
 
-_SIZES = (
-    dict.fromkeys((1, 2, 6, 7), 1)
-    | dict.fromkeys((3, 8), 2)
-    | dict.fromkeys((4, 9, 11, 13), 4)
-    | dict.fromkeys((5, 10, 12, 16, 17, 18), 8)
-)
-"""Bytes of a value by its type."""
-_WHOLE = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
-"""Types of whole numbers, as `struct` names them."""
+_WHOLE = {kind: form for kind, form in INTEGERS.items() if form.isupper()}
+"""Types of whole numbers that are not negative."""
 
 NEW_SUBFILE, SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION = 254, 255, 256, 257, 258, 259
 PHOTOMETRIC = 262
@@ -286,7 +280,7 @@ class _Layout:
         lengths, below, has_parts, claimed = (0, 0, 0), list[int](), False, 0
         for entry in range(begin, begin + count * self._entry, self._entry):
             tag, kind, values = struct.unpack_from(f"{order}HH{word}", data, entry)
-            unit = _SIZES.get(kind, 0)
+            unit = BIG_SIZES.get(kind, 0)
             at = entry + self._entry - self._word_size
             if unit * values > self._word_size:
                 at = self._base + struct.unpack_from(order + word, data, at)[0]

@@ -329,7 +329,7 @@ def _load(job: Job) -> _Rainy | Result:
             "standard input or output is closed; expected a picture to come or go through it"
         )
     source = sys.stdin.buffer.read() if job.source == STREAM else job.source
-    picture = read(source) if job.max_pixels is None else read(source, job.max_pixels)
+    picture = read(source, job.max_pixels)
     if picture.is_result and not job.alone:
         return Result(job.source, job.target, "left")
     if picture.is_result or is_result_name(job.source.name):

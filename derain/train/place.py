@@ -1,12 +1,11 @@
 """The folder of a run: what is refused before the work, and what is left where writing fails."""
 
 import shutil
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 from derain.errors import DerainError, reason
+from derain.files import check_makable, check_takes_files
 from derain.recipes import Recipe
 from derain.train.checkpoint import CHECKPOINT
 from derain.train.run import BEST, TrainingRun
@@ -29,9 +28,6 @@ def check_place(run: TrainingRun, *, resume: bool) -> None:
         NotADirectoryError: If a file lies where the folder should.
         OSError: If the folder cannot be made, or written into.
     """
-    above = _existing(run.out)
-    if not above.is_dir():
-        raise NotADirectoryError(f"{above}: a file; expected a folder, or nothing yet")
     there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
     if there and not resume:
         raise FileExistsError(
@@ -41,12 +37,9 @@ def check_place(run: TrainingRun, *, resume: bool) -> None:
         raise FileNotFoundError(
             f"{run.out / CHECKPOINT}: nothing to resume; leave out --resume to begin"
         )
-    # Permissions do not say it all: a disk may be mounted to be read only.
-    try:
-        tempfile.TemporaryFile(dir=above).close()
-    except OSError as error:
-        error.filename = str(run.out)
-        raise
+    check_makable(run.out)
+    if run.out.is_dir():
+        check_takes_files(run.out)
 
 
 def check_space(run: TrainingRun, recipe: Recipe, state: State, *, resume: bool) -> None:
@@ -62,7 +55,8 @@ def check_space(run: TrainingRun, recipe: Recipe, state: State, *, resume: bool)
     # Weights, two moments of each in the optimiser, and perhaps their running mean.
     checkpoint = weights * (3 + bool(recipe.ema))
     needed = (checkpoint + weights) * (1 if resume else 2) + OTHER_BYTES
-    free = shutil.disk_usage(_existing(run.out)).free
+    there = next(place for place in (run.out, *run.out.parents) if place.exists())
+    free = shutil.disk_usage(there).free
     if free < needed:
         raise RunStoppedError(
             f"{run.out}: {_megabytes(free)} are free there; checkpoints and weights need"
@@ -92,21 +86,6 @@ def saying_what_is_left(run: TrainingRun, step: int, saved: int | None) -> Gener
         if (run.out / BEST).exists():
             left = f"{left}; {BEST} can be used as it is"
         raise RunStoppedError(f"{reason(error)}; stopped at step {step}, {left}") from error
-
-
-def _existing(out: Path) -> Path:
-    """Return the innermost part of a path that exists.
-
-    Raises:
-        OSError: If a name in it is too long.
-    """
-    for place in (out, *out.parents):
-        try:
-            place.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        return place
-    return Path()
 
 
 def _megabytes(count: int) -> str:

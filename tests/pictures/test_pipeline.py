@@ -457,7 +457,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Events:
     """Of the reading and writing of `derain.pictures.pipeline`."""
     happened = Events()
 
-    def watched_read(source: Path) -> Picture:
+    def watched_read(source: Path, _max_pixels: int | None) -> Picture:
         happened.tell(f"read {source.stem}")
         return read(source)
 
@@ -526,7 +526,7 @@ def test_a_result_comes_when_its_file_is_there_and_at_most_one_picture_late(
 def test_a_result_does_not_wait_for_a_slow_reader(
     row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow_read(source: Path) -> Picture:
+    def slow_read(source: Path, _max_pixels: int | None) -> Picture:
         assert source != row[1].source or events.wait_for("told 0")
         return read(source)
 
@@ -548,7 +548,7 @@ def test_one_picture_is_in_memory_on_either_side(
 ) -> None:
     rainy: list[weakref.ref[Picture]] = []
 
-    def watched_read(source: Path) -> Picture:
+    def watched_read(source: Path, _max_pixels: int | None) -> Picture:
         picture = read(source)
         rainy.append(weakref.ref(picture))
         events.tell(f"decoded {source.stem}")
@@ -772,7 +772,7 @@ def test_streams_belong_to_the_calling_thread(
 def test_seconds_are_the_pictures_own(
     row: list[Job], events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow_read(source: Path) -> Picture:
+    def slow_read(source: Path, _max_pixels: int | None) -> Picture:
         time.sleep(0.05)
         return read(source)
 

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,10 +49,10 @@ def test_a_folder_that_cannot_be_written_into_is_known_before_the_work(
         next(train(recipe, replace(run, out=tmp_path / ("x" * 300) / "run")))
     assert raised.value.errno == errno.ENAMETOOLONG
 
-    def read_only(dir: Path) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), f"{dir}/tmpabc")
+    def read_only(folder: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder))
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
+    monkeypatch.setattr(Path, "mkdir", read_only)
     with pytest.raises(OSError, match="Read-only file system") as raised:
         next(train(recipe, run))
     assert raised.value.filename == str(run.out)
