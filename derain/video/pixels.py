@@ -347,7 +347,9 @@ def _rgb_frame(frame: Frame, layout: Layout, format: str) -> VideoFrame:
 def _as_target(frame: Frame, layout: Layout, target: Layout, colours: Colours) -> Sequence[Plane]:
     """Return planes of luma and chroma with the levels and the size of others."""
     if layout == target:
-        return frame.planes
+        # Damaged and piped frames may hold more than the bits allow, of which x264 aborts.
+        whole = layout.bits in (8, 16)
+        return frame.planes if whole else [np.minimum(p, target.peak) for p in frame.planes]
     height, width = frame.luma.shape
     halved = target.halved
     chroma = -(-height // 2 ** halved[1]), -(-width // 2 ** halved[0])

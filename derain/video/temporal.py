@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from derain.errors import UsageError
 
 Plane = NDArray[Any]
-Float32s = NDArray[np.float32]
+Float32s = NDArray[Any]
+"""Of float32: what OpenCV says of its results is less."""
 Motion = Literal["auto", "on", "off"]
 
 BLOCK = 4
@@ -515,8 +516,8 @@ def _at(weight: Float32s, plane: Plane) -> Float32s:
     return cv2.resize(weight, (plane.shape[1], plane.shape[0]), interpolation=way)
 
 
-def _reduced(frame: Frame, step: int) -> NDArray[np.uint8]:
-    """Return the luma in eight bits, for optical flow."""
+def _reduced(frame: Frame, step: int) -> Plane:
+    """Return the luma in uint8, for optical flow."""
     height, width = frame.luma.shape
     luma = frame.luma
     if step > 1:

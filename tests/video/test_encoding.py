@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 from filming import Film, film, remake, shown
-from test_pixels import clip_of
+from test_pixels import clip_of, noise
 
 from derain.errors import UsageError
 from derain.video.clip import Clip, Colours
@@ -23,7 +23,7 @@ from derain.video.encoding import (
     read_segment,
 )
 from derain.video.errors import VideoError
-from derain.video.pixels import Pixels
+from derain.video.pixels import Pixels, video_frame
 from derain.video.reading import FrameReader, open_clip
 
 
@@ -102,11 +102,21 @@ def test_the_pixel_format_stays_as_far_as_the_codec_can(
     assert bool(encoder.notes) != kept
     assert all(expected in note or "bits become" in note for note in encoder.notes)
     # The encoder takes it.
-    planes = Pixels(clip).planes(av.VideoFrame(*size, format))
+    planes = Pixels(clip).planes(noise(format, size))
     with SegmentWriter(tmp_path / "1", encoder) as writer:
         for k in range(3):
             writer.add(planes, k)
     assert len(read_segment(tmp_path / "1").packets) == 3
+
+
+@pytest.mark.parametrize("format", ["yuv420p10le", "gray12le", "yuv444p12le"])
+def test_levels_beyond_those_of_the_bits_are_cut_off(format: str) -> None:
+    pixels = Pixels(clip_of(format, (64, 48)))
+    peak = pixels.layout.peak
+    planes = pixels.planes(noise(format, (64, 48)))
+    beyond = planes.like([np.full_like(plane, 65535) for plane in planes.planes])
+    made = video_frame(beyond, pixels.layout, pixels.layout.name, pixels.colours)
+    assert all(int(plane.max()) == peak for plane in pixels.planes(made).planes)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 1), (17, 33)])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from derain.video.temporal import Frame, TemporalFilter, steadied
 
-Bytes = NDArray[np.uint8]
+Bytes = NDArray[Any]
 
 
 @pytest.fixture
