@@ -36,7 +36,7 @@ def avif_frames(data: bytes, count: int, notes: list[str]) -> Iterator[TimedFram
         ImageError: If not even the first one can be read.
     """
     held: tuple[Pixels, Pixels | None] | None = None
-    began = 0
+    began, last = 0, Fraction(0)
     with without_warnings(), open_picture(bare(data), Claim("AVIF")) as opened:
         image: Any = opened
         for place in range(count):

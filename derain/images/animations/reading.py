@@ -437,8 +437,13 @@ def _webp_file(content: bytes) -> bytes:
 
 
 def _decoded_webp(data: bytes, width: int, height: int) -> tuple[Pixels, Pixels | None]:
-    with open_picture(data, Claim("WEBP", width, height)) as image:
-        decoded = decode(image, data, lambda: image)
+    claim = Claim("WEBP", width, height)
+
+    def opened() -> ImageFile.ImageFile:
+        return open_picture(data, claim)
+
+    with opened() as image:
+        decoded = decode(image, data, opened)
     return decoded.pixels, decoded.alpha
 
 
