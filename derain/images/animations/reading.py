@@ -172,9 +172,7 @@ def _gif(data: bytes, max_pixels: int | None) -> Animation:
     check_frames(Claim("GIF", width, height, frames=len(file.frames)), len(data), max_pixels)
     parts = [_part_of_gif(frame, width * height) for frame in file.frames]
     parts = _readable("GIF", parts, is_cut_off=file.is_cut_off, notes=notes)
-    has_alpha = any(
-        frame.transparent is not None or frame.disposal == gif.BACKGROUND for frame in file.frames
-    ) or (first.width, first.height) != (width, height)
+    has_alpha = _has_clear_pixels(file, parts[0], (width, height))
     if file.texts:
         notes.append("not kept: captions, which no browser shows")
     grey = all(_is_grey(frame.palette) for frame in file.frames)
@@ -193,6 +191,24 @@ def _gif(data: bytes, max_pixels: int | None) -> Animation:
     )
     frames = functools.partial(composed, "GIF", parts, (width, height), has_alpha=has_alpha)
     return Animation("GIF", len(parts), facts, notes, frames)
+
+
+def _has_clear_pixels(file: gif.GifFile, first: Part, size: tuple[int, int]) -> bool:
+    """Return whether a pixel of any frame is transparent.
+
+    Where the first frame covers everything, those of later ones leave what is there.
+    """
+    if (first.width, first.height) != size or first.disposal != "keep":
+        return True
+    if any(frame.disposal == gif.BACKGROUND for frame in file.frames[:-1]):
+        return True
+    if file.frames[0].transparent is None:
+        return False
+    try:
+        _, alpha = first.decode()
+    except Exception:  # what is wrong with it is said when frames are read
+        return True
+    return alpha is not None and not alpha.all()
 
 
 def _is_grey(palette: bytes) -> bool:

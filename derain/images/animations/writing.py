@@ -35,6 +35,9 @@ _MOST = 0xFFFF
 """Largest number of 16 bits."""
 _WEBP_LONGEST = 0xFFFFFF
 """Milliseconds of a WebP's frame at most."""
+_METHOD, _SPEED = 1, 8
+"""How hard WebP without loss and AVIF are packed: three times as fast as the usual 4 and 6, for
+files a fiftieth larger."""
 _CLEAR = 255
 """Index of a GIF's pixels that leave what is there."""
 Box = tuple[int, int, int, int]
@@ -155,6 +158,7 @@ def _cut(frame: TimedFrame, box: Box, facts: Facts) -> Picture:
     place = np.s_[top:bottom, left:right]
     held = facts.picture.metadata
     encoding = {key: value for key, value in held.encoding.items() if key != "dpi"}
+    encoding |= {"method": _METHOD} if encoding.get("lossless") else {}
     metadata = Metadata(held.format, encoding=encoding)
     alpha = None if facts.picture.alpha is None or frame.alpha is None else frame.alpha[place]
     return Picture(frame.pixels[place], alpha, facts.picture.grey, metadata)
@@ -274,9 +278,9 @@ def _webp_frame(frame: TimedFrame, box: Box, facts: Facts, ticks: Ticks) -> byte
 def _write_avif(draft: Path, facts: Facts, frames: Iterable[TimedFrame], notes: list[str]) -> None:
     picture = _marked(facts)
     with_metadata(b"", picture, "AVIF", notes)
-    options: dict[str, Any] = {"quality": QUALITY, "subsampling": "4:4:4", **save_options(picture)}
+    options: dict[str, Any] = {"quality": QUALITY, "subsampling": "4:4:4", "speed": _SPEED}
     with without_warnings():
-        write_avif(draft, frames, options)
+        write_avif(draft, frames, options | save_options(picture))
     if not set_plays(draft, facts.plays):
         notes.append("not kept in AVIF: how often it is shown")
 
@@ -356,7 +360,8 @@ class _Drawn:
         if clears:
             left, top, right, bottom = 0, 0, indices.shape[1], indices.shape[0]
             self._covered[:] = False
-        interlaced, pixels = _compressed(indices[top:bottom, left:right])
+        shown = indices[top:bottom, left:right]
+        interlaced, pixels = _compressed(shown)
         return gif.GifFrame(
             left,
             top,
@@ -368,7 +373,7 @@ class _Drawn:
             pixels,
             gif.BACKGROUND if clears else gif.KEEP,
             self._ticks.of(frame.seconds),
-            _CLEAR,
+            _CLEAR if bool((shown == _CLEAR).any()) else None,
         )
 
     def _opaque(self, frame: TimedFrame) -> NDArray[np.bool_]:
