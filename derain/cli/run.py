@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from derain.cli.clips import (
+    AsClipOption,
     ClipOptions,
     CodecOption,
     CrfOption,
     EndOption,
     PresetOption,
     PreviewOption,
+    RateOption,
     ResumeOption,
     StartOption,
     TemporalOption,
     derain_clips,
+    derain_found,
     parted,
 )
 from derain.cli.console import (
@@ -42,6 +45,7 @@ from derain.cli.options import (
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.clips.names import is_animated
 from derain.errors import UsageError, did_you_mean
 from derain.files import listed, printable
 
@@ -122,6 +126,8 @@ def run(
     start: StartOption = None,
     end: EndOption = None,
     resume: ResumeOption = False,
+    as_clip: AsClipOption = False,
+    rate: RateOption = None,
 ) -> None:
     """Take the rain out of pictures and clips.
 
@@ -139,14 +145,24 @@ def run(
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
     of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
-    of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume)
-    clips, others = parted(inputs)
+    of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume, as_clip, rate)
+    clips, others = parted(inputs, as_clip=as_clip)
     with one_line_errors():
         if not clips:
-            of_clips.check_unused()
+            of_clips.check_unused(has_folder=any(Path(name).is_dir() for name in inputs))
         if not others:
-            of_pictures.check_unused()
-    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
+            of_pictures.check_unused(has_animated=any(map(is_animated, clips)))
+        limit = _pixels(max_pixels)
+    well = not clips or derain_clips(
+        clips,
+        output,
+        model,
+        settings,
+        of_clips,
+        force=force,
+        format=format,
+        max_pixels=limit,
+    )
     if others:
         _derain_pictures(others, output, model, settings, of_pictures, force=force)
     if not well:
@@ -163,13 +179,18 @@ class _PictureOptions:
     mask: str | None = None
     max_pixels: str | None = None
 
-    def check_unused(self) -> None:
+    def check_unused(self, *, has_animated: bool) -> None:
         """Check that nothing is said of pictures, where there are none.
+
+        Args:
+            has_animated: There are animated pictures, which have formats and sizes, too.
 
         Raises:
             UsageError: Else.
         """
         for option, value in vars(self).items():
+            if has_animated and option in ("format", "max_pixels"):
+                continue
             if value != getattr(_PictureOptions, option):
                 raise UsageError("is for pictures, of which none is named", option=option)
 
@@ -208,21 +229,35 @@ def _derain_pictures(
             _check_density(derainer)
     if derainer:
         _say_choices(derainer, settings["quality"], settings["dtype"])
-    _do(plan, derainer, results or [])
+    done = _do(plan, derainer, results or [])
+    for option in ("mask", "compare", "density"):
+        if getattr(chosen, option):
+            for path, _ in done.clips:
+                complain(
+                    f"error: {printable(path)}: an animation; --{option} is for pictures alone"
+                )
+                done.statuses["failed"] += 1
+            done.clips.clear()
+    well = not done.clips or derain_found(
+        done.clips, model, settings, force=force, max_pixels=limit
+    )
+    if done.failed or not well:
+        raise typer.Exit(1)
 
 
-def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> None:
-    """Do what was planned; without a Derainer report what is known of it.
+def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> "_Done":
+    """Do what was planned, and return what became of it.
+
+    Without a Derainer report what is known of it.
 
     Raises:
-        typer.Exit: If something could not be done, or the user interrupts it.
+        typer.Exit: If the user interrupts it.
     """
     done = _Done(plan.jobs, len(plan.refused), list(plan.results))
     with interruptible(done.describe_interrupted):
         _derain(plan.jobs, derainer, results, done)
     done.report()
-    if done.failed:
-        raise typer.Exit(1)
+    return done
 
 
 def _check_format(name: str | None) -> None:
@@ -314,6 +349,7 @@ class _Done:
         results: What derain made, and is left alone.
         statuses: Number of pictures of each status.
         finished: Pictures whose results are there.
+        clips: Animated pictures that were found among them, each with the file of its result.
     """
 
     jobs: "Sequence[Job]"
@@ -321,6 +357,7 @@ class _Done:
     results: list[Path]
     statuses: Counter[str] = field(default_factory=Counter[str])
     finished: "set[Path]" = field(default_factory=set[Any])
+    clips: list[tuple[Path, Path]] = field(default_factory=list[tuple[Path, Path]])
 
     @property
     def failed(self) -> bool:
@@ -382,6 +419,9 @@ def _derain(
         for number, result in enumerate(found, 1):
             if len(jobs) > 1:
                 bars("pictures", number, len(jobs))
+            if result.target is not None and _is_animation(result):
+                done.clips.append((result.source, result.target))
+                continue
             try:
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
@@ -390,6 +430,15 @@ def _derain(
                 complain(f"error: {target} is done, but standard output failed: {error.strerror}")
                 result = replace(result, status="failed")
             done.add(result)
+
+
+def _is_animation(result: "Result") -> bool:
+    """Return whether a picture turned out to be a clip that can be derained as such."""
+    from derain.images import AnimationError
+    from derain.pictures import STREAM
+
+    is_file = STREAM not in (result.source, result.target)
+    return is_file and isinstance(result.error, AnimationError) and result.error.kind != "HEIF"
 
 
 def _report(result: "Result", place: str) -> None:

@@ -72,7 +72,14 @@ _HINTS = {
     "--suffix": "results end in _derained; -o names them otherwise",
     **dict.fromkeys(("--batch", "--batch-size"), "tiles go together as fits; --tile takes less"),
     "--tile-size": "--tile sets the side of a tile in pixels",
-    "--video": "clips are named without an option: derain clip.mp4",
+    **dict.fromkeys(
+        ("--video", "--clip", "--gif"), "clips are named without an option: derain clip.mp4"
+    ),
+    **dict.fromkeys(
+        ("--frames", "--sequence", "--image-sequence"),
+        "--as-clip takes a folder's pictures for the frames of a clip",
+    ),
+    **dict.fromkeys(("--fps", "--framerate", "--frame-rate"), "--rate sets frames a second"),
 }
 """What derain run does instead of an option that other tools have."""
 _EVERYWHERE = {

@@ -172,6 +172,8 @@ def plan_sequence(
         OSError: If a file cannot be read or written.
     """
     check_times(options)
+    if not path.exists():
+        raise DerainError("no such file or folder")
     kind = kind_of_target(output) if output is not None else None
     target = _target(path, output, kind, options, suffix)
     kind = kind or ("video" if is_clip_name(target) else "animation")
@@ -427,6 +429,9 @@ def _write_video(
     """Write frames as a video file; return how many."""
     from derain.video.silent import encoder_of_frames, write_video
 
+    def is_opaque(alpha: NDArray[Any]) -> bool:
+        return int(alpha.min()) == np.iinfo(alpha.dtype).max
+
     facts, options = source.facts, job.options
     encoder = encoder_of_frames(
         job.target,
@@ -438,8 +443,7 @@ def _write_video(
     )
     time_base = 1 / source.rate if source.is_constant else Fraction(1, 1000)
     notes += encoder.notes
-    if facts.picture.alpha is not None:
-        notes.append("transparency is left out")
+    left_out = "transparency is left out"
 
     def timed() -> Iterator[tuple[Frame, int, int]]:
         seconds, begin = Fraction(0), 0
@@ -447,6 +451,9 @@ def _write_video(
             seconds += frame.seconds or LEAST
             ticks = max(1, round(seconds / time_base) - begin)
             planes = Frame.of_rgb(np.ascontiguousarray(to_eight_bits(frame.pixels)))
+            alpha = frame.alpha
+            if left_out not in notes and alpha is not None and not is_opaque(alpha):
+                notes.append(left_out)
             yield planes, begin, ticks
             begin += ticks
 
