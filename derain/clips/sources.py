@@ -144,7 +144,9 @@ def of_video(path: Path, start: float = 0.0, end: float | None = None) -> Source
                     yield TimedFrame(held[0], None, (decoded.pts - held[1]) * clip.time_base)
                 held = converter.rgb(converter.planes(decoded.frame)), decoded.pts
         if held is not None:
-            yield TimedFrame(held[0], None, 1 / clip.rate)
+            shown = (held[1] - clip.first) * clip.time_base
+            left = clip.duration - shown if clip.duration is not None and end is None else 0
+            yield TimedFrame(held[0], None, Fraction(left) if left > 0 else 1 / clip.rate)
         notes.extend([*reader.notes(), *converter.notes()])
         if clip.companions:
             notes.append(f"not kept: {', '.join(map(str, clip.companions))}")

@@ -72,7 +72,8 @@ def encoder_of_frames(
         crf=crf,
         preset=preset,
         global_header=container.global_header,
-        reorders=container.reorders,
+        # In order, so that the container knows when the last one ends.
+        reorders=False,
     )
     formats = av.Codec(CODECS[encoder.codec].library, "w").video_formats or ()
     names = [format.name for format in formats]

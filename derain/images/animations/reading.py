@@ -280,7 +280,7 @@ def _png(data: bytes, max_pixels: int | None) -> Animation:
         colour = png.header_of(data).colour
         grey = colour in (0, 4)
         has_alpha = colour & 4 > 0 or any(kind == b"tRNS" for kind, _ in found.common)
-        metadata, orientation = read_metadata(first, data, notes)
+        metadata, orientation = read_metadata(first, _without_frames(data), notes)
     picture = _holder(metadata, has_alpha=has_alpha, grey=grey, is_deep=is_deep)
     frames = functools.partial(composed, "PNG", parts, size, has_alpha=has_alpha, is_deep=is_deep)
     facts = Facts(*_turned(size, orientation), found.plays, picture)
@@ -325,6 +325,12 @@ def _png_parts(data: bytes, notes: list[str]) -> _PngParts:
     if apart:
         notes.append("not kept: the picture for programs that show no animations")
     return found
+
+
+def _without_frames(data: bytes) -> bytes:
+    """Return a PNG without the frames' own chunks, which are no metadata, damaged or not."""
+    kept = [span for span in png.spans_of(data) if span[0] not in (b"fcTL", b"fdAT")]
+    return png.SIGNATURE + b"".join(data[start:end] for _, start, end in kept)
 
 
 def _part_of_png(
