@@ -40,6 +40,7 @@ OF_PYAV = (
     "video/test_joining.py",
     "video/test_pixels.py",
     "video/test_reading.py",
+    "video/test_silent.py",
 )
 """What cannot be imported without PyAV."""
 

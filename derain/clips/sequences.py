@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from derain.images.naming import names_a_file
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.video.temporal import Frame, Steadiness, TemporalFilter, window_of
+
+if TYPE_CHECKING:  # needs PyAV
+    from derain.video.encoding import Encoder
 
 ROOM = 4
 """Frames that wait between two stages."""
@@ -185,6 +188,8 @@ def plan_sequence(
     format = _format(path, target, source) if kind == "animation" else None
     if format is not None:
         check_facts(source.facts, format)
+    if kind == "video":  # what is refused is refused before the work
+        _encoder(target, source, options)
     _check_target(path, target, files)
     return SequenceJob(
         path,
@@ -238,6 +243,20 @@ def _opener(
     if is_clip_name(path):
         return lambda: of_video(path, options.start, options.stop)
     return lambda: of_animation(path, max_pixels)
+
+
+def _encoder(target: Path, source: Source, options: Options) -> "Encoder":
+    """Return what makes a video file of frames."""
+    from derain.video.silent import encoder_of_frames
+
+    return encoder_of_frames(
+        target,
+        (source.facts.width, source.facts.height),
+        source.rate,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+    )
 
 
 def _check_target(path: Path, target: Path, files: Sequence[Path]) -> None:
@@ -427,20 +446,12 @@ def _write_video(
     job: SequenceJob, source: Source, frames: Iterable[TimedFrame], notes: list[str]
 ) -> int:
     """Write frames as a video file; return how many."""
-    from derain.video.silent import encoder_of_frames, write_video
+    from derain.video.silent import write_video
 
     def is_opaque(alpha: NDArray[Any]) -> bool:
         return int(alpha.min()) == np.iinfo(alpha.dtype).max
 
-    facts, options = source.facts, job.options
-    encoder = encoder_of_frames(
-        job.target,
-        (facts.width, facts.height),
-        source.rate,
-        codec=options.codec,
-        crf=options.crf,
-        preset=options.preset,
-    )
+    encoder = _encoder(job.target, source, job.options)
     time_base = 1 / source.rate if source.is_constant else Fraction(1, 1000)
     notes += encoder.notes
     left_out = "transparency is left out"

@@ -172,12 +172,17 @@ def trimmed(
     Raises:
         DerainError: If there are none.
     """
+    # Of numbers that are no binary ones, such as 0.2, floats are a little off.
+    first, last = (
+        None if each is None else Fraction(each).limit_denominator(1_000_000)
+        for each in (start, end)
+    )
     time = Fraction(0)
     some = False
     for frame in frames:
-        if end is not None and time >= end:
+        if last is not None and time >= last:
             break
-        if time >= start:
+        if first is None or time >= first:
             some = True
             yield frame
         time += frame.seconds or LEAST

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from derain.errors import reason
 from derain.files import replacing
 from derain.video.clip import Clip, Colours
-from derain.video.encoding import CODECS, Encoder, encoder_for
+from derain.video.encoding import CODECS, Encoder, codec_named, encoder_for
 from derain.video.errors import VideoError, system_error
 from derain.video.joining import Container, container_named
 from derain.video.pixels import video_frame
@@ -65,10 +65,11 @@ def encoder_of_frames(
         duration=None,
         frames=None,
     )
-    container = container_named(path, codec)
+    key = codec_named(codec)
+    container = container_named(path, key)
     encoder = encoder_for(
         clip,
-        codec=codec,
+        codec=key,
         crf=crf,
         preset=preset,
         global_header=container.global_header,
