@@ -72,7 +72,8 @@ def unmark(path: Path) -> None:
 
 def planned(path: Path, output: str | Path | None = None, **options: Any) -> SequenceJob:
     """Return the job for a clip."""
-    job = plan_sequence(path, output, Options(**{"temporal": 5, **options}))
+    settings: dict[str, Any] = {"temporal": 5, **options}
+    job = plan_sequence(path, output, Options(**settings))
     assert job is not None
     return job
 
