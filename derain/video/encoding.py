@@ -25,9 +25,10 @@ from av.video.format import VideoFormat
 
 from derain.errors import UsageError, reason
 from derain.files import replacing
-from derain.video.clip import LIMITED, Clip, Colours
+from derain.video.clip import Clip
+from derain.video.colours import LIMITED, Colours, Layout
 from derain.video.errors import VideoError
-from derain.video.pixels import Layout, bits_of, layout_of, shown_colours, video_frame
+from derain.video.pixels import bits_of, layout_of, shown_colours, video_frame
 from derain.video.temporal import Frame
 
 SEGMENT_FRAMES = 240
