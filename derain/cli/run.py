@@ -40,6 +40,15 @@ from derain.cli.options import (
     OverlapOption,
     TileOption,
 )
+from derain.cli.pipes import (
+    ColoursOption,
+    PipeOptions,
+    PixelFormatOption,
+    RateOption,
+    RawOption,
+    derain_pipe,
+    is_piped,
+)
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 from derain.errors import UsageError, did_you_mean
@@ -122,6 +131,10 @@ def run(
     start: StartOption = None,
     end: EndOption = None,
     resume: ResumeOption = False,
+    raw: RawOption = None,
+    pixel_format: PixelFormatOption = None,
+    rate: RateOption = None,
+    colours: ColoursOption = None,
 ) -> None:
     """Take the rain out of pictures and clips.
 
@@ -133,6 +146,9 @@ def run(
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
 
+    With - for the input, frames of a video (YUV4MPEG2, or bare ones with --raw) are derained as
+    they come, and go to standard output as such, or to -o clip.mp4.
+
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
@@ -140,8 +156,15 @@ def run(
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
     of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
     of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume)
+    frames = PipeOptions(raw, pixel_format, rate, colours)
+    if is_piped(inputs, output, frames):
+        with one_line_errors():
+            of_pictures.check_unused()
+        derain_pipe(inputs[0], output, model, settings, of_clips, frames, force=force)
+        return
     clips, others = parted(inputs)
     with one_line_errors():
+        frames.check_unused()
         if not clips:
             of_clips.check_unused()
         if not others:

@@ -62,6 +62,11 @@ class Colours:
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
 
+    def but(self, other: "Colours") -> "Colours":
+        """Return these colours with what others say."""
+        said = {name: code for name, code in vars(other).items() if code != getattr(Colours, name)}
+        return replace(self, **said)
+
 
 @dataclass(frozen=True)
 class Layout:

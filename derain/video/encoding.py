@@ -22,6 +22,7 @@ import av.error
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
 
 from derain.errors import UsageError, reason
 from derain.files import replacing
@@ -185,6 +186,11 @@ class Encoder:
             context.sample_aspect_ratio = self.aspect
         if self.global_header:
             context.flags |= Flags.global_header
+
+    def tag(self, frame: VideoFrame) -> None:
+        """Say of a frame how its levels become colours."""
+        frame.colorspace, frame.color_range = self.tags.matrix, self.tags.range
+        frame.color_primaries, frame.color_trc = self.tags.primaries, self.tags.transfer
 
 
 def codec_named(name: str) -> str:
@@ -497,8 +503,7 @@ class SegmentWriter:
         encoder = self.encoder
         made = video_frame(frame, encoder.layout, encoder.format, encoder.colours)
         made.pts, made.time_base = len(self._pts), 1 / encoder.rate
-        made.colorspace, made.color_range = encoder.tags.matrix, encoder.tags.range
-        made.color_primaries, made.color_trc = encoder.tags.primaries, encoder.tags.transfer
+        encoder.tag(made)
         self._pts.append(pts)
         self._encode(made)
 
