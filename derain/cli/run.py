@@ -157,23 +157,8 @@ def run(
     of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
     of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume)
     frames = PipeOptions(raw, pixel_format, rate, colours)
-    if is_piped(inputs, output, frames):
-        with one_line_errors():
-            of_pictures.check_unused()
-        derain_pipe(inputs[0], output, model, settings, of_clips, frames, force=force)
-        return
-    clips, others = parted(inputs)
-    with one_line_errors():
-        frames.check_unused()
-        if not clips:
-            of_clips.check_unused()
-        if not others:
-            of_pictures.check_unused()
-    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
-    if others:
-        _derain_pictures(others, output, model, settings, of_pictures, force=force)
-    if not well:
-        raise typer.Exit(1)
+    chosen = _Chosen(of_pictures, of_clips, frames)
+    _derain_all(inputs, output, model, settings, chosen, force=force)
 
 
 @dataclass(frozen=True)
@@ -195,6 +180,57 @@ class _PictureOptions:
         for option, value in vars(self).items():
             if value != getattr(_PictureOptions, option):
                 raise UsageError("is for pictures, of which none is named", option=option)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What the command line says of each kind of input."""
+
+    of_pictures: _PictureOptions
+    of_clips: ClipOptions
+    frames: PipeOptions
+
+    def check_unused(self, clips: Sequence[str], others: Sequence[str]) -> None:
+        """Check that nothing is said of what is not among the inputs.
+
+        Raises:
+            UsageError: Else.
+        """
+        self.frames.check_unused()
+        if not clips:
+            self.of_clips.check_unused()
+        if not others:
+            self.of_pictures.check_unused()
+
+
+def _derain_all(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _Chosen,
+    *,
+    force: bool,
+) -> None:
+    """Derain a stream of frames, or clips and then pictures.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
+    of_clips = chosen.of_clips
+    if is_piped(inputs, output, chosen.frames):
+        with one_line_errors():
+            chosen.of_pictures.check_unused()
+        derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
+        return
+    clips, others = parted(inputs)
+    with one_line_errors():
+        chosen.check_unused(clips, others)
+    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
+    if others:
+        _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
+    if not well:
+        raise typer.Exit(1)
 
 
 def _derain_pictures(

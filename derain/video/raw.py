@@ -102,8 +102,8 @@ class RawFormat:
         if self.has_alpha and alpha is None:
             alpha = np.full_like(planes[0], self.layout.peak)
         if self.channels:
-            by_colour = dict(zip("rgb", planes, strict=True)) | {"a": alpha}
-            parts = [cv2.merge([by_colour[channel] for channel in self.channels])]
+            by_channel: dict[str, Any] = {**dict(zip("rgb", planes, strict=True)), "a": alpha}
+            parts = [cv2.merge([by_channel[channel] for channel in self.channels])]
         elif self.pairs:
             parts = [planes[0], cv2.merge(planes[1:])]
         else:
@@ -360,7 +360,7 @@ def read_frames(source: ByteSource, form: Form) -> Iterator[RawFrame]:
                 f" {_quoted(_FRAME)}: the stream is damaged"
             )
         data = np.empty(size, np.uint8)
-        found = source.fill(memoryview(data))
+        found = source.fill(_bytes_of(data))
         if found == 0 and not form.header:
             break
         if found < size:
@@ -373,6 +373,11 @@ def read_frames(source: ByteSource, form: Form) -> Iterator[RawFrame]:
         number += 1
     if number == 1:
         raise VideoError(f"{source.name}: 0 frames; expected at least one of {form}")
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    """Return the memory of a contiguous array."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _quoted(data: bytes) -> str:
@@ -407,7 +412,7 @@ class RawWriter:
             self._begun = True
             self._put(frame.line or (_FRAME + b"\n" if self.form.header else b""))
             for part in self.form.format.parts(frame):
-                self._put(memoryview(part).cast("B"))
+                self._put(_bytes_of(part))
             self._stream.flush()
         except OSError as error:
             error.filename = self.name
