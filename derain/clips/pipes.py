@@ -143,13 +143,17 @@ def open_stream(
     speed = rate_of(rate) if rate else None
     if raw is None:
         if pixel_format is not None:
-            raise UsageError("is said by the stream; expected with --raw", option="pixel_format")
+            raise UsageError(
+                "is said by the stream; expected with the size of bare frames",
+                option="pixel_format",
+                value=pixel_format,
+            )
         form = read_header(source)
     else:
         width, height = size_of(raw)
         if pixel_format is None:
             raise UsageError(
-                "expected with the format of pixels, such as --pixel-format rgb24",
+                "expected with a pixel format, such as rgb24",
                 option="raw",
                 value=raw,
             )

@@ -223,6 +223,7 @@ def encoder_for(
     global_header: bool = True,
     reorders: bool = True,
     threads: int = 4,
+    format: str | None = None,
 ) -> Encoder:
     """Return how a clip is encoded: as it is stored, as far as the codec can.
 
@@ -234,6 +235,7 @@ def encoder_for(
         global_header: Whether the container wants parameters once; see `derain.video.joining`.
         reorders: Whether the container holds frames that are stored in another order.
         threads: Of the encoder: always as many, for its bytes may depend on them.
+        format: Pixel format, one of the codec's; None for the one that loses least.
 
     Raises:
         UsageError: If the codec has no such quality or speed.
@@ -241,7 +243,7 @@ def encoder_for(
     key = codec_named(codec)
     facts = CODECS[key]
     layout = layout_of(clip.format)
-    format = _format_for(clip, facts)
+    format = format or _format_for(clip, facts)
     values = {
         "crf": f"{_crf(key, crf):g}",
         "preset": _preset(key, preset),

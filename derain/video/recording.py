@@ -17,6 +17,7 @@ from av.container.core import Flags
 from derain.errors import UsageError, reason
 from derain.files import replacing
 from derain.video.clip import Clip
+from derain.video.colours import Layout
 from derain.video.encoding import Encoder, codec_named, encoder_for
 from derain.video.errors import VideoError, system_error
 from derain.video.joining import Container, container_named
@@ -54,7 +55,7 @@ def encoder_of(
     crf: float | None = None,
     preset: str | None = None,
 ) -> Encoder:
-    """Return how the frames of a stream are encoded into a file.
+    """Return how the frames of a stream are encoded into a file: as they are, but RGB for players.
 
     Args:
         form: Of the frames.
@@ -68,9 +69,13 @@ def encoder_of(
     key = codec_named(codec)
     container = container_named(path, key)
     if form.rate is None:
-        raise UsageError("expected for a video file, such as --rate 25", option="rate")
+        raise UsageError("expected for a video file, such as 25", option="rate")
+    even = form.width % 2 == form.height % 2 == 0
+    # Most frames of RGB were YUV before, and few players show what would lose nothing of them.
+    usual = form.format.layout == Layout("rgb", 8) and key != "ffv1" and even
     return encoder_for(
         clip_of(form, form.rate),
+        format="yuv420p" if usual else None,
         codec=key,
         crf=crf,
         preset=preset,
