@@ -1,6 +1,7 @@
 """What derain run makes of frames on standard input, of clips for standard output, and of ends."""
 
 import io
+import re
 import signal
 import subprocess
 import sys
@@ -264,7 +265,7 @@ def test_an_interruption_is_said_in_one_line() -> None:
         assert len(process.stdout.read(size)) == size
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-        assert process.stderr.read() == b"interrupted: 11 frames done\n"
+        assert re.fullmatch(rb"interrupted: 1[01] frames done\n", process.stderr.read())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
