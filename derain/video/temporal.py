@@ -37,8 +37,12 @@ AUTO = 11
 CAMERA_MOVES = 0.7
 """Share of the picture that moves from which on nothing is taken for still: what comes by in one
 frame before a moving camera would look like rain."""
-WORTH_FLOW = 0.03
-"""Share of the picture that moves from which on optical flow is worth its time."""
+CELL = 64
+"""Side, in pixels, of the cells of which boxes are made that hold what moves."""
+WORTH_FLOW = 0.1
+"""Share of a cell that moves from which on optical flow is worth its time there."""
+WHOLE = 0.6
+"""Share of the picture that such boxes cover from which on all of it is one box."""
 SMALL = 640 * 480
 """Pixels up to which optical flow is computed at full size."""
 LEAST_FLOW = 12
@@ -127,7 +131,7 @@ def window_of(temporal: object) -> int | None:
     >>> window_of("auto"), window_of("off"), window_of(5)
     (11, None, 5)
     """
-    if temporal in ("auto", "off", None, 0, "0") and not isinstance(temporal, bool):
+    if not isinstance(temporal, bool) and temporal in ("auto", "off", None, 0, "0"):
         return AUTO if temporal == "auto" else None
     text = str(temporal)
     if not text.isdecimal() or int(text) < FEWEST or int(text) % 2 == 0:
@@ -204,8 +208,10 @@ class TemporalFilter:
         if moving > CAMERA_MOVES:
             still[:] = 0
         base = own
-        if self._motion == "on" or (self._motion == "auto" and moving > WORTH_FLOW):
-            base = _compensated(held, place, self._thresholds)
+        if self._motion != "off":
+            beside = [held[k].frame for k in (place - 1, place + 1) if 0 <= k < len(held)]
+            boxes = _boxes(still if self._motion == "auto" else np.zeros_like(still))
+            base = _compensated(own, beside, boxes, self._thresholds)
         planes = [
             _blend(plane, mean, still)
             for plane, mean in zip(base.planes, window.means(), strict=True)
@@ -264,6 +270,37 @@ class Steadiness:
 
 
 @dataclass(frozen=True)
+class _Box:
+    """Rows and columns of a luma plane; they begin at whole cells."""
+
+    rows: slice
+    columns: slice
+
+    @classmethod
+    def of(cls, x: int, y: int, width: int, height: int, shape: tuple[int, ...]) -> "_Box":
+        """Return the box of cells of a plane of a shape."""
+        rows = slice(y * CELL, min((y + height) * CELL, shape[0]))
+        return cls(rows, slice(x * CELL, min((x + width) * CELL, shape[1])))
+
+    @property
+    def pixels(self) -> int:
+        return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+
+    def of_plane(self, plane: Plane, shape: tuple[int, ...]) -> Plane:
+        """Return a view of the same part of a plane whose rows and columns are perhaps fewer."""
+        down, across = (round(full / own) for full, own in zip(shape, plane.shape, strict=False))
+        rows = slice(self.rows.start // down, -(-self.rows.stop // down))
+        return plane[rows, self.columns.start // across : -(-self.columns.stop // across)]
+
+    def of_frame(self, frame: Frame) -> Frame:
+        """Return the same part of a frame."""
+        shape = frame.luma.shape
+        planes = tuple(np.ascontiguousarray(self.of_plane(k, shape)) for k in frame.planes)
+        luma = planes[0] if frame.is_yuv else self.of_plane(frame.luma, shape)
+        return Frame(planes, np.ascontiguousarray(luma), frame.peak)
+
+
+@dataclass(frozen=True)
 class _Held:
     """A frame in the window, and the means of its blocks in levels of 255."""
 
@@ -295,8 +332,9 @@ class _Window:
         noise = cv2.blur(_median(apart), (9, 9))
         limit = np.minimum(thresholds.still + thresholds.noise * noise, thresholds.most)
         self._agree = np.stack([each < limit for each in apart])  # (N, h, w)
+        masks = _Masks(self._agree)
         self._trimmed = [
-            _Trimmed([frame.planes[k] for frame in self._frames], self._agree)
+            _Trimmed([frame.planes[k] for frame in self._frames], masks)
             for k in range(len(self._frames[0].planes))
         ]
 
@@ -304,7 +342,7 @@ class _Window:
         """Return how far each pixel of a frame may be replaced by the mean, (H, W) in [0, 1]."""
         height, width = self._frames[place].luma.shape
         # Softened inwards: beyond these blocks there is no mean.
-        weight = _enlarged(self._still_blocks(place), (height, width))
+        weight = _enlarged(self._still_blocks(place).astype(np.float32), (height, width))
         weight *= cv2.blur(weight, (5, 5))
         pixels = self._still_pixels(place)
         weight *= cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -393,6 +431,29 @@ def _within(difference: Float32s, limit: float) -> Float32s:
     return np.clip(share, 0, 1, out=share)
 
 
+class _Masks:
+    """Which pixels of planes of several sizes count, by blocks; each is made once.
+
+    Attributes:
+        agree: (N, h, w).
+    """
+
+    def __init__(self, agree: NDArray[np.bool_]) -> None:
+        self.agree = agree
+        self._made: dict[tuple[int, tuple[int, ...], Any], Plane | None] = {}
+
+    def of(self, k: int, plane: Plane) -> Plane | None:
+        """Return all bits where pixels of frame k count, in a plane's type; None for everywhere."""
+        key = k, plane.shape, plane.dtype.type
+        if key not in self._made:
+            counts = self.agree[k]
+            top = np.iinfo(plane.dtype).max
+            blocks = counts.astype(plane.dtype) * plane.dtype.type(top)
+            made = None if counts.all() else _enlarged(blocks, plane.shape)
+            self._made[key] = made
+        return self._made[key]
+
+
 class _Trimmed:
     """Means over frames without the darkest and the brightest, where blocks agree.
 
@@ -401,7 +462,8 @@ class _Trimmed:
         second_darkest: (H, W), of the plane's type.
     """
 
-    def __init__(self, planes: Sequence[Plane], agree: NDArray[np.bool_]) -> None:
+    def __init__(self, planes: Sequence[Plane], masks: _Masks) -> None:
+        agree = masks.agree
         shape, dtype = planes[0].shape, planes[0].dtype
         top = int(np.iinfo(dtype).max)
         middle = len(planes) // 2
@@ -410,13 +472,11 @@ class _Trimmed:
         darkest = np.full(shape, top, dtype)
         self.second_darkest = darkest
         for k, plane in enumerate(planes):
-            mask = None
-            seen = plane
-            if not agree[k].all():
-                mask = _enlarged(agree[k], shape, np.uint8)
-                seen = cv2.copyTo(plane, mask, np.full(shape, top, dtype))
+            mask = masks.of(k, plane)
+            # Where it does not count it is neither the darkest nor the brightest, and adds nothing.
+            seen = plane if mask is None else cv2.bitwise_or(plane, cv2.bitwise_not(mask))
             part = rest if k == middle else self._halves[k > middle]
-            part.add(plane, mask)
+            part.add(plane if mask is None else cv2.bitwise_and(plane, mask))
             self.second_darkest = cv2.min(self.second_darkest, cv2.max(darkest, seen))
             darkest = cv2.min(darkest, seen)
         brightest = cv2.max(rest.brightest, self._halves[0].brightest)
@@ -451,23 +511,22 @@ class _Sum:
         self.total = np.zeros(shape, np.float32)
         self.brightest = np.zeros(shape, dtype)
 
-    def add(self, plane: Plane, mask: NDArray[np.uint8] | None) -> None:
-        cv2.accumulate(plane, self.total, mask)
-        counted = plane if mask is None else cv2.copyTo(plane, mask, np.zeros_like(plane))
-        cv2.max(self.brightest, counted, self.brightest)
+    def add(self, plane: Plane) -> None:
+        cv2.accumulate(plane, self.total)
+        cv2.max(self.brightest, plane, self.brightest)
 
 
 def _divisor(agree: NDArray[np.bool_], trimmed: int, shape: tuple[int, ...]) -> Any:
     """Return of how many frames a sum is left, at least 1: a number, or (H, W) if it differs."""
     if agree.all():
         return np.float32(max(len(agree) - trimmed, 1))
-    return _enlarged(np.maximum(agree.sum(axis=0) - trimmed, 1), shape)
+    counts = np.maximum(agree.sum(axis=0) - trimmed, 1)
+    return _enlarged(counts.astype(np.float32), shape)
 
 
-def _enlarged(blocks: NDArray[Any], shape: tuple[int, ...], dtype: Any = np.float32) -> Plane:
+def _enlarged(blocks: NDArray[Any], shape: tuple[int, ...]) -> Plane:
     """Return for each pixel of a plane what is said of its block."""
-    size = shape[1], shape[0]
-    return cv2.resize(blocks.astype(dtype), size, interpolation=cv2.INTER_NEAREST)
+    return cv2.resize(blocks, (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
 
 
 def _blend(own: Plane, mean: Float32s, weight: Float32s) -> Plane:
@@ -478,34 +537,62 @@ def _blend(own: Plane, mean: Float32s, weight: Float32s) -> Plane:
     return np.rint(mixed, out=mixed).astype(own.dtype)
 
 
-def _compensated(held: Sequence[_Held], place: int, thresholds: Thresholds) -> Frame:
-    """Return a frame averaged with the frames beside, moved onto it, where they agree with it."""
-    own = held[place].frame
+def _boxes(still: Float32s) -> list[_Box]:
+    """Return boxes that hold what moves, each with a cell around it, of weights (H, W)."""
+    height, width = still.shape
+    cells = -(-height // CELL), -(-width // CELL)
+    padded = cv2.copyMakeBorder(
+        still, 0, cells[0] * CELL - height, 0, cells[1] * CELL - width, cv2.BORDER_REPLICATE
+    )
+    stays = cv2.resize(padded, (cells[1], cells[0]), interpolation=cv2.INTER_AREA)
+    moves = cv2.dilate((stays < 1 - WORTH_FLOW).astype(np.uint8), np.ones((3, 3), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(moves)
+    boxes = [_Box.of(x, y, w, h, still.shape) for x, y, w, h, _ in stats[1:].tolist()]
+    if sum(box.pixels for box in boxes) > WHOLE * still.size:
+        return [_Box(slice(0, height), slice(0, width))]
+    return boxes
+
+
+def _compensated(
+    own: Frame, beside: Sequence[Frame], boxes: Sequence[_Box], thresholds: Thresholds
+) -> Frame:
+    """Return a frame that is averaged with those beside, moved onto it, in boxes of it."""
+    planes = list(own.planes)
+    for box in boxes:
+        part = _compensated_part(box.of_frame(own), [box.of_frame(k) for k in beside], thresholds)
+        if part is None:
+            continue
+        for k, averaged in enumerate(part):
+            if planes[k] is own.planes[k]:
+                planes[k] = planes[k].copy()
+            box.of_plane(planes[k], own.luma.shape)[:] = averaged
+    return own.like(planes)
+
+
+def _compensated_part(
+    own: Frame, beside: Sequence[Frame], thresholds: Thresholds
+) -> list[Plane] | None:
+    """Return planes averaged with others, where they agree; None if it is too small for that."""
     height, width = own.luma.shape
     step = 2 if width * height > SMALL else 1
     if min(height, width) < LEAST_FLOW * step:
-        return own
+        return None
     here = _reduced(own, step)
     sums = [plane.astype(np.float32) for plane in own.planes]
     counts = [np.ones(plane.shape[:2], np.float32) for plane in own.planes]
-    for k in (place - 1, place + 1):
-        if not 0 <= k < len(held):
-            continue
-        other = held[k].frame
+    for other in beside:
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         found = flow.calc(here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32))
-        moved = [_moved(plane, found) for plane in other.planes]
+        moved = _moved(other.planes, found)
         share = _agreement(own, moved, thresholds)
         for plane, total, count in zip(moved, sums, counts, strict=True):
             weight = _at(share, plane)
             total += plane * weight
             count += weight
-    return own.like(
-        [
-            np.rint(total / count).astype(plane.dtype)
-            for total, count, plane in zip(sums, counts, own.planes, strict=True)
-        ]
-    )
+    return [
+        np.rint(total / count).astype(plane.dtype)
+        for total, count, plane in zip(sums, counts, own.planes, strict=True)
+    ]
 
 
 def _at(weight: Float32s, plane: Plane) -> Float32s:
@@ -528,14 +615,23 @@ def _reduced(frame: Frame, step: int) -> Plane:
     return cv2.convertScaleAbs(luma, alpha=255 / frame.peak)
 
 
-def _moved(plane: Plane, flow: Float32s) -> Plane:
-    """Return a plane as the flow says that its pixels lie in another frame."""
-    height, width = plane.shape[:2]
+def _moved(planes: Sequence[Plane], flow: Float32s) -> list[Plane]:
+    """Return planes as the flow says that their pixels lie in another frame."""
+    maps = {shape: _maps(flow, shape) for shape in {plane.shape for plane in planes}}
+    return [
+        cv2.remap(plane, *maps[plane.shape], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        for plane in planes
+    ]
+
+
+def _maps(flow: Float32s, shape: tuple[int, ...]) -> tuple[Plane, Plane]:
+    """Return where the pixels of a plane are found, to a 32nd of a pixel, as OpenCV takes it."""
+    height, width = shape
     scale = width / flow.shape[1], height / flow.shape[0]
     full = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
     x = full[..., 0] * np.float32(scale[0]) + np.arange(width, dtype=np.float32)
     y = full[..., 1] * np.float32(scale[1]) + np.arange(height, dtype=np.float32)[:, None]
-    return cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.convertMaps(x, y, cv2.CV_16SC2)
 
 
 def _agreement(own: Frame, moved: Sequence[Plane], thresholds: Thresholds) -> Float32s:
