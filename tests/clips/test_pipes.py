@@ -244,12 +244,16 @@ def test_a_file_keeps_what_came_before_an_interruption(end: threading.Event) -> 
 def test_progress_counts_frames() -> None:
     reports: list[tuple[str, int, int]] = []
     frames = iter(map(frame, pictures(3)))
+
+    def note(stage: str, done: int, total: int, /) -> None:
+        reports.append((stage, done, total))
+
     result = pipe(
         Scripted(lambda: frames),
         Collected(),
         None,
         3,
-        progress=lambda *report: reports.append(report),
+        progress=note,
     )
     assert reports == [("frames", k, 0) for k in range(4)]
     assert result.unsteadiness is None or result.unsteadiness[0] >= result.unsteadiness[1]
