@@ -241,6 +241,17 @@ def test_a_file_keeps_what_came_before_an_interruption(end: threading.Event) -> 
         pipe(feed, Collected(), Derainer(Interrupted(0)), 3, keeps=True)
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_full_disk_ends_it(keeps: bool, end: threading.Event) -> None:
+    class Full:
+        def write(self, frame: RawFrame, /) -> None:
+            raise OSError(28, "No space left on device", "clip.mp4")
+
+    with pytest.raises(OSError, match=r"No space left on device: 'clip\.mp4'"):
+        pipe(Scripted(waiting_for_ever(3, end)), Full(), Derainer(Darker()), None, keeps=keeps)
+    assert not end.is_set()
+
+
 def test_progress_counts_frames() -> None:
     reports: list[tuple[str, int, int]] = []
     frames = iter(map(frame, pictures(3)))
