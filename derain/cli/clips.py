@@ -202,7 +202,7 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
 
     well = True
     with interruptible(describe), Bars() as bars:
-        shown = _Shown(bars)
+        shown = Shown(bars)
         for result in run(plan.jobs, derainer, shown.begin):
             shown.remove()
             _report(result)
@@ -211,22 +211,27 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
     return well
 
 
-class _Shown:
-    """How far a clip has come: on a terminal as a bar, else as a line now and then."""
+class Shown:
+    """Shows how far a clip has come: on a terminal as a bar, else as a line now and then."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._name = ""
         self._begin = self._said = 0.0
         self._first = 0
+        self.done = 0
 
-    def begin(self, job: "Job") -> "_Shown":
+    def begin(self, job: "Job") -> "Shown":
         """Show another clip."""
+        return self.show(job.source.name, job.frames)
+
+    def show(self, name: str, frames: int) -> "Shown":
+        """Show other work: its name, and how many frames there should be, 0 where nobody says."""
         self.remove()
-        self._name = printable(job.source.name)
+        self._name = printable(name)
         self._begin = self._said = time.monotonic()
         self._first = -1
-        self._bars(self._name, 0, job.frames or None)
+        self._bars(self._name, 0, frames or None)
         return self
 
     def remove(self) -> None:
@@ -236,6 +241,7 @@ class _Shown:
     def __call__(self, stage: str, done: int, total: int, /) -> None:
         if stage != "frames":
             return
+        self.done = done
         now = time.monotonic()
         if self._first < 0:
             # What is resumed took no time.
@@ -281,12 +287,13 @@ def _report(result: "Result") -> None:
         f"{_note(result.notes)}"
     )
     if result.unsteadiness:
-        before, after = result.unsteadiness
-        say(
-            f"{name}: still pixels vary by {after:.2f} levels from frame to frame, before"
-            f" {before:.2f}"
-        )
+        say_unsteadiness(name, *result.unsteadiness)
     show_result(f"{result.target}")
+
+
+def say_unsteadiness(name: str, before: float, after: float) -> None:
+    """Say how much still pixels of a clip change, in levels of 255."""
+    say(f"{name}: still pixels vary by {after:.2f} levels from frame to frame, before {before:.2f}")
 
 
 def _note(notes: Sequence[str]) -> str:

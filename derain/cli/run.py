@@ -40,6 +40,15 @@ from derain.cli.options import (
     OverlapOption,
     TileOption,
 )
+from derain.cli.pipes import (
+    ColoursOption,
+    PipeOptions,
+    PixelFormatOption,
+    RateOption,
+    RawOption,
+    derain_pipe,
+    is_piped,
+)
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 from derain.errors import UsageError, did_you_mean
@@ -122,6 +131,10 @@ def run(
     start: StartOption = None,
     end: EndOption = None,
     resume: ResumeOption = False,
+    raw: RawOption = None,
+    pixel_format: PixelFormatOption = None,
+    rate: RateOption = None,
+    colours: ColoursOption = None,
 ) -> None:
     """Take the rain out of pictures and clips.
 
@@ -133,6 +146,9 @@ def run(
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
 
+    With - for the input, frames of a video (YUV4MPEG2, or bare ones with --raw) are derained as
+    they come, and go to standard output as such, or to -o clip.mp4.
+
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
@@ -140,17 +156,9 @@ def run(
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
     of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
     of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume)
-    clips, others = parted(inputs)
-    with one_line_errors():
-        if not clips:
-            of_clips.check_unused()
-        if not others:
-            of_pictures.check_unused()
-    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
-    if others:
-        _derain_pictures(others, output, model, settings, of_pictures, force=force)
-    if not well:
-        raise typer.Exit(1)
+    frames = PipeOptions(raw, pixel_format, rate, colours)
+    chosen = _Chosen(of_pictures, of_clips, frames)
+    _derain_all(inputs, output, model, settings, chosen, force=force)
 
 
 @dataclass(frozen=True)
@@ -172,6 +180,57 @@ class _PictureOptions:
         for option, value in vars(self).items():
             if value != getattr(_PictureOptions, option):
                 raise UsageError("is for pictures, of which none is named", option=option)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What the command line says of each kind of input."""
+
+    of_pictures: _PictureOptions
+    of_clips: ClipOptions
+    frames: PipeOptions
+
+    def check_unused(self, clips: Sequence[str], others: Sequence[str]) -> None:
+        """Check that nothing is said of what is not among the inputs.
+
+        Raises:
+            UsageError: Else.
+        """
+        self.frames.check_unused()
+        if not clips:
+            self.of_clips.check_unused()
+        if not others:
+            self.of_pictures.check_unused()
+
+
+def _derain_all(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _Chosen,
+    *,
+    force: bool,
+) -> None:
+    """Derain a stream of frames, or clips and then pictures.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
+    of_clips = chosen.of_clips
+    if is_piped(inputs, output, chosen.frames):
+        with one_line_errors():
+            chosen.of_pictures.check_unused()
+        derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
+        return
+    clips, others = parted(inputs)
+    with one_line_errors():
+        chosen.check_unused(clips, others)
+    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
+    if others:
+        _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
+    if not well:
+        raise typer.Exit(1)
 
 
 def _derain_pictures(

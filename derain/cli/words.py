@@ -72,6 +72,9 @@ _HINTS = {
     "--suffix": "results end in _derained; -o names them otherwise",
     **dict.fromkeys(("--batch", "--batch-size"), "tiles go together as fits; --tile takes less"),
     "--tile-size": "--tile sets the side of a tile in pixels",
+    **dict.fromkeys(("--pix-fmt", "-pix-fmt"), "--pixel-format names that of bare frames"),
+    **dict.fromkeys(("--fps", "--framerate", "--frame-rate"), "--rate is that of bare frames"),
+    "--size": "--raw is that of bare frames; --tile sets the side of a tile",
     "--video": "clips are named without an option: derain clip.mp4",
 }
 """What derain run does instead of an option that other tools have."""

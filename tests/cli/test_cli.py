@@ -27,9 +27,9 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--codec --compare --crf --density --device --dtype --end --engine --force --format --mask"
-        " --max-pixels --model --output --overlap --preset --preview --quality --resume --start"
-        " --strength --temporal --tile -m -o INPUTS"
+        "--codec --colours --compare --crf --density --device --dtype --end --engine --force"
+        " --format --mask --max-pixels --model --output --overlap --pixel-format --preset --preview"
+        " --quality --rate --raw --resume --start --strength --temporal --tile -m -o INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
