@@ -36,11 +36,13 @@ OF_PYAV = (
     "clips/test_clips_pipeline.py",
     "clips/test_clips_plan.py",
     "clips/test_resume.py",
+    "clips/test_streaming.py",
     "video/test_encoding.py",
     "video/test_joining.py",
     "video/test_pixels.py",
     "video/test_reading.py",
-    "video/test_silent.py",
+    "video/test_recording.py",
+    "video/test_recording_times.py",
 )
 """What cannot be imported without PyAV."""
 

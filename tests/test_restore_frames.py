@@ -1,5 +1,7 @@
 """Frames as they come: as many, in order, of the same types, and steadied by their neighbours."""
 
+import itertools
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,6 +79,27 @@ def test_frames_come_half_a_window_later() -> None:
     assert len([next(made) for _ in range(3)]) == 3
     assert len(taken) == 6
     assert len(list(made)) == 6
+
+
+def test_a_camera_may_film_for_ever() -> None:
+    made: list[weakref.ref[Any]] = []
+    most = 0
+
+    def camera() -> Iterator[NDArray[Any]]:
+        nonlocal most
+        for frame in itertools.cycle(still_scene(3)):
+            one = frame.copy()
+            made.append(weakref.ref(one))
+            most = max(most, sum(each() is not None for each in made))
+            yield one
+            del one
+
+    frames = derain.restore_frames(camera(), Derainer(Darker()), temporal=5)
+    assert len(list(itertools.islice(frames, 60))) == 60
+    # What was given is held as long as it may be wanted back in its own kind.
+    assert most <= 5 + 2
+    # Nobody asks for more: the camera is put away.
+    frames.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_kinds_of_frames_are_kept() -> None:

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 MODEL = "petrichor-live"
 """Shipped weights that are fast enough for clips."""
 NO_MODEL = "none"
-MOST_RATE = 1000
-"""Frames a second that a folder may have."""
 
 _EVERY = 30.0
 """Seconds between lines about how far a clip has come, where no bar is shown."""
@@ -65,10 +62,6 @@ EndOption = Annotated[
 ]
 AsClipOption = Annotated[
     bool, typer.Option("--as-clip", help="Folders: their pictures are the frames of a clip.")
-]
-RateOption = Annotated[
-    str | None,
-    typer.Option(metavar="N", help="Frames a second of a folder, as 25 or 30000/1001."),
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Clips: go on with what an interrupted run has finished.")
@@ -148,30 +141,6 @@ def seconds_of(text: str | None, option: str) -> float | None:
     for part in parts:
         seconds = 60 * seconds + float(part)
     return seconds
-
-
-def rate_of(text: str | None) -> Fraction | None:
-    """Return frames a second: ``25``, ``29.97`` and ``30000/1001``.
-
-    >>> rate_of("30000/1001"), rate_of("12.5")
-    (Fraction(30000, 1001), Fraction(25, 2))
-
-    Raises:
-        UsageError: If it is no such number.
-    """
-    if text is None:
-        return None
-    try:
-        rate = Fraction(text.strip())
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 0 < rate <= MOST_RATE:
-        raise UsageError(
-            f"expected frames a second, up to {MOST_RATE}, such as 25 or 30000/1001",
-            option="rate",
-            value=text,
-        )
-    return rate.limit_denominator(100_000)
 
 
 def parted(inputs: Sequence[str], *, as_clip: bool = False) -> tuple[list[str], list[str]]:
@@ -340,7 +309,9 @@ class _Frames:
     ) -> None:
         self._options = options.plain(force=force)
         self._as_clip = options
-        self._rate = rate_of(options.rate)
+        from derain.video.raw import rate_of
+
+        self._rate = rate_of(options.rate) if options.rate else None
         self._suffix, self._max_pixels = suffix, max_pixels
 
     def derain(self, names: Sequence[str], output: str | None, models: _Models) -> bool:
@@ -413,7 +384,7 @@ class _Frames:
             ),
             Bars() as bars,
         ):
-            shown = _Shown(bars)
+            shown = Shown(bars)
             for job in jobs:
                 derainer = None if job.is_there else models.loaded(is_still=job.is_still)
                 for result in run_sequences([job], derainer, shown.begin):
@@ -442,7 +413,7 @@ class _Frames:
             interruptible(lambda: f"{counts['done']} frames done; the same command does the rest"),
             Bars() as bars,
         ):
-            report = _Shown(bars).begin_named(name, len(job.files))
+            report = Shown(bars).show(folder.name, len(job.files))
             for result in run_folder(job, models.loaded() if due else None, report):
                 counts[result.status] += 1
                 if result.status == "failed" and result.error is not None:
@@ -502,7 +473,7 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
 
     well = True
     with interruptible(describe), Bars() as bars:
-        shown = _Shown(bars)
+        shown = Shown(bars)
         for result in run(plan.jobs, derainer, shown.begin):
             shown.remove()
             _report(result)
@@ -511,23 +482,24 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
     return well
 
 
-class _Shown:
-    """How far a clip has come: on a terminal as a bar, else as a line now and then."""
+class Shown:
+    """Shows how far a clip has come: on a terminal as a bar, else as a line now and then."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._name = ""
         self._begin = self._said = 0.0
         self._first = 0
+        self.done = 0
 
-    def begin(self, job: "Job | SequenceJob") -> "_Shown":
+    def begin(self, job: "Job | SequenceJob") -> "Shown":
         """Show another clip."""
-        return self.begin_named(printable(job.source.name), job.frames)
+        return self.show(job.source.name, job.frames)
 
-    def begin_named(self, name: str, frames: int) -> "_Shown":
-        """Show another clip by its name, and as many frames; 0 where nobody knows."""
+    def show(self, name: str, frames: int) -> "Shown":
+        """Show other work: its name, and how many frames there should be, 0 where nobody says."""
         self.remove()
-        self._name = name
+        self._name = printable(name)
         self._begin = self._said = time.monotonic()
         self._first = -1
         self._bars(self._name, 0, frames or None)
@@ -540,6 +512,7 @@ class _Shown:
     def __call__(self, stage: str, done: int, total: int, /) -> None:
         if stage != "frames":
             return
+        self.done = done
         now = time.monotonic()
         if self._first < 0:
             # What is resumed took no time.
@@ -586,12 +559,13 @@ def _report(result: "Result") -> None:
         f"{_note(result.notes)}"
     )
     if result.unsteadiness:
-        before, after = result.unsteadiness
-        say(
-            f"{name}: still pixels vary by {after:.2f} levels from frame to frame, before"
-            f" {before:.2f}"
-        )
+        say_unsteadiness(name, *result.unsteadiness)
     show_result(f"{result.target}")
+
+
+def say_unsteadiness(name: str, before: float, after: float) -> None:
+    """Say how much still pixels of a clip change, in levels of 255."""
+    say(f"{name}: still pixels vary by {after:.2f} levels from frame to frame, before {before:.2f}")
 
 
 def _frames(count: int) -> str:

@@ -17,7 +17,6 @@ from derain.cli.clips import (
     EndOption,
     PresetOption,
     PreviewOption,
-    RateOption,
     ResumeOption,
     StartOption,
     TemporalOption,
@@ -42,6 +41,15 @@ from derain.cli.options import (
     ForceOption,
     OverlapOption,
     TileOption,
+)
+from derain.cli.pipes import (
+    ColoursOption,
+    PipeOptions,
+    PixelFormatOption,
+    RateOption,
+    RawOption,
+    derain_pipe,
+    is_piped,
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
@@ -127,7 +135,10 @@ def run(
     end: EndOption = None,
     resume: ResumeOption = False,
     as_clip: AsClipOption = False,
+    raw: RawOption = None,
+    pixel_format: PixelFormatOption = None,
     rate: RateOption = None,
+    colours: ColoursOption = None,
 ) -> None:
     """Take the rain out of pictures and clips.
 
@@ -139,34 +150,22 @@ def run(
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
 
+    With - for the input, frames of a video (YUV4MPEG2, or bare ones with --raw) are derained as
+    they come, and go to standard output as such, or to -o clip.mp4.
+
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
     of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
-    of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume, as_clip, rate)
-    clips, others = parted(inputs, as_clip=as_clip)
-    with one_line_errors():
-        if not clips:
-            of_clips.check_unused(has_folder=any(Path(name).is_dir() for name in inputs))
-        if not others:
-            of_pictures.check_unused(has_animated=any(map(is_animated, clips)))
-        limit = _pixels(max_pixels)
-    well = not clips or derain_clips(
-        clips,
-        output,
-        model,
-        settings,
-        of_clips,
-        force=force,
-        format=format,
-        max_pixels=limit,
+    of_folder = rate if as_clip else None
+    of_clips = ClipOptions(
+        temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
     )
-    if others:
-        _derain_pictures(others, output, model, settings, of_pictures, force=force)
-    if not well:
-        raise typer.Exit(1)
+    frames = PipeOptions(raw, pixel_format, rate, colours)
+    chosen = _Chosen(of_pictures, of_clips, frames)
+    _derain_all(inputs, output, model, settings, chosen, force=force)
 
 
 @dataclass(frozen=True)
@@ -193,6 +192,67 @@ class _PictureOptions:
                 continue
             if value != getattr(_PictureOptions, option):
                 raise UsageError("is for pictures, of which none is named", option=option)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What the command line says of each kind of input."""
+
+    of_pictures: _PictureOptions
+    of_clips: ClipOptions
+    frames: PipeOptions
+
+    def check_unused(self, clips: Sequence[str], others: Sequence[str]) -> None:
+        """Check that nothing is said of what is not among the inputs.
+
+        Raises:
+            UsageError: Else.
+        """
+        self.frames.check_unused(but=("rate",) if self.of_clips.as_clip else ())
+        if not clips:
+            self.of_clips.check_unused(has_folder=any(Path(name).is_dir() for name in others))
+        if not others:
+            self.of_pictures.check_unused(has_animated=any(map(is_animated, clips)))
+
+
+def _derain_all(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _Chosen,
+    *,
+    force: bool,
+) -> None:
+    """Derain a stream of frames, or clips and then pictures.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
+    of_clips = chosen.of_clips
+    if is_piped(inputs, output, chosen.frames):
+        with one_line_errors():
+            chosen.of_pictures.check_unused(has_animated=False)
+        derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
+        return
+    clips, others = parted(inputs, as_clip=of_clips.as_clip)
+    with one_line_errors(has_limit=True):
+        chosen.check_unused(clips, others)
+        limit = _pixels(chosen.of_pictures.max_pixels)
+    well = not clips or derain_clips(
+        clips,
+        output,
+        model,
+        settings,
+        of_clips,
+        force=force,
+        format=chosen.of_pictures.format,
+        max_pixels=limit,
+    )
+    if others:
+        _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
+    if not well:
+        raise typer.Exit(1)
 
 
 def _derain_pictures(

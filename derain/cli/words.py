@@ -72,6 +72,11 @@ _HINTS = {
     "--suffix": "results end in _derained; -o names them otherwise",
     **dict.fromkeys(("--batch", "--batch-size"), "tiles go together as fits; --tile takes less"),
     "--tile-size": "--tile sets the side of a tile in pixels",
+    **dict.fromkeys(("--pix-fmt", "-pix-fmt"), "--pixel-format names that of bare frames"),
+    **dict.fromkeys(
+        ("--fps", "--framerate", "--frame-rate"), "--rate is that of bare frames and of a folder's"
+    ),
+    "--size": "--raw is that of bare frames; --tile sets the side of a tile",
     **dict.fromkeys(
         ("--video", "--clip", "--gif"), "clips are named without an option: derain clip.mp4"
     ),
@@ -79,7 +84,6 @@ _HINTS = {
         ("--frames", "--sequence", "--image-sequence"),
         "--as-clip takes a folder's pictures for the frames of a clip",
     ),
-    **dict.fromkeys(("--fps", "--framerate", "--frame-rate"), "--rate sets frames a second"),
 }
 """What derain run does instead of an option that other tools have."""
 _EVERYWHERE = {

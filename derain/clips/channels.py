@@ -60,19 +60,24 @@ class Channel(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    def take(self, most: int = 1) -> list[T]:
+        """Return the next items, as many as are there, but no more than that; none at the end.
+
+        Raises:
+            CancelledError: If the work has ended.
+        """
+        with self._changed:
+            while not (self._items or self._ended or self._cancelled):
+                self._changed.wait(_AWAKE)
+            if self._cancelled:
+                raise CancelledError
+            items = [self._items.popleft() for _ in range(min(most, len(self._items)))]
+            self._changed.notify_all()
+        return items
+
     def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                while not (self._items or self._ended or self._cancelled):
-                    self._changed.wait(_AWAKE)
-                if self._cancelled:
-                    raise CancelledError
-                if not self._items:
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
-            del item  # not held while the next is waited for
+        while items := self.take():
+            yield items.pop()
 
 
 class Stages:
@@ -87,10 +92,18 @@ class Stages:
         self._threads: list[Thread] = []
         self._failures: list[BaseException] = []
 
-    def start(self, name: str, work: Callable[[], None]) -> None:
-        """Begin a stage in a thread of its own."""
-        thread = Thread(target=self._guarded, args=(work,), name=name)
-        self._threads.append(thread)
+    def start(self, name: str, work: Callable[[], None], *, detached: bool = False) -> None:
+        """Begin a stage in a thread of its own.
+
+        Args:
+            name: Of the thread.
+            work: What it does.
+            detached: Nobody waits for its end: it may hang in a pipe as long as another program
+                likes.
+        """
+        thread = Thread(target=self._guarded, args=(work,), name=name, daemon=detached)
+        if not detached:
+            self._threads.append(thread)
         thread.start()
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -117,7 +130,11 @@ class Stages:
     ) -> None:
         if error is not None:
             self._cancel()
-        for thread in self._threads:
-            thread.join()
+        try:
+            for thread in self._threads:
+                thread.join()
+        except BaseException:  # another interruption
+            self._cancel()
+            raise
         if self._failures and (error is None or isinstance(error, CancelledError)):
             raise self._failures[0]

@@ -47,13 +47,24 @@ class Job:
     @property
     def frames(self) -> int:
         """How many frames there should be to do; 0 where nothing says."""
-        seconds = self.clip.duration or (self.clip.frames or 0) / self.clip.rate
-        end = seconds if self.end is None else min(self.end, seconds)
-        if not seconds:
-            end = self.end or 0
-        if self.start <= 0 and self.end is None and self.clip.frames:
-            return self.clip.frames
-        return max(0, round((float(end) - self.start) * float(self.clip.rate)))
+        return frames_between(self.clip, self.start, self.end)
+
+
+def frames_between(clip: Clip, start: float, end: float | None) -> int:
+    """Return how many frames of a part of a clip there should be; 0 where nothing says.
+
+    Args:
+        clip: Which.
+        start: Seconds after the first frame.
+        end: The same; None for the clip's end.
+    """
+    if start <= 0 and end is None and clip.frames:
+        return clip.frames
+    seconds = clip.duration or (clip.frames or 0) / clip.rate
+    until = seconds if end is None else min(end, seconds)
+    if not seconds:
+        until = end or 0
+    return max(0, round((float(until) - start) * float(clip.rate)))
 
 
 @dataclass(frozen=True)

@@ -247,15 +247,18 @@ def _opener(
 
 def _encoder(target: Path, source: Source, options: Options) -> "Encoder":
     """Return what makes a video file of frames."""
-    from derain.video.silent import encoder_of_frames
+    from derain.video.raw import Form, format_named
+    from derain.video.recording import encoder_of
 
-    return encoder_of_frames(
+    facts = source.facts
+    form = Form(format_named("rgb24"), facts.width, facts.height, source.rate)
+    return encoder_of(
+        form,
         target,
-        (source.facts.width, source.facts.height),
-        source.rate,
         codec=options.codec,
         crf=options.crf,
         preset=options.preset,
+        in_order=True,
     )
 
 
@@ -446,26 +449,25 @@ def _write_video(
     job: SequenceJob, source: Source, frames: Iterable[TimedFrame], notes: list[str]
 ) -> int:
     """Write frames as a video file; return how many."""
-    from derain.video.silent import write_video
-
-    def is_opaque(alpha: NDArray[Any]) -> bool:
-        return int(alpha.min()) == np.iinfo(alpha.dtype).max
+    from derain.video.raw import RawFrame
+    from derain.video.recording import Recorder
 
     encoder = _encoder(job.target, source, job.options)
     time_base = 1 / source.rate if source.is_constant else Fraction(1, 1000)
     notes += encoder.notes
     left_out = "transparency is left out"
-
-    def timed() -> Iterator[tuple[Frame, int, int]]:
-        seconds, begin = Fraction(0), 0
+    seconds, begin, count = Fraction(0), 0, 0
+    with Recorder(job.target, encoder, time_base) as recorder:
         for frame in frames:
             seconds += frame.seconds or LEAST
             ticks = max(1, round(seconds / time_base) - begin)
             planes = Frame.of_rgb(np.ascontiguousarray(to_eight_bits(frame.pixels)))
-            alpha = frame.alpha
-            if left_out not in notes and alpha is not None and not is_opaque(alpha):
+            recorder.write(RawFrame(planes), begin, ticks)
+            begin, count = begin + ticks, count + 1
+            if left_out not in notes and not _is_opaque(frame.alpha):
                 notes.append(left_out)
-            yield planes, begin, ticks
-            begin += ticks
+    return count
 
-    return write_video(job.target, timed(), encoder, time_base)
+
+def _is_opaque(alpha: NDArray[Any] | None) -> bool:
+    return alpha is None or int(alpha.min()) == np.iinfo(alpha.dtype).max

@@ -19,12 +19,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from derain.errors import reason
+from derain.video.colours import Colours
 from derain.video.errors import VideoError, system_error
-
-UNSPECIFIED = 2
-"""Code of a colour matrix, of primaries and of a transfer that a file does not name."""
-LIMITED, FULL = 1, 2
-"""Codes of the range of levels; 0 where a file does not name it."""
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -33,23 +29,6 @@ _TRIES = 100
 """How often in a row reading a packet may fail before the rest of a file is given up."""
 _NO_CLIPS = ("tty", "image2", "hls", "concat", "dash", "sdp")
 """What FFmpeg opens as video, but holds none: text, pictures, lists of other files."""
-
-
-@dataclass(frozen=True)
-class Colours:
-    """Codes of ISO/IEC 23091-2 (H.273), as they stand in the file.
-
-    Attributes:
-        range: 1 limited, 2 full, 0 where the file does not say.
-        matrix: 1 is BT.709, 5 and 6 BT.601, 9 BT.2020; 2 where the file does not say.
-        primaries: 2 where the file does not say.
-        transfer: 2 where the file does not say.
-    """
-
-    range: int = 0
-    matrix: int = UNSPECIFIED
-    primaries: int = UNSPECIFIED
-    transfer: int = UNSPECIFIED
 
 
 @dataclass(frozen=True)

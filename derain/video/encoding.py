@@ -22,12 +22,14 @@ import av.error
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
 
 from derain.errors import UsageError, reason
 from derain.files import replacing
-from derain.video.clip import LIMITED, Clip, Colours
+from derain.video.clip import Clip
+from derain.video.colours import LIMITED, Colours, Layout
 from derain.video.errors import VideoError
-from derain.video.pixels import Layout, bits_of, layout_of, shown_colours, video_frame
+from derain.video.pixels import bits_of, layout_of, shown_colours, video_frame
 from derain.video.temporal import Frame
 
 SEGMENT_FRAMES = 240
@@ -185,6 +187,11 @@ class Encoder:
         if self.global_header:
             context.flags |= Flags.global_header
 
+    def tag(self, frame: VideoFrame) -> None:
+        """Say of a frame how its levels become colours."""
+        frame.colorspace, frame.color_range = self.tags.matrix, self.tags.range
+        frame.color_primaries, frame.color_trc = self.tags.primaries, self.tags.transfer
+
 
 def codec_named(name: str) -> str:
     """Return the name in `CODECS` that a user's name of a codec means.
@@ -216,6 +223,7 @@ def encoder_for(
     global_header: bool = True,
     reorders: bool = True,
     threads: int = 4,
+    format: str | None = None,
 ) -> Encoder:
     """Return how a clip is encoded: as it is stored, as far as the codec can.
 
@@ -227,6 +235,7 @@ def encoder_for(
         global_header: Whether the container wants parameters once; see `derain.video.joining`.
         reorders: Whether the container holds frames that are stored in another order.
         threads: Of the encoder: always as many, for its bytes may depend on them.
+        format: Pixel format, one of the codec's; None for the one that loses least.
 
     Raises:
         UsageError: If the codec has no such quality or speed.
@@ -234,7 +243,7 @@ def encoder_for(
     key = codec_named(codec)
     facts = CODECS[key]
     layout = layout_of(clip.format)
-    format = _format_for(clip, facts)
+    format = format or _format_for(clip, facts)
     values = {
         "crf": f"{_crf(key, crf):g}",
         "preset": _preset(key, preset),
@@ -496,8 +505,7 @@ class SegmentWriter:
         encoder = self.encoder
         made = video_frame(frame, encoder.layout, encoder.format, encoder.colours)
         made.pts, made.time_base = len(self._pts), 1 / encoder.rate
-        made.colorspace, made.color_range = encoder.tags.matrix, encoder.tags.range
-        made.color_primaries, made.color_trc = encoder.tags.primaries, encoder.tags.transfer
+        encoder.tag(made)
         self._pts.append(pts)
         self._encode(made)
 

@@ -1,8 +1,9 @@
 """What neighbouring frames know: rain passes a pixel in few frames, everything else stays or moves.
 
-A pixel that stays becomes a trimmed mean over the frames of a window, one that moves a mean with
-what optical flow finds of it in the frames beside. Where the neighbours disagree the frame keeps
-its own pixels, so that nothing becomes a ghost. No more than a window of frames is held.
+A pixel that stays becomes a trimmed mean over the frames of a window. One that moves becomes what
+optical flow finds of it in the frames beside, if it is brighter than in both, as rain is. Where the
+neighbours disagree the frame keeps its own pixels, so that nothing becomes a ghost. No more than a
+window of frames is held.
 
 Whether a pixel stays is judged on the luma, in three ways. Averaged over blocks, which streaks
 hardly change, it agrees with most of the window (or is brighter in this frame alone, as rain is).
@@ -68,6 +69,8 @@ class Thresholds:
         wide: The same for an area of the frame that is brighter and wider than streaks are.
         moved: The same for what optical flow brings, if it is brighter...
         rained: ...and if it is darker than the frame.
+        streak: What is brighter by that in a frame than in those beside, is taken for rain where
+            things move; from half of it on in part.
     """
 
     still: float = 3.0
@@ -80,6 +83,7 @@ class Thresholds:
     wide: float = 20.0
     moved: float = 14.0
     rained: float = 40.0
+    streak: float = 7.0
 
 
 @dataclass(frozen=True)
@@ -556,43 +560,54 @@ def _boxes(still: Float32s) -> list[_Box]:
 def _compensated(
     own: Frame, beside: Sequence[Frame], boxes: Sequence[_Box], thresholds: Thresholds
 ) -> Frame:
-    """Return a frame that is averaged with those beside, moved onto it, in boxes of it."""
+    """Return a frame without the rain that those beside, moved onto it, do not have, in boxes."""
     planes = list(own.planes)
     for box in boxes:
         part = _compensated_part(box.of_frame(own), [box.of_frame(k) for k in beside], thresholds)
         if part is None:
             continue
-        for k, averaged in enumerate(part):
+        for k, plane in enumerate(part):
             if planes[k] is own.planes[k]:
                 planes[k] = planes[k].copy()
-            box.of_plane(planes[k], own.luma.shape)[:] = averaged
+            box.of_plane(planes[k], own.luma.shape)[:] = plane
     return own.like(planes)
 
 
 def _compensated_part(
     own: Frame, beside: Sequence[Frame], thresholds: Thresholds
 ) -> list[Plane] | None:
-    """Return planes averaged with others, where they agree; None if it is too small for that."""
+    """Return planes with others in place of rain, where they agree; None if too small for that.
+
+    Rain is what is brighter than in all frames beside. Everything else keeps its own pixels, since
+    a mean over moved ones would cost sharpness.
+    """
     height, width = own.luma.shape
     step = 2 if width * height > SMALL else 1
-    if min(height, width) < LEAST_FLOW * step:
+    if min(height, width) < LEAST_FLOW * step or not beside:
         return None
     here = _reduced(own, step)
-    sums = [plane.astype(np.float32) for plane in own.planes]
-    counts = [np.ones(plane.shape[:2], np.float32) for plane in own.planes]
+    sums = [np.zeros(plane.shape, np.float32) for plane in own.planes]
+    counts = [np.zeros(plane.shape, np.float32) for plane in own.planes]
+    brighter: Float32s | None = None
     for other in beside:
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         found = flow.calc(here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32))
-        moved = _moved(other.planes, found)
-        share = _agreement(own, moved, thresholds)
-        for plane, total, count in zip(moved, sums, counts, strict=True):
+        moved = own.like(_moved(other.planes, found))
+        share = _agreement(own, moved.planes, thresholds)
+        for plane, total, count in zip(moved.planes, sums, counts, strict=True):
             weight = _at(share, plane)
             total += plane * weight
             count += weight
-    return [
-        np.rint(total / count).astype(plane.dtype)
-        for total, count, plane in zip(sums, counts, own.planes, strict=True)
-    ]
+        more = cv2.blur(cv2.subtract(own.luma, moved.luma, dtype=cv2.CV_32F), (3, 3))
+        brighter = more if brighter is None else cv2.min(brighter, more)
+    assert brighter is not None
+    unit = np.float32(own.peak / 255)
+    rain = 1 - _within(brighter, thresholds.streak * unit)
+    parts: list[Plane] = []
+    for plane, total, count in zip(own.planes, sums, counts, strict=True):
+        weight = np.minimum(count, 1) * _at(rain, plane)
+        parts.append(_blend(plane, total / np.maximum(count, np.float32(1e-3)), weight))
+    return parts
 
 
 def _at(weight: Float32s, plane: Plane) -> Float32s:

@@ -12,8 +12,7 @@ from PIL import Image
 
 from derain import cli
 from derain.cli import console
-from derain.cli.clips import parted, rate_of
-from derain.errors import UsageError
+from derain.cli.clips import parted
 from derain.extras import is_installed
 from derain.images import read_image, write_image
 from derain.images.animations import open_animation
@@ -135,7 +134,7 @@ def test_results_among_inputs_are_left_alone(capsys: pytest.CaptureFixture[str])
 def test_a_folder_is_a_clip_if_asked_for(
     loads: list[str | None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert derain("frames", "--as-clip", "--temporal", "3", "-o", "dry") == 0
+    assert derain("frames", "--as-clip", "--temporal", "5", "-o", "dry") == 0
     out, err = capsys.readouterr()
     assert out == "dry\n"
     assert loads == ["petrichor-live"]
@@ -177,7 +176,8 @@ def test_one_bad_file_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
         (["anim.gif", "anim.webp", "-o", "dry.gif"], "one file for 2 clips; expected a folder"),
         (["anim.gif", "--crf", "20"], "--crf: is for video files, of which none is named"),
         (["anim.gif", "--resume"], "--resume: is for video files"),
-        (["anim.gif", "--rate", "5"], "--rate: is for folders of frames"),
+        (["anim.gif", "--rate", "5"], "--rate 5: is for frames from standard input"),
+        (["frames", "--as-clip", "--rate", "5"], "--rate: is for folders of frames"),
         (["anim.gif", "--as-clip"], "--as-clip: is for folders, of which none is named"),
         (["anim.gif", "--density"], "--density: is for pictures"),
         (["anim.gif", "-o", "dry.webp", "--format", "webp"], "--format: is for pictures whose"),
@@ -210,17 +210,13 @@ def test_inputs_are_parted_by_what_they_hold() -> None:
     assert parted(named, as_clip=True)[1] == ["still.webp"]
 
 
-def test_rates_are_numbers() -> None:
-    assert rate_of(None) is None
-    assert rate_of("29.97") == Fraction(2997, 100)
-    for text in ("fast", "-1", "1/0", "1e9"):
-        with pytest.raises(UsageError, match="expected frames a second"):
-            rate_of(text)
-
-
 def test_no_video_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("derain.extras.require", lambda name, _: asked.append(name))
+
+    def require(name: str, _: str) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr("derain.extras.require", require)
     assert derain("anim.gif", "-o", "dry.png") == 0
     assert asked == []
     if is_installed("av"):

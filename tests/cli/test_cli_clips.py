@@ -110,7 +110,7 @@ def test_one_bad_clip_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
         (["clip.mkv", "--end", "1", "--preview", "2"], "--preview 2.0: not with end"),
         (["clip.mkv", "--preview", "0"], "--preview 0.0: expected seconds"),
         (["clip.mkv", "-m", "none", "--temporal", "off"], "nothing to do without a model"),
-        (["clip.mkv", "-o", "-"], "-o -: expected a file or a folder for clips"),
+        (["clip.mkv", "other.mkv", "-o", "-"], "-o -: expected a file or a folder for clips"),
         (["clip.mkv", "--density"], "--density: is for pictures"),
         (["photo.png", "--crf", "20"], "--crf: is for clips"),
     ],

@@ -118,9 +118,17 @@ def test_there_has_to_be_something_to_do(tmp_path: Path) -> None:
         run([job], None)
 
 
-@pytest.mark.parametrize("temporal", ["off", "5", "auto"])
-@pytest.mark.parametrize("calls", [3, 14, 29])
-@pytest.mark.parametrize("engine", [Darker, Batches])
+@pytest.mark.parametrize(
+    ("engine", "calls", "temporal"),
+    [
+        (Darker, 3, "off"),
+        (Darker, 14, "5"),
+        (Darker, 29, "auto"),
+        (Batches, 3, "5"),
+        (Batches, 14, "auto"),
+        (Batches, 29, "off"),
+    ],
+)
 def test_resumed_work_gives_the_same_bytes(
     tmp_path: Path, temporal: str, calls: int, engine: type[Darker]
 ) -> None:

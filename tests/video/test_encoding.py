@@ -13,7 +13,8 @@ from filming import Film, film, remake, shown
 from test_pixels import clip_of, noise
 
 from derain.errors import UsageError
-from derain.video.clip import Clip, Colours
+from derain.video.clip import Clip
+from derain.video.colours import Colours
 from derain.video.encoding import (
     CODECS,
     Encoder,

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from derain.video.clip import Clip, Colours
-from derain.video.pixels import Layout, Pixels, Turn, layout_of, shown_colours, video_frame
+from derain.video.clip import Clip
+from derain.video.colours import Colours, Layout
+from derain.video.pixels import Pixels, Turn, layout_of, shown_colours, video_frame
 from derain.video.reading import FrameReader, open_clip
 from derain.video.temporal import Frame
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from filming import QUARTER, Film, film, picture
 
-from derain.video.clip import Colours
+from derain.video.colours import Colours
 from derain.video.errors import VideoError, clock
 from derain.video.reading import FrameReader, open_clip
 

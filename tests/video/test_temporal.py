@@ -80,7 +80,7 @@ def test_a_moving_camera_leaves_no_ghosts(photo: Bytes) -> None:
     truth = [np.ascontiguousarray(wide[:, 5 * k : 5 * k + 160]) for k in range(20)]
     clean = steady([noisy(frame, k) for k, frame in enumerate(truth)])
     for after, frame in zip(clean, truth, strict=True):
-        assert error(after, frame) < 2.2  # the noise alone is 2
+        assert error(after, frame) < 2.4  # the noise alone is 2
 
 
 def test_scenes_do_not_mix(scene: Bytes) -> None:

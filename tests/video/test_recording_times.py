@@ -1,5 +1,6 @@
-"""Video files of frames alone: their times, sizes and colours."""
+"""Frames with times of their own in a video file: when they are shown, and in what colours."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,19 +11,24 @@ from filming import shown
 
 from derain.clips.options import Options
 from derain.clips.sequences import plan_sequence, run_sequences
-from derain.errors import UsageError
 from derain.images import Picture
 from derain.images.animations import Facts, TimedFrame, open_animation, write_animation
 from derain.video.encoding import Encoder
 from derain.video.errors import VideoError
-from derain.video.silent import encoder_of_frames, write_video
+from derain.video.raw import Form, RawFrame, format_named
+from derain.video.recording import Recorder, encoder_of
 from derain.video.temporal import Frame
-
-MILLI = Fraction(1, 1000)
 
 
 def encoder(path: Path, size: tuple[int, int] = (32, 24)) -> Encoder:
-    return encoder_of_frames(path, size, Fraction(25))
+    form = Form(format_named("rgb24"), *size, Fraction(25))
+    return encoder_of(form, path, in_order=True)
+
+
+def write_video(path: Path, frames: Iterable[tuple[Frame, int, int]], encoder: Encoder) -> None:
+    with Recorder(path, encoder, Fraction(1, 1000)) as recorder:
+        for frame, *time in frames:
+            recorder.write(RawFrame(frame), *time)
 
 
 def planes(level: int, size: tuple[int, int] = (32, 24)) -> Frame:
@@ -34,7 +40,7 @@ def test_frames_are_shown_at_their_times(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     times = [(0, 40), (40, 100), (140, 70), (210, 500)]
     frames = ((planes(40 + 50 * k), *time) for k, time in enumerate(times))
-    assert write_video(path, frames, encoder(path), MILLI) == 4
+    write_video(path, frames, encoder(path))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         decoded = list(container.decode(stream))
@@ -50,7 +56,7 @@ def test_frames_are_shown_at_their_times(tmp_path: Path, suffix: str) -> None:
 
 def test_odd_sizes_keep_all_pixels(tmp_path: Path) -> None:
     path, size = tmp_path / "a.mp4", (33, 25)
-    write_video(path, [(planes(90, size), 0, 40)], encoder(path, size), MILLI)
+    write_video(path, [(planes(90, size), 0, 40)], encoder(path, size))
     with av.open(str(path)) as container:
         frame = next(container.decode(container.streams.video[0]))
         assert (frame.width, frame.height, frame.format.name) == (33, 25, "yuv444p")
@@ -59,11 +65,7 @@ def test_odd_sizes_keep_all_pixels(tmp_path: Path) -> None:
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with pytest.raises(VideoError, match="0 frames to write"):
-        write_video(path, [], encoder(path), MILLI)
-    with pytest.raises(VideoError, match="no video is written as"):
-        encoder(tmp_path / "a.wmv")
-    with pytest.raises(UsageError, match="codec=divx"):
-        encoder_of_frames(path, (32, 24), Fraction(25), codec="divx")
+        write_video(path, [], encoder(path))
     assert list(tmp_path.iterdir()) == []
 
 
