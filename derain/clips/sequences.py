@@ -191,16 +191,10 @@ def plan_sequence(
     if kind == "video":  # what is refused is refused before the work
         _encoder(target, source, options)
     _check_target(path, target, files)
+    still = source.format is not None and source.count == 1
+    notes = (AGAIN,) if is_result and not files else ()
     return SequenceJob(
-        path,
-        target,
-        kind,
-        format,
-        opener,
-        source.count,
-        options,
-        is_still=source.format is not None and source.count == 1,
-        notes=(AGAIN,) if is_result and not files else (),
+        path, target, kind, format, opener, source.count, options, is_still=still, notes=notes
     )
 
 

@@ -27,7 +27,7 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--codec --colours --compare --crf --density --device --dtype --end --engine --force"
+        "--as-clip --codec --colours --compare --crf --density --device --dtype --end --engine --force"
         " --format --mask --max-pixels --model --output --overlap --pixel-format --preset --preview"
         " --quality --rate --raw --resume --start --strength --temporal --tile -m -o INPUTS"
     ),

@@ -1,7 +1,7 @@
 """256 colours for frames that follow each other, without flicker.
 
 A palette serves as long as it fits, and a pixel keeps the colour that it has where that is no worse
-than the best one of the palette. Nothing is dithered: that costs 4 to 6 dB, and its pattern moves
+than the best one of the palette. Nothing is dithered: that costs 2 to 3 dB, and its pattern moves
 (measured by `benchmarks/video/palettes.py`).
 """
 
