@@ -42,6 +42,7 @@ OF_PYAV = (
     "video/test_pixels.py",
     "video/test_reading.py",
     "video/test_recording.py",
+    "video/test_recording_times.py",
 )
 """What cannot be imported without PyAV."""
 

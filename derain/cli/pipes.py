@@ -43,7 +43,10 @@ PixelFormatOption = Annotated[
         metavar="NAME", help="Of bare frames in and out, as FFmpeg calls it, such as rgb24."
     ),
 ]
-RateOption = Annotated[str | None, typer.Option(help="Of such frames, a second: 25, 30000/1001.")]
+RateOption = Annotated[
+    str | None,
+    typer.Option(help="Of such frames, and of a folder's, a second: 25, 30000/1001."),
+]
 ColoursOption = Annotated[
     str | None,
     typer.Option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from derain.cli.clips import (
+    AsClipOption,
     ClipOptions,
     CodecOption,
     CrfOption,
@@ -20,6 +21,7 @@ from derain.cli.clips import (
     StartOption,
     TemporalOption,
     derain_clips,
+    derain_found,
     parted,
 )
 from derain.cli.console import (
@@ -51,6 +53,7 @@ from derain.cli.pipes import (
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.clips.names import is_animated
 from derain.errors import UsageError, did_you_mean
 from derain.files import listed, printable
 
@@ -131,6 +134,7 @@ def run(
     start: StartOption = None,
     end: EndOption = None,
     resume: ResumeOption = False,
+    as_clip: AsClipOption = False,
     raw: RawOption = None,
     pixel_format: PixelFormatOption = None,
     rate: RateOption = None,
@@ -155,7 +159,10 @@ def run(
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
     of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
-    of_clips = ClipOptions(temporal, codec, crf, preset, preview, start, end, resume)
+    of_folder = rate if as_clip else None
+    of_clips = ClipOptions(
+        temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
+    )
     frames = PipeOptions(raw, pixel_format, rate, colours)
     chosen = _Chosen(of_pictures, of_clips, frames)
     _derain_all(inputs, output, model, settings, chosen, force=force)
@@ -171,13 +178,18 @@ class _PictureOptions:
     mask: str | None = None
     max_pixels: str | None = None
 
-    def check_unused(self) -> None:
+    def check_unused(self, *, has_animated: bool) -> None:
         """Check that nothing is said of pictures, where there are none.
+
+        Args:
+            has_animated: There are animated pictures, which have formats and sizes, too.
 
         Raises:
             UsageError: Else.
         """
         for option, value in vars(self).items():
+            if has_animated and option in ("format", "max_pixels"):
+                continue
             if value != getattr(_PictureOptions, option):
                 raise UsageError("is for pictures, of which none is named", option=option)
 
@@ -196,11 +208,11 @@ class _Chosen:
         Raises:
             UsageError: Else.
         """
-        self.frames.check_unused()
+        self.frames.check_unused(but=("rate",) if self.of_clips.as_clip else ())
         if not clips:
-            self.of_clips.check_unused()
+            self.of_clips.check_unused(has_folder=any(Path(name).is_dir() for name in others))
         if not others:
-            self.of_pictures.check_unused()
+            self.of_pictures.check_unused(has_animated=any(map(is_animated, clips)))
 
 
 def _derain_all(
@@ -220,13 +232,23 @@ def _derain_all(
     of_clips = chosen.of_clips
     if is_piped(inputs, output, chosen.frames):
         with one_line_errors():
-            chosen.of_pictures.check_unused()
+            chosen.of_pictures.check_unused(has_animated=False)
         derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
         return
-    clips, others = parted(inputs)
-    with one_line_errors():
+    clips, others = parted(inputs, as_clip=of_clips.as_clip)
+    with one_line_errors(has_limit=True):
         chosen.check_unused(clips, others)
-    well = not clips or derain_clips(clips, output, model, settings, of_clips, force=force)
+        limit = _pixels(chosen.of_pictures.max_pixels)
+    well = not clips or derain_clips(
+        clips,
+        output,
+        model,
+        settings,
+        of_clips,
+        force=force,
+        format=chosen.of_pictures.format,
+        max_pixels=limit,
+    )
     if others:
         _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
     if not well:
@@ -267,21 +289,35 @@ def _derain_pictures(
             _check_density(derainer)
     if derainer:
         _say_choices(derainer, settings["quality"], settings["dtype"])
-    _do(plan, derainer, results or [])
+    done = _do(plan, derainer, results or [])
+    for option in ("mask", "compare", "density"):
+        if getattr(chosen, option):
+            for path, _ in done.clips:
+                complain(
+                    f"error: {printable(path)}: an animation; --{option} is for pictures alone"
+                )
+                done.statuses["failed"] += 1
+            done.clips.clear()
+    well = not done.clips or derain_found(
+        done.clips, model, settings, force=force, max_pixels=limit
+    )
+    if done.failed or not well:
+        raise typer.Exit(1)
 
 
-def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> None:
-    """Do what was planned; without a Derainer report what is known of it.
+def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> "_Done":
+    """Do what was planned, and return what became of it.
+
+    Without a Derainer report what is known of it.
 
     Raises:
-        typer.Exit: If something could not be done, or the user interrupts it.
+        typer.Exit: If the user interrupts it.
     """
     done = _Done(plan.jobs, len(plan.refused), list(plan.results))
     with interruptible(done.describe_interrupted):
         _derain(plan.jobs, derainer, results, done)
     done.report()
-    if done.failed:
-        raise typer.Exit(1)
+    return done
 
 
 def _check_format(name: str | None) -> None:
@@ -373,6 +409,7 @@ class _Done:
         results: What derain made, and is left alone.
         statuses: Number of pictures of each status.
         finished: Pictures whose results are there.
+        clips: Animated pictures that were found among them, each with the file of its result.
     """
 
     jobs: "Sequence[Job]"
@@ -380,6 +417,7 @@ class _Done:
     results: list[Path]
     statuses: Counter[str] = field(default_factory=Counter[str])
     finished: "set[Path]" = field(default_factory=set[Any])
+    clips: list[tuple[Path, Path]] = field(default_factory=list[tuple[Path, Path]])
 
     @property
     def failed(self) -> bool:
@@ -441,6 +479,9 @@ def _derain(
         for number, result in enumerate(found, 1):
             if len(jobs) > 1:
                 bars("pictures", number, len(jobs))
+            if result.target is not None and _is_animation(result):
+                done.clips.append((result.source, result.target))
+                continue
             try:
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
@@ -449,6 +490,15 @@ def _derain(
                 complain(f"error: {target} is done, but standard output failed: {error.strerror}")
                 result = replace(result, status="failed")
             done.add(result)
+
+
+def _is_animation(result: "Result") -> bool:
+    """Return whether a picture turned out to be a clip that can be derained as such."""
+    from derain.images import AnimationError
+    from derain.pictures import STREAM
+
+    is_file = STREAM not in (result.source, result.target)
+    return is_file and isinstance(result.error, AnimationError) and result.error.kind != "HEIF"
 
 
 def _report(result: "Result", place: str) -> None:

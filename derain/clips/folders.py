@@ -71,6 +71,22 @@ def plan_folder(
     """
     window = window_of(temporal)
     place = Path(os.path.abspath(folder))  # noqa: PTH100 (links stay)
+    files = frames_in(folder)
+    target = Path(output) if output is not None else place.with_name(place.name + RESULT_MARK)
+    if os.path.realpath(target) == os.path.realpath(folder):
+        raise DerainError(f"{folder}: its frames would become themselves; expected another folder")
+    if not target.is_dir():
+        check_makable(target)
+    return FolderJob(tuple(files), target, window, force)
+
+
+def frames_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the pictures in a folder in natural order; those in folders inside it do not count.
+
+    Raises:
+        OSError: If it cannot be read.
+        DerainError: If there are none.
+    """
     files = [
         path
         for path in Path(folder).iterdir()
@@ -78,13 +94,7 @@ def plan_folder(
     ]
     if not files:
         raise DerainError(f"{folder}: 0 frames; expected pictures that follow each other")
-    target = Path(output) if output is not None else place.with_name(place.name + RESULT_MARK)
-    if os.path.realpath(target) == os.path.realpath(folder):
-        raise DerainError(f"{folder}: its frames would become themselves; expected another folder")
-    if not target.is_dir():
-        check_makable(target)
-    ordered = sorted(files, key=lambda path: natural_key(path.name))
-    return FolderJob(tuple(ordered), target, window, force)
+    return sorted(files, key=lambda path: natural_key(path.name))
 
 
 def run_folder(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from derain.clips.names import PREVIEW_MARK, is_clip_name, result_name
+from derain.clips.options import USUAL, Options, check_times
 from derain.errors import DerainError, UsageError
 from derain.files import RESULT_MARK, check_makable, check_writable
 from derain.video.clip import Clip
@@ -15,38 +16,6 @@ from derain.video.reading import open_clip
 from derain.video.temporal import window_of
 
 Name = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How clips are derained.
-
-    Attributes:
-        temporal: How many frames help each other: ``auto``, ``off`` or an odd number from 3.
-        codec: Of the results: a name in `derain.video.encoding.CODECS`.
-        crf: Quality, less is better; None for the codec's default.
-        preset: Speed of the encoder; None for the codec's default.
-        start: Seconds after the first frame at which the result begins.
-        end: Seconds after the first frame at which it ends; None for the clip's own end.
-        preview: Seconds from the start on, of a result that is named as such; in place of ``end``.
-        resume: Go on with what an interrupted run has finished.
-        force: Overwrite existing files.
-    """
-
-    temporal: str | int = "auto"
-    codec: str = "h264"
-    crf: float | None = None
-    preset: str | None = None
-    start: float = 0.0
-    end: float | None = None
-    preview: float | None = None
-    resume: bool = False
-    force: bool = False
-
-    @property
-    def stop(self) -> float | None:
-        """Seconds after the first frame at which the result ends."""
-        return self.end if self.preview is None else self.start + self.preview
 
 
 @dataclass(frozen=True)
@@ -112,7 +81,7 @@ class Plan:
 
 
 def plan(
-    inputs: Name | Sequence[Name], output: Name | None = None, options: Options = Options()
+    inputs: Name | Sequence[Name], output: Name | None = None, options: Options = USUAL
 ) -> Plan:
     """Open clips, and name the results.
 
@@ -155,21 +124,8 @@ def check_options(options: Options) -> None:
     Raises:
         UsageError: If an option has a value that cannot be meant.
     """
-    window_of(options.temporal)
+    check_times(options)
     codec_named(options.codec)
-    for option, value in (("start", options.start), ("end", options.end)):
-        if value is not None and not 0 <= value < float("inf"):
-            raise UsageError("expected seconds from 0 on", option=option, value=value)
-    if options.preview is not None and not 0 < options.preview < float("inf"):
-        raise UsageError("expected seconds, more than 0", option="preview", value=options.preview)
-    if options.preview is not None and options.end is not None:
-        raise UsageError(
-            "not with end; expected one of the two", option="preview", value=options.preview
-        )
-    if options.end is not None and options.end <= options.start:
-        raise UsageError(
-            f"expected more than the start, {options.start:g}", option="end", value=options.end
-        )
 
 
 def _folder(output: Name | None, count: int) -> Path | None:

@@ -54,6 +54,7 @@ def encoder_of(
     codec: str = "h264",
     crf: float | None = None,
     preset: str | None = None,
+    in_order: bool = False,
 ) -> Encoder:
     """Return how the frames of a stream are encoded into a file: as they are, but RGB for players.
 
@@ -61,6 +62,7 @@ def encoder_of(
         form: Of the frames.
         path: The file; its suffix decides on the container.
         codec: As `derain.video.encoding.encoder_for`, and so are those that follow.
+        in_order: Store frames as they are shown, so that the file can say how long the last lasts.
 
     Raises:
         UsageError: If nobody says how many frames a second there are, or as `encoder_for`.
@@ -80,7 +82,7 @@ def encoder_of(
         crf=crf,
         preset=preset,
         global_header=container.global_header,
-        reorders=container.reorders,
+        reorders=container.reorders and not in_order,
     )
 
 
@@ -90,14 +92,23 @@ class Recorder:
     Args:
         path: The file; its suffix decides on the container.
         encoder: How frames are encoded.
+        time_base: Seconds of a tick, where each frame says when it is shown; None for a constant
+            rate.
 
     Raises:
         OSError: If the file cannot be written.
         VideoError: If the container does not hold the codec, or the encoder fails.
     """
 
-    def __init__(self, path: str | os.PathLike[str], encoder: Encoder) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        encoder: Encoder,
+        time_base: Fraction | None = None,
+    ) -> None:
         self._path, self._encoder = Path(path), encoder
+        self._time_base = time_base or 1 / encoder.rate
+        self._lasting: dict[int, int] = {}
         self._container: Container = container_named(path, encoder.codec)
         self._stack = ExitStack()
         self._count = 0
@@ -125,6 +136,7 @@ class Recorder:
         os.environ.setdefault("SVT_LOG", "1")
         self._video: Any = target.add_stream(encoder.library, rate=encoder.rate)
         encoder.set_up(self._video.codec_context)
+        self._video.codec_context.time_base = self._video.time_base = self._time_base
         if encoder.codec == "h265" and of_mp4:
             self._video.codec_context.codec_tag = "hvc1"  # the one that Apple's players take
         return target
@@ -147,15 +159,20 @@ class Recorder:
             except av.error.FFmpegError as failure:
                 raise self._failed(failure) from failure
 
-    def write(self, frame: RawFrame) -> None:
+    def write(self, frame: RawFrame, pts: int | None = None, ticks: int = 0) -> None:
         """Encode a frame.
 
         Args:
             frame: Planes in the encoder's layout; its transparency is left out.
+            pts: When it is shown, in ticks, later than the one before; None at a constant rate.
+            ticks: For how long; 0 where nobody says.
         """
         encoder = self._encoder
         made = video_frame(frame.planes, encoder.layout, encoder.format, encoder.colours)
-        made.pts, made.time_base = self._count, 1 / encoder.rate
+        made.pts = self._count if pts is None else pts
+        made.time_base = self._time_base
+        if ticks:
+            self._lasting[made.pts] = ticks
         encoder.tag(made)
         self._count += 1
         self._mux(made)
@@ -164,7 +181,10 @@ class Recorder:
         if not self._count:
             raise VideoError(f"{self._path}: 0 frames to write; expected at least one")
         try:
-            self._target.mux(self._video.encode(frame))
+            for packet in self._video.encode(frame):
+                # Of the last one nothing else says how long it is shown.
+                packet.duration = self._lasting.pop(packet.pts, packet.duration or 0)
+                self._target.mux(packet)
         except av.error.FFmpegError as error:
             raise self._failed(error) from error
 
