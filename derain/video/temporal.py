@@ -576,15 +576,14 @@ def _compensated(
 def _compensated_part(
     own: Frame, beside: Sequence[Frame], thresholds: Thresholds
 ) -> list[Plane] | None:
-    """Return planes with others in place of rain, where they agree; None where nobody can tell.
+    """Return planes with others in place of rain, where they agree; None if too small for that.
 
     Rain is what is brighter than in all frames beside. Everything else keeps its own pixels, since
     a mean over moved ones would cost sharpness.
     """
     height, width = own.luma.shape
     step = 2 if width * height > SMALL else 1
-    # At the ends of a clip a single frame beside would not tell rain from what comes by.
-    if min(height, width) < LEAST_FLOW * step or len(beside) < 2:
+    if min(height, width) < LEAST_FLOW * step:
         return None
     here = _reduced(own, step)
     sums = [np.zeros(plane.shape, np.float32) for plane in own.planes]
