@@ -201,6 +201,8 @@ class Derainer:
         self, rgb: NDArray[Any], share: Float32s | None, progress: Progress
     ) -> NDArray[Any]:
         """(H, W, 3) -> (H, W, 3) of the same type."""
+        if self.strength == 0:
+            return rgb.copy()
         grid = self.grid(*rgb.shape[:2])
         at_once = self._tiles_at_once(grid)
         clean = np.empty_like(rgb)

@@ -566,7 +566,9 @@ def test_strength_scales_what_is_removed(strength: float, seed: int) -> None:
 def test_no_strength_gives_the_picture_itself(dtype: type[np.generic]) -> None:
     top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
     image = (np.random.default_rng(0).random((40, 50, 4)) * top).astype(dtype)
-    assert np.array_equal(Derainer(Local(), strength=0)(image), image)
+    result = Derainer(Local(), strength=0)(image)
+    assert np.array_equal(result, image)
+    assert not np.shares_memory(result, image)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan"), float("inf")])

@@ -583,7 +583,7 @@ def _compensated_part(
     """
     height, width = own.luma.shape
     step = 2 if width * height > SMALL else 1
-    if min(height, width) < LEAST_FLOW * step or not beside:
+    if min(height, width) < LEAST_FLOW * step:
         return None
     here = _reduced(own, step)
     sums = [np.zeros(plane.shape, np.float32) for plane in own.planes]
