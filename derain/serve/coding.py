@@ -66,8 +66,7 @@ def claimed_pixels(file: bytes, max_pixels: int) -> int:
     try:
         kind = kind_of(file)
     except ImageError as error:
-        header_of(file)  # says of a GIF that it is an animation
-        raise _UnknownKindError(str(error)) from error
+        raise _animation(file) or _UnknownKindError(str(error)) from error
     if kind == "AVIF" and not has_avif():
         raise _UnknownKindError("an AVIF picture, which this server cannot read")
     claim = header_of(file)
@@ -78,6 +77,17 @@ def claimed_pixels(file: bytes, max_pixels: int) -> int:
     if max_pixels <= MAX_PIXELS:
         check_claim(claim, len(file), None)
     return claim.pixels
+
+
+def _animation(file: bytes) -> AnimationError | None:
+    """Return the error for a GIF of several frames; None for another file that is not read."""
+    try:
+        header_of(file)
+    except AnimationError as error:
+        return error
+    except ImageError:
+        return None
+    return None
 
 
 def decoded(file: bytes, name: str, wish: Wish, max_pixels: int) -> tuple[Picture, Format]:

@@ -56,7 +56,9 @@ def wish_of(accept: str) -> Wish | None:
     ranges = _ranges(accept)
     if not ranges or ranges.get("text/html", (0.0, 0))[0] > 0:
         return Wish(tuple(formats))
-    found = {format: _quality(TYPES[format], ranges) for format in formats}
+    found: dict[Format, tuple[float, int]] = {
+        format: _quality(TYPES[format], ranges) for format in formats
+    }
     taken = [format for format in formats if found[format][0] > 0]
     if not taken:
         return None

@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from email.message import Message as MimeHeaders
+from email.utils import collapse_rfc2231_value
 from typing import Any
-from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -272,10 +272,7 @@ def _disposition(header: str) -> dict[str, str]:
     found: dict[str, str] = {}
     parameters: Any = parsed.get_params(header="content-disposition")
     for name, value in parameters or ():
-        if isinstance(value, tuple):  # RFC 2231: charset, language, text
-            found[name.lower()] = unquote(str(value[2]))
-        else:
-            found[name.lower()] = str(value)
+        found[name.lower()] = collapse_rfc2231_value(value)
     return found
 
 
