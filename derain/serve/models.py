@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.engines.exported import Exported, is_exported
-from derain.engines.opening import choose_engine
+from derain.engines.opening import check_model, choose_engine
 from derain.errors import UsageError, did_you_mean
 from derain.restore import MOST_STRENGTH, check_asked
 from derain.weights import CATALOGUE, QUALITIES, find_card
@@ -60,6 +60,7 @@ class Models:
 
     Raises:
         FileNotFoundError: If there are no such weights.
+        MissingExtraError: If they need a package that is not installed.
         ValueError: If a name is not known, or two are the same.
     """
 
@@ -68,6 +69,7 @@ class Models:
         self._by_name: dict[str, Model] = {}
         for name in chosen:
             check_asked(name, engine=engine, device=device)
+            check_model(name)
             model = _model(name, choose_engine(engine, device))
             if model.name in self._by_name:
                 raise UsageError("named twice", option="model", value=model.name)

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from derain.errors import UsageError
-from derain.machine import available_cores
+from derain.machine import available_cores, compute_threads
 
 PAGE = Path(__file__).parent / "page"
 """The files of the web page."""
@@ -62,7 +62,7 @@ class Settings:
     models: tuple[str, ...] = ()
     workers: int = 1
     queue: int = 32
-    max_bytes: int = 64 * MEBIBYTE
+    max_bytes: int = 64_000_000
     max_pixels: int = 64_000_000
     queue_bytes: int = 256 * MEBIBYTE
     timeout: float = 120.0
@@ -110,7 +110,7 @@ class Settings:
     @property
     def threads(self) -> int:
         """Threads of a worker."""
-        return max(1, available_cores() // self.workers)
+        return max(1, (compute_threads() or available_cores()) // self.workers)
 
     @property
     def is_loopback(self) -> bool:

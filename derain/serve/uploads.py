@@ -124,8 +124,8 @@ def too_large(settings: Settings) -> Problem:
     """Return the problem of a file that is too large."""
     return Problem(
         413,
-        f"the file is too large; expected at most {settings.max_bytes / (1 << 20):.4g} MiB; send a"
-        " smaller picture",
+        f"the file is too large; expected at most {settings.max_bytes / 1e6:.6g} MB; send a smaller"
+        " picture",
     )
 
 

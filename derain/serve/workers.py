@@ -123,8 +123,9 @@ class Worker(Child):
 def main(connection: "Connection[Any, Any]", settings: Settings, warm: Model) -> None:
     """Derain for a server until it closes the pipe."""
     ignore_stop_signals()
-    # Read when the engines' libraries are loaded.
-    os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
+    # Read when the engines' libraries are loaded. A single worker has all cores, as a command.
+    if settings.workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     from derain.errors import DerainError, reason
 
     bench = _Bench(settings)

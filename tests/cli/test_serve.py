@@ -1,8 +1,13 @@
 """derain serve: what it says before it serves, and that it ends as a service should."""
 
+import contextlib
+import http.client
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,11 +133,45 @@ def test_the_url_is_one_that_browsers_take(host: str, expected: str) -> None:
 
 
 def test_settings_bound_the_memory() -> None:
-    settings = Settings(max_pixels=10**7)
-    assert settings.most_memory() > settings.queue_bytes
-    assert settings.most_memory() - Settings(max_pixels=10**6).most_memory() > 18 * 10**6 * 16
+    guide = (Path(__file__).parents[2] / "docs/guides/serve.md").read_text()
+    assert f"that is {Settings().most_memory() / 1e9:.1f} GB at the very most" in guide
+    assert f"makes it {Settings(max_pixels=24_000_000).most_memory() / 1e9:.1f} GB" in guide
+    assert f"which is {Settings().decoder_memory / 1e9:.1f} GB by default" in guide
     with pytest.raises(UsageError):
         Settings(max_bytes=0)
+
+
+def test_two_signals_end_it_at_once() -> None:
+    with running("-q", "-m", "petrichor-live", "--engine", "onnx") as made:
+        family = made.family()
+        for pid in family[1:]:
+            os.kill(pid, signal.SIGSTOP)
+        photo = Path(__file__).parents[2] / "examples/rocket.jpg"
+        with ThreadPoolExecutor(1) as client:
+            reply = client.submit(made.post, photo.read_bytes())
+            while b"derain_working_pictures 1" not in made.request("GET", "/metrics").body:
+                time.sleep(0.01)
+            made.process.send_signal(signal.SIGINT)
+            while made.request("GET", "/readyz").status != 503:
+                time.sleep(0.01)
+            assert made.process.poll() is None
+            made.process.send_signal(signal.SIGINT)
+            assert made.process.wait(10) == 130
+            with pytest.raises((http.client.HTTPException, OSError)):
+                reply.result()
+    # What watches over the processes ends with them, but it was stopped as well.
+    for pid in family[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    check_gone(family)
+
+
+def check_gone(family: list[int]) -> None:
+    """Check that nothing of a server is left."""
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in family):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_service_manager_can_run_it() -> None:
@@ -142,8 +181,4 @@ def test_a_service_manager_can_run_it() -> None:
         family = made.family()
         assert len(family) > 4
         assert made.stop() == 0
-    # Nothing of it is left.
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in family):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    check_gone(family)
