@@ -34,6 +34,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 OF_FASTAPI = (
     "serve/test_headers.py",
     "serve/test_live.py",
+    "serve/test_sending.py",
     "serve/test_uploads.py",
     "cli/test_serve.py",
 )
