@@ -59,7 +59,8 @@ def main() -> None:
         print(table_row("SIGTERM under load: answers", _counted(answers)))
         print(table_row("SIGTERM under load: exit status", status))
     print(f"\n`{arguments.model}`, seed {arguments.seed}.")
-    print(f"Measured on {describe_machine()}.")
+    runtime = "torch" if arguments.engine == "auto" else arguments.engine
+    print(f"Measured on {describe_machine(runtime)}.")
 
 
 def _counted(statuses: Counter[int]) -> str:

@@ -94,7 +94,8 @@ def main() -> None:
         f" {arguments.pictures} JPEGs, {arguments.size[0]}x{arguments.size[1]}, from"
         f" {arguments.clients} clients; the server ended with status {status}."
     )
-    print(f"Measured on {describe_machine()}.")
+    runtime = "onnx" if "onnx" in own[0][1] else "torch"
+    print(f"Measured on {describe_machine(runtime)}.")
 
 
 def library_results(jobs: Sequence[pictures.Job], model: str, engine: str) -> list[bytes]:

@@ -130,7 +130,7 @@ def run(
             "strength": strength,
         }
         check_asked(model, **settings)
-        limit = None if max_pixels is None else whole_number(max_pixels, "max_pixels")
+        limit = _pixels(max_pixels)
         area = read_mask(mask, limit) if mask else None
         options = pictures.Options(force, compare, _format_of(format), density, area, limit)
         plan = pictures.plan(inputs, output, options)
@@ -175,6 +175,11 @@ def _format_of(name: str | None) -> "Format | None":
     from derain.images import format_of
 
     return format_of(f"any.{name}") if name else None
+
+
+def _pixels(text: str | None) -> int | None:
+    """Return the limit that was asked for; None for the usual one."""
+    return None if text is None else whole_number(text, "max_pixels")
 
 
 def _report_plan(plan: "Plan") -> None:
