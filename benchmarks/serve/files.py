@@ -118,5 +118,5 @@ def bombs() -> dict[str, bytes]:
         "PNG of 200 megapixels": png_of(20_000, 10_000),
         "PNG that claims 65,000 x 65,000": png_of(65_000, 65_000, rows=10),
         "PNG with a text of 200 MB": text_bomb(),
-        "PNG of 60 megapixels that lacks rows": png_of(10_000, 6_000, rows=5_990),
+        "PNG of 60 megapixels that breaks off": png_of(10_000, 6_000)[:-200],
     }

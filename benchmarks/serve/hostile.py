@@ -44,9 +44,9 @@ def main() -> None:
         half = arguments.requests // 2
         statuses, count = from_openapi(server, half)
         print(table_row(f"{count} requests from the OpenAPI document", _counted(statuses)))
-        print(
-            table_row(f"{half} damaged pictures", _counted(damaged(server, half, arguments.seed)))
-        )
+        rest = arguments.requests - count
+        statuses = damaged(server, rest, arguments.seed)
+        print(table_row(f"{rest} damaged pictures", _counted(statuses)))
         print(table_row("processes that were replaced", replaced(server)))
         alone, beside, sent = third_client(server, arguments.third)
         print(table_row("a third client alone, median and longest, s", _seconds(alone)))
