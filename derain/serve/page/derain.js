@@ -33,28 +33,47 @@ showSettings();
 /** Ask the engine what it has, and offer that. */
 async function learn() {
   try {
-    offer(await engine.models());
-    $("key-form").hidden = true;
-    return true;
+    const offered = await engine.models();
+    offer(offered);
+    if (!offered.needsKey) {
+      $("key-form").hidden = true;
+      return true;
+    }
+    askForKey();
   } catch (error) {
     if (error.kind === "key") askForKey();
     else alarm(words.problem(error));
-    return false;
   }
+  return false;
 }
 
-function offer({ version = "", models: found = [], formats = [], limits = {} }) {
+function offer({ version = "", models: found = [], qualities = [], formats = [], limits = {} }) {
+  const before = settings();
   models = found;
   pictures.limits = limits;
+  pictures.quickest = { model: "", quality: qualities.includes("fast") ? "fast" : "" };
   $("version").textContent = version;
-  const names = found.map((model) => new Option(model.title || model.name, model.name));
-  $("model").replaceChildren(new Option("Chosen by quality", ""), ...names);
+  offerModels(qualities, before);
   const types = formats.map((type) => new Option(words.formatName(type), type));
   $("format").replaceChildren(new Option("Format of the original", ""), ...types);
+  $("format").value = before.format;
   const most = [limits.bytes && words.bytes(limits.bytes), limits.pixels && words.megapixels(limits.pixels)];
   const said = most.filter(Boolean).join(" and ");
   $("limits").textContent = said ? `, up to ${said}` : "";
   showSettings();
+}
+
+/** A server need not have every model, so some qualities may be missing. */
+function offerModels(qualities, before) {
+  const byQuality = qualities.length ? [new Option("Chosen by quality", "")] : [];
+  const names = models.map(({ name, default: isDefault }) => new Option(name, name, false, !qualities.length && isDefault));
+  $("model").replaceChildren(...byQuality, ...names);
+  if (byQuality.length) $("model").value = before.model;
+  $("qualities").hidden = !qualities.length;
+  const radios = [...document.querySelectorAll("[name=quality]")];
+  for (const radio of radios) radio.parentElement.hidden = !qualities.includes(radio.value);
+  const shown = radios.filter((radio) => qualities.includes(radio.value));
+  if (shown.length && !shown.some((radio) => radio.checked)) shown[0].checked = true;
 }
 
 // Settings ----------------------------------------------------------------------------------------
@@ -219,7 +238,7 @@ function unseenText({ before, after, file, result, state }) {
 
 /** The bar below the picture: how far it is, or what went wrong. */
 function showCard(picture) {
-  const { state, error, progress } = picture;
+  const { state, progress } = picture;
   $("card").hidden = state === "done";
   $("card").classList.toggle("failed", state === "failed");
   const { title, detail, share, again } = cardOf(picture);
@@ -228,10 +247,8 @@ function showCard(picture) {
   $("progress").hidden = !picture.isBusy || state === "key";
   if (share === null || share === undefined) $("progress").removeAttribute("value");
   else $("progress").value = share;
-  swap($("cancel"), picture.isBusy, $("retry"));
-  swap($("retry"), !picture.isBusy && again, $("remove"));
+  swap({ cancel: picture.isBusy, retry: !picture.isBusy && Boolean(again) });
   $("stage").classList.toggle("busy", state === "running" && progress.state === "working");
-  return error;
 }
 
 function cardOf({ state, error, progress }) {
@@ -240,11 +257,13 @@ function cardOf({ state, error, progress }) {
   return words.stage(state === "key" ? { state: "key" } : progress);
 }
 
-/** Show or hide a button; focus does not get lost with it. */
-function swap(button, isShown, successor) {
-  const hadFocus = document.activeElement === button;
-  button.hidden = !isShown;
-  if (hadFocus && !isShown) (successor.hidden ? $("remove") : successor).focus();
+/** Show and hide buttons; focus moves from one that goes to one that stays. */
+function swap(buttons) {
+  const focused = document.activeElement;
+  for (const [id, isShown] of Object.entries(buttons)) $(id).hidden = !isShown;
+  if (!(focused.id in buttons) || !focused.hidden) return;
+  const shown = Object.keys(buttons).find((id) => buttons[id]);
+  $(shown ?? "stage").focus();
 }
 
 // The strip ---------------------------------------------------------------------------------------
@@ -357,6 +376,7 @@ function alarm({ title, detail }) {
 }
 
 function askForKey() {
+  pictures.lock();
   $("key-wrong").textContent = engine.hasKey ? "This key is not the one. Check it, then try again." : "";
   $("key").setAttribute("aria-invalid", String(engine.hasKey));
   if (!$("key-form").hidden) return;

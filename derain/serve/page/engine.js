@@ -3,10 +3,11 @@
  *
  * The page knows an engine by two functions, so that another one can take its place:
  *
- *   models() -> {version, models, qualities, formats, limits}
+ *   models() -> {version, models, qualities, formats, limits, needsKey}
  *   derain(file, options, onProgress, signal) -> {blob, notes, seconds, model, name}
  *
- * options: {model, quality, strength, format}; model "" is by quality, format "" is the picture's.
+ * options: {model, quality, strength, format}; model "" is by quality, quality "" is the default,
+ * format "" is that of the picture.
  * onProgress gets {state: "uploading", share}, {state: "queued", place},
  * {state: "working", done, total} or {state: "busy", seconds}.
  * Both throw EngineError, and what the signal says when it is aborted.
@@ -14,7 +15,7 @@
  */
 
 const BY_STATUS = {
-  400: "picture", 401: "key", 403: "refused", 406: "option", 411: "large", 413: "large",
+  400: "picture", 401: "key", 403: "refused", 406: "option", 408: "sending", 411: "large", 413: "large",
   415: "picture", 422: "option", 503: "stopping", 504: "slow", 507: "memory",
 };
 const POLL_MS = [300, 300, 500, 500, 1000];
@@ -101,7 +102,13 @@ export class ServerEngine {
   async models() {
     const response = await this.#fetch("v1/models");
     if (!response.ok) throw failure(response.status, await response.text());
-    return response.json();
+    return { ...(await response.json()), needsKey: await this.#needsKey() };
+  }
+
+  /** Ask for a job that is not there, so that no picture is sent in vain for want of a key. */
+  async #needsKey() {
+    const response = await this.#fetch(`v1/jobs/${uuid()}`);
+    return response.status === 401;
   }
 
   async derain(file, options, onProgress, signal) {
@@ -200,7 +207,7 @@ function formOf(file, { model, quality, strength }, job) {
   form.set("job", job);
   form.set("strength", String(strength));
   if (model) form.set("model", model);
-  else form.set("quality", quality);
+  else if (quality) form.set("quality", quality);
   form.set("image", file, file.name);
   return form;
 }

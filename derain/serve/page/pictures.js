@@ -5,7 +5,7 @@ import { formatName, megapixels, bytes, resultName, typeOf } from "./words.js";
 
 /** As many are sent at once: one travels while the server works on another. */
 const AT_ONCE = 2;
-const PREVIEW = "image/png";
+const PREVIEW = { strength: 0, format: "image/png" };
 const THUMBNAIL = 144;
 
 let count = 0;
@@ -51,6 +51,9 @@ export class Pictures {
     this.settings = settings;
     this.onChange = onChange;
     this.limits = {};
+    /** The cheapest choice of a model, for views in which nothing is taken out. */
+    this.quickest = { model: "", quality: "" };
+    this.isLocked = false;
     this.all = [];
     this.running = 0;
   }
@@ -83,8 +86,14 @@ export class Pictures {
     this.#next();
   }
 
+  /** Send nothing until there is a key. */
+  lock() {
+    this.isLocked = true;
+  }
+
   /** Go on with those that waited for a key. */
   unlock() {
+    this.isLocked = false;
     for (const picture of this.all) if (picture.state === "key") this.#set(picture, { state: "waiting" });
     this.#next();
   }
@@ -114,7 +123,7 @@ export class Pictures {
   }
 
   #next() {
-    while (this.running < AT_ONCE) {
+    while (this.running < AT_ONCE && !this.isLocked) {
       const picture = this.all.find((one) => one.state === "waiting");
       if (!picture) return;
       this.running += 1;
@@ -138,9 +147,10 @@ export class Pictures {
       signal.throwIfAborted();
       const result = await this.engine.derain(picture.file, options, onProgress, signal);
       this.#replace(picture, result);
-      await this.#view(picture, options, signal);
+      await this.#view(picture, signal);
       this.#set(picture, { state: "done", progress: {} });
     } catch (error) {
+      if (error.kind === "key") this.lock();
       this.#set(picture, outcome(error, signal));
     }
   }
@@ -168,15 +178,15 @@ export class Pictures {
   }
 
   /** Find a form of before and after that the browser can show, and in which they line up. */
-  async #view(picture, options, signal) {
+  async #view(picture, signal) {
     const seen = await look(picture.result.blob);
     const unseen = formatName(picture.result.blob.type);
     try {
-      picture.after = seen?.view ?? (await this.#preview(picture, options, signal));
+      const after = () => this.#preview(picture, asFile(picture), signal);
+      picture.after = seen?.view ?? (await after());
       // Another size means that the browser ignored the orientation which the result has taken up.
       if (!picture.before || !isSameSize(picture.before, picture.after)) {
-        const nothing = { model: "", quality: "fast", strength: 0 };
-        const before = await this.#preview(picture, nothing, signal);
+        const before = await this.#preview(picture, picture.file, signal);
         if (picture.before) URL.revokeObjectURL(picture.before.url);
         picture.before = before;
       }
@@ -188,17 +198,19 @@ export class Pictures {
     }
   }
 
-  /** The picture as a PNG from the engine; with strength 0 that is what it was. */
-  async #preview(picture, options, signal) {
+  /** A file as the engine's PNG, with nothing taken out. */
+  async #preview(picture, file, signal) {
     this.#set(picture, { progress: { state: "preview" } });
-    const wanted = { ...options, format: PREVIEW };
-    const { blob } = await this.engine.derain(picture.file, wanted, null, signal);
+    const options = { ...this.quickest, ...PREVIEW };
+    const { blob } = await this.engine.derain(file, options, null, signal);
     const seen = await look(blob);
     if (!seen) throw new EngineError("other");
     picture.thumbnail ??= seen.thumbnail;
     return seen.view;
   }
 }
+
+const asFile = ({ result, resultName }) => new File([result.blob], resultName, { type: result.blob.type });
 
 function outcome(error, signal) {
   if (signal.aborted) return { state: "cancelled", progress: {} };

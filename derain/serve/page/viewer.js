@@ -53,6 +53,7 @@ export class Viewer {
     for (const [side, view] of Object.entries({ before, after })) this.#load(side, view, name);
     this.divider.hidden = !(before && after);
     this.stage.classList.toggle("comparing", Boolean(before && after));
+    this.stage.classList.toggle("empty", !shown);
     if (!shown) return;
     // Where the stage has room, it takes the picture's form.
     this.stage.style.setProperty("--ratio", String(size.width / size.height));

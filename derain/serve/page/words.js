@@ -96,12 +96,13 @@ const PROBLEMS = {
   option: ["The server does not take these settings", "Change them, then try again."],
   key: ["This server asks for a key", "Enter it above."],
   refused: ["The server refused this page", "Open the page by the address that the server printed when it started."],
+  sending: ["The picture could not be sent in time", "Try again on a better connection, or make the picture smaller."],
   slow: ["This took too long", "Choose Fast, or make the picture smaller, then try again."],
   stopping: ["The server is shutting down", "Try again when it is back."],
   memory: ["This picture needs more memory than there is", "Make it smaller, then add it again."],
   other: ["The server could not do this picture", "Try again. If it fails once more, its log says why."],
 };
-const WORTH_RETRYING = new Set(["unreachable", "option", "refused", "slow", "stopping", "other"]);
+const WORTH_RETRYING = new Set(["unreachable", "option", "refused", "sending", "slow", "stopping", "other"]);
 
 /**
  * Say what went wrong and what to do.
