@@ -408,25 +408,26 @@ test("without JavaScript the form is posted, and the answer is the picture", asy
   await close();
 });
 
-for (const [width, options] of Object.entries({
-  desktop: {}, phone: PHONE, narrow: { ...PHONE, viewport: { width: 320, height: 640 } },
+for (const [what, options] of Object.entries({
+  "desktop-light": { colorScheme: "light" },
+  "desktop-dark": { colorScheme: "dark" },
+  "phone-light": { ...PHONE, colorScheme: "light" },
+  "narrow-dark": { ...PHONE, viewport: { width: 320, height: 640 }, colorScheme: "dark" },
 })) {
-  for (const colorScheme of ["light", "dark"]) {
-    onPage(`nothing bars anyone: ${width}, ${colorScheme}`, { ...options, colorScheme }, async (page) => {
-      const look = async (name) => {
-        await shoot(page, `${width}-${colorScheme}-${name}`);
-        await checkAccess(page, name);
-        const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-        assert.ok(wide <= room, `${name}: ${wide} pixels wide in ${room}`);
-      };
-      await page.waitForFunction(() => document.querySelectorAll("#model option").length > 1);
-      await look("start");
-      await choose(page, "notes.txt", "coffee.jpg", "rocket.jpg");
-      await waitFor(page, "done", 2);
-      await look("failed");
-      await tab(page, 2).click();
-      await page.locator("#strength").fill("0.8");
-      await look("done");
-    });
-  }
+  onPage(`nothing bars anyone: ${what}`, options, async (page) => {
+    const look = async (name) => {
+      await shoot(page, `${what}-${name}`);
+      await checkAccess(page, name);
+      const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(wide <= room, `${name}: ${wide} pixels wide in ${room}`);
+    };
+    await page.waitForFunction(() => document.querySelectorAll("#model option").length > 1);
+    await look("start");
+    await choose(page, "notes.txt", "coffee.jpg", "rocket.jpg");
+    await waitFor(page, "done", 2);
+    await look("failed");
+    await tab(page, 2).click();
+    await page.locator("#strength").fill("0.8");
+    await look("done");
+  });
 }

@@ -34,7 +34,7 @@ def make(folder: Path) -> None:
     small.save(folder / "rotated.jpg", exif=exif, quality=95)
     small.save(folder / "rotated.png", exif=exif)
     # Long enough in the slowest model to be cancelled.
-    rocket.resize((2560, 1708)).save(folder / "large.jpg")
+    rocket.resize((1920, 1281)).save(folder / "large.jpg")
     (folder / "empty.jpg").touch()
     (folder / "notes.txt").write_text("No picture.\n")
 

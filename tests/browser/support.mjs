@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -34,28 +33,21 @@ export function makePictures() {
 
 export const forget = (folder) => rmSync(folder, { recursive: true, force: true });
 
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** `derain serve` on a free port; `stop` asks it to end as a service manager would. */
 export async function serve(env = {}) {
-  const port = await freePort();
-  const command = (process.env.DERAIN_SERVE ?? `${PYTHON} -m derain serve --port`).split(" ");
-  const child = spawn(command[0], [...command.slice(1), String(port)], {
-    env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "pipe"],
+  const child = spawn(PYTHON, ["-m", "derain", "serve", "--port", "0"], {
+    env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"],
   });
   let said = "";
+  let printed = "";
   child.stderr.on("data", (data) => (said += data));
+  child.stdout.on("data", (data) => (printed += data));
   const ended = new Promise((resolve) => child.on("exit", resolve));
-  const base = `http://127.0.0.1:${port}/`;
   const until = Date.now() + START_MS;
+  let base;
   for (;;) {
-    const answer = await fetch(`${base}readyz`).catch(() => null);
+    base = /^(http:\S+)\n/.exec(printed)?.[1].replace(/\/?$/, "/");
+    const answer = base && (await fetch(`${base}readyz`).catch(() => null));
     if (answer?.ok) break;
     assert.ok(child.exitCode === null && Date.now() < until, `the server did not start: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 100));

@@ -16,7 +16,7 @@
 
 const BY_STATUS = {
   400: "picture", 401: "key", 403: "refused", 406: "option", 408: "sending", 411: "large", 413: "large",
-  415: "picture", 422: "option", 503: "stopping", 504: "slow", 507: "memory",
+  415: "picture", 421: "refused", 422: "option", 503: "stopping", 504: "slow", 507: "memory",
 };
 const POLL_MS = [300, 300, 500, 500, 1000];
 const KEY = "derain-key";
