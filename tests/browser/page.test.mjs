@@ -5,8 +5,20 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import {
-  answerPosts, checkAccess, difference, download, forget, makePictures, openBrowser, openPage, PHONE, python,
-  serve, shoot, tab, waitFor,
+  answerPosts,
+  checkAccess,
+  difference,
+  download,
+  forget,
+  makePictures,
+  openBrowser,
+  openPage,
+  PHONE,
+  python,
+  serve,
+  shoot,
+  tab,
+  waitFor,
 } from "./support.mjs";
 
 let folder, server, browser;
@@ -26,7 +38,8 @@ after(async () => {
 const picture = (name) => join(folder, name);
 const expected = (name) => readFileSync(join(folder, "expected", name));
 const choose = (page, ...names) => page.setInputFiles("#image", names.map(picture));
-const shareOf = async (page) => Number(await page.locator("#divider").getAttribute("aria-valuenow"));
+const shareOf = async (page) =>
+  Number(await page.locator("#divider").getAttribute("aria-valuenow"));
 
 /** A test with the page open; afterwards nothing may have gone elsewhere or broken. */
 function onPage(name, options, body) {
@@ -61,7 +74,9 @@ onPage("the divider moves by mouse and by keys, and shows before and after", {},
   await choose(page, "rocket.jpg");
   await waitFor(page, "done");
   const divider = page.locator("#divider");
-  await page.waitForFunction(() => document.getElementById("divider").getAttribute("aria-valuenow") === "50");
+  await page.waitForFunction(
+    () => document.getElementById("divider").getAttribute("aria-valuenow") === "50",
+  );
 
   const grip = await page.locator(".grip").boundingBox();
   await page.mouse.move(grip.x + grip.width / 2, grip.y + grip.height / 2);
@@ -83,7 +98,10 @@ onPage("the divider moves by mouse and by keys, and shows before and after", {},
   assert.equal(await shareOf(page), 98);
   await page.keyboard.press("Home");
   for (const _ of Array(5)) await page.keyboard.press("PageUp");
-  assert.equal(await divider.getAttribute("aria-valuetext"), "Before on the left 50%, after on the right 50%");
+  assert.equal(
+    await divider.getAttribute("aria-valuetext"),
+    "Before on the left 50%, after on the right 50%",
+  );
   const both = await page.locator("#stage").screenshot();
   assert.ok((await difference(page, clean, rainy, [0.25, 0.45])) > 3);
   // Labels and handle lie over parts of the picture, so that nothing is exactly equal.
@@ -100,7 +118,10 @@ onPage("the picture is zoomed and moved by wheel, keys, buttons and mouse", {}, 
   const box = await page.locator("#stage").boundingBox();
   await page.mouse.move(box.x + 10, box.y + 10);
   await page.mouse.wheel(0, -400);
-  await page.waitForFunction((fit) => parseInt(document.getElementById("zoom-now").textContent, 10) > fit, fit);
+  await page.waitForFunction(
+    (fit) => parseInt(document.getElementById("zoom-now").textContent, 10) > fit,
+    fit,
+  );
   await page.click("#zoom-fit");
   assert.equal(await zoom(), fit);
   await page.click("#zoom-full");
@@ -134,9 +155,11 @@ onPage("fingers move the divider and pinch", PHONE, async (page, context) => {
   await choose(page, "rocket.jpg");
   await waitFor(page, "done");
   const touch = await context.newCDPSession(page);
-  const send = (type, ...points) => touch.send("Input.dispatchTouchEvent", {
-    type, touchPoints: points.map(([x, y], id) => ({ x, y, id })),
-  });
+  const send = (type, ...points) =>
+    touch.send("Input.dispatchTouchEvent", {
+      type,
+      touchPoints: points.map(([x, y], id) => ({ x, y, id })),
+    });
   const { x, y, width } = await page.locator("#stage").boundingBox();
   await send("touchStart", [x + width / 2, y + 60]);
   for (const step of [20, 50, 90]) await send("touchMove", [x + width / 2 + step, y + 60]);
@@ -146,7 +169,8 @@ onPage("fingers move the divider and pinch", PHONE, async (page, context) => {
   const zoom = async () => parseInt(await page.locator("#zoom-now").textContent(), 10);
   const fit = await zoom();
   await send("touchStart", [x + 120, y + 100], [x + 200, y + 100]);
-  for (const step of [10, 30, 60]) await send("touchMove", [x + 120 - step, y + 100], [x + 200 + step, y + 100]);
+  for (const step of [10, 30, 60])
+    await send("touchMove", [x + 120 - step, y + 100], [x + 200 + step, y + 100]);
   await send("touchEnd");
   const pinched = await zoom();
   assert.ok(pinched > 2 * fit, `${fit}% to ${pinched}%`);
@@ -161,11 +185,15 @@ onPage("several pictures make a strip, and are downloaded together", {}, async (
   assert.equal(await page.getByRole("tabpanel").getAttribute("aria-labelledby"), "name");
   await page.keyboard.press("ArrowRight");
   assert.equal(await page.locator("#name").textContent(), "coffee.jpg");
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "coffee.jpg, done");
+  assert.equal(
+    await page.evaluate(() => document.activeElement.getAttribute("aria-label")),
+    "coffee.jpg, done",
+  );
   await page.keyboard.press("End");
   const { name, path } = await download(page, "#download-all");
   assert.equal(name, "derained.zip");
-  const listed = python(`
+  const listed = python(
+    `
 import sys, zipfile
 from pathlib import Path
 archive = zipfile.ZipFile(sys.argv[1])
@@ -173,8 +201,14 @@ assert archive.testzip() is None
 folder = Path(sys.argv[2])
 assert archive.read("rocket_derained.jpg") == (folder / "rocket.jpg").read_bytes()
 assert archive.read("coffee_derained.jpg") == (folder / "coffee.jpg").read_bytes()
-print(sorted(archive.namelist()))`, path, join(folder, "expected"));
-  assert.equal(listed.trim(), "['coffee_derained.jpg', 'rocket_derained-2.jpg', 'rocket_derained.jpg']");
+print(sorted(archive.namelist()))`,
+    path,
+    join(folder, "expected"),
+  );
+  assert.equal(
+    listed.trim(),
+    "['coffee_derained.jpg', 'rocket_derained-2.jpg', 'rocket_derained.jpg']",
+  );
   await page.keyboard.press("Tab");
   await tab(page, 2).focus();
   await page.keyboard.press("Delete");
@@ -199,11 +233,13 @@ onPage("pictures are pasted, dropped, and taken from the samples", {}, async (pa
     const dataTransfer = new DataTransfer();
     const content = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
     dataTransfer.items.add(new File([content], "dropped.jpg", { type: "image/jpeg" }));
-    const drag = (type) => document.body.dispatchEvent(
-      new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
-    );
+    const drag = (type) =>
+      document.body.dispatchEvent(
+        new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer }),
+      );
     drag("dragenter");
-    if (!document.documentElement.matches(".dragging")) throw new Error("the page does not show that it takes files");
+    if (!document.documentElement.matches(".dragging"))
+      throw new Error("the page does not show that it takes files");
     drag("drop");
   }, bytes);
   await waitFor(page, "done", 2);
@@ -232,9 +268,20 @@ onPage("the keyboard is enough", {}, async (page) => {
   const reached = [];
   for (const _ of Array(11)) {
     await page.keyboard.press("Tab");
-    reached.push(await page.evaluate(() => document.activeElement.id || document.activeElement.name));
+    reached.push(
+      await page.evaluate(() => document.activeElement.id || document.activeElement.name),
+    );
   }
-  const order = ["stage", "divider", "zoom-out", "zoom-in", "zoom-fit", "zoom-full", "remove", "download"];
+  const order = [
+    "stage",
+    "divider",
+    "zoom-out",
+    "zoom-in",
+    "zoom-fit",
+    "zoom-full",
+    "remove",
+    "download",
+  ];
   assert.deepEqual(reached.slice(0, 8), order);
   assert.deepEqual(reached.slice(9), ["add", "quality"]);
 });
@@ -243,7 +290,9 @@ onPage("work is cancelled, and done again", {}, async (page) => {
   const removed = page.waitForRequest((request) => request.method() === "DELETE");
   await page.getByRole("radio", { name: "Best" }).check({ force: true });
   await choose(page, "large.jpg");
-  await page.waitForFunction(() => /Taking the rain out/.test(document.getElementById("card-title").textContent));
+  await page.waitForFunction(() =>
+    /Taking the rain out/.test(document.getElementById("card-title").textContent),
+  );
   await page.waitForFunction(() => document.getElementById("progress").value > 0);
   await shoot(page, "working");
   await page.click("#cancel");
@@ -268,13 +317,19 @@ onPage("changed settings are offered for what is done", {}, async (page) => {
   assert.match(await page.locator("#strength-now").textContent(), /^0%$/);
   await page.click("#again-one");
   await waitFor(page, "done");
-  await page.waitForFunction(() => /petrichor-live/.test(document.getElementById("facts").textContent));
+  await page.waitForFunction(() =>
+    /petrichor-live/.test(document.getElementById("facts").textContent),
+  );
   const { name, path } = await download(page, "#download");
   assert.equal(name, "rocket_derained.png");
-  python(`
+  python(
+    `
 import sys
 from derain.images import read
-assert (read(sys.argv[1]).pixels == read(sys.argv[2]).pixels).all()`, path, picture("rocket.jpg"));
+assert (read(sys.argv[1]).pixels == read(sys.argv[2]).pixels).all()`,
+    path,
+    picture("rocket.jpg"),
+  );
 });
 
 onPage("a picture that the browser cannot show is shown as a PNG", {}, async (page) => {
@@ -282,7 +337,9 @@ onPage("a picture that the browser cannot show is shown as a PNG", {}, async (pa
   await waitFor(page, "done");
   assert.match(await page.locator("#notes").textContent(), /This browser cannot show TIFF/);
   assert.equal(await page.locator("#divider").isVisible(), true);
-  const sizes = await page.evaluate(() => ["before", "after"].map((id) => document.getElementById(id).naturalWidth));
+  const sizes = await page.evaluate(() =>
+    ["before", "after"].map((id) => document.getElementById(id).naturalWidth),
+  );
   assert.deepEqual(sizes, [320, 320]);
   await shoot(page, "tiff");
   const saved = await download(page, "#download");
@@ -309,7 +366,9 @@ onPage("a busy server is asked again when it says so", {}, async (page) => {
   await answerPosts(page, { status: 429, headers: { "Retry-After": "2" }, detail: "full" });
   const begin = Date.now();
   await choose(page, "rocket.jpg");
-  await page.waitForFunction(() => document.getElementById("card-title").textContent === "The server is busy");
+  await page.waitForFunction(
+    () => document.getElementById("card-title").textContent === "The server is busy",
+  );
   assert.match(await page.locator("#card-detail").textContent(), /^Trying again in [12] s$/);
   await shoot(page, "busy");
   await waitFor(page, "done");
@@ -317,13 +376,43 @@ onPage("a busy server is asked again when it says so", {}, async (page) => {
 });
 
 const FAILURES = [
-  [{ status: 413, detail: "80 MB; expected at most 64 MB; make it smaller" }, "This picture is too large", "80 MB; expected at most 64 MB; make it smaller.", false],
-  [{ status: 415, detail: "" }, "This file cannot be read as a picture", "Open it in another program and save it as JPEG or PNG, then add it again.", false],
-  [{ status: 422, detail: "strength: 9; expected 0 to 1.5" }, "The server does not take these settings", "Strength: 9; expected 0 to 1.5.", true],
+  [
+    { status: 413, detail: "80 MB; expected at most 64 MB; make it smaller" },
+    "This picture is too large",
+    "80 MB; expected at most 64 MB; make it smaller.",
+    false,
+  ],
+  [
+    { status: 415, detail: "" },
+    "This file cannot be read as a picture",
+    "Open it in another program and save it as JPEG or PNG, then add it again.",
+    false,
+  ],
+  [
+    { status: 422, detail: "strength: 9; expected 0 to 1.5" },
+    "The server does not take these settings",
+    "Strength: 9; expected 0 to 1.5.",
+    true,
+  ],
   [{ status: 503, detail: "" }, "The server is shutting down", "Try again when it is back.", true],
-  [{ status: 504, detail: "" }, "This took too long", "Choose Fast, or make the picture smaller, then try again.", true],
-  [{ status: 500, detail: "" }, "The server could not do this picture", "Try again. If it fails once more, its log says why.", true],
-  ["gone", "The server does not answer", "Check that it is still running and that you are connected, then try again.", true],
+  [
+    { status: 504, detail: "" },
+    "This took too long",
+    "Choose Fast, or make the picture smaller, then try again.",
+    true,
+  ],
+  [
+    { status: 500, detail: "" },
+    "The server could not do this picture",
+    "Try again. If it fails once more, its log says why.",
+    true,
+  ],
+  [
+    "gone",
+    "The server does not answer",
+    "Check that it is still running and that you are connected, then try again.",
+    true,
+  ],
 ];
 
 onPage("errors are said in plain words, with what to do", {}, async (page) => {
@@ -344,11 +433,17 @@ onPage("errors are said in plain words, with what to do", {}, async (page) => {
 onPage("what is no picture is refused by the server in its words", {}, async (page) => {
   await choose(page, "notes.txt");
   await waitFor(page, "failed");
-  assert.equal(await page.locator("#card-title").textContent(), "This file cannot be read as a picture");
+  assert.equal(
+    await page.locator("#card-title").textContent(),
+    "This file cannot be read as a picture",
+  );
   assert.match(await page.locator("#card-detail").textContent(), /expected/);
   await choose(page, "empty.jpg");
   await waitFor(page, "failed", 2);
-  assert.equal(await page.locator("#card-detail").textContent(), "The file is empty: choose another one.");
+  assert.equal(
+    await page.locator("#card-detail").textContent(),
+    "The file is empty: choose another one.",
+  );
 });
 
 onPage("what is too large is not sent", {}, async (page) => {
@@ -357,21 +452,30 @@ onPage("what is too large is not sent", {}, async (page) => {
   await page.route("**/v1/models", async (route) => {
     const response = await route.fetch();
     const offered = await response.json();
-    await route.fulfill({ response, json: { ...offered, limits: { bytes: 200_000, pixels: 250_000, queue: 1 } } });
+    await route.fulfill({
+      response,
+      json: { ...offered, limits: { bytes: 200_000, pixels: 250_000, queue: 1 } },
+    });
   });
   await page.reload();
   await page.waitForFunction(() => document.getElementById("limits").textContent);
   assert.equal(await page.locator("#limits").textContent(), ", up to 200 KB and 0.3 megapixels");
   await choose(page, "rocket.jpg", "large.jpg");
   await waitFor(page, "failed", 2);
-  assert.match(await page.locator("#card-detail").textContent(), /^0\.3 megapixels; this server takes at most/);
+  assert.match(
+    await page.locator("#card-detail").textContent(),
+    /^0\.3 megapixels; this server takes at most/,
+  );
   await tab(page, 1).click();
-  assert.match(await page.locator("#card-detail").textContent(), /; this server takes at most 200 KB\./);
+  assert.match(
+    await page.locator("#card-detail").textContent(),
+    /; this server takes at most 200 KB\./,
+  );
   assert.equal(posts, 0);
 });
 
 test("a key is asked for where the server wants one", async () => {
-  const locked = await serve({ DERAIN_API_KEY: "open sesame" });
+  const locked = await serve({ DERAIN_API_KEY: "open sesame" }, "-m", "petrichor-live");
   const { page, close } = await openPage(browser, locked.base);
   await page.locator("#key-form").waitFor();
   await checkAccess(page, "with the key's field");
@@ -381,7 +485,9 @@ test("a key is asked for where the server wants one", async () => {
   await choose(page, "rocket.jpg");
   await page.fill("#key", "wrong");
   await page.click("#key-form button");
-  await page.waitForFunction(() => /not the one/.test(document.getElementById("key-wrong").textContent));
+  await page.waitForFunction(() =>
+    /not the one/.test(document.getElementById("key-wrong").textContent),
+  );
   assert.equal(posts, 0);
   await page.fill("#key", "open sesame");
   await page.keyboard.press("Enter");
@@ -410,26 +516,30 @@ test("without JavaScript the form is posted, and the answer is the picture", asy
   await close();
 });
 
-for (const [what, options] of Object.entries({
-  "desktop-light": { colorScheme: "light" },
-  "desktop-dark": { colorScheme: "dark" },
-  "phone-light": { ...PHONE, colorScheme: "light" },
-  "narrow-dark": { ...PHONE, viewport: { width: 320, height: 640 }, colorScheme: "dark" },
-})) {
-  onPage(`nothing bars anyone: ${what}`, options, async (page) => {
-    const look = async (name) => {
-      await shoot(page, `${what}-${name}`);
-      await checkAccess(page, name);
-      const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      assert.ok(wide <= room, `${name}: ${wide} pixels wide in ${room}`);
-    };
-    await page.waitForFunction(() => document.querySelectorAll("#model option").length > 1);
-    await look("start");
-    await choose(page, "notes.txt", "coffee.jpg", "rocket.jpg");
-    await waitFor(page, "done", 2);
-    await look("failed");
-    await tab(page, 2).click();
-    await page.locator("#strength").fill("0.8");
-    await look("done");
-  });
-}
+const SCREENS = {
+  "desktop-light": [1280, 800, "light"],
+  "desktop-dark": [1280, 800, "dark"],
+  "phone-light": [360, 740, "light"],
+  "narrow-dark": [320, 640, "dark"],
+};
+
+onPage("nothing bars anyone, on any screen", PHONE, async (page) => {
+  const look = async (state) => {
+    for (const [screen, [width, height, colorScheme]] of Object.entries(SCREENS)) {
+      await page.setViewportSize({ width, height });
+      await page.emulateMedia({ colorScheme });
+      await shoot(page, `${screen}-${state}`);
+      await checkAccess(page, `${screen}, ${state}`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(wide <= width, `${screen}, ${state}: ${wide} pixels wide in ${width}`);
+    }
+  };
+  await page.waitForFunction(() => document.querySelectorAll("#model option").length > 1);
+  await look("start");
+  await choose(page, "notes.txt", "coffee.jpg", "rocket.jpg");
+  await waitFor(page, "done", 2);
+  await look("failed");
+  await tab(page, 2).click();
+  await page.locator("#strength").fill("0.8");
+  await look("done");
+});

@@ -14,8 +14,13 @@ const PYTHON = process.env.PYTHON ?? "python3";
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const SCREENSHOTS = process.env.DERAIN_SCREENSHOTS;
 const FLAGS = [
-  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-  "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
 ];
 const START_MS = 60_000;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -26,7 +31,9 @@ export const PHONE = { viewport: { width: 360, height: 740 }, hasTouch: true, is
 /** Make the pictures, and what the library makes of them; returns their folder. */
 export function makePictures() {
   const folder = mkdtempSync(join(tmpdir(), "derain-browser-"));
-  const { status, stderr } = spawnSync(PYTHON, [join(HERE, "pictures.py"), folder], { encoding: "utf8" });
+  const { status, stderr } = spawnSync(PYTHON, [join(HERE, "pictures.py"), folder], {
+    encoding: "utf8",
+  });
   assert.equal(status, 0, stderr);
   return folder;
 }
@@ -34,9 +41,10 @@ export function makePictures() {
 export const forget = (folder) => rmSync(folder, { recursive: true, force: true });
 
 /** `derain serve` on a free port; `stop` asks it to end as a service manager would. */
-export async function serve(env = {}) {
-  const child = spawn(PYTHON, ["-m", "derain", "serve", "--port", "0"], {
-    env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"],
+export async function serve(env = {}, ...options) {
+  const child = spawn(PYTHON, ["-m", "derain", "serve", "--port", "0", ...options], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
   });
   let said = "";
   let printed = "";
@@ -69,7 +77,12 @@ export async function openBrowser() {
  * @returns {Promise<{page: import("playwright-core").Page, close: () => Promise<void>}>}
  */
 export async function openPage(browser, base, options = {}) {
-  const context = await browser.newContext({ ...DESKTOP, reducedMotion: "reduce", acceptDownloads: true, ...options });
+  const context = await browser.newContext({
+    ...DESKTOP,
+    reducedMotion: "reduce",
+    acceptDownloads: true,
+    ...options,
+  });
   context.setDefaultTimeout(30_000);
   const elsewhere = [];
   const broken = [];
@@ -99,42 +112,57 @@ export const tab = (page, place) => page.getByRole("tab").nth(place);
 /** Wait until as many pictures are in a state. */
 export async function waitFor(page, state, count = 1) {
   await page.waitForFunction(
-    ([state, count]) => document.querySelectorAll(`[role=tab][data-state=${state}]`).length >= count,
+    ([state, count]) =>
+      document.querySelectorAll(`[role=tab][data-state=${state}]`).length >= count,
     [state, count],
   );
 }
 
 export async function download(page, selector) {
   const [saved] = await Promise.all([page.waitForEvent("download"), page.click(selector)]);
-  return { name: saved.suggestedFilename(), bytes: readFileSync(await saved.path()), path: await saved.path() };
+  return {
+    name: saved.suggestedFilename(),
+    bytes: readFileSync(await saved.path()),
+    path: await saved.path(),
+  };
 }
 
 /** Mean difference of two screenshots, in levels of 255, over a part of them given as shares. */
 export async function difference(page, one, other, [left, right] = [0, 1]) {
   const sources = [one, other].map((png) => `data:image/png;base64,${png.toString("base64")}`);
-  return page.evaluate(async ([sources, left, right]) => {
-    const pixels = [];
-    for (const source of sources) {
-      const image = new Image();
-      image.src = source;
-      await image.decode();
-      const { width, height } = image;
-      const canvas = new OffscreenCanvas(width, height);
-      const context = canvas.getContext("2d");
-      context.drawImage(image, 0, 0);
-      const from = Math.round(left * width);
-      pixels.push(context.getImageData(from, 0, Math.round(right * width) - from, height).data);
-    }
-    return pixels[0].reduce((sum, level, place) => sum + Math.abs(level - pixels[1][place]), 0) / pixels[0].length;
-  }, [sources, left, right]);
+  return page.evaluate(
+    async ([sources, left, right]) => {
+      const pixels = [];
+      for (const source of sources) {
+        const image = new Image();
+        image.src = source;
+        await image.decode();
+        const { width, height } = image;
+        const canvas = new OffscreenCanvas(width, height);
+        const context = canvas.getContext("2d");
+        context.drawImage(image, 0, 0);
+        const from = Math.round(left * width);
+        pixels.push(context.getImageData(from, 0, Math.round(right * width) - from, height).data);
+      }
+      return (
+        pixels[0].reduce((sum, level, place) => sum + Math.abs(level - pixels[1][place]), 0) /
+        pixels[0].length
+      );
+    },
+    [sources, left, right],
+  );
 }
 
 /** Fail on what axe-core finds, whatever its weight. */
 export async function checkAccess(page, what) {
   // Evaluated rather than added as a script, which the page's security policy forbids.
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
-  const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(" | ")}`);
+  const { violations } = await page.evaluate(() =>
+    axe.run(document, { resultTypes: ["violations"] }),
+  );
+  const found = violations.map(
+    ({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(" | ")}`,
+  );
   assert.deepEqual(found, [], what);
 }
 
@@ -152,7 +180,10 @@ export async function answerPosts(page, ...answers) {
     if (answer === "gone") return route.abort("connectionrefused");
     const { status, detail = "", headers = {} } = answer;
     return route.fulfill({
-      status, headers, contentType: "application/problem+json", body: JSON.stringify({ status, detail }),
+      status,
+      headers,
+      contentType: "application/problem+json",
+      body: JSON.stringify({ status, detail }),
     });
   });
 }

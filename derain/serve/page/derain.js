@@ -57,7 +57,10 @@ function offer({ version = "", models: found = [], qualities = [], formats = [],
   const types = formats.map((type) => new Option(words.formatName(type), type));
   $("format").replaceChildren(new Option("Format of the original", ""), ...types);
   $("format").value = before.format;
-  const most = [limits.bytes && words.bytes(limits.bytes), limits.pixels && words.megapixels(limits.pixels)];
+  const most = [
+    limits.bytes && words.bytes(limits.bytes),
+    limits.pixels && words.megapixels(limits.pixels),
+  ];
   const said = most.filter(Boolean).join(" and ");
   $("limits").textContent = said ? `, up to ${said}` : "";
   showSettings();
@@ -66,7 +69,9 @@ function offer({ version = "", models: found = [], qualities = [], formats = [],
 /** A server need not have every model, so some qualities may be missing. */
 function offerModels(qualities, before) {
   const byQuality = qualities.length ? [new Option("Chosen by quality", "")] : [];
-  const names = models.map(({ name, default: isDefault }) => new Option(name, name, false, !qualities.length && isDefault));
+  const names = models.map(
+    ({ name, default: isDefault }) => new Option(name, name, false, !qualities.length && isDefault),
+  );
   $("model").replaceChildren(...byQuality, ...names);
   if (byQuality.length) $("model").value = before.model;
   $("qualities").hidden = !qualities.length;
@@ -95,7 +100,9 @@ function showSettings() {
   $("strength-now").textContent = words.percent(strength);
   const rate = found?.seconds_per_megapixel;
   const time = rate ? `About ${words.duration(rate)} per megapixel here.` : "";
-  $("model-about").textContent = found ? [words.sentence(found.about), time].filter(Boolean).join(" ") : "";
+  $("model-about").textContent = found
+    ? [words.sentence(found.about), time].filter(Boolean).join(" ")
+    : "";
   showAgain();
 }
 
@@ -111,7 +118,8 @@ function showAgain() {
 function take(files) {
   if (!files.length) return;
   const isFirst = !pictures.all.length;
-  const hadFocus = $("drop").contains(document.activeElement) || $("samples").contains(document.activeElement);
+  const hadFocus =
+    $("drop").contains(document.activeElement) || $("samples").contains(document.activeElement);
   $("alarm")?.remove();
   const added = pictures.add(files);
   for (const picture of added) $("tabs").append(tabOf(picture));
@@ -124,19 +132,27 @@ function take(files) {
 function takeDropped(transfer) {
   const files = [...transfer.files];
   if (files.length) take(files);
-  else alarm({ title: "That is not a file", detail: "Save the picture on this device first, then drop the file here." });
+  else
+    alarm({
+      title: "That is not a file",
+      detail: "Save the picture on this device first, then drop the file here.",
+    });
 }
 
 function takePasted(event) {
   const files = [...(event.clipboardData?.files ?? [])];
   if (!files.length) return;
   event.preventDefault();
-  take(files.map((file) => {
-    // Browsers call every picture from the clipboard image.png.
-    if (file.name !== "image.png") return file;
-    pasted += 1;
-    return new File([file], pasted > 1 ? `pasted-${pasted}.png` : "pasted.png", { type: file.type });
-  }));
+  take(
+    files.map((file) => {
+      // Browsers call every picture from the clipboard image.png.
+      if (file.name !== "image.png") return file;
+      pasted += 1;
+      return new File([file], pasted > 1 ? `pasted-${pasted}.png` : "pasted.png", {
+        type: file.type,
+      });
+    }),
+  );
 }
 
 async function takeSample(button) {
@@ -199,7 +215,9 @@ function showSelected() {
   showCard(selected);
   const notes = result ? [...result.notes, selected.unseen].filter(Boolean) : [];
   $("notes").hidden = !notes.length;
-  $("notes").replaceChildren(...notes.map((note) => element("li", { textContent: words.sentence(note) })));
+  $("notes").replaceChildren(
+    ...notes.map((note) => element("li", { textContent: words.sentence(note) })),
+  );
   showDownload(selected);
 }
 
@@ -224,14 +242,17 @@ function factsOf({ before, after, file, result }) {
     words.bytes(file.size),
     result?.model,
     result?.seconds && words.duration(result.seconds),
-  ].filter(Boolean).join(" · ");
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function unseenText({ before, after, file, result, state }) {
   // Before it was tried, nobody knows.
   if (before || after || state === "waiting") return "";
   const name = words.formatName(words.typeOf(file));
-  if (result) return `This browser cannot show ${name || "this format"}. The result is ready to download.`;
+  if (result)
+    return `This browser cannot show ${name || "this format"}. The result is ready to download.`;
   if (state === "failed" || state === "cancelled") return "";
   return `This browser cannot show ${name || "this format"}. The result will be shown as a PNG.`;
 }
@@ -287,7 +308,8 @@ function showTab(picture) {
   tab.setAttribute("aria-label", `${picture.name}, ${stateText(picture)}`);
   tab.title = picture.name;
   const thumb = tab.firstElementChild;
-  if (picture.thumbnail && thumb.firstChild !== picture.thumbnail) thumb.replaceChildren(picture.thumbnail);
+  if (picture.thumbnail && thumb.firstChild !== picture.thumbnail)
+    thumb.replaceChildren(picture.thumbnail);
   else if (!picture.thumbnail) thumb.textContent = words.endingOf(picture.name);
   const { share } = picture.state === "running" ? words.stage(picture.progress) : {};
   tab.style.setProperty("--share", String(share ?? 0));
@@ -316,7 +338,8 @@ function onTabKey(event) {
 
 function remove(picture) {
   const place = pictures.all.indexOf(picture);
-  const hadFocus = $("viewer").contains(document.activeElement) || document.activeElement === $(picture.id);
+  const hadFocus =
+    $("viewer").contains(document.activeElement) || document.activeElement === $(picture.id);
   pictures.remove(picture);
   $(picture.id).remove();
   select(pictures.all[Math.min(place, pictures.all.length - 1)] ?? null);
@@ -377,7 +400,9 @@ function alarm({ title, detail }) {
 
 function askForKey() {
   pictures.lock();
-  $("key-wrong").textContent = engine.hasKey ? "This key is not the one. Check it, then try again." : "";
+  $("key-wrong").textContent = engine.hasKey
+    ? "This key is not the one. Check it, then try again."
+    : "";
   $("key").setAttribute("aria-invalid", String(engine.hasKey));
   if (!$("key-form").hidden) return;
   $("key-form").hidden = false;
@@ -418,7 +443,8 @@ function listen() {
     retry: () => pictures.again(selected),
     remove: () => remove(selected),
     "again-one": () => pictures.again(selected),
-    "again-all": () => pictures.all.filter((one) => pictures.isStale(one)).forEach((one) => pictures.again(one)),
+    "again-all": () =>
+      pictures.all.filter((one) => pictures.isStale(one)).forEach((one) => pictures.again(one)),
     "download-all": downloadAll,
     "zoom-in": () => viewer.zoomBy(1.5),
     "zoom-out": () => viewer.zoomBy(1 / 1.5),
@@ -434,7 +460,8 @@ function listenToWindow() {
   addEventListener("pagehide", () => pictures.cancelAll());
   let depth = 0;
   const drag = (by) => (event) => {
-    if (!event.dataTransfer?.types.some((type) => ["Files", "text/uri-list"].includes(type))) return;
+    if (!event.dataTransfer?.types.some((type) => ["Files", "text/uri-list"].includes(type)))
+      return;
     event.preventDefault();
     depth = Math.max(depth + by, 0);
     document.documentElement.classList.toggle("dragging", depth > 0);

@@ -15,10 +15,22 @@
  */
 
 const BY_STATUS = {
-  400: "picture", 401: "key", 403: "refused", 406: "option", 408: "sending", 411: "large", 413: "large",
-  415: "picture", 421: "refused", 422: "option", 503: "stopping", 504: "slow", 507: "memory",
+  400: "picture",
+  401: "key",
+  403: "refused",
+  406: "option",
+  408: "sending",
+  411: "large",
+  413: "large",
+  415: "picture",
+  421: "refused",
+  422: "option",
+  503: "stopping",
+  504: "slow",
+  507: "memory",
 };
 const POLL_MS = [300, 300, 500, 500, 1000];
+const MOST_PATIENCE = 30;
 const KEY = "derain-key";
 
 /** A refusal or a failure; `kind` says which, `detail` is the engine's own line or "". */
@@ -112,11 +124,17 @@ export class ServerEngine {
   }
 
   async derain(file, options, onProgress, signal) {
-    for (;;) {
+    for (let refusals = 0; ; refusals += 1) {
       const answer = await this.#post(file, options, onProgress, signal);
       if (answer.status === 200) return result(answer);
       if (answer.status !== 429) throw failure(answer.status, await answer.blob?.text());
-      await countDown(retryAfter(answer.header("Retry-After")), onProgress, signal);
+      // Whoever is refused again and again sends the picture less and less often.
+      const patience = Math.min(2 ** refusals, MOST_PATIENCE);
+      await countDown(
+        Math.max(retryAfter(answer.header("Retry-After")), patience),
+        onProgress,
+        signal,
+      );
     }
   }
 
@@ -156,17 +174,19 @@ export class ServerEngine {
       request.open("POST", this.#url("v1/derain"));
       request.responseType = "blob";
       request.setRequestHeader("Accept", options.format || "*/*");
-      for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
+      for (const [name, value] of Object.entries(this.#headers()))
+        request.setRequestHeader(name, value);
       request.upload.onprogress = ({ loaded, total }) => {
         onProgress?.({ state: "uploading", share: total ? loaded / total : 0 });
       };
       request.upload.onload = () => void this.#follow(job, onProgress, ended.signal);
       request.onerror = () => reject(new EngineError("unreachable"));
-      request.onload = () => resolve({
-        status: request.status,
-        blob: request.response,
-        header: (name) => request.getResponseHeader(name),
-      });
+      request.onload = () =>
+        resolve({
+          status: request.status,
+          blob: request.response,
+          header: (name) => request.getResponseHeader(name),
+        });
       request.send(formOf(file, options, job));
     }).finally(() => ended.abort());
   }

@@ -94,7 +94,8 @@ export class Pictures {
   /** Go on with those that waited for a key. */
   unlock() {
     this.isLocked = false;
-    for (const picture of this.all) if (picture.state === "key") this.#set(picture, { state: "waiting" });
+    for (const picture of this.all)
+      if (picture.state === "key") this.#set(picture, { state: "waiting" });
     this.#next();
   }
 
@@ -180,7 +181,9 @@ export class Pictures {
   /** Find a form of before and after that the browser can show, and in which they line up. */
   async #view(picture, signal) {
     const seen = await look(picture.result.blob);
-    const unseen = formatName(picture.result.blob.type);
+    const { type } = picture.result.blob;
+    const unseen = formatName(seen ? typeOf(picture.file) : type);
+    const isUnseen = !seen || !picture.before;
     try {
       const after = () => this.#preview(picture, asFile(picture), signal);
       picture.after = seen?.view ?? (await after());
@@ -190,8 +193,11 @@ export class Pictures {
         if (picture.before) URL.revokeObjectURL(picture.before.url);
         picture.before = before;
       }
-      if (!seen) picture.unseen = `This browser cannot show ${unseen}. What you see is a PNG of it; Download gives the ${unseen}.`;
-    } catch (error) {
+      if (isUnseen) {
+        const what = seen ? "The picture before is shown as a PNG" : "What you see is a PNG of it";
+        picture.unseen = `This browser cannot show ${unseen}. ${what}. Download gives the ${formatName(type)}.`;
+      }
+    } catch {
       // The result is there all the same, unless the visitor cancelled.
       signal.throwIfAborted();
       picture.unseen = `This browser cannot show ${unseen}, and no view of it could be made. Download gives the result.`;
@@ -210,7 +216,8 @@ export class Pictures {
   }
 }
 
-const asFile = ({ result, resultName }) => new File([result.blob], resultName, { type: result.blob.type });
+const asFile = ({ result, resultName }) =>
+  new File([result.blob], resultName, { type: result.blob.type });
 
 function outcome(error, signal) {
   if (signal.aborted) return { state: "cancelled", progress: {} };

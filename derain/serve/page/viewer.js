@@ -13,6 +13,8 @@ const MOST_FIT = 3;
 const ZOOM_STEP = 1.5;
 const PAN_STEP = 60;
 const REVEAL_MS = 800;
+/** Room that a label takes, in pixels. */
+const LABEL = 84;
 
 const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
 
@@ -47,7 +49,8 @@ export class Viewer {
   show({ before, after, name }) {
     const shown = after ?? before;
     const size = shown && { width: shown.width, height: shown.height };
-    const isSame = size && this.size && size.width === this.size.width && size.height === this.size.height;
+    const isSame =
+      size && this.size && size.width === this.size.width && size.height === this.size.height;
     this.size = size;
     this.has = { before: Boolean(before), after: Boolean(after) };
     for (const [side, view] of Object.entries({ before, after })) this.#load(side, view, name);
@@ -131,7 +134,8 @@ export class Viewer {
     this.least = Math.min(whole, MOST_FIT);
     if (this.isFit) this.scale = this.least;
     const [spanX, spanY] = [this.size.width * this.scale, this.size.height * this.scale];
-    const along = (span, room, at) => (span <= room ? (room - span) / 2 : clamp(at ?? 0, room - span, 0));
+    const along = (span, room, at) =>
+      span <= room ? (room - span) / 2 : clamp(at ?? 0, room - span, 0);
     this.x = along(spanX, width, this.x);
     this.y = along(spanY, height, this.y);
     for (const image of Object.values(this.images)) {
@@ -156,19 +160,29 @@ export class Viewer {
     const isTwo = this.has?.before && this.has.after;
     this.sides.before.style.clipPath = isTwo ? `inset(0 ${width - at}px 0 0)` : "none";
     this.sides.after.style.clipPath = isTwo ? `inset(0 0 0 ${at}px)` : "none";
-    this.tags.before.style.left = `calc(${left}px + 0.75rem)`;
-    this.tags.after.style.right = `calc(${width - right}px + 0.75rem)`;
-    this.tags.before.classList.toggle("away", Boolean(isTwo) && at - left < 76);
-    this.tags.after.classList.toggle("away", Boolean(isTwo) && right - at < 76);
+    this.#label(at, Boolean(isTwo));
     const before = Math.round(this.share * 100);
     this.divider.setAttribute("aria-valuenow", String(before));
     this.divider.setAttribute("aria-valuetext", valueText(before));
   }
 
+  /** Put the labels into the corners of the picture, of the stage if it is narrow; hide one that the divider passes. */
+  #label(at, isTwo) {
+    const { left, right, width } = this.seen;
+    const [from, to] = right - left < 2 * LABEL ? [0, width] : [left, right];
+    this.tags.before.style.left = `calc(${from}px + 0.75rem)`;
+    this.tags.after.style.right = `calc(${width - to}px + 0.75rem)`;
+    this.tags.before.classList.toggle("away", isTwo && at - from < LABEL);
+    this.tags.after.classList.toggle("away", isTwo && to - at < LABEL);
+  }
+
   /** Where a pointer is, in pixels of the stage. */
   #point({ clientX, clientY }) {
     const box = this.stage.getBoundingClientRect();
-    return { x: clientX - box.left - this.stage.clientLeft, y: clientY - box.top - this.stage.clientTop };
+    return {
+      x: clientX - box.left - this.stage.clientLeft,
+      y: clientY - box.top - this.stage.clientTop,
+    };
   }
 
   #zoomTo(scale, point) {
@@ -259,7 +273,9 @@ export class Viewer {
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.size) return;
     const onDivider = event.target === this.divider;
-    const action = this.#zoomKey(event.key) ?? (onDivider ? this.#divideKey(event.key) : this.#panKey(event.key));
+    const action =
+      this.#zoomKey(event.key) ??
+      (onDivider ? this.#divideKey(event.key) : this.#panKey(event.key));
     if (!action) return;
     event.preventDefault();
     cancelAnimationFrame(this.frame);
@@ -277,7 +293,14 @@ export class Viewer {
   }
 
   #divideKey(key) {
-    const by = { ArrowLeft: -2, ArrowDown: -2, ArrowRight: 2, ArrowUp: 2, PageDown: -10, PageUp: 10 }[key];
+    const by = {
+      ArrowLeft: -2,
+      ArrowDown: -2,
+      ArrowRight: 2,
+      ArrowUp: 2,
+      PageDown: -10,
+      PageUp: 10,
+    }[key];
     if (by) return () => this.divideAt((Math.round(this.share * 100) + by) / 100);
     return { Home: () => this.divideAt(0), End: () => this.divideAt(1) }[key];
   }

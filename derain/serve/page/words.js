@@ -2,17 +2,37 @@
 
 /** Endings that results keep, and the type of file each stands for. */
 const TYPES = {
-  jpg: "image/jpeg", jpeg: "image/jpeg", jpe: "image/jpeg", jfif: "image/jpeg",
-  png: "image/png", webp: "image/webp", tif: "image/tiff", tiff: "image/tiff",
-  bmp: "image/bmp", avif: "image/avif", heic: "image/heic", heif: "image/heif", hif: "image/heif",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  jpe: "image/jpeg",
+  jfif: "image/jpeg",
+  png: "image/png",
+  webp: "image/webp",
+  tif: "image/tiff",
+  tiff: "image/tiff",
+  bmp: "image/bmp",
+  avif: "image/avif",
+  heic: "image/heic",
+  heif: "image/heif",
+  hif: "image/heif",
 };
 const ENDINGS = {
-  "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/tiff": "tif",
-  "image/bmp": "bmp", "image/avif": "avif",
+  "image/jpeg": "jpg",
+  "image/png": "png",
+  "image/webp": "webp",
+  "image/tiff": "tif",
+  "image/bmp": "bmp",
+  "image/avif": "avif",
 };
 const FORMATS = {
-  "image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WebP", "image/tiff": "TIFF",
-  "image/bmp": "BMP", "image/avif": "AVIF", "image/heic": "HEIC", "image/heif": "HEIF",
+  "image/jpeg": "JPEG",
+  "image/png": "PNG",
+  "image/webp": "WebP",
+  "image/tiff": "TIFF",
+  "image/bmp": "BMP",
+  "image/avif": "AVIF",
+  "image/heic": "HEIC",
+  "image/heif": "HEIF",
 };
 
 const split = (name) => /^(.+?)(?:\.([^.]*))?$/s.exec(name)?.slice(1) ?? [name, undefined];
@@ -90,19 +110,45 @@ export const percent = (share) => `${Math.round(share * 100)}%`;
 export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 const PROBLEMS = {
-  unreachable: ["The server does not answer", "Check that it is still running and that you are connected, then try again."],
-  large: ["This picture is too large", "Make it smaller, or ask whoever runs the server for a higher limit."],
-  picture: ["This file cannot be read as a picture", "Open it in another program and save it as JPEG or PNG, then add it again."],
+  unreachable: [
+    "The server does not answer",
+    "Check that it is still running and that you are connected, then try again.",
+  ],
+  large: [
+    "This picture is too large",
+    "Make it smaller, or ask whoever runs the server for a higher limit.",
+  ],
+  picture: [
+    "This file cannot be read as a picture",
+    "Open it in another program and save it as JPEG or PNG, then add it again.",
+  ],
   option: ["The server does not take these settings", "Change them, then try again."],
   key: ["This server asks for a key", "Enter it above."],
-  refused: ["The server refused this page", "Open the page by the address that the server printed when it started."],
-  sending: ["The picture could not be sent in time", "Try again on a better connection, or make the picture smaller."],
+  refused: [
+    "The server refused this page",
+    "Open the page by the address that the server printed when it started.",
+  ],
+  sending: [
+    "The picture could not be sent in time",
+    "Try again on a better connection, or make the picture smaller.",
+  ],
   slow: ["This took too long", "Choose Fast, or make the picture smaller, then try again."],
   stopping: ["The server is shutting down", "Try again when it is back."],
   memory: ["This picture needs more memory than there is", "Make it smaller, then add it again."],
-  other: ["The server could not do this picture", "Try again. If it fails once more, its log says why."],
+  other: [
+    "The server could not do this picture",
+    "Try again. If it fails once more, its log says why.",
+  ],
 };
-const WORTH_RETRYING = new Set(["unreachable", "option", "refused", "sending", "slow", "stopping", "other"]);
+const WORTH_RETRYING = new Set([
+  "unreachable",
+  "option",
+  "refused",
+  "sending",
+  "slow",
+  "stopping",
+  "other",
+]);
 
 /**
  * Say what went wrong and what to do.

@@ -33,8 +33,16 @@ function packed(...fields) {
 /** The fields that the header before a file and its entry in the directory have in common. */
 function facts(size, crc, nameLength) {
   return [
-    [VERSION, 2], [UTF8_NAMES, 2], [0, 2], [0, 2], [JANUARY_1980, 2],
-    [crc, 4], [size, 4], [size, 4], [nameLength, 2], [0, 2],
+    [VERSION, 2],
+    [UTF8_NAMES, 2],
+    [0, 2],
+    [0, 2],
+    [JANUARY_1980, 2],
+    [crc, 4],
+    [size, 4],
+    [size, 4],
+    [nameLength, 2],
+    [0, 2],
   ];
 }
 
@@ -52,11 +60,23 @@ export async function zip(files) {
     const header = packed([0x04034b50, 4], ...common);
     parts.push(header, title, blob);
     // No comment, first disk, no attributes.
-    directory.push(packed([0x02014b50, 4], [VERSION, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [offset, 4]), title);
+    directory.push(
+      packed([0x02014b50, 4], [VERSION, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [offset, 4]),
+      title,
+    );
     offset += header.byteLength + title.length + blob.size;
   }
   const size = directory.reduce((sum, part) => sum + part.byteLength, 0);
   const count = files.length;
-  const end = packed([0x06054b50, 4], [0, 2], [0, 2], [count, 2], [count, 2], [size, 4], [offset, 4], [0, 2]);
+  const end = packed(
+    [0x06054b50, 4],
+    [0, 2],
+    [0, 2],
+    [count, 2],
+    [count, 2],
+    [size, 4],
+    [offset, 4],
+    [0, 2],
+  );
   return new Blob([...parts, ...directory, end], { type: "application/zip" });
 }
