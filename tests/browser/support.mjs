@@ -94,7 +94,7 @@ export async function openPage(browser, base, options = {}) {
   page.on("websocket", (socket) => elsewhere.push(socket.url()));
   page.on("pageerror", (error) => broken.push(String(error)));
   page.on("console", (message) => {
-    // The browser's own view of a picture has inline styles, which the policy of the answer forbids.
+    // The browser's own view of a picture has inline styles, which the policy forbids.
     if (message.location().url.endsWith("/v1/derain")) return;
     if (/Content.Security.Policy|violates/i.test(message.text())) broken.push(message.text());
   });
@@ -172,7 +172,7 @@ export async function shoot(page, name) {
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
 }
 
-/** Answer posted pictures in the server's place, as often as there are answers; then let them through. */
+/** Answer posted pictures in the server's place, while there are answers. */
 export async function answerPosts(page, ...answers) {
   await page.route("**/v1/derain", (route) => {
     const answer = answers.shift();

@@ -39,12 +39,12 @@ export class Picture {
   }
 }
 
-/** Pictures in order, and the engine's work on them; calls onChange(picture) whenever one changes. */
+/** Pictures in order, and the engine's work on them. */
 export class Pictures {
   /**
    * @param {object} engine see engine.js
    * @param {() => object} settings the options in force
-   * @param {(picture: Picture) => void} onChange
+   * @param {(picture: Picture) => void} onChange called whenever one changes
    */
   constructor(engine, settings, onChange) {
     this.engine = engine;
@@ -195,12 +195,14 @@ export class Pictures {
       }
       if (isUnseen) {
         const what = seen ? "The picture before is shown as a PNG" : "What you see is a PNG of it";
-        picture.unseen = `This browser cannot show ${unseen}. ${what}. Download gives the ${formatName(type)}.`;
+        const download = `Download gives the ${formatName(type)}`;
+        picture.unseen = `This browser cannot show ${unseen}. ${what}. ${download}.`;
       }
     } catch {
       // The result is there all the same, unless the visitor cancelled.
       signal.throwIfAborted();
-      picture.unseen = `This browser cannot show ${unseen}, and no view of it could be made. Download gives the result.`;
+      const none = `This browser cannot show ${unseen}, and no view of it could be made`;
+      picture.unseen = `${none}. Download gives the result.`;
     }
   }
 

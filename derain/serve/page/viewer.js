@@ -166,7 +166,10 @@ export class Viewer {
     this.divider.setAttribute("aria-valuetext", valueText(before));
   }
 
-  /** Put the labels into the corners of the picture, of the stage if it is narrow; hide one that the divider passes. */
+  /**
+   * Put the labels into the corners of the picture, or of the stage if the picture is narrow.
+   * One that the divider passes is hidden.
+   */
   #label(at, isTwo) {
     const { left, right, width } = this.seen;
     const [from, to] = right - left < 2 * LABEL ? [0, width] : [left, right];

@@ -88,7 +88,8 @@ export function bytes(count) {
     size /= 1000;
     unit += 1;
   }
-  return `${unit && size < 10 ? size.toFixed(1).replace(/\.0$/, "") : Math.round(size)} ${units[unit]}`;
+  const shown = unit && size < 10 ? Number(size.toFixed(1)) : Math.round(size);
+  return `${shown} ${units[unit]}`;
 }
 
 /** 12 300 000 as "12 megapixels". */
