@@ -7,19 +7,26 @@ from types import ModuleType
 from derain.errors import DerainError
 
 EXTRA_OF = {
+    "fastapi": "serve",
     "jinja2": "report",
     "matplotlib": "report",
     "onnx": "onnx",
     "openvino": "openvino",
     "pillow_heif": "heif",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
     "torch": "torch",
+    "uvicorn": "serve",
 }
 """By the name under which a package is imported. ONNX Runtime comes with derain."""
 
 _TITLES = {
+    "fastapi": "FastAPI",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
     "pillow_heif": "pillow-heif",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
     "torch": "PyTorch",
 }
 

@@ -31,6 +31,16 @@ from derain.restore import Derainer
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+OF_FASTAPI = (
+    "serve/test_headers.py",
+    "serve/test_live.py",
+    "serve/test_uploads.py",
+    "cli/test_serve.py",
+)
+"""What cannot be imported without the extra ``serve``."""
+
+collect_ignore = [] if is_installed("fastapi") else list(OF_FASTAPI)
+
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")
 

@@ -1,6 +1,5 @@
 """derain run: rainy pictures in, clean ones out."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from derain.cli.console import (
     show_traceback,
 )
 from derain.cli.console import result as show_result
+from derain.cli.numbers import whole_number
 from derain.cli.options import (
     DeviceOption,
     DtypeOption,
@@ -130,7 +130,7 @@ def run(
             "strength": strength,
         }
         check_asked(model, **settings)
-        limit = _pixels(max_pixels)
+        limit = None if max_pixels is None else whole_number(max_pixels, "max_pixels")
         area = read_mask(mask, limit) if mask else None
         options = pictures.Options(force, compare, _format_of(format), density, area, limit)
         plan = pictures.plan(inputs, output, options)
@@ -175,26 +175,6 @@ def _format_of(name: str | None) -> "Format | None":
     from derain.images import format_of
 
     return format_of(f"any.{name}") if name else None
-
-
-def _pixels(text: str | None) -> int | None:
-    """Return a number of pixels: ``200000000``, ``200M`` and ``0.2G`` are the same.
-
-    Raises:
-        UsageError: If it is no number, or less than one.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"([\d_]*\.?\d+)\s*([kmg]?)(?:p|px|pixels)?", text.strip().lower())
-    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-    pixels = round(float(found[1]) * scale[found[2]]) if found else 0
-    if pixels < 1:
-        raise UsageError(
-            "expected a number of pixels, such as 200M for 200 million",
-            option="max_pixels",
-            value=text,
-        )
-    return pixels
 
 
 def _report_plan(plan: "Plan") -> None:
