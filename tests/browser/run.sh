@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 export PYTHON=${PYTHON:-python3} CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
-export PYTHONPATH=${DERAIN_TREE:-$root}
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 
 if [ ! -x "$CHROMIUM" ]; then
     apt-get install -y -q --no-install-recommends chromium > /dev/null ||
