@@ -279,8 +279,8 @@ onPage("the keyboard is enough", {}, async (page) => {
     "zoom-in",
     "zoom-fit",
     "zoom-full",
-    "remove",
     "download",
+    "remove",
   ];
   assert.deepEqual(reached.slice(0, 8), order);
   assert.deepEqual(reached.slice(9), ["add", "quality"]);
@@ -301,10 +301,36 @@ onPage("work is cancelled, and done again", {}, async (page) => {
   assert.match(job, /\/v1\/jobs\/[0-9a-f-]{36}$/);
   assert.equal(await page.evaluate(() => document.activeElement.id), "retry");
   await page.click("#remove");
-  // The server is free again at once.
+  // The server ends with the tile that it was at.
   await choose(page, "rocket.jpg");
   await page.getByRole("radio", { name: "Balanced" }).check({ force: true });
   await waitFor(page, "done");
+});
+
+onPage("sending and waiting are shown", {}, async (page, context) => {
+  const network = await context.newCDPSession(page);
+  // Slow both ways: while the result comes, the page still asks how far its job is.
+  const bytes = 100_000;
+  const slow = { offline: false, latency: 0, downloadThroughput: bytes, uploadThroughput: bytes };
+  await page.route("**/v1/jobs/*", (route) =>
+    route.fulfill({ json: { state: "queued", place: 2, done: 0, total: 0 } }),
+  );
+  const said = [];
+  await page.exposeFunction("said", (title, detail) => said.push(`${title}: ${detail}`));
+  await page.evaluate(() => {
+    const text = (id) => document.getElementById(id).textContent;
+    const tell = () => said(text("card-title"), text("card-detail"));
+    const options = { childList: true, characterData: true, subtree: true };
+    new MutationObserver(tell).observe(document.getElementById("card"), options);
+  });
+  await network.send("Network.emulateNetworkConditions", slow);
+  await choose(page, "coffee.jpg");
+  await waitFor(page, "done");
+  assert.ok(
+    said.some((words) => /^Sending the picture: [1-9]\d?%$/.test(words)),
+    said.join("; "),
+  );
+  assert.ok(said.includes("Waiting for the server: 2 pictures before this one"), said.join("; "));
 });
 
 onPage("changed settings are offered for what is done", {}, async (page) => {
