@@ -32,7 +32,7 @@ const FORMATS = {
   "image/bmp": "BMP",
   "image/avif": "AVIF",
   "image/heic": "HEIC",
-  "image/heif": "HEIF",
+  "image/heif": "HEIC",
 };
 
 const split = (name) => /^(.+?)(?:\.([^.]*))?$/s.exec(name)?.slice(1) ?? [name, undefined];
