@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 from types import ModuleType
 
 from derain.errors import DerainError
@@ -57,6 +58,8 @@ def require(package: str, purpose: str = "") -> ModuleType:
     derain.extras.MissingExtraError: derain forecast needs torch_of_tomorrow: pip install derain
     """
     top = package.partition(".")[0]
+    if top == "onnxruntime":
+        _silence_onnxruntime()
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -66,6 +69,16 @@ def require(package: str, purpose: str = "") -> ModuleType:
     # A library that a package is linked to may be absent or of another version.
     except (ImportError, OSError) as error:
         raise _broken(top, error, purpose) from error
+
+
+def _silence_onnxruntime() -> None:
+    """Keep ONNX Runtime from reporting to its makers; it decides when it is imported.
+
+    Some of its builds, also for Linux, send descriptions of the machine and of every model that is
+    opened, and leave a number for the machine in the user's folder.
+    """
+    for name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):  # of newer and older versions
+        os.environ.setdefault(name, "1")
 
 
 def missing(package: str, purpose: str = "") -> MissingExtraError:

@@ -141,3 +141,5 @@ def running(*arguments: str, environment: Mapping[str, str] | None = None) -> Ge
             except subprocess.TimeoutExpired:
                 process.kill()
         process.wait()
+        if process.stdout is not None:
+            process.stdout.close()

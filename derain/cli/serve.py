@@ -61,7 +61,7 @@ def serve(
 
     Ctrl-C finishes the pictures that were accepted; pressed again it ends at once.
     """
-    with one_line_errors():
+    with one_line_errors(has_limit=True):
         from derain.cli.numbers import whole_number
         from derain.extras import require
 

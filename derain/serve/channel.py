@@ -50,7 +50,7 @@ class Channel:
         """Return whether a message waits, or the other end is gone."""
         return self._connection.poll()
 
-    def send(self, block: bytes | memoryview) -> None:
+    def send(self, block: bytes | bytearray | memoryview) -> None:
         """Send bytes; their number has to be known at the other end."""
         view = memoryview(block)
         for start in range(0, len(view), PART):

@@ -67,7 +67,7 @@ class Decoder(Child):
         self._settings = settings
         super().__init__(main, (settings,), "derain decoder")
 
-    def judge(self, file: bytes | memoryview) -> int:
+    def judge(self, file: bytes | bytearray) -> int:
         """Send a file, and return the pixels that its header claims."""
         with limited(self._settings.decode_timeout, self):
             self.channel.tell(do="judge", size=len(file))

@@ -59,7 +59,7 @@ def wish_of(accept: str) -> Wish | None:
     found: dict[Format, tuple[float, int]] = {
         format: _quality(TYPES[format], ranges) for format in formats
     }
-    taken = [format for format in formats if found[format][0] > 0]
+    taken: list[Format] = [format for format in formats if found[format][0] > 0]
     if not taken:
         return None
     taken.sort(key=lambda format: (-found[format][0], found[format][1]))

@@ -211,13 +211,17 @@ class Pool(Generic[ChildT]):
     @property
     def alive(self) -> int:
         """How many of them have not ended."""
+        return sum(child.is_alive for child in self.children)
+
+    @property
+    def children(self) -> list[ChildT]:
+        """The processes."""
         with self._lock:
-            return sum(child.is_alive for child in self._all)
+            return list(self._all)
 
     def pids(self) -> list[int]:
         """Return the numbers of the processes."""
-        with self._lock:
-            return [child.pid for child in self._all if child.pid is not None]
+        return [child.pid for child in self.children if child.pid is not None]
 
     @contextmanager
     def held(self) -> Generator[ChildT]:
@@ -264,9 +268,7 @@ class Pool(Generic[ChildT]):
     def close(self) -> None:
         """End all processes."""
         self._closed = True
-        with self._lock:
-            children = list(self._all)
-        for child in children:
+        for child in self.children:
             child.kill()
 
 

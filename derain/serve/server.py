@@ -83,9 +83,8 @@ def run(settings: Settings, on_start: Callable[[str], None]) -> None:
     Raises:
         DerainError: If it cannot listen, or a model cannot be loaded.
     """
-    listener = listen(settings)
-    service = Service(settings)
-    with contextlib.closing(listener):
+    with contextlib.closing(listen(settings)) as listener:
+        service = Service(settings)
         service.start()
         try:
             server = Server(service, lambda: on_start(url_of(listener, settings)))

@@ -133,7 +133,7 @@ class Service:
 
     def _derain(self, task: Task, job: Job, decoder: Decoder) -> Answer:
         with _naming("decode"):
-            pixels = decoder.judge(memoryview(task.file))
+            pixels = decoder.judge(task.file)
         with self._pixels.held(pixels):
             _check_wanted(job)
             with _naming("decode"):

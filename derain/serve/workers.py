@@ -43,7 +43,7 @@ class Worker(Child):
     """
 
     def __init__(self, settings: Settings, warm: Model) -> None:
-        self._settings = settings
+        self.timeout = settings.timeout
         self._telling = threading.Lock()
         self._is_deraining = False
         super().__init__(main, (settings, warm), "derain worker")
@@ -75,7 +75,7 @@ class Worker(Child):
         """
         size = array_size(decoded.shape, decoded.kind)
         # Each end of the relay is watched: whoever falls silent is killed.
-        with limited(self._settings.timeout, self, decoder):
+        with limited(self.timeout, self, decoder):
             with self._telling:
                 self.channel.tell(
                     do="derain",

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Reply:
 class Running:
     """A server in a thread of the test's process; its workers are processes."""
 
+    loop: asyncio.AbstractEventLoop
+
     def __init__(self, settings: Settings) -> None:
         self.service = Service(settings)
         self.listener = listen(settings)
@@ -94,8 +96,7 @@ class Running:
 
 @contextmanager
 def running(**settings: Any) -> Generator[Running]:
-    chosen = {"port": 0, "models": (MODEL,), "engine": "onnx"} | settings
-    server = Running(Settings(**chosen))
+    server = Running(Settings(port=0, models=(MODEL,), engine="onnx", **settings))
     try:
         yield server
     finally:
@@ -371,8 +372,7 @@ def test_a_worker_that_is_killed_fails_one_picture(server: Running, rainy: Path)
         replies = [clients.submit(server.post, file) for _ in range(3)]
         wait_until(lambda: server.service.admission.working == 3)
         time.sleep(0.3)  # one of them is in the worker
-        for child in children(server.service.workers):
-            child.kill()
+        signal_workers(server, signal.SIGKILL)
         statuses = sorted(reply.result().status for reply in replies)
     assert statuses == [200, 200, 413]
     assert server.ask("GET", "/readyz").status == 200
@@ -397,28 +397,27 @@ def test_stopping_finishes_what_was_accepted(rainy: Path) -> None:
 
 def test_a_picture_that_takes_too_long_is_given_up(server: Running, rainy: Path) -> None:
     file = (rainy / "a.jpg").read_bytes()
-    (worker,) = children(server.service.workers)
-    worker._settings = replace(server.service.settings, timeout=0.3)
+    (worker,) = server.service.workers.children
+    worker.timeout = 0.3
     with paused(server):
         reply = server.post(file)
     assert (reply.status, "took too long" in reply.problem) == (504, True)
     assert server.post(file).status == 200
-    assert children(server.service.workers) != [worker]
+    assert worker not in server.service.workers.children
 
 
 # Helpers
 
 
-def children(pool: Any) -> list[Any]:
-    """Return the processes of a pool."""
-    return [child._process for child in pool._all]
+def signal_workers(server: Running, number: int) -> None:
+    for pid in server.service.workers.pids():
+        os.kill(pid, number)
 
 
 @contextmanager
 def paused(server: Running) -> Generator[None]:
     """Stop the workers in this context, as a picture that takes long would."""
-    for child in children(server.service.workers):
-        os.kill(child.pid, signal.SIGSTOP)
+    signal_workers(server, signal.SIGSTOP)
     try:
         yield
     finally:
@@ -426,8 +425,7 @@ def paused(server: Running) -> Generator[None]:
 
 
 def resume(server: Running) -> None:
-    for child in children(server.service.workers):
-        os.kill(child.pid, signal.SIGCONT)
+    signal_workers(server, signal.SIGCONT)
 
 
 def wait_until(holds: Any) -> None:
