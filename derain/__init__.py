@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from derain.images import read_image, write_image
     from derain.metrics import psnr, ssim
     from derain.networks import NETWORKS  # pyright: ignore[reportUnusedImport]
-    from derain.restore import Derainer, load
+    from derain.restore import Derainer, load, restore_frames
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ _HOMES = {
     "load": "restore",
     "psnr": "metrics",
     "read_image": "images",
+    "restore_frames": "restore",
     "ssim": "metrics",
     "write_image": "images",
 }
@@ -47,6 +48,7 @@ __all__ = [
     "load",
     "psnr",
     "read_image",
+    "restore_frames",
     "ssim",
     "write_image",
 ]

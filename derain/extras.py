@@ -8,6 +8,7 @@ from types import ModuleType
 from derain.errors import DerainError
 
 EXTRA_OF = {
+    "av": "video",
     "fastapi": "serve",
     "jinja2": "report",
     "matplotlib": "report",
@@ -22,6 +23,7 @@ EXTRA_OF = {
 """By the name under which a package is imported. ONNX Runtime comes with derain."""
 
 _TITLES = {
+    "av": "PyAV",
     "fastapi": "FastAPI",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",

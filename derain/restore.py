@@ -3,6 +3,8 @@
 import logging
 import operator
 import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain import tiles, weights
-from derain.arrays import as_array, called, given, spelled
+from derain.arrays import Given, as_array, called, given, spelled
 from derain.density import RainDensity
 from derain.engines import Engine, Exported, Tiled, make_engine, open_model
 from derain.engines.names import check_names, check_tile
@@ -199,15 +201,52 @@ class Derainer:
         self, rgb: NDArray[Any], share: Float32s | None, progress: Progress
     ) -> NDArray[Any]:
         """(H, W, 3) -> (H, W, 3) of the same type."""
+        if self.strength == 0:
+            return rgb.copy()
         grid = self.grid(*rgb.shape[:2])
-        pixels = grid.rows[0].length * grid.columns[0].length
-        at_once = self.engine.tiles_at_once(pixels * self.tiling.memory)
+        at_once = self._tiles_at_once(grid)
         clean = np.empty_like(rgb)
         for begin, rows in tiles.blended(rgb, grid, self._run, progress, at_once):
             band = slice(begin, begin + len(rows))
             of_band = None if share is None else share[band]
             clean[band] = _mixed(rgb[band], rows, self.strength, of_band)
         return clean
+
+    def at_once(self, height: int, width: int) -> int:
+        """Return how many pictures of a size are worth giving to `together`.
+
+        That is 1 on a processor, and where a picture is cut.
+        """
+        grid = self.grid(height, width)
+        whole = len(grid.rows) * len(grid.columns) == 1
+        return self._tiles_at_once(grid) if whole else 1
+
+    def together(self, pictures: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Take the rain out of pictures of one size and type, in one batch where that is faster.
+
+        Args:
+            pictures: Each (H, W, 3), as for calling the Derainer.
+
+        Raises:
+            ValueError: As for calling the Derainer.
+        """
+        rgb = [as_rgb(picture) for picture in pictures]
+        if len(rgb) <= 1 or self.at_once(*rgb[0].shape[:2]) < len(rgb):
+            return [self._array(picture, None, silent) for picture in pictures]
+        try:
+            clean = self._run(rgb)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return [self._array(picture, None, silent) for picture in pictures]
+        return [
+            _as_given(_mixed(rainy, floats, self.strength, None), picture)
+            for rainy, floats, picture in zip(rgb, clean, pictures, strict=True)
+        ]
+
+    def _tiles_at_once(self, grid: Grid) -> int:
+        pixels = grid.rows[0].length * grid.columns[0].length
+        return self.engine.tiles_at_once(pixels * self.tiling.memory)
 
     def _halve_tile(self, rgb: NDArray[Any]) -> bool:
         """Use smaller tiles from now on; return whether that is possible.
@@ -502,3 +541,83 @@ def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
             value=quality,
         )
     return chosen
+
+
+def restore_frames(
+    frames: Iterable[ImageT],
+    model: Derainer | str | os.PathLike[str] | None = "petrichor-live",
+    *,
+    temporal: str | int | None = 5,
+    **settings: Any,
+) -> Iterator[ImageT]:
+    """Take the rain out of frames in order, as they come, each with the help of its neighbours.
+
+    No more than a window of frames is held: a frame is yielded when half a window has come after
+    it. A frame of another size begins a new scene.
+
+    Args:
+        frames: Images of any kind that `Derainer` takes, one at a time; they are not changed.
+        model: Weights as `load` takes them, a Derainer, or None to steady frames alone.
+        temporal: How many frames help each other: an odd number from 3, ``auto`` for 11, or ``off``
+            or None for none. With them, floats are rounded to 16 bits.
+        settings: For `load`: ``device``, ``dtype``, ``tile``, ``strength`` and others.
+
+    Returns:
+        As many frames, of the same types and shapes.
+
+    Raises:
+        ValueError: If there is neither a model nor a window, or as `load`; while iterating, as
+            `Derainer`, or if several images are given for a frame.
+        TypeError: As `load`; while iterating, if a frame is no image.
+    """
+    # On call: whoever derains photographs needs none of it.
+    from derain.video.temporal import window_of
+
+    window = window_of(temporal)
+    if model is None and window is None:
+        raise UsageError(
+            "leaves nothing to do without a model; expected auto or an odd number from 3",
+            option="temporal",
+            value=temporal,
+        )
+    if isinstance(model, Derainer) or model is None:
+        if settings:
+            raise TypeError(f"{', '.join(settings)}: expected only with weights that are loaded")
+        return _restored(frames, model, window)
+    return _restored(frames, load(model, **settings), window)
+
+
+def _restored(
+    frames: Iterable[Any], derainer: Derainer | None, window: int | None
+) -> Iterator[Any]:
+    """Yield frames as they were given, derained and steadied."""
+    from derain.video.temporal import Frame, TemporalFilter
+
+    steady = TemporalFilter(window) if window else None
+    waiting: deque[tuple[Given, NDArray[Any]]] = deque()
+    for frame in frames:
+        found = given(frame)
+        if len(found.images) != 1:
+            raise ValueError(f"{len(found.images)} images for a frame: expected one at a time")
+        image = found.images[0]
+        clean = image if derainer is None else derainer(image)
+        if steady is None:
+            yield found.back([clean])
+            continue
+        waiting.append((found, clean))
+        for one in steady.push(Frame.of_rgb(_as_levels(as_rgb(clean)))):
+            yield _as_it_came(one.rgb(), *waiting.popleft())
+    if steady is not None:
+        for one in steady.flush():
+            yield _as_it_came(one.rgb(), *waiting.popleft())
+
+
+def _as_levels(rgb: NDArray[Any]) -> NDArray[Any]:
+    """Return (H, W, 3) as it is, contiguous, or floats as uint16."""
+    return np.ascontiguousarray(rgb if rgb.dtype.kind != "f" else to_levels(rgb, np.uint16))
+
+
+def _as_it_came(rgb: NDArray[Any], found: Given, image: NDArray[Any]) -> Any:
+    """Return a steadied frame, (H, W, 3), in the type and with the alpha of the derained one."""
+    levels = rgb if rgb.dtype == image.dtype else to_levels(to_floats(rgb), image.dtype)
+    return found.back([_as_given(levels, image)])

@@ -40,7 +40,25 @@ OF_FASTAPI = (
 )
 """What cannot be imported without the extra ``serve``."""
 
-collect_ignore = [] if is_installed("fastapi") else list(OF_FASTAPI)
+OF_PYAV = (
+    "filming.py",
+    "clips/test_clips_pipeline.py",
+    "clips/test_clips_plan.py",
+    "clips/test_resume.py",
+    "clips/test_streaming.py",
+    "video/test_encoding.py",
+    "video/test_joining.py",
+    "video/test_pixels.py",
+    "video/test_reading.py",
+    "video/test_recording.py",
+    "video/test_recording_times.py",
+)
+"""What cannot be imported without PyAV."""
+
+collect_ignore = [
+    *(() if is_installed("fastapi") else OF_FASTAPI),
+    *(() if is_installed("av") else OF_PYAV),
+]
 
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")

@@ -566,7 +566,9 @@ def test_strength_scales_what_is_removed(strength: float, seed: int) -> None:
 def test_no_strength_gives_the_picture_itself(dtype: type[np.generic]) -> None:
     top = {"uint8": 255, "uint16": 65535}.get(np.dtype(dtype).name, 1)
     image = (np.random.default_rng(0).random((40, 50, 4)) * top).astype(dtype)
-    assert np.array_equal(Derainer(Local(), strength=0)(image), image)
+    result = Derainer(Local(), strength=0)(image)
+    assert np.array_equal(result, image)
+    assert not np.shares_memory(result, image)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan"), float("inf")])
@@ -599,3 +601,47 @@ def test_a_derainer_says_what_it_is() -> None:
     shown = repr(Derainer(Local(), name="local", strength=0.5))
     assert shown == f"<Derainer local: {Derainer(Local(), strength=0.5).describe()}>"
     assert "strength 0.5" in shown
+
+
+class AtOnce(Local):
+    """Takes four tiles at once, and runs out of memory with more pictures than it is allowed."""
+
+    def __init__(self, most: int = 4) -> None:
+        super().__init__()
+        self.most = most
+
+    def tiles_at_once(self, memory: int) -> int:
+        return 4
+
+    def forward(self, rainy: Float32s) -> Float32s:
+        if len(rainy) > self.most:
+            raise RuntimeError("CUDA out of memory")
+        return super().forward(rainy)
+
+
+@pytest.mark.parametrize(("most", "batches"), [(4, [4]), (1, [4, 1, 1, 1, 1])])
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_pictures_together_give_what_each_gives(
+    most: int, batches: list[int], strength: float
+) -> None:
+    pictures = list(np.random.default_rng(0).integers(0, 256, (4, 20, 24, 3), np.uint8))
+    engine = AtOnce(most)
+    together = Derainer(engine, strength=strength).together(pictures)
+    alone = Derainer(Local(), strength=strength)
+    assert [shape[0] for shape in engine.seen] == batches
+    assert all(
+        np.array_equal(one, alone(picture)) for one, picture in zip(together, pictures, strict=True)
+    )
+
+
+def test_pictures_that_are_cut_go_one_by_one() -> None:
+    pictures = list(np.random.default_rng(0).integers(0, 256, (3, 60, 70, 3), np.uint8))
+    derainer = Derainer(AtOnce())
+    assert derainer.at_once(60, 70) == 1
+    assert derainer.at_once(20, 24) == 4
+    for one, picture in zip(derainer.together(pictures), pictures, strict=True):
+        assert np.array_equal(one, derainer(picture))
+
+
+def test_pictures_together_may_be_none() -> None:
+    assert Derainer(AtOnce()).together([]) == []

@@ -20,11 +20,12 @@ DELAY = 0.3
 
 @dataclass
 class _Task:
-    """What a bar shows: the name of the work, and how many of how many items are done."""
+    """What a bar shows: the name of the work, a note, how many of how many items are done."""
 
     name: str
     done: int = 0
     total: int | None = None
+    note: str = ""
     shown: "TaskID | None" = None
     """Its bar, once there are bars."""
 
@@ -60,17 +61,18 @@ class Bars:
         if self._timer.ident is not None:
             self._timer.join()
 
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
+    def __call__(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Show how far a stage has come; a new one gets a bar of its own.
 
         Args:
             stage: What is being worked on.
             done: Number of items done.
             total: Number of items in all; None while it is not known.
+            note: What stands behind the name, such as how fast it goes.
         """
         with self._lock:
             task = self._tasks.setdefault(stage, _Task(printable(stage)))
-            task.done, task.total = done, total
+            task.done, task.total, task.note = done, total, note
             self._draw(task)
 
     def remove(self, stage: str) -> None:
@@ -83,10 +85,13 @@ class Bars:
     def _draw(self, task: _Task) -> None:
         if self._progress is None:
             return
+        text = f"{task.name} {task.note}".rstrip()
         if task.shown is None:
-            task.shown = self._progress.add_task(task.name, completed=task.done, total=task.total)
+            task.shown = self._progress.add_task(text, completed=task.done, total=task.total)
         else:
-            self._progress.update(task.shown, completed=task.done, total=task.total)
+            self._progress.update(
+                task.shown, description=text, completed=task.done, total=task.total
+            )
 
     def _show(self) -> None:
         """Show bars of all stages there are."""

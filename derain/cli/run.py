@@ -8,6 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from derain.cli.clips import (
+    AsClipOption,
+    ClipOptions,
+    CodecOption,
+    CrfOption,
+    EndOption,
+    PresetOption,
+    PreviewOption,
+    ResumeOption,
+    StartOption,
+    TemporalOption,
+    derain_clips,
+    derain_found,
+    parted,
+)
 from derain.cli.console import (
     complain,
     interruptible,
@@ -27,8 +42,18 @@ from derain.cli.options import (
     OverlapOption,
     TileOption,
 )
+from derain.cli.pipes import (
+    ColoursOption,
+    PipeOptions,
+    PixelFormatOption,
+    RateOption,
+    RawOption,
+    derain_pipe,
+    is_piped,
+)
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
+from derain.clips.names import is_animated
 from derain.errors import UsageError, did_you_mean
 from derain.files import listed, printable
 
@@ -52,7 +77,8 @@ ModelOption = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="Shipped weights, or a file of ours or the authors'. Default: petrichor.",
+        help="Shipped weights, or a file of ours or the authors'. Default: petrichor. Clips:"
+        " petrichor-live, or none for their neighbouring frames alone.",
     ),
 ]
 QualityOption = Annotated[
@@ -100,8 +126,21 @@ def run(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     max_pixels: MaxPixelsOption = None,
+    temporal: TemporalOption = "auto",
+    codec: CodecOption = "h264",
+    crf: CrfOption = None,
+    preset: PresetOption = None,
+    preview: PreviewOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    resume: ResumeOption = False,
+    as_clip: AsClipOption = False,
+    raw: RawOption = None,
+    pixel_format: PixelFormatOption = None,
+    rate: RateOption = None,
+    colours: ColoursOption = None,
 ) -> None:
-    """Take the rain out of pictures.
+    """Take the rain out of pictures and clips.
 
     photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained.
     Nothing that exists is overwritten without --force, so that a second run does what the first
@@ -111,51 +150,174 @@ def run(
     --quality chooses among the shipped weights: fast takes less time than the default, best more
     for cleaner pictures.
 
+    With - for the input, frames of a video (YUV4MPEG2, or bare ones with --raw) are derained as
+    they come, and go to standard output as such, or to -o clip.mp4.
+
     If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
     """
     _check_format(format)
+    settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
+    settings |= {"overlap": overlap, "engine": engine, "strength": strength}
+    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
+    of_folder = rate if as_clip else None
+    of_clips = ClipOptions(
+        temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
+    )
+    frames = PipeOptions(raw, pixel_format, rate, colours)
+    chosen = _Chosen(of_pictures, of_clips, frames)
+    _derain_all(inputs, output, model, settings, chosen, force=force)
+
+
+@dataclass(frozen=True)
+class _PictureOptions:
+    """What the command line says of pictures alone; names are those of the flags."""
+
+    compare: bool = False
+    format: str | None = None
+    density: bool = False
+    mask: str | None = None
+    max_pixels: str | None = None
+
+    def check_unused(self, *, has_animated: bool) -> None:
+        """Check that nothing is said of pictures, where there are none.
+
+        Args:
+            has_animated: There are animated pictures, which have formats and sizes, too.
+
+        Raises:
+            UsageError: Else.
+        """
+        for option, value in vars(self).items():
+            if has_animated and option in ("format", "max_pixels"):
+                continue
+            if value != getattr(_PictureOptions, option):
+                raise UsageError("is for pictures, of which none is named", option=option)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What the command line says of each kind of input."""
+
+    of_pictures: _PictureOptions
+    of_clips: ClipOptions
+    frames: PipeOptions
+
+    def check_unused(self, clips: Sequence[str], others: Sequence[str]) -> None:
+        """Check that nothing is said of what is not among the inputs.
+
+        Raises:
+            UsageError: Else.
+        """
+        self.frames.check_unused(but=("rate",) if self.of_clips.as_clip else ())
+        if not clips:
+            self.of_clips.check_unused(has_folder=any(Path(name).is_dir() for name in others))
+        if not others:
+            self.of_pictures.check_unused(has_animated=any(map(is_animated, clips)))
+
+
+def _derain_all(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _Chosen,
+    *,
+    force: bool,
+) -> None:
+    """Derain a stream of frames, or clips and then pictures.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
+    of_clips = chosen.of_clips
+    if is_piped(inputs, output, chosen.frames):
+        with one_line_errors():
+            chosen.of_pictures.check_unused(has_animated=False)
+        derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
+        return
+    clips, others = parted(inputs, as_clip=of_clips.as_clip)
+    with one_line_errors(has_limit=True):
+        chosen.check_unused(clips, others)
+        limit = _pixels(chosen.of_pictures.max_pixels)
+    well = not clips or derain_clips(
+        clips,
+        output,
+        model,
+        settings,
+        of_clips,
+        force=force,
+        format=chosen.of_pictures.format,
+        max_pixels=limit,
+    )
+    if others:
+        _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
+    if not well:
+        raise typer.Exit(1)
+
+
+def _derain_pictures(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _PictureOptions,
+    *,
+    force: bool,
+) -> None:
+    """Derain pictures and report each.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
     with one_line_errors(has_limit=True), lasting():
         from derain import pictures
         from derain.images import read_mask
         from derain.restore import check_asked, load
 
         # What can be refused is refused before a folder is searched, and a model loaded.
-        settings: dict[str, Any] = {
-            "quality": quality,
-            "device": device,
-            "dtype": dtype,
-            "tile": tile,
-            "overlap": overlap,
-            "engine": engine,
-            "strength": strength,
-        }
         check_asked(model, **settings)
-        limit = _pixels(max_pixels)
-        area = read_mask(mask, limit) if mask else None
-        options = pictures.Options(force, compare, _format_of(format), density, area, limit)
+        limit = _pixels(chosen.max_pixels)
+        area = read_mask(chosen.mask, limit) if chosen.mask else None
+        options = pictures.Options(
+            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit
+        )
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)
         results = pictures.settled(plan.jobs)
         derainer = load(model, **settings) if results is None else None
-        if density and derainer:
+        if chosen.density and derainer:
             _check_density(derainer)
     if derainer:
-        _say_choices(derainer, quality, dtype)
-    _do(plan, derainer, results or [])
+        _say_choices(derainer, settings["quality"], settings["dtype"])
+    done = _do(plan, derainer, results or [])
+    for option in ("mask", "compare", "density"):
+        if getattr(chosen, option):
+            for path, _ in done.clips:
+                complain(
+                    f"error: {printable(path)}: an animation; --{option} is for pictures alone"
+                )
+                done.statuses["failed"] += 1
+            done.clips.clear()
+    well = not done.clips or derain_found(
+        done.clips, model, settings, force=force, max_pixels=limit
+    )
+    if done.failed or not well:
+        raise typer.Exit(1)
 
 
-def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> None:
-    """Do what was planned; without a Derainer report what is known of it.
+def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> "_Done":
+    """Do what was planned, and return what became of it.
+
+    Without a Derainer report what is known of it.
 
     Raises:
-        typer.Exit: If something could not be done, or the user interrupts it.
+        typer.Exit: If the user interrupts it.
     """
     done = _Done(plan.jobs, len(plan.refused), list(plan.results))
     with interruptible(done.describe_interrupted):
         _derain(plan.jobs, derainer, results, done)
     done.report()
-    if done.failed:
-        raise typer.Exit(1)
+    return done
 
 
 def _check_format(name: str | None) -> None:
@@ -232,6 +394,7 @@ class _Done:
         results: What derain made, and is left alone.
         statuses: Number of pictures of each status.
         finished: Pictures whose results are there.
+        clips: Animated pictures that were found among them, each with the file of its result.
     """
 
     jobs: "Sequence[Job]"
@@ -239,6 +402,7 @@ class _Done:
     results: list[Path]
     statuses: Counter[str] = field(default_factory=Counter[str])
     finished: "set[Path]" = field(default_factory=set[Any])
+    clips: list[tuple[Path, Path]] = field(default_factory=list[tuple[Path, Path]])
 
     @property
     def failed(self) -> bool:
@@ -300,6 +464,9 @@ def _derain(
         for number, result in enumerate(found, 1):
             if len(jobs) > 1:
                 bars("pictures", number, len(jobs))
+            if result.target is not None and _is_animation(result):
+                done.clips.append((result.source, result.target))
+                continue
             try:
                 _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
@@ -308,6 +475,15 @@ def _derain(
                 complain(f"error: {target} is done, but standard output failed: {error.strerror}")
                 result = replace(result, status="failed")
             done.add(result)
+
+
+def _is_animation(result: "Result") -> bool:
+    """Return whether a picture turned out to be a clip that can be derained as such."""
+    from derain.images import AnimationError
+    from derain.pictures import STREAM
+
+    is_file = STREAM not in (result.source, result.target)
+    return is_file and isinstance(result.error, AnimationError) and result.error.kind != "HEIF"
 
 
 def _report(result: "Result", place: str) -> None:

@@ -75,7 +75,18 @@ _HINTS = {
     "--suffix": "results end in _derained; -o names them otherwise",
     **dict.fromkeys(("--batch", "--batch-size"), "tiles go together as fits; --tile takes less"),
     "--tile-size": "--tile sets the side of a tile in pixels",
-    "--video": "clips are not read yet; expected pictures",
+    **dict.fromkeys(("--pix-fmt", "-pix-fmt"), "--pixel-format names that of bare frames"),
+    **dict.fromkeys(
+        ("--fps", "--framerate", "--frame-rate"), "--rate is that of bare frames and of a folder's"
+    ),
+    "--size": "--raw is that of bare frames; --tile sets the side of a tile",
+    **dict.fromkeys(
+        ("--video", "--clip", "--gif"), "clips are named without an option: derain clip.mp4"
+    ),
+    **dict.fromkeys(
+        ("--frames", "--sequence", "--image-sequence"),
+        "--as-clip takes a folder's pictures for the frames of a clip",
+    ),
 }
 """What derain run does instead of an option that other tools have."""
 _EVERYWHERE = {

@@ -54,6 +54,28 @@ def save_options(picture: Picture) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if content}
 
 
+def for_gif(picture: Picture, notes: list[str]) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+    """Return profile, XMP packet and comments for a GIF, which has no place for anything else.
+
+    Args:
+        picture: Whose metadata is written.
+        notes: Gets a line for the user about what is left out.
+    """
+    lost: list[str] = []
+    metadata = picture.metadata
+    profile, packet = _profile(_in_colour(picture), lost), _packet(metadata, lost)
+    comments, extras = _comments(list(metadata.extras))
+    if exif.tags_of(exif.unmarked(metadata.exif)):
+        lost.append("EXIF")
+    _name_all(metadata, lost, "IPTC", "Photoshop data", "pixel aspect ratio")
+    _leave_out([extra for extra in extras if extra.key != b"iCCP"], "BMP", lost)
+    if picture.is_deep:
+        lost.append("16 bits a channel")
+    if lost:
+        notes.append(f"not kept in GIF: {listed(lost)}")
+    return profile, packet, (*metadata.comments, *comments)
+
+
 def _profile(picture: Picture, lost: list[str]) -> bytes:
     """Return a profile that fits the pixels, made from a PNG's chunks if need be."""
     metadata = picture.metadata

@@ -20,7 +20,7 @@ from derain.images.tiff_pages import (
     find_pages,
 )
 
-Kind = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF"]
+Kind = Literal["JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF", "GIF"]
 
 _OTHERS = (
     (b"GIF8", "a GIF picture"),

@@ -6,6 +6,7 @@ so many pixels, else it is truncated or lies. And what decoding takes is in prop
 """
 
 import math
+from dataclasses import replace
 
 from derain.images.headers import Claim
 from derain.images.picture import ImageError, TooManyPixelsError
@@ -58,4 +59,36 @@ def check_claim(claim: Claim, size: int, max_pixels: int | None) -> None:
             f" {math.ceil(needed / 1e7) / 100} GB to decode; expected at most"
             f" {memory // 10**7 / 100} GB for a file so small",
             needed=claim.pixels,
+        )
+
+
+LENGTH = 100
+"""How many times the pixels of the largest picture the frames of an animation may have together."""
+HELD = 24
+"""Frames that lie in memory while an animation is derained: a window of neighbours, and those that
+wait between threads."""
+
+
+def check_frames(claim: Claim, size: int, max_pixels: int | None) -> None:
+    """Refuse an animation that claims too much.
+
+    Args:
+        claim: What its header says: the size of a frame and their number; of ``result`` the bytes
+            that a pixel takes in arrays, 0 for 4.
+        size: Bytes of the file.
+        max_pixels: As for `check_claim`; it allows `LENGTH` times as many for all frames.
+
+    Raises:
+        TooManyPixelsError: As `check_claim`, or if all frames together have more pixels.
+        ImageError: As `check_claim`.
+    """
+    result = claim.result or 4
+    check_claim(replace(claim, least=0, stored=HELD * result, result=result), size, max_pixels)
+    allowed = LENGTH * (MAX_PIXELS if max_pixels is None else max_pixels)
+    total = claim.pixels * claim.frames
+    if total > allowed:
+        raise TooManyPixelsError(
+            f"{claim.frames} frames of {claim.width}x{claim.height} pixels, {total / 1e6:.0f}"
+            f" megapixels together; expected at most {allowed / 1e6:.6g} megapixels",
+            needed=max(claim.pixels, -(-total // LENGTH)),
         )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from PIL import (
     BmpImagePlugin,
-    GifImagePlugin,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -14,6 +13,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from derain.images import gif
 from derain.images.headers import Claim, claim_of
 from derain.images.picture import AnimationError, ImageError, has_avif
 
@@ -33,10 +33,10 @@ def header_of(data: bytes) -> Claim:
     """Return what a file says that it holds.
 
     Raises:
-        AnimationError: If it is a clip.
+        AnimationError: If it is a clip, or a GIF, which is treated as one.
         ImageError: If it is no picture that can be read, or its header is damaged.
     """
-    if data.startswith(b"GIF8") and (frames := _gif_frames(data)) > 1:
+    if gif.is_gif(data) and (frames := gif.frames_of(data)):
         raise AnimationError("GIF", frames)
     claim = claim_of(data)
     if claim.frames > 1:
@@ -97,12 +97,3 @@ def _class_of(kind: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
             " as PyPI has it: pip install -U pillow"
         )
     return importlib.import_module("PIL.AvifImagePlugin").AvifImageFile
-
-
-def _gif_frames(data: bytes) -> int:
-    """Return the frames of a GIF; 1 if it is damaged."""
-    try:
-        with GifImagePlugin.GifImageFile(io.BytesIO(data)) as image:
-            return image.n_frames
-    except Exception:  # it will not be read in any case
-        return 1

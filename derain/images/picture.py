@@ -48,7 +48,9 @@ class ImageError(DerainError, ValueError):
 
 
 class AnimationError(ImageError):
-    """A file holds a clip rather than a picture: a GIF, WebP, PNG, AVIF or HEIF of several frames.
+    """A file holds a clip rather than a picture: a WebP, PNG, AVIF or HEIF of several frames.
+
+    A GIF is always treated as a clip, even one of a single frame.
 
     Args:
         kind: The format.
@@ -58,10 +60,16 @@ class AnimationError(ImageError):
 
     def __init__(self, kind: str, frames: int | None, place: str = "") -> None:
         self.kind, self.frames = kind, frames
-        many = "" if frames is None else f" of {frames} frames"
+        many = "" if frames is None else f" of {frames} frame{'' if frames == 1 else 's'}"
+        # Of HEIF sequences there is no decoder here.
+        how = (
+            "expected a picture"
+            if kind == "HEIF"
+            else "the command derain FILE does clips, and derain.restore_frames their frames"
+        )
         super().__init__(
             f"{place}{': ' if place else ''}a {kind} animation{many}, which is a clip rather than a"
-            " picture; derain does not do clips yet"
+            f" picture; {how}"
         )
 
 

@@ -89,7 +89,7 @@ def chunks_of(data: bytes, damaged: list[bytes]) -> Iterator[Chunk]:
         damaged: Gets the kinds of those whose checksum or length is wrong; they are left out.
     """
     after = False
-    for kind, start, end in _spans(data):
+    for kind, start, end in spans_of(data):
         if kind == b"IDAT":
             after = True
         if kind[0] & 0x20 == 0 and kind != b"PLTE":
@@ -110,7 +110,7 @@ def _is_sound(chunk: Chunk) -> bool:
     return lengths is None or len(chunk.content) in lengths
 
 
-def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def spans_of(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and end of every whole chunk, checksum included; nothing if no PNG."""
     if not data.startswith(SIGNATURE):
         return
@@ -128,7 +128,7 @@ def _spans(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def bare(data: bytes) -> bytes:
     """Return a file without what is not pixels, so that no decoder fails at it or inflates it."""
-    spans = list(_spans(data))
+    spans = list(spans_of(data))
     if not spans:
         return data
     left_out = [span for span in spans if _is_left_out(span[0])]
@@ -149,7 +149,7 @@ def _is_left_out(kind: bytes) -> bool:
 
 def density_of(data: bytes) -> tuple[int, int] | None:
     """Return pixels per metre across and down; None if a file does not say."""
-    for kind, start, _ in _spans(data):
+    for kind, start, _ in spans_of(data):
         if kind == b"pHYs":
             length, _, across, down, unit = struct.unpack_from(">I4sIIB", data, start)
             return (across, down) if length == 9 and unit == 1 else None
@@ -307,13 +307,14 @@ def with_chunks(data: bytes, chunks: Sequence[Chunk]) -> bytes:
     data = bare(data)
     head = len(SIGNATURE) + 25
     tail = len(data) - 12
-    before = b"".join(_packed(chunk) for chunk in chunks if not chunk.after_pixels)
-    after = b"".join(_packed(chunk) for chunk in chunks if chunk.after_pixels)
+    before = b"".join(packed(chunk) for chunk in chunks if not chunk.after_pixels)
+    after = b"".join(packed(chunk) for chunk in chunks if chunk.after_pixels)
     view = memoryview(data)
     return b"".join([view[:head], before, view[head:tail], after, view[tail:]])
 
 
-def _packed(chunk: Chunk) -> bytes:
+def packed(chunk: Chunk) -> bytes:
+    """Return a chunk as it is stored (section 5.3)."""
     checksum = zlib.crc32(chunk.kind + chunk.content)
     return (
         struct.pack(">I", len(chunk.content))
@@ -351,9 +352,10 @@ def encoded_grey_with_alpha(levels: NDArray[np.uint16]) -> bytes:
     rows[:, 1:] = stored
     rows[:, 5:] -= stored[:, :-4]
     header = struct.pack(">IIBBBBB", width, height, 16, 4, 0, 0, 0)
-    chunks = (
-        Chunk(b"IHDR", header),
-        Chunk(b"IDAT", zlib.compress(rows.tobytes(), PNG_LEVEL)),
-        Chunk(b"IEND", b""),
-    )
-    return SIGNATURE + b"".join(_packed(chunk) for chunk in chunks)
+    pixels = Chunk(b"IDAT", zlib.compress(rows.tobytes(), PNG_LEVEL))
+    return file_of([Chunk(b"IHDR", header), pixels])
+
+
+def file_of(chunks: Iterable[Chunk]) -> bytes:
+    """Return a file of these chunks, and the one that ends it."""
+    return SIGNATURE + b"".join(packed(chunk) for chunk in (*chunks, Chunk(b"IEND", b"")))

@@ -13,8 +13,8 @@ from PIL import Image
 _PIXELS = frozenset({b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"})
 KNOWN = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 """Chunks with a flag in the header that says they exist."""
-_ALPHA = 0x10
-"""Flag of the extended header."""
+ALPHA, ANIMATION = 0x10, 0x02
+"""Flags of the extended header."""
 _LOSSLESS_ALPHA = 1 << 28
 """Flag of a lossless picture: of its 32 bits behind the signature."""
 _LOSSLESS = 1
@@ -70,7 +70,7 @@ def with_chunks(data: bytes, size: tuple[int, int], chunks: Sequence[tuple[bytes
     """
     pixels = [(kind, content) for kind, content in chunks_of(data) if kind in _PIXELS]
     old = dict(pixels).get(b"VP8X", b"\0")[0]
-    flags = old & _ALPHA or (_ALPHA if _has_alpha(pixels) else 0)
+    flags = old & ALPHA or (ALPHA if _has_alpha(pixels) else 0)
     for kind, _ in chunks:
         flags |= KNOWN.get(kind, 0)
     if not chunks:
@@ -78,7 +78,7 @@ def with_chunks(data: bytes, size: tuple[int, int], chunks: Sequence[tuple[bytes
     first = [(kind, content) for kind, content in chunks if kind == b"ICCP"]
     last = [(kind, content) for kind, content in chunks if kind != b"ICCP"]
     body = [each for each in pixels if each[0] != b"VP8X"]
-    return _file_of([_extended(flags, size), *first, *body, *last])
+    return file_of([extended(flags, size), *first, *body, *last])
 
 
 def with_opaque_alpha(data: bytes, width: int, height: int) -> bytes:
@@ -93,8 +93,8 @@ def with_opaque_alpha(data: bytes, width: int, height: int) -> bytes:
         height: Likewise.
     """
     chunks = list(chunks_of(data))
-    flags = next((content[0] for kind, content in chunks if kind == b"VP8X"), 0) | _ALPHA
-    new = [_extended(flags, (width, height))]
+    flags = next((content[0] for kind, content in chunks if kind == b"VP8X"), 0) | ALPHA
+    new = [extended(flags, (width, height))]
     for kind, content in chunks:
         if kind == b"VP8 ":
             new.append((b"ALPH", _opaque_plane(width, height)))
@@ -103,7 +103,7 @@ def with_opaque_alpha(data: bytes, width: int, height: int) -> bytes:
             content = content[:1] + struct.pack("<I", bits | _LOSSLESS_ALPHA) + content[5:]
         if kind not in (b"VP8X", b"ALPH"):
             new.append((kind, content))
-    return _file_of(new)
+    return file_of(new)
 
 
 def _opaque_plane(width: int, height: int) -> bytes:
@@ -119,14 +119,15 @@ def _opaque_plane(width: int, height: int) -> bytes:
     return bytes([_LOSSLESS]) + picture[5:]
 
 
-def _extended(flags: int, size: tuple[int, int]) -> tuple[bytes, bytes]:
+def extended(flags: int, size: tuple[int, int]) -> tuple[bytes, bytes]:
     """Return the chunk of the extended header, for a width and height."""
     sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
     return b"VP8X", struct.pack("<I", flags) + sides
 
 
-def _file_of(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
-    content = b"WEBP" + b"".join(_packed(*each) for each in chunks)
+def file_of(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return a file of these chunks."""
+    content = b"WEBP" + b"".join(packed(*each) for each in chunks)
     return b"RIFF" + struct.pack("<I", len(content)) + content
 
 
@@ -135,5 +136,6 @@ def _has_alpha(pixels: Sequence[tuple[bytes, bytes]]) -> bool:
     return any(kind == b"VP8L" and content[4] & 0x10 for kind, content in pixels)
 
 
-def _packed(kind: bytes, content: bytes) -> bytes:
+def packed(kind: bytes, content: bytes) -> bytes:
+    """Return a chunk as it is stored."""
     return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)

@@ -30,6 +30,9 @@ STREAM = Path("-")
 HEIC = READABLE_SUFFIXES - SUFFIXES.keys()
 """Endings of what is read and not written, which takes a package of its own."""
 
+OF_CLIPS = frozenset({".gif", ".apng", ".avifs"})
+"""Endings of animated pictures alone; those of others may be animated as well."""
+
 MANY = 1000
 """Names in a folder; among more no mistyped one is looked for."""
 
@@ -188,7 +191,7 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
         return Found(files=[path])
     if output is None:
         _check_beside(path)
-    inside = search(path, readable_suffixes())
+    inside = search(path, _searched())
     results = {file for file in inside.files if _is_result(file, path, output)}
     for file in inside.files:
         if file in results:
@@ -295,8 +298,13 @@ def _split(pattern: str) -> tuple[str, str]:
     return (prefix if prefix.endswith(os.sep) else prefix + os.sep), rest
 
 
+def _searched() -> frozenset[str]:
+    """Return endings of what folders and patterns are searched for."""
+    return readable_suffixes() | OF_CLIPS
+
+
 def _is_readable(path: Path) -> bool:
-    return path.suffix.lower() in readable_suffixes()
+    return path.suffix.lower() in _searched()
 
 
 # Words for the user

@@ -27,8 +27,10 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--compare --density --device --dtype --engine --force --format --mask --max-pixels --model"
-        " --output --overlap --quality --strength --tile -m -o INPUTS"
+        "--as-clip --codec --colours --compare --crf --density --device --dtype --end --engine"
+        " --force --format --mask --max-pixels --model --output --overlap --pixel-format --preset"
+        " --preview --quality --rate --raw --resume --start --strength --temporal --tile -m -o"
+        " INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
@@ -57,10 +59,22 @@ OF_EVERY_VERB = "--quiet --verbose -q -v"
 def derain(
     *arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None
 ) -> "subprocess.CompletedProcess[bytes]":
-    command = [sys.executable, "-c", "from derain.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(
-        command, input=stdin, capture_output=True, cwd=cwd, check=False, timeout=300
-    )
+    """Run the command in this process: its start would take most of the time of a test."""
+    streams = [io.TextIOWrapper(io.BytesIO(data), write_through=True) for data in (stdin, b"", b"")]
+    before, terminated = Path.cwd(), signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+            patch.setattr(sys, name, stream)
+        patch.chdir(cwd or before)
+        try:
+            cli.main([str(argument) for argument in arguments])
+            code: Any = 0
+        except SystemExit as error:
+            code = error.code or 0
+        finally:
+            signal.signal(signal.SIGTERM, terminated)
+    written = [stream.buffer.getvalue() for stream in streams[1:]]
+    return subprocess.CompletedProcess(list(arguments), code, *written)
 
 
 @pytest.fixture

@@ -217,7 +217,10 @@ def test_animations_are_named(photo: NDArray[np.uint8], format: str) -> None:
     with pytest.raises(AnimationError, match=f"a {format} animation of 3 frames") as caught:
         images.read(data)
     assert caught.value.frames == 3
-    assert str(caught.value).endswith("a clip rather than a picture; derain does not do clips yet")
+    assert str(caught.value).endswith(
+        "rather than a picture; the command derain FILE does clips, and derain.restore_frames their"
+        " frames"
+    )
 
 
 def test_a_sequence_of_heif_is_named(tmp_path: Path) -> None:

@@ -204,7 +204,8 @@ def hostile_files(photo: NDArray[np.uint8]) -> dict[str, tuple[bytes, str]]:
     return {
         "empty": (b"", "empty file"),
         "text": (b"once upon a time", "found text beginning 'once upon a time'"),
-        "gif": (saved(image, "GIF"), "expected JPEG, PNG.*found a GIF picture"),
+        "gif": (saved(image, "GIF"), "a GIF animation of 1 frame, which is a clip"),
+        "truncated GIF": (saved(image, "GIF")[:900], "expected JPEG, PNG.*found a GIF picture"),
         "noise": (bytes(range(200, 256)), "not a picture"),
         "truncated JPEG": (jpeg[: len(jpeg) // 2], "damaged or truncated JPEG"),
         "truncated PNG": (png[: len(png) // 2], "damaged or truncated PNG"),

@@ -1,0 +1,576 @@
+"""Clips among what derain run is given: their options, and what it says of them."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from derain.cli.console import (
+    complain,
+    errors_on_terminal,
+    interruptible,
+    line_of,
+    one_line_errors,
+    say,
+    show_traceback,
+)
+from derain.cli.console import result as show_result
+from derain.cli.progress import Bars
+from derain.clips.names import is_animated, is_clip_name
+from derain.errors import DerainError, UsageError
+from derain.files import listed, printable
+
+if TYPE_CHECKING:
+    from derain.clips.options import Options
+    from derain.clips.plan import Job, Plan
+    from derain.clips.results import Result
+    from derain.clips.sequences import SequenceJob
+    from derain.restore import Derainer
+
+MODEL = "petrichor-live"
+"""Shipped weights that are fast enough for clips."""
+NO_MODEL = "none"
+
+_EVERY = 30.0
+"""Seconds between lines about how far a clip has come, where no bar is shown."""
+
+TemporalOption = Annotated[
+    str, typer.Option(metavar="auto|off|N", help="Clips: how many frames help each other.")
+]
+CodecOption = Annotated[
+    str, typer.Option(help="Clips: h264, h265, av1, vp9, mpeg4, or ffv1, which is lossless.")
+]
+CrfOption = Annotated[
+    float | None, typer.Option(help="Clips: quality of the codec, less is better. Default: its.")
+]
+PresetOption = Annotated[
+    str | None, typer.Option(help="Clips: speed of the encoder, such as fast or slow.")
+]
+PreviewOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Clips: derain so much of each, as NAME_preview."),
+]
+StartOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Clips: where to begin, as 90 or 1:30.")
+]
+EndOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Clips: where to end, as 95 or 1:35.")
+]
+AsClipOption = Annotated[
+    bool, typer.Option("--as-clip", help="Folders: their pictures are the frames of a clip.")
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Clips: go on with what an interrupted run has finished.")
+]
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What the command line says of clips; names are those of the flags."""
+
+    temporal: str = "auto"
+    codec: str = "h264"
+    crf: float | None = None
+    preset: str | None = None
+    preview: float | None = None
+    start: str | None = None
+    end: str | None = None
+    resume: bool = False
+    as_clip: bool = False
+    rate: str | None = None
+
+    def check_unused(self, *, has_folder: bool = False) -> None:
+        """Check that nothing is said of clips, where there are none.
+
+        Args:
+            has_folder: A folder is named, which may be meant for one.
+
+        Raises:
+            UsageError: Else.
+        """
+        for option, value in vars(self).items():
+            if value != getattr(ClipOptions, option):
+                hint = "; with --as-clip a folder is one" if has_folder else ""
+                raise UsageError(f"is for clips, of which none is named{hint}", option=option)
+
+    def plain(self, *, force: bool) -> "Options":
+        """Return the library's options.
+
+        Raises:
+            UsageError: If a time cannot be read.
+        """
+        from derain.clips.options import Options
+
+        start, end = seconds_of(self.start, "start"), seconds_of(self.end, "end")
+        return Options(
+            temporal=self.temporal,
+            codec=self.codec,
+            crf=self.crf,
+            preset=self.preset,
+            start=start or 0.0,
+            end=end,
+            preview=self.preview,
+            resume=self.resume,
+            force=force,
+        )
+
+
+def seconds_of(text: str | None, option: str) -> float | None:
+    """Return a time in seconds: ``90``, ``1:30`` and ``0:01:30.0`` are the same.
+
+    Args:
+        text: As the user gave it.
+        option: Name of the Python argument.
+
+    >>> seconds_of("1:02:03.5", "start")
+    3723.5
+
+    Raises:
+        UsageError: If it is none.
+    """
+    if text is None:
+        return None
+    parts = text.strip().split(":")
+    if len(parts) > 3 or not all(part.replace(".", "", 1).isdecimal() for part in parts):
+        raise UsageError("expected a time, such as 90 or 1:30", option=option, value=text)
+    seconds = 0.0
+    for part in parts:
+        seconds = 60 * seconds + float(part)
+    return seconds
+
+
+def parted(inputs: Sequence[str], *, as_clip: bool = False) -> tuple[list[str], list[str]]:
+    """Return the clips among names of inputs, and the others.
+
+    Args:
+        inputs: As they were given.
+        as_clip: Whether folders are clips.
+    """
+    clips = [name for name in inputs if _is_clip(name, as_clip=as_clip)]
+    return clips, [name for name in inputs if name not in clips]
+
+
+def _is_clip(name: str, *, as_clip: bool) -> bool:
+    if Path(name).is_dir():
+        return as_clip
+    return is_clip_name(name) or is_animated(name)
+
+
+def derain_clips(
+    names: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    options: ClipOptions,
+    *,
+    force: bool,
+    format: str | None = None,
+    max_pixels: int | None = None,
+) -> bool:
+    """Derain clips and report each.
+
+    Args:
+        names: Of video files, animated pictures, and folders of frames.
+        output: A file, a pattern for frames or a folder; None for beside the clips.
+        model: Weights; None for those of the quality, or for `MODEL`; ``none`` for none.
+        settings: For `derain.restore.load`.
+        options: Of clips.
+        force: Overwrite what is there.
+        format: Of results that are animated pictures; None for that of each.
+        max_pixels: Refuse animated pictures of more; None for the usual limit.
+
+    Returns:
+        Whether all are done, or were there.
+
+    Raises:
+        typer.Exit: If an option cannot be meant, or the user interrupts the work.
+    """
+    with one_line_errors(has_limit=True):
+        from derain.restore import check_asked
+
+        models = _Models(model, settings)
+        if models.name != NO_MODEL:
+            check_asked(models.name, **settings)
+        films, others = _by_frames(names, output, options, format)
+        well = not films or _derain_films(films, output, models, options.plain(force=force))
+        if others:
+            suffix = f".{format.lower()}" if format else None
+            work = _Frames(options, force=force, suffix=suffix, max_pixels=max_pixels)
+            well = work.derain(others, output, models) and well
+    return well
+
+
+def _derain_films(
+    names: Sequence[str], output: str | None, models: "_Models", options: "Options"
+) -> bool:
+    """Derain video files into video files."""
+    from derain.clips.plan import plan
+
+    planned = plan(names, output, options)
+    for path, error in planned.refused:
+        _complain_of(path, error)
+    due = any(job.force or not job.target.exists() for job in planned.jobs)
+    done = _do(planned, models.loaded() if due else None)
+    return done and not planned.refused
+
+
+def _by_frames(
+    names: Sequence[str], output: str | None, options: ClipOptions, format: str | None
+) -> tuple[list[str], list[str]]:
+    """Return video files that become such, and the clips whose frames are pictures.
+
+    Raises:
+        UsageError: If an option cannot be meant with these.
+        MissingExtraError: If there is a video file to read or write, and no PyAV.
+    """
+    from derain.clips.sequences import kind_of_target
+    from derain.extras import require
+
+    kind = kind_of_target(output) if output not in (None, "-") else None
+    if len(names) > 1 and kind is not None:
+        raise UsageError(
+            f"one file for {len(names)} clips; expected a folder", option="output", value=output
+        )
+    films = [name for name in names if is_clip_name(name) and not Path(name).is_dir()]
+    if films or kind == "video":
+        require("av", f"derain {printable(Path((films or [output or ''])[0]).name)}")
+    if output == "-" and len(films) < len(names):
+        raise UsageError("expected a file or a folder for clips", option="output", value=output)
+    usual = ClipOptions()
+    for option in ("codec", "crf", "preset"):
+        if not films and kind != "video" and getattr(options, option) != getattr(usual, option):
+            raise UsageError("is for video files, of which none is named", option=option)
+    kept = films if kind in (None, "video") else []
+    if options.resume and not kept:
+        raise UsageError(
+            "is for video files; of other clips what is interrupted begins anew", option="resume"
+        )
+    folders = [name for name in names if Path(name).is_dir()]
+    if options.as_clip and not folders:
+        raise UsageError("is for folders, of which none is named", option="as_clip")
+    if options.rate is not None and not (folders and kind in ("video", "animation")):
+        raise UsageError(
+            "is for folders of frames that become one file, as with -o clip.mp4", option="rate"
+        )
+    if format is not None and kind is not None:
+        raise UsageError("is for pictures whose results -o does not name", option="format")
+    return kept, [name for name in names if name not in kept]
+
+
+class _Models:
+    """Weights that are loaded when there is something for them to do.
+
+    Args:
+        model: As the user named them.
+        settings: For `derain.restore.load`.
+    """
+
+    def __init__(self, model: str | None, settings: dict[str, Any]) -> None:
+        unnamed = model is None and settings.get("quality") is None
+        self.name = MODEL if unnamed else model
+        self._unnamed = unnamed
+        self._settings = settings
+        self._loaded: dict[str | None, Derainer] = {}
+
+    def loaded(self, *, is_still: bool = False) -> "Derainer | None":
+        """Return weights; None if there shall be none.
+
+        Args:
+            is_still: They are for a single picture, for which the usual ones are better.
+        """
+        from derain.restore import load
+
+        name = None if self._unnamed and is_still else self.name
+        if name == NO_MODEL:
+            return None
+        if name not in self._loaded:
+            derainer = load(name, **self._settings)
+            say(f"{derainer.name}: {derainer.describe()}")
+            self._loaded[name] = derainer
+        return self._loaded[name]
+
+
+class _Frames:
+    """Derains clips whose frames are pictures, or become some.
+
+    Args:
+        options: As the command line says.
+        force: Overwrite what is there.
+        suffix: Of results that have no name yet; None for that of each clip.
+        max_pixels: Refuse pictures of more.
+    """
+
+    def __init__(
+        self, options: ClipOptions, *, force: bool, suffix: str | None, max_pixels: int | None
+    ) -> None:
+        self._options = options.plain(force=force)
+        self._as_clip = options
+        from derain.video.raw import rate_of
+
+        self._rate = rate_of(options.rate) if options.rate else None
+        self._suffix, self._max_pixels = suffix, max_pixels
+
+    def derain(self, names: Sequence[str], output: str | None, models: _Models) -> bool:
+        """Derain clips by name and report each; return whether all are done."""
+        from derain.clips.sequences import kind_of_target
+        from derain.images import ImageError
+
+        well, jobs, left = True, list["SequenceJob"](), list[Path]()
+        kind = kind_of_target(output) if output is not None else None
+        for path in dict.fromkeys(map(Path, names)):
+            try:
+                if path.is_dir() and kind is None:
+                    well = self._derain_folder(path, output, models) and well
+                elif job := self.plan(path, output, is_named=len(names) == 1):
+                    jobs.append(job)
+                else:
+                    left.append(path)
+            except (DerainError, OSError, MemoryError) as error:
+                # Of all else that cannot be meant the command is refused.
+                if isinstance(error, UsageError) and not isinstance(error, ImageError):
+                    raise
+                _complain_of(path, error)
+                well = False
+        say_left(left)
+        return self.run(jobs, models) and well
+
+    def derain_each(self, found: Sequence[tuple[Path, Path]], models: _Models) -> bool:
+        """Derain clips, each into a file of its own; return whether all are done."""
+        jobs, left, well = list["SequenceJob"](), list[Path](), True
+        for path, target in found:
+            try:
+                job = self.plan(path, target, is_named=False)
+            except (DerainError, OSError, MemoryError) as error:
+                _complain_of(path, error)
+                well = False
+                continue
+            if job is None:
+                left.append(path)
+            else:
+                jobs.append(job)
+        say_left(left)
+        return self.run(jobs, models) and well
+
+    def plan(
+        self, path: Path, output: str | Path | None, *, is_named: bool
+    ) -> "SequenceJob | None":
+        """Return a job, see `derain.clips.sequences.plan_sequence`."""
+        from derain.clips.folders import frames_in
+        from derain.clips.sequences import plan_sequence
+
+        return plan_sequence(
+            path,
+            output,
+            self._options,
+            files=frames_in(path) if path.is_dir() else (),
+            rate=self._rate,
+            suffix=self._suffix,
+            max_pixels=self._max_pixels,
+            is_named=is_named,
+        )
+
+    def run(self, jobs: "Sequence[SequenceJob]", models: _Models) -> bool:
+        """Do jobs and report each; return whether none has failed."""
+        from derain.clips.sequences import run_sequences
+
+        well, count = True, 0
+        with (
+            interruptible(
+                lambda: f"{count} of {len(jobs)} clips done; the same command does the rest"
+            ),
+            Bars() as bars,
+        ):
+            shown = Shown(bars)
+            for job in jobs:
+                derainer = None if job.is_there else models.loaded(is_still=job.is_still)
+                for result in run_sequences([job], derainer, shown.begin):
+                    shown.remove()
+                    _report(result)
+                    count += result.status != "failed"
+                    well = well and result.status != "failed"
+        return well
+
+    def _derain_folder(self, folder: Path, output: str | None, models: _Models) -> bool:
+        """Derain a folder of frames into another, and report what failed."""
+        from derain.clips.folders import plan_folder, run_folder
+
+        for option in ("start", "end", "preview"):
+            if getattr(self._as_clip, option) is not None:
+                raise UsageError(
+                    "is for clips that have times; a folder's frames become files without",
+                    option=option,
+                )
+        options = self._options
+        job = plan_folder(folder, output, temporal=options.temporal, force=options.force)
+        due = any(map(job.is_due, job.files))
+        counts, begin = Counter[str](), time.monotonic()
+        name = printable(folder)
+        with (
+            interruptible(lambda: f"{counts['done']} frames done; the same command does the rest"),
+            Bars() as bars,
+        ):
+            report = Shown(bars).show(folder.name, len(job.files))
+            for result in run_folder(job, models.loaded() if due else None, report):
+                counts[result.status] += 1
+                if result.status == "failed" and result.error is not None:
+                    _complain_of(result.source, result.error)
+                elif result.notes:
+                    say(f"{printable(result.source)}: {'; '.join(result.notes)}")
+        seconds = max(time.monotonic() - begin, 1e-9)
+        say(
+            f"{name}: {counts['done']} frames done, {counts['skipped']} skipped because they were"
+            f" there, {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
+        )
+        show_result(f"{job.target}")
+        return not counts["failed"]
+
+
+def say_left(results: Sequence[Path]) -> None:
+    """Say which clips derain made, and does not derain again."""
+    if results:
+        what = "1 result" if len(results) == 1 else f"{len(results)} results"
+        names = listed([printable(path) for path in results])
+        say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+
+
+def derain_found(
+    found: Sequence[tuple[Path, Path]],
+    model: str | None,
+    settings: dict[str, Any],
+    *,
+    force: bool,
+    max_pixels: int | None = None,
+) -> bool:
+    """Derain animated pictures that were found among others, and report each.
+
+    Args:
+        found: Each with the file of its result.
+        model: As for `derain_clips`.
+        settings: As for `derain_clips`.
+        force: Overwrite what is there.
+        max_pixels: Refuse those of more.
+
+    Returns:
+        Whether all are done, or were there.
+    """
+    with one_line_errors(has_limit=True):
+        work = _Frames(ClipOptions(), force=force, suffix=None, max_pixels=max_pixels)
+        return work.derain_each(found, _Models(model, settings))
+
+
+def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
+    """Do the jobs and report each; return whether none has failed."""
+    from derain.clips.pipeline import run
+
+    count = 0
+
+    def describe() -> str:
+        return f"{count} of {len(plan.jobs)} clips done; the same command with --resume goes on"
+
+    well = True
+    with interruptible(describe), Bars() as bars:
+        shown = Shown(bars)
+        for result in run(plan.jobs, derainer, shown.begin):
+            shown.remove()
+            _report(result)
+            count += result.status != "failed"
+            well = well and result.status != "failed"
+    return well
+
+
+class Shown:
+    """Shows how far a clip has come: on a terminal as a bar, else as a line now and then."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._name = ""
+        self._begin = self._said = 0.0
+        self._first = 0
+        self.done = 0
+
+    def begin(self, job: "Job | SequenceJob") -> "Shown":
+        """Show another clip."""
+        return self.show(job.source.name, job.frames)
+
+    def show(self, name: str, frames: int) -> "Shown":
+        """Show other work: its name, and how many frames there should be, 0 where nobody says."""
+        self.remove()
+        self._name = printable(name)
+        self._begin = self._said = time.monotonic()
+        self._first = -1
+        self._bars(self._name, 0, frames or None)
+        return self
+
+    def remove(self) -> None:
+        """Show nothing."""
+        self._bars.remove(self._name)
+
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
+        if stage != "frames":
+            return
+        self.done = done
+        now = time.monotonic()
+        if self._first < 0:
+            # What is resumed took no time.
+            self._first, self._begin = done, now
+        rate = (done - self._first) / max(now - self._begin, 1e-9)
+        note = f"{rate:.1f} frames/s" if done > self._first else ""
+        self._bars(self._name, done, total or None, note)
+        if not errors_on_terminal() and now - self._said >= _EVERY and rate > 0:
+            self._said = now
+            left = f", {_duration((total - done) / rate)} left" if total else ""
+            of = f" of {total}" if total else ""
+            say(f"{self._name}: {done}{of} frames, {note}{left}")
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as people read it: ``0:42``, ``1:02:03``."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _complain_of(path: Path, error: Exception) -> None:
+    show_traceback(error)
+    name = printable(path)
+    line = line_of(error, has_limit=True)
+    complain(f"error: {name}: {line.removeprefix(f'{name}: ')}")
+
+
+def _report(result: "Result") -> None:
+    """Say what became of a clip; the path of its result goes to standard output."""
+    name = printable(result.source)
+    if result.status == "skipped" and result.error is not None:
+        say(f"skipped {name}: {line_of(result.error)}")
+        return
+    if result.error is not None:
+        _complain_of(result.source, result.error)
+        if result.unfinished:
+            say(f"{name}: what is finished is kept; the same command with --resume goes on")
+        return
+    rate = (result.frames - result.resumed) / max(result.seconds, 1e-9)
+    resumed = f", {result.resumed} of them before" if result.resumed else ""
+    say(
+        f"{name}: {_frames(result.frames)}{resumed}, {result.seconds:.1f} s, {rate:.1f} frames/s"
+        f"{_note(result.notes)}"
+    )
+    if result.unsteadiness:
+        say_unsteadiness(name, *result.unsteadiness)
+    show_result(f"{result.target}")
+
+
+def say_unsteadiness(name: str, before: float, after: float) -> None:
+    """Say how much still pixels of a clip change, in levels of 255."""
+    say(f"{name}: still pixels vary by {after:.2f} levels from frame to frame, before {before:.2f}")
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'' if count == 1 else 's'}"
+
+
+def _note(notes: Sequence[str]) -> str:
+    return f" ({'; '.join(notes)})" if notes else ""

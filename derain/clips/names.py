@@ -1,0 +1,132 @@
+"""Which files are clips, and what their results are called."""
+
+import os
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from derain.files import RESULT_MARK
+
+SUFFIXES = frozenset(
+    {
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ogv",
+        ".ts",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    }
+)
+"""What the names of clips end in, in small letters."""
+
+
+def is_clip_name(name: str | os.PathLike[str]) -> bool:
+    """Return whether a file is called as a clip.
+
+    >>> is_clip_name("yard.MP4"), is_clip_name("yard.jpg")
+    (True, False)
+    """
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+ANIMATED_SUFFIXES = frozenset({".gif", ".png", ".apng", ".webp", ".avif", ".avifs"})
+"""What the names of pictures end in that may be animated, in small letters."""
+_GIF, _PNG = b"GIF8", b"\x89PNG\r\n\x1a\n"
+_NUMBER = re.compile(r"%(0?\d*)d")
+
+
+def is_animated(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is an animated picture; a GIF always counts as one.
+
+    Its name says whether it may be; then the heads of its chunks are read, and no pixels. A GIF
+    that is not there counts, too, so that what cannot be read is named as a clip.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in ANIMATED_SUFFIXES or path.is_dir():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+            if head.startswith(_PNG):
+                return _is_animated_png(file)
+            if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+                return _has_two_frames(file)
+            return head.startswith(_GIF) or (head[4:8] == b"ftyp" and head[8:12] == b"avis")
+    except OSError:
+        return suffix == ".gif"
+
+
+def _is_animated_png(file: BinaryIO) -> bool:
+    """Return whether a chunk before the pixels counts two frames or more."""
+    place = len(_PNG)
+    while True:
+        file.seek(place)
+        head = file.read(12)
+        kind = head[4:8]
+        if len(head) < 12 or kind == b"IDAT":
+            return False
+        if kind == b"acTL":
+            return int.from_bytes(head[8:], "big") > 1
+        place += 12 + int.from_bytes(head[:4], "big")
+
+
+def _has_two_frames(file: BinaryIO) -> bool:
+    """Return whether a WebP has two chunks of frames or more."""
+    place, frames = 12, 0
+    while frames < 2:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return False
+        frames += head[:4] == b"ANMF"
+        length = int.from_bytes(head[4:], "little")
+        place += 8 + length + length % 2
+    return True
+
+
+def numbered(name: str | os.PathLike[str], number: int) -> Path | None:
+    """Return the file for a frame where a name is a pattern such as ``frames/%06d.png``.
+
+    Args:
+        name: Of results.
+        number: Of the frame.
+
+    >>> str(numbered("%03d.png", 7)), numbered("50%.png", 7), numbered("clean.png", 7)
+    ('007.png', None, None)
+    """
+    path = Path(name)
+    found = _NUMBER.findall(path.name)
+    if len(found) != 1:
+        return None
+    width = found[0]
+    digits = f"{number:{width}d}" if width else str(number)
+    return path.with_name(_NUMBER.sub(digits.replace(" ", "0"), path.name))
+
+
+PREVIEW_MARK = "_preview"
+"""What the names of results of a few seconds end in."""
+
+
+def result_name(name: str, suffix: str, mark: str = RESULT_MARK) -> str:
+    """Return what the result of a clip is called.
+
+    Args:
+        name: The last part of the clip's path.
+        suffix: Of the result, with the dot.
+        mark: `RESULT_MARK` or `PREVIEW_MARK`.
+
+    >>> result_name("yard.mpg", ".mp4")
+    'yard_derained.mp4'
+    """
+    return f"{Path(name).stem}{mark}{suffix}"

@@ -1,0 +1,467 @@
+"""Derain clips that are no video files, or become none: animated pictures and frames as pictures.
+
+    reading thread    decode, compose        frames ahead
+    calling thread    network
+    writing thread    temporal filter, encode
+
+No more frames are held than a window, a batch and those that wait between the threads. PyAV is
+needed for video files alone.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derain.clips.channels import Channel, Stages
+from derain.clips.names import ANIMATED_SUFFIXES, PREVIEW_MARK, is_clip_name, numbered, result_name
+from derain.clips.options import Options, check_times
+from derain.clips.results import Result
+from derain.clips.sources import LEAST, Source, of_animation, of_folder, of_video, trimmed
+from derain.errors import DerainError, ExistsError, UsageError
+from derain.files import RESULT_MARK, check_writable, is_result_name, write_file
+from derain.images import Picture, encode, format_of, to_eight_bits
+from derain.images.animations import (
+    AnimatedFormat,
+    TimedFrame,
+    animated_format_of,
+    check_facts,
+    write_animation,
+)
+from derain.images.naming import names_a_file
+from derain.progress import Progress, silent
+from derain.restore import Derainer
+from derain.video.temporal import Frame, Steadiness, TemporalFilter, window_of
+
+if TYPE_CHECKING:  # needs PyAV
+    from derain.video.encoding import Encoder
+
+ROOM = 4
+"""Frames that wait between two stages."""
+AGAIN = "is a result of derain, and was derained once more"
+"""Note on a clip that derain made and that was named alone."""
+
+Kind = Literal["animation", "video", "pictures"]
+"""What a target is."""
+
+
+@dataclass(frozen=True)
+class SequenceJob:
+    """A clip to derain whose frames are pictures before, afterwards, or both.
+
+    Attributes:
+        source: An animated picture, a video file or a folder.
+        target: File to write; of pictures a pattern such as ``frames/%06d.png``.
+        kind: What the target is.
+        format: Of a target that is an animated picture.
+        open: Returns the frames.
+        frames: How many there should be; 0 where nothing says.
+        options: How they are derained.
+        is_still: The source is a picture of one frame.
+        notes: What to say of it.
+    """
+
+    source: Path
+    target: Path
+    kind: Kind
+    format: AnimatedFormat | None
+    open: Callable[[], Source]
+    frames: int
+    options: Options
+    is_still: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def window(self) -> int | None:
+        """Frames that help each other; None for none."""
+        return window_of(self.options.temporal)
+
+    @property
+    def force(self) -> bool:
+        """Overwrite existing files."""
+        return self.options.force
+
+    @property
+    def first_due(self) -> int:
+        """The first frame to write, from 0: pictures that are there are left alone."""
+        if self.kind != "pictures" or self.force:
+            return 0
+        place = 0
+        while self.path_of(place).exists():
+            place += 1
+        return place
+
+    def path_of(self, place: int) -> Path:
+        """Return the file of a frame, counted from 0, where frames become pictures."""
+        return numbered(self.target, place + 1) or self.target
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is nothing to do."""
+        if self.force:
+            return False
+        if self.kind == "pictures":
+            return 0 < self.frames <= self.first_due
+        return self.target.exists()
+
+
+# Planning
+
+
+def kind_of_target(name: str | os.PathLike[str]) -> Kind | None:
+    """Return what a name for results asks for; None if it is that of a folder.
+
+    Raises:
+        UsageError: If it is the name of a picture of a format that holds no animation, or has an
+            ending of nothing that derain writes.
+    """
+    path, text = Path(name), os.fspath(name)
+    if path.is_dir() or text.endswith(("/", os.sep)):
+        return None
+    if numbered(path, 1):
+        format_of(path)
+        return "pictures"
+    if is_clip_name(path):
+        return "video"
+    if path.suffix.lower() in ANIMATED_SUFFIXES:
+        return "animation"
+    if not names_a_file(text):
+        return None
+    raise UsageError(
+        f"a {path.suffix} holds one picture; expected a name in .gif .webp .png .avif or .mp4, or"
+        f" {path.stem}-%06d{path.suffix} for frames as files",
+        option="output",
+        value=text,
+    )
+
+
+def plan_sequence(
+    path: Path,
+    output: str | os.PathLike[str] | None,
+    options: Options,
+    *,
+    files: Sequence[Path] = (),
+    rate: Fraction | None = None,
+    suffix: str | None = None,
+    max_pixels: int | None = None,
+    is_named: bool = True,
+) -> SequenceJob | None:
+    """Open a clip and name its result.
+
+    Args:
+        path: An animated picture, a video file or a folder.
+        output: A file, a pattern for frames or a folder; None for beside the clip.
+        options: How it is derained.
+        files: Of a folder, the frames.
+        rate: Of a folder, frames a second.
+        suffix: Of the result, where ``output`` does not name a file; None for the clip's own.
+        max_pixels: As for `derain.images.animations.open_animation`.
+        is_named: Derain it even if derain has made it.
+
+    Returns:
+        The job; None for a result of derain, which is left alone.
+
+    Raises:
+        UsageError: If an option cannot be meant.
+        DerainError: If the clip cannot be read, or its result has no place or is not held by the
+            format.
+        OSError: If a file cannot be read or written.
+    """
+    check_times(options)
+    if not path.exists():
+        raise DerainError("no such file or folder")
+    kind = kind_of_target(output) if output is not None else None
+    target = _target(path, output, kind, options, suffix)
+    kind = kind or ("video" if is_clip_name(target) else "animation")
+    opener = _opener(path, files, rate, options, max_pixels)
+    source = opener()
+    is_result = source.facts.picture.is_result or is_result_name(path.name)
+    if is_result and not is_named:
+        return None
+    format = _format(path, target, source) if kind == "animation" else None
+    if format is not None:
+        check_facts(source.facts, format)
+    if kind == "video":  # what is refused is refused before the work
+        _encoder(target, source, options)
+    _check_target(path, target, files)
+    still = source.format is not None and source.count == 1
+    notes = (AGAIN,) if is_result and not files else ()
+    return SequenceJob(
+        path, target, kind, format, opener, source.count, options, is_still=still, notes=notes
+    )
+
+
+def _target(
+    path: Path,
+    output: str | os.PathLike[str] | None,
+    kind: Kind | None,
+    options: Options,
+    suffix: str | None,
+) -> Path:
+    if output is not None and kind is not None:
+        return Path(output)
+    ending = suffix or path.suffix
+    if options.preview is not None:
+        name = result_name(path.name, ending, PREVIEW_MARK)
+    elif output is None:
+        name = result_name(path.name, ending, RESULT_MARK)
+    else:  # as for single pictures, which keep their names in another folder
+        name = f"{path.stem}{ending}"
+    return Path(output, name) if output is not None else path.with_name(name)
+
+
+def _format(path: Path, target: Path, source: Source) -> AnimatedFormat:
+    """Return the format that a name asks for; with the clip's own suffix it keeps its own."""
+    if source.format is not None and target.suffix.lower() == path.suffix.lower():
+        return source.format
+    return animated_format_of(target)
+
+
+def _opener(
+    path: Path,
+    files: Sequence[Path],
+    rate: Fraction | None,
+    options: Options,
+    max_pixels: int | None,
+) -> Callable[[], Source]:
+    """Return what opens a clip; at the plan for what it holds, and again when its turn comes."""
+    if files:
+        return lambda: of_folder(files, rate)
+    if is_clip_name(path):
+        return lambda: of_video(path, options.start, options.stop)
+    return lambda: of_animation(path, max_pixels)
+
+
+def _encoder(target: Path, source: Source, options: Options) -> "Encoder":
+    """Return what makes a video file of frames."""
+    from derain.video.raw import Form, format_named
+    from derain.video.recording import encoder_of
+
+    facts = source.facts
+    form = Form(format_named("rgb24"), facts.width, facts.height, source.rate)
+    return encoder_of(
+        form,
+        target,
+        codec=options.codec,
+        crf=options.crf,
+        preset=options.preset,
+        in_order=True,
+    )
+
+
+def _check_target(path: Path, target: Path, files: Sequence[Path]) -> None:
+    """Check that a result has a place of its own.
+
+    Raises:
+        DerainError: If it is an input.
+        OSError: If it cannot be written.
+    """
+    first = numbered(target, 1) or target
+    inputs = {os.path.realpath(each) for each in (path, *files)}
+    if os.path.realpath(first) in inputs:
+        raise DerainError(f"{path}: would become itself; expected another name")
+    if not first.exists():
+        check_writable(first)
+
+
+# Doing
+
+
+def run_sequences(
+    jobs: Sequence[SequenceJob],
+    derainer: Derainer | None,
+    on_start: Callable[[SequenceJob], Progress] = lambda _: silent,
+) -> Iterator[Result]:
+    """Do the jobs in order, and yield what became of each; existing files are left alone.
+
+    Whatever goes wrong with a clip, the others are done. A file is complete or not there.
+
+    Args:
+        jobs: As `plan_sequence` makes them.
+        derainer: What takes the rain out, in the calling thread; None for the temporal filter
+            alone.
+        on_start: Called before each job that is not left alone; gets that job's reports of
+            ``frames``.
+
+    Raises:
+        UsageError: If there is neither a network nor a window.
+    """
+    if derainer is None and any(job.window is None and not job.is_there for job in jobs):
+        raise UsageError(
+            "leaves nothing to do without a model; expected auto or an odd number from 3",
+            option="temporal",
+            value="off",
+        )
+    return (_done(job, derainer, on_start) for job in jobs)
+
+
+def _done(
+    job: SequenceJob, derainer: Derainer | None, on_start: Callable[[SequenceJob], Progress]
+) -> Result:
+    if job.is_there:
+        error = ExistsError(f"{job.target} already exists")
+        return Result(job.source, job.target, "skipped", error)
+    begin = time.monotonic()
+    try:
+        result = _Work(job, derainer, on_start(job)).run()
+    except Exception as error:
+        return Result(job.source, job.target, "failed", error)
+    return replace(result, seconds=time.monotonic() - begin)
+
+
+class _Work:
+    """The stages of one clip."""
+
+    def __init__(self, job: SequenceJob, derainer: Derainer | None, progress: Progress) -> None:
+        self._job, self._derainer, self._progress = job, derainer, progress
+        self._source = job.open()
+        facts = self._source.facts
+        self._batch = derainer.at_once(facts.height, facts.width) if derainer else 1
+        self._filter = TemporalFilter(job.window) if job.window else None
+        # What is written depends on the frames around it.
+        self._due = job.first_due
+        self._first = max(0, self._due - (job.window or 1) + 1)
+        room = max(ROOM, self._batch)
+        self._read: Channel[TimedFrame] = Channel(room)
+        self._restored: Channel[TimedFrame] = Channel(ROOM)
+        self._notes = list(job.notes)
+        self._count = 0
+
+    def run(self) -> Result:
+        """Do all frames."""
+        with Stages([self._read, self._restored]) as stages:
+            stages.start("derain-read", self._decode)
+            stages.start("derain-write", self._write)
+            self._restore()
+        job = self._job
+        steadiness = self._filter.steadiness if self._filter else Steadiness()
+        return Result(
+            job.source,
+            job.target,
+            "done",
+            notes=(*self._source.notes(), *self._notes),
+            frames=self._count + self._due,
+            resumed=self._due,
+            unsteadiness=((steadiness.before, steadiness.after) if steadiness.pixels else None),
+        )
+
+    def _decode(self) -> None:
+        options = self._job.options
+        frames = self._source.frames()
+        if not is_clip_name(self._job.source):  # of a video file the part alone is read
+            frames = trimmed(frames, str(self._job.source), options.start, options.stop)
+        for place, frame in enumerate(frames):
+            if place >= self._first:
+                self._read.put(frame)
+        self._read.end()
+
+    def _restore(self) -> None:
+        """Let the network work, in batches where that pays."""
+        done, total = self._first, self._source.count
+        self._progress("frames", done, total)
+        batch: list[TimedFrame] = []
+        for frame in self._read:
+            batch.append(frame)
+            if len(batch) == self._batch:
+                self._pass(batch)
+                done += len(batch)
+                self._progress("frames", done, max(total, done) if total else 0)
+                batch = []
+        self._pass(batch)
+        self._restored.end()
+
+    def _pass(self, batch: list[TimedFrame]) -> None:
+        clean: Sequence[NDArray[Any]] = [frame.pixels for frame in batch]
+        if self._derainer is not None and batch:
+            clean = self._derainer.together(clean)
+        for frame, pixels in zip(batch, clean, strict=True):
+            self._restored.put(replace(frame, pixels=pixels))
+
+    def _steadied(self) -> Iterator[TimedFrame]:
+        """Yield the frames that are due, each with the help of its neighbours."""
+        waiting: deque[TimedFrame] = deque()
+        place = self._first
+
+        def ready(frames: Iterable[Frame]) -> Iterator[TimedFrame]:
+            nonlocal place
+            for planes in frames:
+                frame = waiting.popleft()
+                if place >= self._due:
+                    yield replace(frame, pixels=planes.rgb())
+                place += 1
+
+        for frame in self._restored:
+            waiting.append(frame)
+            planes = Frame.of_rgb(np.ascontiguousarray(frame.pixels))
+            yield from ready(self._filter.push(planes) if self._filter else [planes])
+        yield from ready(self._filter.flush() if self._filter else [])
+
+    def _write(self) -> None:
+        job, frames = self._job, self._steadied()
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        if job.kind == "animation" and job.format is not None:
+            facts = self._source.facts
+            self._count = write_animation(job.target, job.format, facts, frames, self._notes)
+        elif job.kind == "video":
+            self._count = _write_video(job, self._source, frames, self._notes)
+        else:
+            self._count = _write_pictures(job, self._source, self._due, frames, self._notes)
+
+
+def _write_pictures(
+    job: SequenceJob,
+    source: Source,
+    place: int,
+    frames: Iterable[TimedFrame],
+    notes: list[str],
+) -> int:
+    """Write frames as files that count, from a place on; return how many."""
+    holder = source.facts.picture
+    count = 0
+    for frame in frames:
+        path = job.path_of(place + count)
+        of_frame: list[str] = []
+        picture = Picture(
+            frame.pixels, frame.alpha, holder.grey, holder.metadata.of_colours(), is_result=True
+        )
+        data = encode(picture, format_of(path), of_frame)
+        if job.force or not path.exists():
+            write_file(path, data)
+        notes += (note for note in of_frame if note not in notes)
+        count += 1
+    return count
+
+
+def _write_video(
+    job: SequenceJob, source: Source, frames: Iterable[TimedFrame], notes: list[str]
+) -> int:
+    """Write frames as a video file; return how many."""
+    from derain.video.raw import RawFrame
+    from derain.video.recording import Recorder
+
+    encoder = _encoder(job.target, source, job.options)
+    time_base = 1 / source.rate if source.is_constant else Fraction(1, 1000)
+    notes += encoder.notes
+    left_out = "transparency is left out"
+    seconds, begin, count = Fraction(0), 0, 0
+    with Recorder(job.target, encoder, time_base) as recorder:
+        for frame in frames:
+            seconds += frame.seconds or LEAST
+            ticks = max(1, round(seconds / time_base) - begin)
+            planes = Frame.of_rgb(np.ascontiguousarray(to_eight_bits(frame.pixels)))
+            recorder.write(RawFrame(planes), begin, ticks)
+            begin, count = begin + ticks, count + 1
+            if left_out not in notes and not _is_opaque(frame.alpha):
+                notes.append(left_out)
+    return count
+
+
+def _is_opaque(alpha: NDArray[Any] | None) -> bool:
+    return alpha is None or int(alpha.min()) == np.iinfo(alpha.dtype).max

@@ -1,0 +1,224 @@
+"""What derain run says of animated pictures and of folders of frames, and what it refuses."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy_engines import Unchanged
+from PIL import Image
+
+from derain import cli
+from derain.cli import console
+from derain.cli.clips import parted
+from derain.extras import is_installed
+from derain.images import read_image, write_image
+from derain.images.animations import open_animation
+from derain.restore import Derainer
+
+
+@pytest.fixture(autouse=True)
+def usual_level() -> Iterator[None]:
+    """What is said afterwards is what is said before."""
+    yield
+    console.set_level(quiet=False, verbose=False)
+
+
+@pytest.fixture(autouse=True)
+def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """A working directory with animations; the names of models that are loaded."""
+    monkeypatch.chdir(tmp_path)
+    animate(Path("anim.gif"))
+    animate(Path("anim.webp"), lossless=True)
+    for k in range(6):
+        write_image(Path("frames") / f"f{k}.png", picture(k)) if k else Path("frames").mkdir()
+    write_image(Path("frames") / "f0.png", picture(0))
+    names: list[str | None] = []
+
+    def load(name: str | None, **_: Any) -> Derainer:
+        names.append(name)
+        return Derainer(Unchanged(), name="nothing")
+
+    monkeypatch.setattr("derain.restore.load", load)
+    return names
+
+
+def picture(k: int) -> Any:
+    dice = np.random.default_rng(k)
+    return dice.integers(90, 99, (16, 20, 3), np.uint8)
+
+
+def animate(path: Path, count: int = 6, **options: Any) -> None:
+    images = [Image.fromarray(picture(k)) for k in range(count)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=50, loop=0, **options)
+
+
+def derain(*arguments: str) -> int:
+    """Return the exit status of a command in this process."""
+    with pytest.raises(SystemExit) as raised:
+        cli.main(arguments)
+    assert isinstance(raised.value.code, int)
+    return raised.value.code
+
+
+def test_an_animation_becomes_an_animation(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("anim.gif", "--temporal", "5") == 0
+    out, err = capsys.readouterr()
+    assert out == "anim_derained.gif\n"
+    assert loads == ["petrichor-live"]
+    assert "anim.gif: 6 frames, " in err
+    assert "still pixels vary by" in err
+    found = open_animation("anim_derained.gif")
+    assert [frame.seconds for frame in found.frames()] == [Fraction(1, 20)] * 6
+    assert found.facts.plays == 0
+    assert derain("anim.gif") == 0
+    assert loads == ["petrichor-live"]
+    assert "already exists; --force overwrites it" in capsys.readouterr().err
+
+
+def test_folders_are_derained_with_the_animations_in_them(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("all/inner").mkdir(parents=True)
+    write_image("all/photo.png", picture(0))
+    animate(Path("all/inner/a.gif"))
+    animate(Path("all/b.webp"), lossless=True)
+    assert derain("all", "-o", "dry") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert sorted(out) == ["dry/b.webp", "dry/inner/a.gif", "dry/photo.png"]
+    assert loads == [None, "petrichor-live"]
+    assert open_animation("dry/inner/a.gif").count == open_animation("dry/b.webp").count == 6
+    assert derain("all", "-o", "dry") == 0
+    assert derain("dry", "-o", "again") == 0
+    assert not Path("again").exists()
+    assert "2 results of derain left alone: dry/b.webp, dry/inner/a.gif" in capsys.readouterr().err
+
+
+def test_what_is_said_of_pictures_alone_fails_animations_in_folders(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("all").mkdir()
+    write_image("all/photo.png", picture(0))
+    animate(Path("all/a.gif"))
+    assert derain("all", "--compare") == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [str(Path("all_derained/photo.png").absolute())]
+    assert "error: all/a.gif: an animation; --compare is for pictures alone" in err
+
+
+def test_a_gif_of_one_frame_gets_the_model_of_pictures(loads: list[str | None]) -> None:
+    Image.fromarray(picture(0)).save("one.gif")
+    assert derain("one.gif", "anim.gif") == 0
+    assert loads == [None, "petrichor-live"]
+    assert open_animation("one_derained.gif").count == 1
+
+
+def test_neighbours_work_without_a_model(loads: list[str | None]) -> None:
+    assert derain("anim.webp", "-m", "none", "-o", "dry.png") == 0
+    assert loads == []
+    assert open_animation("dry.png").count == 6
+
+
+def test_results_among_inputs_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("anim.gif") == 0
+    assert derain("anim.gif", "anim_derained.gif", "--force") == 0
+    assert "1 result of derain left alone: anim_derained.gif" in capsys.readouterr().err
+    assert derain("anim_derained.gif") == 0
+    assert "was derained once more" in capsys.readouterr().err
+
+
+def test_a_folder_is_a_clip_if_asked_for(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("frames", "--as-clip", "--temporal", "5", "-o", "dry") == 0
+    out, err = capsys.readouterr()
+    assert out == "dry\n"
+    assert loads == ["petrichor-live"]
+    assert "frames: 6 frames done, 0 skipped because they were there, 0 failed" in err
+    assert sorted(path.name for path in Path("dry").iterdir()) == [f"f{k}.png" for k in range(6)]
+    # Not one by one: neighbours have helped.
+    assert not np.array_equal(read_image("dry/f2.png"), read_image("frames/f2.png"))
+    Path("frames/f3.png").write_bytes(b"no picture")
+    assert derain("frames", "--as-clip", "-o", "other") == 1
+    assert "error: frames/f3.png: " in capsys.readouterr().err
+
+
+def test_frames_become_one_file_and_come_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("frames", "--as-clip", "-o", "dry.gif", "--rate", "12.5") == 0
+    assert [frame.seconds for frame in open_animation("dry.gif").frames()] == [Fraction(2, 25)] * 6
+    assert derain("anim.gif", "-o", "out/%02d.jpg") == 0
+    assert capsys.readouterr().out.splitlines() == ["dry.gif", "out/%02d.jpg"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        f"{k:02}.jpg" for k in range(1, 7)
+    ]
+
+
+def test_one_bad_file_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.gif").write_bytes(b"no clip")
+    assert derain("bad.gif", "absent.gif", "anim.gif") == 1
+    out, err = capsys.readouterr()
+    assert out == "anim_derained.gif\n"
+    assert "error: bad.gif: not a picture that can be read" in err
+    assert "error: absent.gif: no such file or folder" in err
+    assert derain("anim.webp", "--max-pixels", "100") == 1
+    assert "--max-pixels 320 reads it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["anim.gif", "-o", "dry.jpg"], "-o dry.jpg: a .jpg holds one picture; expected"),
+        (["anim.gif", "-o", "-"], "-o -: expected a file or a folder for clips"),
+        (["anim.gif", "anim.webp", "-o", "dry.gif"], "one file for 2 clips; expected a folder"),
+        (["anim.gif", "--crf", "20"], "--crf: is for video files, of which none is named"),
+        (["anim.gif", "--resume"], "--resume: is for video files"),
+        (["anim.gif", "--rate", "5"], "--rate 5: is for frames from standard input"),
+        (["frames", "--as-clip", "--rate", "5"], "--rate: is for folders of frames"),
+        (["anim.gif", "--as-clip"], "--as-clip: is for folders, of which none is named"),
+        (["anim.gif", "--density"], "--density: is for pictures"),
+        (["anim.gif", "-o", "dry.webp", "--format", "webp"], "--format: is for pictures whose"),
+        (["anim.gif", "-m", "none", "--temporal", "off"], "nothing to do without a model"),
+        (["frames", "--temporal", "5"], "with --as-clip a folder is one"),
+        (["frames", "--as-clip", "--preview", "1"], "--preview: is for clips that have times"),
+        (["frames", "--as-clip", "--rate", "0", "-o", "a.gif"], "--rate 0: expected frames a"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain(*arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_formats_are_those_that_move(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("anim.gif", "--format", "webp") == 0
+    assert capsys.readouterr().out == "anim_derained.webp\n"
+    assert derain("anim.gif", "--format", "jpg") == 1
+    assert ".jpg holds no animation; expected a name in .gif" in capsys.readouterr().err
+
+
+def test_inputs_are_parted_by_what_they_hold() -> None:
+    Image.fromarray(picture(0)).save("still.webp")
+    named = ["anim.gif", "anim.webp", "still.webp", "frames", "clip.mp4"]
+    assert parted(named)[1] == ["still.webp", "frames"]
+    assert parted(named, as_clip=True)[1] == ["still.webp"]
+
+
+def test_no_video_package_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def require(name: str, _: str) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr("derain.extras.require", require)
+    assert derain("anim.gif", "-o", "dry.png") == 0
+    assert asked == []
+    if is_installed("av"):
+        assert derain("anim.gif", "-o", "dry.mkv") == 0
+        assert asked == ["av"]

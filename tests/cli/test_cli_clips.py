@@ -1,0 +1,141 @@
+"""What derain run says of clips, and what it refuses of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy_engines import Unchanged
+
+from derain import cli
+from derain.cli import console
+from derain.cli.clips import parted, seconds_of
+from derain.errors import UsageError
+from derain.extras import is_installed
+from derain.images import write_image
+from derain.restore import Derainer
+
+if not is_installed("av"):
+    pytest.skip("needs PyAV", allow_module_level=True)
+
+from filming import Film, film, shown
+
+
+@pytest.fixture(autouse=True)
+def usual_level() -> Iterator[None]:
+    """What is said afterwards is what is said before."""
+    yield
+    console.set_level(quiet=False, verbose=False)
+
+
+@pytest.fixture(autouse=True)
+def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """A working directory with a clip; the names of models that are loaded."""
+    monkeypatch.chdir(tmp_path)
+    film(tmp_path / "clip.mkv", Film(times=range(50), sound=True))
+    names: list[str | None] = []
+
+    def load(name: str | None, **_: Any) -> Derainer:
+        names.append(name)
+        return Derainer(Unchanged(), name="nothing")
+
+    monkeypatch.setattr("derain.restore.load", load)
+    return names
+
+
+def derain(*arguments: str) -> int:
+    """Return the exit status of a command in this process."""
+    with pytest.raises(SystemExit) as raised:
+        cli.main(arguments)
+    assert isinstance(raised.value.code, int)
+    return raised.value.code
+
+
+def test_a_clip_becomes_a_clip(loads: list[str | None], capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("clip.mkv", "--temporal", "5") == 0
+    out, err = capsys.readouterr()
+    assert out == "clip_derained.mkv\n"
+    assert loads == ["petrichor-live"]
+    assert "clip.mkv: 50 frames, " in err
+    assert " frames/s" in err
+    assert [time for time, _ in shown(Path("clip_derained.mkv"))] == [
+        time for time, _ in shown(Path("clip.mkv"))
+    ]
+
+
+def test_a_second_run_loads_no_model(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("clip_derained.mkv").write_bytes(b"")
+    assert derain("clip.mkv") == 0
+    assert loads == []
+    assert "already exists; --force overwrites it" in capsys.readouterr().err
+
+
+def test_neighbours_work_without_a_model(loads: list[str | None]) -> None:
+    assert derain("clip.mkv", "-m", "none", "--codec", "ffv1") == 0
+    assert loads == []
+    assert len(shown(Path("clip_derained.mkv"))) == 50
+
+
+def test_a_preview_is_short_and_named_so() -> None:
+    assert derain("clip.mkv", "--preview", "0.4", "--start", "0:01") == 0
+    assert len(shown(Path("clip_preview.mkv"))) == 10
+    assert not Path("clip_derained.mkv").exists()
+
+
+def test_pictures_and_clips_go_together(loads: list[str | None]) -> None:
+    write_image("photo.png", np.zeros((8, 9, 3), np.uint8))
+    assert derain("photo.png", "clip.mkv") == 0
+    assert loads == ["petrichor-live", None]
+    assert Path("photo_derained.png").exists()
+    assert Path("clip_derained.mkv").exists()
+
+
+def test_one_bad_clip_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.mp4").write_bytes(b"no clip")
+    assert derain("bad.mp4", "clip.mkv") == 1
+    out, err = capsys.readouterr()
+    assert out == "clip_derained.mkv\n"
+    assert "error: bad.mp4: is no video" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["clip.mkv", "--temporal", "4"], "--temporal 4: expected auto, off, or an odd number"),
+        (["clip.mkv", "--codec", "divx"], "--codec divx: expected one of"),
+        (["clip.mkv", "--start", "soon"], "--start soon: expected a time, such as 90 or 1:30"),
+        (["clip.mkv", "--end", "1", "--preview", "2"], "--preview 2.0: not with end"),
+        (["clip.mkv", "--preview", "0"], "--preview 0.0: expected seconds"),
+        (["clip.mkv", "-m", "none", "--temporal", "off"], "nothing to do without a model"),
+        (["clip.mkv", "other.mkv", "-o", "-"], "-o -: expected a file or a folder for clips"),
+        (["clip.mkv", "--density"], "--density: is for pictures"),
+        (["photo.png", "--crf", "20"], "--crf: is for clips"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain(*arguments) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert not Path("clip_derained.mkv").exists()
+
+
+def test_times_are_read_as_people_write_them() -> None:
+    assert seconds_of("90", "start") == seconds_of("1:30", "start") == seconds_of("0:01:30.0", "x")
+    assert seconds_of(None, "end") is None
+    for text in ("", "1:2:3:4", "-1", "1e3", "nan"):
+        with pytest.raises(UsageError):
+            seconds_of(text, "start")
+
+
+def test_folders_are_no_clips() -> None:
+    Path("folder.mp4").mkdir()
+    assert parted(["a.png", "b.MP4", "folder.mp4", "-"]) == (
+        ["b.MP4"],
+        ["a.png", "folder.mp4", "-"],
+    )
