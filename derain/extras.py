@@ -2,26 +2,34 @@
 
 import importlib
 import importlib.util
+import os
 from types import ModuleType
 
 from derain.errors import DerainError
 
 EXTRA_OF = {
     "av": "video",
+    "fastapi": "serve",
     "jinja2": "report",
     "matplotlib": "report",
     "onnx": "onnx",
     "openvino": "openvino",
     "pillow_heif": "heif",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
     "torch": "torch",
+    "uvicorn": "serve",
 }
 """By the name under which a package is imported. ONNX Runtime comes with derain."""
 
 _TITLES = {
     "av": "PyAV",
+    "fastapi": "FastAPI",
     "onnxruntime": "ONNX Runtime",
     "openvino": "OpenVINO",
     "pillow_heif": "pillow-heif",
+    "prometheus_client": "prometheus-client",
+    "python_multipart": "python-multipart",
     "torch": "PyTorch",
 }
 
@@ -52,6 +60,8 @@ def require(package: str, purpose: str = "") -> ModuleType:
     derain.extras.MissingExtraError: derain forecast needs torch_of_tomorrow: pip install derain
     """
     top = package.partition(".")[0]
+    if top == "onnxruntime":
+        _silence_onnxruntime()
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -61,6 +71,16 @@ def require(package: str, purpose: str = "") -> ModuleType:
     # A library that a package is linked to may be absent or of another version.
     except (ImportError, OSError) as error:
         raise _broken(top, error, purpose) from error
+
+
+def _silence_onnxruntime() -> None:
+    """Keep ONNX Runtime from reporting to its makers; it decides when it is imported.
+
+    Some of its builds, also for Linux, send descriptions of the machine and of every model that is
+    opened, and leave a number for the machine in the user's folder.
+    """
+    for name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):  # of newer and older versions
+        os.environ.setdefault(name, "1")
 
 
 def missing(package: str, purpose: str = "") -> MissingExtraError:

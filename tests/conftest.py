@@ -46,7 +46,19 @@ OF_PYAV = (
 )
 """What cannot be imported without PyAV."""
 
-collect_ignore = [] if is_installed("av") else list(OF_PYAV)
+OF_FASTAPI = (
+    "serve/test_headers.py",
+    "serve/test_live.py",
+    "serve/test_sending.py",
+    "serve/test_uploads.py",
+    "cli/test_serve.py",
+)
+"""What cannot be imported without the extra ``serve``."""
+
+collect_ignore = [
+    *(() if is_installed("av") else OF_PYAV),
+    *(() if is_installed("fastapi") else OF_FASTAPI),
+]
 
 settings.register_profile("derain", deadline=None, max_examples=25)
 settings.load_profile("derain")

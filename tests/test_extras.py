@@ -1,6 +1,8 @@
 """Packages that extras bring: which one is missing, which one does not work."""
 
 import importlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,3 +91,13 @@ def test_extras_are_those_of_the_project(extra: str) -> None:
     (line,) = [line for line in project.splitlines() if line.startswith(f"{extra} = [")]
     packages = [name.replace("_", "-") for name, other in EXTRA_OF.items() if other == extra]
     assert [package for package in packages if f'"{package}>=' not in line] == []
+
+
+def test_onnxruntime_does_not_report_to_its_makers(tmp_path: Path) -> None:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("ORT_", "CI"))}
+    code = "from derain.extras import require; require('onnxruntime').InferenceSession"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    path = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    subprocess.run([sys.executable, "-c", code], env=kept | home | path, cwd=tmp_path, check=True)
+    # Builds that report leave a number for the machine here.
+    assert list(tmp_path.rglob("*")) == []

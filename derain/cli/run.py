@@ -1,6 +1,5 @@
 """derain run: rainy pictures in, clean ones out."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +33,7 @@ from derain.cli.console import (
     show_traceback,
 )
 from derain.cli.console import result as show_result
+from derain.cli.numbers import whole_number
 from derain.cli.options import (
     DeviceOption,
     DtypeOption,
@@ -340,23 +340,8 @@ def _format_of(name: str | None) -> "Format | None":
 
 
 def _pixels(text: str | None) -> int | None:
-    """Return a number of pixels: ``200000000``, ``200M`` and ``0.2G`` are the same.
-
-    Raises:
-        UsageError: If it is no number, or less than one.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"([\d_]*\.?\d+)\s*([kmg]?)(?:p|px|pixels)?", text.strip().lower())
-    scale = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-    pixels = round(float(found[1]) * scale[found[2]]) if found else 0
-    if pixels < 1:
-        raise UsageError(
-            "expected a number of pixels, such as 200M for 200 million",
-            option="max_pixels",
-            value=text,
-        )
-    return pixels
+    """Return the limit that was asked for; None for the usual one."""
+    return None if text is None else whole_number(text, "max_pixels")
 
 
 def _report_plan(plan: "Plan") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from derain.errors import closest
 
-VERBS = ("run", "train", "evaluate", "synth", "data", "weights", "export", "bench")
+VERBS = ("run", "train", "evaluate", "synth", "data", "weights", "export", "bench", "serve")
 
 GROUP_DEFAULTS = {"data": "check", "weights": "show"}
 """Verbs that have verbs of their own, and the one that a file or folder behind it may stand for."""
@@ -33,6 +33,9 @@ _ALSO_CALLED = {
     "metrics": "evaluate",
     "benchmark": "bench",
     "speed": "bench",
+    "server": "serve",
+    "web": "serve",
+    "api": "serve",
     "infer": "run",
     "inference": "run",
     "predict": "run",

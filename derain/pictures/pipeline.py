@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from derain.density import RainDensity
 from derain.errors import ExistsError, reason
-from derain.files import is_result_name, write_file
+from derain.files import write_file
 from derain.images import (
     SUFFIXES,
     Format,
@@ -32,14 +32,12 @@ from derain.images import (
 )
 from derain.pictures.finding import STREAM
 from derain.pictures.plan import Job
+from derain.pictures.single import file_of_result, noted_again
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 
 LARGE = 75_000_000
 """Bytes of pixels, 25 megapixels of eight bits. Nothing is read or written beside a larger one."""
-
-AGAIN = "is a result of derain, and was derained once more"
-"""Note on a picture that derain made and that was named alone."""
 
 Status = Literal["done", "skipped", "left", "failed"]
 
@@ -332,8 +330,7 @@ def _load(job: Job) -> _Rainy | Result:
     picture = read(source, job.max_pixels)
     if picture.is_result and not job.alone:
         return Result(job.source, job.target, "left")
-    if picture.is_result or is_result_name(job.source.name):
-        picture = replace(picture, notes=(*picture.notes, AGAIN))
+    picture = noted_again(picture, job.source.name)
     format = job.format or picture.metadata.format
     # Only a result that takes its name from the input can be named for another format.
     if job.target != STREAM and SUFFIXES.get(job.target.suffix.lower(), format) != format:
@@ -351,8 +348,7 @@ def _store(job: Job, clean: _Clean) -> list[str]:
     Returns:
         What the result's format cannot hold, in words for the user.
     """
-    notes: list[str] = []
-    data = encode(replace(clean.picture, is_result=True), clean.format, notes)
+    data, notes = file_of_result(clean.picture, clean.format)
     if job.target == STREAM:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

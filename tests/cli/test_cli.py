@@ -44,6 +44,10 @@ FLAGS = {
     "export": "--force --int8 --output --to -o MODEL",
     "synth": "--force --output --parts --preset --seed --textures -o CLEAN",
     "bench": "--device --dtype --engine --force --json --pictures --rounds --size --tile MODELS",
+    "serve": (
+        "--device --engine --host --max-bytes --max-pixels --model --name --port --queue --timeout"
+        " --workers -m"
+    ),
     "weights list": "",
     "weights show": "MODEL",
     "weights import": "--bgr --force --output -o CHECKPOINT",

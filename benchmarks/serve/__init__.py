@@ -1,0 +1,1 @@
+"""Load, hostile clients and batches: what the server does under them."""

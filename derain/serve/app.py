@@ -1,0 +1,234 @@
+"""The routes of the server."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from derain import __version__
+from derain.restore import MOST_STRENGTH
+from derain.serve import api_page, static
+from derain.serve.exchange import Options, exchange
+from derain.serve.headers import App, Guard
+from derain.serve.negotiation import TYPES, offered_formats
+from derain.serve.problems import TYPE, Problem, answer
+from derain.serve.service import Service
+
+JOB = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+"""A UUID."""
+
+ModelQuery = Annotated[str | None, Query(max_length=200, description="Weights; see /v1/models.")]
+QualityQuery = Annotated[
+    str | None, Query(max_length=200, description="In place of a model: fast, balanced or best.")
+]
+StrengthQuery = Annotated[
+    float,
+    Query(ge=0, le=MOST_STRENGTH, description="How much of the rain is removed: 1 is all of it."),
+]
+JobQuery = Annotated[
+    str | None, Query(pattern=JOB, description="A UUID of the client's, to follow the work by.")
+]
+JobPath = Annotated[str, Path(pattern=JOB, description="The UUID that was sent with the picture.")]
+
+
+def create_app(service: Service) -> App:
+    """Return the server's application, for ASGI.
+
+    Args:
+        service: What it hands the pictures to; it has to be started.
+    """
+    app = FastAPI(
+        title="derain",
+        version=__version__,
+        summary="Takes the rain out of pictures.",
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    _add_errors(app)
+    _add_pictures(app, service)
+    _add_state(app, service)
+    _add_pages(app, service)
+    return Guard(app, service.settings)
+
+
+def _add_pictures(app: FastAPI, service: Service) -> None:
+    """Add what takes a picture, and what follows it."""
+
+    @app.post("/v1/derain", response_class=Response, **_described_as_picture())
+    async def derain(  # pyright: ignore[reportUnusedFunction]
+        request: Request,
+        model: ModelQuery = None,
+        quality: QualityQuery = None,
+        strength: StrengthQuery = 1.0,
+        job: JobQuery = None,
+    ) -> Response:
+        """Take the rain out of a picture.
+
+        The picture is the body of the request, or the field `image` of a form, which may also have
+        the parameters as fields. The format of the result is chosen by the header `Accept`; if that
+        leaves it open, it is the format of the picture.
+        """
+        return await exchange(service, request, Options(model, quality, strength, job))
+
+    @app.get("/v1/jobs/{job}", responses=_described(404, 422))
+    async def follow(job: JobPath) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        """Say how far the work on a picture is."""
+        found = service.jobs.get(job)
+        if found is None:
+            raise _unknown_job()
+        return found.described()
+
+    @app.delete("/v1/jobs/{job}", status_code=204, responses=_described(404, 422))
+    async def cancel(job: JobPath) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Take a picture back: nobody waits for its result."""
+        found = service.jobs.get(job)
+        if found is None:
+            raise _unknown_job()
+        found.cancel()
+        return Response(status_code=204)
+
+
+def _add_state(app: FastAPI, service: Service) -> None:
+    """Add what tells of the server."""
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        """List the weights and qualities to choose from, the formats and the limits."""
+        settings = service.settings
+        return {
+            "version": __version__,
+            "models": service.models.described(),
+            "qualities": service.models.qualities,
+            "formats": [TYPES[format] for format in offered_formats()],
+            "limits": {
+                "bytes": settings.max_bytes,
+                "pixels": settings.max_pixels,
+                "queue": settings.queue,
+            },
+        }
+
+    @app.get("/healthz")
+    async def healthy() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
+        """Say that the server runs."""
+        return {"status": "ok"}
+
+    @app.get("/readyz", responses=_described(503))
+    async def ready() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
+        """Say whether the server takes pictures."""
+        if not service.is_ready:
+            raise Problem(503, "the server is stopping, or has no worker; try again later")
+        return {"status": "ok"}
+
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def metrics() -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Return counters in Prometheus's text format."""
+        return Response(service.metrics.text(), media_type=service.metrics.content_type)
+
+
+def _add_pages(app: FastAPI, service: Service) -> None:
+    """Add the web page, and the description of the API."""
+    for path, file in static.read_files(service.settings.page).items():
+        app.add_route(path, static.route_of(file), ["GET", "HEAD"], include_in_schema=False)
+
+    async def docs(_: Request) -> Response:
+        page = api_page.page_of(app.openapi())
+        return Response(page, media_type="text/html", headers={"cache-control": "no-cache"})
+
+    app.add_route("/docs", docs, ["GET", "HEAD"], include_in_schema=False)
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Answer everything that goes wrong in one way."""
+
+    def answered(problem: Callable[[Any], Problem]) -> Callable[[Request, Any], Response]:
+        return lambda request, error: answer(problem(error), request.headers.get("accept", ""))
+
+    app.add_exception_handler(Problem, answered(lambda error: error))
+    app.add_exception_handler(HTTPException, answered(_of_http))
+    app.add_exception_handler(RequestValidationError, answered(_of_validation))
+    app.add_exception_handler(
+        Exception,
+        answered(lambda _: Problem(500, "an error of the server; its log says more")),
+    )
+
+
+def _of_http(error: HTTPException) -> Problem:
+    """Return the problem of a path or method that there is not."""
+    details = {
+        404: "no such page; expected / or a path that /docs lists",
+        405: "not a method of this path; /docs lists them",
+    }
+    headers = dict(error.headers or {})
+    return Problem(error.status_code, details.get(error.status_code, str(error.detail)), headers)
+
+
+def _of_validation(error: RequestValidationError) -> Problem:
+    """Return the problem of a parameter in one line."""
+    first: Any = error.errors()[0]
+    name = str(first["loc"][-1])
+    text = str(first["msg"])
+    return Problem(422, f"{name}: {text[:1].lower()}{text[1:]}")
+
+
+def _unknown_job() -> Problem:
+    return Problem(404, "no such job; expected the UUID of a picture that is or was under way")
+
+
+# What the OpenAPI description says
+
+
+def _described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of problems."""
+    schema = {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+    }
+    return {
+        status: {"description": Problem(status, "").title, "content": {TYPE: {"schema": schema}}}
+        for status in (*statuses, 401, 403, 421)
+    }
+
+
+def _described_as_picture() -> dict[str, Any]:
+    """Return the description of what takes a picture."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    text = {"type": "string", "maxLength": 200}
+    form = {
+        "type": "object",
+        "required": ["image"],
+        "properties": {
+            "image": {"type": "string", "format": "binary"},
+            "model": text,
+            "quality": text,
+            "strength": {"type": "number", "minimum": 0, "maximum": MOST_STRENGTH},
+            "job": {"type": "string", "format": "uuid"},
+        },
+    }
+    types = [TYPES[format] for format in offered_formats()]
+    problems = (400, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
+    picture = {"description": "The picture", "content": dict.fromkeys(types, binary)}
+    body = {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": form},
+            "application/octet-stream": binary,
+            **dict.fromkeys(types, binary),
+        },
+    }
+    return {
+        "responses": {200: picture, **_described(*problems)},
+        "openapi_extra": {"requestBody": body},
+    }
