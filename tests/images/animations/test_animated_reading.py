@@ -62,6 +62,28 @@ def test_frames_are_those_that_pillow_composes(
             assert np.array_equal(frame.pixels[visible], shown[..., :3][visible])
 
 
+@pytest.mark.parametrize(("format", "interlaced"), [("GIF", 0), ("GIF", 1), ("PNG", 0)])
+def test_palettes_become_colours(tmp_path: Path, format: str, interlaced: int) -> None:
+    frames = levels(3)
+    palettes = [Image.fromarray(frame).quantize(8 + k) for k, frame in enumerate(frames)]
+    if format == "PNG":  # which has one palette for all
+        palettes = [Image.fromarray(frame).quantize(palette=palettes[0]) for frame in frames]
+    path = tmp_path / "a"
+    more = {"append_images": palettes[1:], "duration": 30, "interlace": interlaced}
+    disposal = 2 if format == "GIF" else 0
+    palettes[0].save(path, format, save_all=True, transparency=3, disposal=disposal, **more)
+    animation = open_animation(path)
+    with Image.open(path) as opened:
+        image: Any = opened
+        for place, frame in enumerate(animation.frames()):
+            image.seek(place)
+            shown = np.asarray(image.convert("RGBA"))
+            assert frame.alpha is not None
+            assert np.array_equal(frame.alpha, shown[..., 3])
+            visible = frame.alpha > 0
+            assert np.array_equal(frame.pixels[visible], shown[visible][:, :3])
+
+
 def blocks(frames: list[gif.GifFrame], width: int = 4, height: int = 3) -> bytes:
     """A GIF of such frames."""
     body = b"".join(gif.control(frame) + gif.picture(frame) for frame in frames)
