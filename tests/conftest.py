@@ -31,18 +31,6 @@ from derain.restore import Derainer
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-<<<<<<< HEAD
-=======
-OF_FASTAPI = (
-    "serve/test_headers.py",
-    "serve/test_live.py",
-    "serve/test_sending.py",
-    "serve/test_uploads.py",
-    "cli/test_serve.py",
-)
-"""What cannot be imported without the extra ``serve``."""
-
->>>>>>> serve
 OF_PYAV = (
     "filming.py",
     "clips/test_clips_pipeline.py",
@@ -58,7 +46,6 @@ OF_PYAV = (
 )
 """What cannot be imported without PyAV."""
 
-<<<<<<< HEAD
 OF_FASTAPI = (
     "serve/test_headers.py",
     "serve/test_live.py",
@@ -71,11 +58,6 @@ OF_FASTAPI = (
 collect_ignore = [
     *(() if is_installed("av") else OF_PYAV),
     *(() if is_installed("fastapi") else OF_FASTAPI),
-=======
-collect_ignore = [
-    *(() if is_installed("fastapi") else OF_FASTAPI),
-    *(() if is_installed("av") else OF_PYAV),
->>>>>>> serve
 ]
 
 settings.register_profile("derain", deadline=None, max_examples=25)

@@ -38,14 +38,14 @@ AUTO = 11
 CAMERA_MOVES = 0.7
 """Share of the picture that moves from which on nothing is taken for still: what comes by in one
 frame before a moving camera would look like rain."""
-CELL = 64
+CELL = 32
 """Side, in pixels, of the cells of which boxes are made that hold what moves."""
 WORTH_FLOW = 0.1
 """Share of a cell that moves from which on optical flow is worth its time there."""
 WHOLE = 0.6
 """Share of the picture that such boxes cover from which on all of it is one box."""
 SMALL = 640 * 480
-"""Pixels up to which optical flow is computed at full size."""
+"""Pixels of a frame up to which optical flow is computed at full size."""
 LEAST_FLOW = 12
 """Least side, in pixels, of what OpenCV computes optical flow on."""
 AREA = 9
@@ -562,8 +562,10 @@ def _compensated(
 ) -> Frame:
     """Return a frame without the rain that those beside, moved onto it, do not have, in boxes."""
     planes = list(own.planes)
+    step = 2 if own.luma.size > SMALL else 1
     for box in boxes:
-        part = _compensated_part(box.of_frame(own), [box.of_frame(k) for k in beside], thresholds)
+        near = [box.of_frame(other) for other in beside]
+        part = _compensated_part(box.of_frame(own), near, step, thresholds)
         if part is None:
             continue
         for k, plane in enumerate(part):
@@ -574,16 +576,14 @@ def _compensated(
 
 
 def _compensated_part(
-    own: Frame, beside: Sequence[Frame], thresholds: Thresholds
+    own: Frame, beside: Sequence[Frame], step: int, thresholds: Thresholds
 ) -> list[Plane] | None:
     """Return planes with others in place of rain, where they agree; None if too small for that.
 
     Rain is what is brighter than in all frames beside. Everything else keeps its own pixels, since
     a mean over moved ones would cost sharpness.
     """
-    height, width = own.luma.shape
-    step = 2 if width * height > SMALL else 1
-    if min(height, width) < LEAST_FLOW * step:
+    if min(own.luma.shape) < LEAST_FLOW * step:
         return None
     here = _reduced(own, step)
     sums = [np.zeros(plane.shape, np.float32) for plane in own.planes]
