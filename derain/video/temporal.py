@@ -581,33 +581,60 @@ def _compensated_part(
     """Return planes with others in place of rain, where they agree; None if too small for that.
 
     Rain is what is brighter than in all frames beside. Everything else keeps its own pixels, since
-    a mean over moved ones would cost sharpness.
+    a mean over moved ones would cost sharpness. What changes is found on every ``step``-th row and
+    column, and added to the planes.
     """
-    if min(own.luma.shape) < LEAST_FLOW * step:
+    here = _on_grid(own, step)
+    if min(here.luma.shape) < LEAST_FLOW or not beside:
         return None
-    here = _reduced(own, step)
-    sums = [np.zeros(plane.shape, np.float32) for plane in own.planes]
-    counts = [np.zeros(plane.shape, np.float32) for plane in own.planes]
+    sums = [np.zeros(plane.shape, np.float32) for plane in here.planes]
+    counts = [np.zeros(plane.shape, np.float32) for plane in here.planes]
     brighter: Float32s | None = None
     for other in beside:
+        there = _on_grid(other, step)
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        found = flow.calc(here, _reduced(other, step), np.zeros((*here.shape, 2), np.float32))
-        moved = own.like(_moved(other.planes, found))
-        share = _agreement(own, moved.planes, thresholds)
+        start = np.zeros((*here.luma.shape, 2), np.float32)
+        moved = here.like(_moved(there.planes, flow.calc(_bytes(here), _bytes(there), start)))
+        share = _agreement(here, moved.planes, thresholds)
         for plane, total, count in zip(moved.planes, sums, counts, strict=True):
             weight = _at(share, plane)
             total += plane * weight
             count += weight
-        more = cv2.blur(cv2.subtract(own.luma, moved.luma, dtype=cv2.CV_32F), (3, 3))
+        more = cv2.blur(cv2.subtract(here.luma, moved.luma, dtype=cv2.CV_32F), (3, 3))
         brighter = more if brighter is None else cv2.min(brighter, more)
     assert brighter is not None
     unit = np.float32(own.peak / 255)
     rain = 1 - _within(brighter, thresholds.streak * unit)
     parts: list[Plane] = []
-    for plane, total, count in zip(own.planes, sums, counts, strict=True):
-        weight = np.minimum(count, 1) * _at(rain, plane)
-        parts.append(_blend(plane, total / np.maximum(count, np.float32(1e-3)), weight))
+    for k, (total, count) in enumerate(zip(sums, counts, strict=True)):
+        change = total / np.maximum(count, np.float32(1e-3)) - here.planes[k]
+        change *= np.minimum(count, 1) * _at(rain, change)
+        parts.append(_sum(own.planes[k], change, own.peak))
     return parts
+
+
+def _on_grid(frame: Frame, step: int) -> Frame:
+    """Return a frame with every ``step``-th row and column; planes that have no more stay."""
+    if step == 1:
+        return frame
+    height, width = frame.luma.shape
+    size = -(-width // step), -(-height // step)
+    planes = tuple(
+        plane
+        if plane.shape[0] <= size[1] and plane.shape[1] <= size[0]
+        else cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        for plane in frame.planes
+    )
+    if frame.is_yuv:
+        return Frame(planes, planes[0], frame.peak)
+    return Frame(planes, cv2.resize(frame.luma, size, interpolation=cv2.INTER_AREA), frame.peak)
+
+
+def _sum(plane: Plane, change: Float32s, peak: int) -> Plane:
+    """Return a plane with a change of as many rows and columns, or fewer, in its own type."""
+    full = _at(change, plane)
+    cv2.add(full, plane, full, dtype=cv2.CV_32F)
+    return np.rint(np.clip(full, 0, peak, out=full), out=full).astype(plane.dtype)
 
 
 def _at(weight: Float32s, plane: Plane) -> Float32s:
@@ -618,16 +645,11 @@ def _at(weight: Float32s, plane: Plane) -> Float32s:
     return cv2.resize(weight, (plane.shape[1], plane.shape[0]), interpolation=way)
 
 
-def _reduced(frame: Frame, step: int) -> Plane:
+def _bytes(frame: Frame) -> Plane:
     """Return the luma in uint8, for optical flow."""
-    height, width = frame.luma.shape
-    luma = frame.luma
-    if step > 1:
-        size = -(-width // step), -(-height // step)
-        luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     if frame.peak == 255:
-        return luma.astype(np.uint8, copy=False)
-    return cv2.convertScaleAbs(luma, alpha=255 / frame.peak)
+        return frame.luma
+    return cv2.convertScaleAbs(frame.luma, alpha=255 / frame.peak)
 
 
 def _moved(planes: Sequence[Plane], flow: Float32s) -> list[Plane]:
