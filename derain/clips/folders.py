@@ -18,7 +18,7 @@ from derain.files import RESULT_MARK, check_makable, is_litter, natural_key, wri
 from derain.images import SUFFIXES, Picture, check_format, encode, read
 from derain.progress import Progress, silent
 from derain.restore import Derainer, restore_frames
-from derain.video.temporal import window_of
+from derain.video.temporal import lead_in, window_of
 
 ROOM = 4
 """Frames that wait between two stages."""
@@ -129,7 +129,7 @@ def _needed(job: FolderJob) -> Sequence[Path]:
     due = [place for place, file in enumerate(job.files) if job.is_due(file)]
     if not due:
         return ()
-    return job.files[max(0, due[0] - (job.window or 1) + 1) :]
+    return job.files[lead_in(due[0], job.window) :]
 
 
 class _Folder:

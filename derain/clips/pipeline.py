@@ -33,7 +33,7 @@ from derain.video.errors import VideoError
 from derain.video.joining import join
 from derain.video.pixels import Pixels
 from derain.video.reading import FrameReader
-from derain.video.temporal import Frame, TemporalFilter
+from derain.video.temporal import Frame, TemporalFilter, lead_in
 
 ROOM = 4
 """Frames that wait between two stages."""
@@ -183,8 +183,7 @@ class _Work:
         self._filter = TemporalFilter(job.window) if job.window else None
         self._known = [pts for segment in done for pts in segment.pts]
         # The filter has to see what it saw before; batches have to begin where they began.
-        before = max(0, len(self._known) - (job.window or 1) + 1)
-        self._first = before // self._batch * self._batch
+        self._first = lead_in(len(self._known), job.window, self._batch)
         room = max(ROOM, self._batch)
         self._read: Channel[_Read] = Channel(room)
         self._restored: Channel[_Read] = Channel(room)

@@ -38,7 +38,7 @@ from derain.images.animations import (
 from derain.images.naming import names_a_file
 from derain.progress import Progress, silent
 from derain.restore import Derainer
-from derain.video.temporal import Frame, Steadiness, TemporalFilter, window_of
+from derain.video.temporal import Frame, Steadiness, TemporalFilter, lead_in, window_of
 
 if TYPE_CHECKING:  # needs PyAV
     from derain.video.encoding import Encoder
@@ -327,7 +327,7 @@ class _Work:
         self._filter = TemporalFilter(job.window) if job.window else None
         # What is written depends on the frames around it.
         self._due = job.first_due
-        self._first = max(0, self._due - (job.window or 1) + 1)
+        self._first = lead_in(self._due, job.window)
         room = max(ROOM, self._batch)
         self._read: Channel[TimedFrame] = Channel(room)
         self._restored: Channel[TimedFrame] = Channel(ROOM)

@@ -11,9 +11,11 @@ At full size, the frames before it and those after it have the same mean. And th
 frame is hardly darker than the mean: rain brightens, what moves also darkens.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import cv2
@@ -33,6 +35,8 @@ MOSTLY_STILL = 0.6
 """Share of a window's frames that have to agree on a block that stays."""
 FEWEST = 3
 """Frames of a window below which there is nothing to trim."""
+LONG = 9
+"""Frames of a window from which on three frames in a row share one: means are computed once."""
 AUTO = 11
 """Frames of a window by default: more help little, see `benchmarks/video/temporal.py`."""
 CAMERA_MOVES = 0.7
@@ -147,8 +151,35 @@ def window_of(temporal: object) -> int | None:
     return int(text)
 
 
+def stride_of(window: int) -> int:
+    """Return how many frames in a row share a window.
+
+    >>> stride_of(5), stride_of(11)
+    (1, 3)
+    """
+    return 3 if window >= LONG else 1
+
+
+def lead_in(due: int, window: int | None, batch: int = 1) -> int:
+    """Return the frame to begin with, so that later ones come out as of the whole clip.
+
+    Args:
+        due: The first frame that counts, from 0.
+        window: Frames that help each other; None for none.
+        batch: Frames that are derained together, of which the first one has to be the same, too.
+
+    >>> lead_in(20, 5), lead_in(20, 11), lead_in(3, 11), lead_in(20, None, batch=8)
+    (16, 9, 0, 16)
+    """
+    before = max(0, due - window + 1) if window else due
+    step = math.lcm(stride_of(window) if window else 1, batch)
+    return before // step * step
+
+
 class TemporalFilter:
     """Steadies frames by their neighbours: give frames in order, take them delayed.
+
+    They come one at a time, or from a window of `LONG` frames on three at a time.
 
     Args:
         window: Frames that are looked at for each, odd; at the ends of a clip as many as there are.
@@ -171,7 +202,8 @@ class TemporalFilter:
         self.window = window
         self._motion: Motion = motion
         self._thresholds = thresholds
-        self._held: deque[_Held] = deque(maxlen=window)
+        self._stride = stride_of(window)
+        self._held: deque[_Held] = deque()
         self._done = 0  # of the frames that are held
         self.steadiness = Steadiness()
 
@@ -183,10 +215,12 @@ class TemporalFilter:
         if self._held and not self._held[-1].fits(frame):
             yield from self.flush()
         if len(self._held) == self.window:
-            self._done -= 1  # the oldest frame leaves
+            for _ in range(self._stride):
+                self._held.popleft()
+            self._done -= self._stride
         self._held.append(_Held.of(frame))
         if len(self._held) == self.window:
-            yield from self._until(self.window // 2 + 1)
+            yield from self._until(self.window // 2 + 1 + self._stride // 2)
 
     def flush(self) -> Iterator[Frame]:
         """Yield the frames that are left, with the window that they have."""
@@ -196,17 +230,15 @@ class TemporalFilter:
         self.steadiness.cut()
 
     def _until(self, stop: int) -> Iterator[Frame]:
+        held = list(self._held)
+        window = _Window(held, self._thresholds) if len(held) >= FEWEST else None
         while self._done < stop:
             place = self._done
             self._done += 1
-            yield self._steadied(place)
+            yield self._steadied(held, place, window) if window else held[place].frame
 
-    def _steadied(self, place: int) -> Frame:
-        held = list(self._held)
+    def _steadied(self, held: Sequence["_Held"], place: int, window: "_Window") -> Frame:
         own = held[place].frame
-        if len(held) < FEWEST:
-            return own
-        window = _Window(held, self._thresholds)
         still = window.still(place)
         moving = 1.0 - float(still[::BLOCK, ::BLOCK].mean())
         if moving > CAMERA_MOVES:
@@ -342,6 +374,20 @@ class _Window:
             for k in range(len(self._frames[0].planes))
         ]
 
+    @cached_property
+    def _of_all(self) -> list[Float32s]:
+        """How far pixels of planes stay by what all frames share, on a grid of half the luma's."""
+        t, frame = self._thresholds, self._frames[0]
+        unit = np.float32(frame.peak / 255)
+        weights: list[Float32s] = []
+        for k, trimmed in enumerate(self._trimmed):
+            weight = _within(trimmed.halves_apart(), t.halves * unit)
+            if k == 0 or not frame.is_yuv:
+                low = _half(cv2.subtract(trimmed.mean, trimmed.second_darkest, dtype=cv2.CV_32F))
+                weight *= _within(low, t.darker * unit)
+            weights.append(weight)
+        return weights
+
     def still(self, place: int) -> Float32s:
         """Return how far each pixel of a frame may be replaced by the mean, (H, W) in [0, 1]."""
         height, width = self._frames[place].luma.shape
@@ -370,12 +416,10 @@ class _Window:
         tints: list[Float32s] = []
         for k, (plane, trimmed) in enumerate(zip(frame.planes, self._trimmed, strict=True)):
             own = _half(cv2.subtract(trimmed.mean, plane, dtype=cv2.CV_32F))
-            of_plane = _within(trimmed.halves_apart(), t.halves * unit)
+            of_plane = self._of_all[k].copy()
             if k > 0 and frame.is_yuv:
                 of_plane *= _within(np.abs(own), t.tinted * unit)
             else:
-                low = _half(cv2.subtract(trimmed.mean, trimmed.second_darkest, dtype=cv2.CV_32F))
-                of_plane *= _within(low, t.darker * unit)
                 of_plane *= _within(own, t.darker * unit)
                 of_plane *= _within(_wide(-own), t.wide * unit)
                 tints.append(own)
