@@ -29,7 +29,7 @@ import av
 from benchmarks.command import new_parser
 from benchmarks.machine import describe_machine
 from benchmarks.tables import table_head, table_row
-from benchmarks.video.scene import scene
+from derain import machine
 from derain.clips.pipeline import run
 from derain.clips.plan import Job, Options, plan
 from derain.data import clean_pictures
@@ -93,6 +93,10 @@ def main() -> None:
     if arguments.one:
         _watch_memory(arguments.one, arguments.models[0])
         return
+    # Before PyTorch is imported, as the command does.
+    machine.wait_briefly()
+    from benchmarks.video.scene import scene
+
     pictures = [to_eight_bits(read_image(clean_pictures(arguments.clean)[k])) for k in PICTURES]
     rainy = scene(pictures, "rain100l", 1, DISTINCT, tuple(arguments.size)).rainy
     with tempfile.TemporaryDirectory() as folder:

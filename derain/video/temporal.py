@@ -50,8 +50,8 @@ WHOLE = 0.6
 """Share of the picture that such boxes cover from which on all of it is one box."""
 SMALL = 640 * 480
 """Pixels of a frame up to which optical flow is computed at full size."""
-LEAST_FLOW = 12
-"""Least side, in pixels, of what OpenCV computes optical flow on."""
+LEAST_FLOW = 32
+"""Least side, in pixels, of what optical flow is computed on: OpenCV 4 crashes on flatter ones."""
 AREA = 9
 """Side, in pixels, of an area that no streak fills."""
 
@@ -314,7 +314,10 @@ class _Box:
 
     @classmethod
     def of(cls, x: int, y: int, width: int, height: int, shape: tuple[int, ...]) -> "_Box":
-        """Return the box of cells of a plane of a shape."""
+        """Return the box of some cells, of at least three a side where there are as many."""
+        height, width = max(height, 3), max(width, 3)
+        y = max(0, min(y, -(-shape[0] // CELL) - height))
+        x = max(0, min(x, -(-shape[1] // CELL) - width))
         rows = slice(y * CELL, min((y + height) * CELL, shape[0]))
         return cls(rows, slice(x * CELL, min((x + width) * CELL, shape[1])))
 

@@ -75,6 +75,15 @@ def test_what_moves_is_neither_smeared_nor_lost(
         assert (wrong > 30).sum() <= 4
 
 
+@pytest.mark.parametrize("size", [(80, 24), (400, 12), (640, 16), (24, 640), (2560, 50), (33, 31)])
+@pytest.mark.parametrize("motion", ["auto", "on"])
+def test_flat_frames_are_steadied(photo: Bytes, size: tuple[int, int], motion: Any) -> None:
+    width, height = size
+    wide = cv2.resize(photo, (width + 40, height))
+    frames = [np.ascontiguousarray(wide[:, 5 * k : 5 * k + width]) for k in range(7)]
+    assert len(steady(frames, 5, motion=motion)) == 7
+
+
 def test_a_moving_camera_leaves_no_ghosts(photo: Bytes) -> None:
     wide = cv2.resize(photo, (400, 140))
     truth = [np.ascontiguousarray(wide[:, 5 * k : 5 * k + 160]) for k in range(20)]
