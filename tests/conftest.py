@@ -47,7 +47,7 @@ OF_PYAV = (
 """What cannot be imported without PyAV."""
 
 OF_FASTAPI = (
-    "serve/test_headers.py",
+    "serve/test_serve_headers.py",
     "serve/test_live.py",
     "serve/test_sending.py",
     "serve/test_uploads.py",

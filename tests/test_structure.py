@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +105,9 @@ def test_lines_fit_on_a_page(folder: str) -> None:
         if line
     )
     assert widths[int(0.95 * len(widths))] <= 100
+
+
+def test_modules_of_tests_have_names_of_their_own() -> None:
+    # Without packages pytest imports them by name alone.
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

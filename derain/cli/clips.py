@@ -207,10 +207,13 @@ def derain_clips(
 def _derain_films(
     names: Sequence[str], output: str | None, models: "_Models", options: "Options"
 ) -> bool:
-    """Derain video files into video files."""
+    """Derain video files into video files, and leave alone what derain made of others."""
+    from derain.clips.names import is_made_name
     from derain.clips.plan import plan
 
-    planned = plan(names, output, options)
+    made = [name for name in names if len(names) > 1 and is_made_name(name)]
+    say_left([Path(name) for name in made])
+    planned = plan([name for name in names if name not in made], output, options)
     for path, error in planned.refused:
         _complain_of(path, error)
     due = any(job.force or not job.target.exists() for job in planned.jobs)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from derain.files import RESULT_MARK
+from derain.files import RESULT_MARK, is_result_name
 
 SUFFIXES = frozenset(
     {
@@ -130,3 +130,13 @@ def result_name(name: str, suffix: str, mark: str = RESULT_MARK) -> str:
     'yard_derained.mp4'
     """
     return f"{Path(name).stem}{mark}{suffix}"
+
+
+def is_made_name(name: str | os.PathLike[str]) -> bool:
+    """Return whether a clip is called as derain calls results and previews.
+
+    >>> is_made_name("yard_derained.mp4"), is_made_name("yard_preview.mp4")
+    (True, True)
+    """
+    path = Path(name)
+    return is_result_name(path.name) or path.stem.endswith(PREVIEW_MARK)

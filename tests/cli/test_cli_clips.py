@@ -73,6 +73,21 @@ def test_a_second_run_loads_no_model(
     assert "already exists; --force overwrites it" in capsys.readouterr().err
 
 
+def test_all_clips_may_be_named_twice(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("clip_derained.mkv").write_bytes(b"")
+    Path("clip_preview.mkv").write_bytes(b"")
+    assert derain("clip.mkv", "clip_derained.mkv", "clip_preview.mkv") == 0
+    assert loads == []
+    assert (
+        "2 results of derain left alone: clip_derained.mkv, clip_preview.mkv"
+        in capsys.readouterr().err
+    )
+    assert derain("clip_derained.mkv") == 1
+    assert "clip_derained.mkv: is empty" in capsys.readouterr().err
+
+
 def test_neighbours_work_without_a_model(loads: list[str | None]) -> None:
     assert derain("clip.mkv", "-m", "none", "--codec", "ffv1") == 0
     assert loads == []

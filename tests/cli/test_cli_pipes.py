@@ -228,7 +228,9 @@ def test_terminals_and_closed_streams_are_refused(
 
 
 def start(*arguments: str) -> "subprocess.Popen[bytes]":
-    command = "from derain.cli import main; main()"
+    # What a shell starts in the background ignores SIGINT, and so does all that is started by it.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = f"{heed}; from derain.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", command, "-", "-m", "none", *arguments],
         stdin=subprocess.PIPE,
