@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 from PIL.ExifTags import Base
 
-from derain.images import profiles
+from derain.images import png, profiles
 from derain.images.picture import ImageError, Pixels
 
 STRIP = 1 << 20
@@ -58,8 +58,20 @@ def decode(image: ImageFile.ImageFile, data: bytes, reopen: Opener) -> Decoded:
         reopen: Opens it once more.
 
     Raises:
-        ImageError: If its kind of pixels cannot be given back.
+        ImageError: If its kind of pixels cannot be given back, or rows are missing.
     """
+    decoded = _decoded(image, data, reopen)
+    if image.format == "PNG" and _may_lack_rows(image, decoded) and png.lacks_rows(data):
+        raise ImageError("a damaged or truncated PNG picture (its pixels end early)")
+    return decoded
+
+
+def _may_lack_rows(image: ImageFile.ImageFile, decoded: Decoded) -> bool:
+    """Return whether it is worth the time to count: what is missing is 0 after decoding."""
+    return image.mode == "P" or bool(image.info.get("interlace")) or not decoded.pixels[-1].any()
+
+
+def _decoded(image: ImageFile.ImageFile, data: bytes, reopen: Opener) -> Decoded:
     if _is_deep(image, data):
         return _deep(image, data, reopen)
     if image.mode in ("I", "F"):

@@ -58,6 +58,22 @@ _PLACED = frozenset({b"oFFs", b"sCAL", b"pCAL", b"sTER"})
 """Chunks that would be wrong for a turned picture."""
 
 
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""By type of colour."""
+ADAM7 = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+"""Passes of an interlaced picture: first column and row, and steps (section 8.2)."""
+PIECE = 1 << 20
+"""Bytes that are inflated at a time."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A chunk, and whether it lies behind the pixels."""
@@ -145,6 +161,29 @@ def bare(data: bytes) -> bytes:
 
 def _is_left_out(kind: bytes) -> bool:
     return kind[0] & 0x20 != 0 and kind not in _FOR_DECODERS
+
+
+def lacks_rows(data: bytes) -> bool:
+    """Return whether the pixels of a sound stream end early; decoders leave the rest black.
+
+    Raises:
+        zlib.error: If the stream is damaged.
+    """
+    width, height, depth, colour, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    bits = depth * CHANNELS.get(colour, 1)
+    expected = 0
+    for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            expected += rows * (1 + (columns * bits + 7) // 8)
+    stream = zlib.decompressobj()
+    view = memoryview(data)
+    for kind, start, end in spans_of(data):
+        waiting: memoryview | bytes = view[start + 8 : end - 4] if kind == b"IDAT" else b""
+        while waiting and expected > 0:
+            expected -= len(stream.decompress(waiting, PIECE))
+            waiting = stream.unconsumed_tail
+    return expected > 0
 
 
 def density_of(data: bytes) -> tuple[int, int] | None:

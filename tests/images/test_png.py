@@ -317,3 +317,38 @@ def test_results_open_elsewhere(channels: int) -> None:
         assert opened.dtype == stored.dtype
         if channels != 2:
             assert opened.shape[:2] == stored.shape[:2]
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(
+    ("colour", "depth"), [(0, 1), (0, 8), (0, 16), (2, 8), (2, 16), (3, 4), (4, 8), (6, 8), (6, 16)]
+)
+def test_pixels_that_end_early_are_refused(colour: int, depth: int, *, interlaced: bool) -> None:
+    width, height = 13, 11
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = [(0, 0, 1, 1)]
+    if interlaced:
+        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4)]
+        passes += [(1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = [
+        b"\0" + b"\xa5" * ((len(range(left, width, across)) * bits + 7) // 8)
+        for left, top, across, down in passes
+        for _ in range(top, height, down)
+    ]
+
+    def file(stream: bytes) -> bytes:
+        head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+        palette = packed_chunk(b"PLTE", bytes(range(48))) if colour == 3 else b""
+        parts = [packed_chunk(b"IHDR", head), palette]
+        parts.append(packed_chunk(b"IDAT", zlib.compress(stream)))
+        return b"\x89PNG\r\n\x1a\n" + b"".join([*parts, packed_chunk(b"IEND", b"")])
+
+    assert images.read(file(b"".join(rows))).pixels.shape == (height, width, 3)
+    with pytest.raises(images.ImageError, match=r"truncated PNG picture \(its pixels end early\)"):
+        images.read(file(b"".join(rows[:-1])))
+
+
+def test_a_picture_that_ends_black_is_whole() -> None:
+    pixels = np.full((9, 7, 3), 200, np.uint8)
+    pixels[5:] = 0
+    assert np.array_equal(images.read(png_of(pixels)).pixels, pixels)
