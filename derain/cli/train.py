@@ -1,17 +1,22 @@
 """derain train: a recipe and pictures in, weights out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.console import interruptible, one_line_errors, say, warn
+from derain.cli.console import interruptible, one_line_errors, say, set_level, warn
 from derain.cli.options import CleanOption, LayoutOption, RainyOption, TrainingDeviceOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 from derain.errors import UsageError
 from derain.extras import require
+
+if TYPE_CHECKING:  # needs PyTorch
+    from derain.recipes import Recipe
+    from derain.train import Ranks, TrainingRun
 
 MANY = 200
 """Number of pictures whose search for leaks takes some seconds."""
@@ -83,40 +88,76 @@ def train(
 
     The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from,
     log.jsonl, and curve.svg and sample-1.png to look at. A run whose validation pictures are among
-    the training pictures, be they cropped, flipped or resized, is refused.
+    the training pictures, be they cropped, flipped or resized, is refused. Several processes train
+    as one: torchrun --nproc-per-node 8 -m derain train ...
     """
     with one_line_errors():
         with lasting():
             require("torch", "derain train")
-            from derain.train import BEST, plan_run
-            from derain.train import train as train_recipe
+            from derain.train import joined_ranks, plan_run
 
-        chosen, run = plan_run(
-            recipe,
-            data,
-            rainy=rainy,
-            clean=clean,
-            val=val,
-            output=output,
-            branch=branch,
-            resume=resume,
-            settings=_overrides(settings or []),
-            layout=layout,
-            device=device,
-            dtype=dtype,
-            minutes=minutes,
-            allow_leak=allow_leak,
-            licence=licence,
-        )
-        where = f"{run.device} in {run.number_format}"
-        say(f"{chosen.name}: {chosen.source}; {chosen.steps} steps on {where}")
-        with Bars() as bars:
-            records = train_recipe(
-                chosen, run, resume=resume, progress=_Progress(bars), on_note=warn, on_start=say
+        with joined_ranks() as ranks, _one_voice(ranks):
+            chosen, run = plan_run(
+                recipe,
+                data,
+                rainy=rainy,
+                clean=clean,
+                val=val,
+                output=output,
+                branch=branch,
+                resume=resume,
+                settings=_overrides(settings or []),
+                layout=layout,
+                device=ranks.own_device(device),
+                dtype=dtype,
+                minutes=minutes,
+                allow_leak=allow_leak,
+                licence=licence,
             )
-            _follow(records, run.out, chosen.steps)
-    if (run.out / BEST).exists():  # a short run may not have come to a validation
+            _train(chosen, run, ranks, resume=resume)
+
+
+def _train(recipe: "Recipe", run: "TrainingRun", ranks: "Ranks", *, resume: bool) -> None:
+    """Train, and write to stdout where the weights are."""
+    from derain.train import BEST, CHECKPOINT, is_restarted, train
+
+    # torchrun repeats the command, which may be the one that began the run.
+    resume = resume or (is_restarted() and (run.out / CHECKPOINT).exists())
+    where = f"{run.device} in {run.number_format}"
+    if ranks.count > 1:
+        where = f"{ranks.count} processes, the first on {where}"
+    say(f"{recipe.name}: {recipe.source}; {recipe.steps} steps on {where}")
+    with Bars() as bars:
+        records = train(
+            recipe,
+            run,
+            resume=resume,
+            ranks=ranks,
+            progress=_Progress(bars),
+            on_note=warn,
+            on_start=say,
+        )
+        _follow(records, run.out, recipe.steps)
+    if ranks.writes and (run.out / BEST).exists():  # a short run may not have validated
         typer.echo(str(run.out / BEST))
+
+
+@contextmanager
+def _one_voice(ranks: "Ranks") -> Generator[None]:
+    """Let one process of a run speak to the user: the first, or the one that fails first."""
+    if ranks.count == 1:
+        yield
+        return
+    if not ranks.writes:
+        set_level(quiet=True, verbose=False)
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except Exception:
+        if ranks.reports():
+            raise
+        raise typer.Exit(1) from None
 
 
 def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int) -> None:

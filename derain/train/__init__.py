@@ -4,7 +4,7 @@
 and writes, `place` checks that it can, `sources` finds what it trains and validates on, in
 `batches` or, made on a GPU, `resident` ones; `leaks` keeps these apart. `state` is what changes
 meanwhile, `checkpoint` its file. `records` writes what is kept: `cards` and `log`, and for people
-`curve`, `samples` and `board`.
+`curve`, `samples` and `board`. `ranks` is what several processes of one run exchange.
 """
 
 from derain.train.batches import Batch, BatchSource, PairedBatches, RainyBatches
@@ -14,6 +14,7 @@ from derain.train.leaks import SEAL, LeakError
 from derain.train.log import describe, read_log
 from derain.train.loop import prefetch, train
 from derain.train.place import RunStoppedError
+from derain.train.ranks import ALONE, RankLostError, Ranks, is_restarted, joined_ranks
 from derain.train.resident import ResidentBatches, read_bytes
 from derain.train.run import (
     BEST,
@@ -31,6 +32,7 @@ from derain.train.sources import Source, ValidationSet, find_source, open_batche
 from derain.train.step import TrainingStep, prepare, set_training
 
 __all__ = [
+    "ALONE",
     "BEST",
     "BOARD",
     "CHECKPOINT",
@@ -43,6 +45,8 @@ __all__ = [
     "LeakError",
     "PairedBatches",
     "RainyBatches",
+    "RankLostError",
+    "Ranks",
     "ResidentBatches",
     "RunStoppedError",
     "Source",
@@ -55,6 +59,8 @@ __all__ = [
     "find_folders",
     "find_source",
     "find_two_folders",
+    "is_restarted",
+    "joined_ranks",
     "learning_rate",
     "on_a_card",
     "open_batches",

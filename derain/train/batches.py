@@ -1,7 +1,8 @@
 """Batches to train on: crops of real pairs, or of clean pictures under synthetic rain.
 
 Every random choice is a function of ``(seed, step, place in the batch)``, so that a resumed run, or
-one with another number of prefetching threads, sees the same pictures.
+one with another number of prefetching threads, sees the same pictures. So do several processes
+together: each makes some places of every batch.
 """
 
 import threading
@@ -58,13 +59,24 @@ class BatchSource(Protocol):
 
 
 class PairedBatches:
-    """Batches from real pairs, which stay on the device, as integers."""
+    """Batches from real pairs, which stay on the device, as integers.
+
+    Args:
+        places: Places of the batch that are made; None for all.
+    """
 
     def __init__(
-        self, pairs: Sequence[Pair], *, batch: int, crop: int | None, augment: Augment, seed: int
+        self,
+        pairs: Sequence[Pair],
+        *,
+        batch: int,
+        crop: int | None,
+        augment: Augment,
+        seed: int,
+        places: range | None = None,
     ) -> None:
         self._pairs = pairs
-        self._plan = _CropPlan(len(pairs), batch, crop, augment, seed)
+        self._plan = _CropPlan(len(pairs), batch, crop, augment, seed, places or range(batch))
         self._caches: dict[torch.device, _Cache] = {}
 
     def __len__(self) -> int:
@@ -74,7 +86,7 @@ class PairedBatches:
         """Return the batch of a step, on a device."""
         cache = self._caches.setdefault(device, _Cache(device))
         crops: list[Tensor] = []
-        for k in range(self._plan.batch):
+        for k in self._plan.places:
             index, generator = self._plan.draw(step, k)
             halves = [planes(picture) for picture in read_pair(self._pairs[index], cache.read)]
             if any(half.dtype != torch.uint8 for half in halves):
@@ -99,6 +111,7 @@ class RainyBatches:
         compressed: Share of pairs that are compressed as JPEG, both halves at one quality of
             `JPEG_QUALITIES`.
         bank: Textures that layers of textures are cut from; without it these layers are drawn.
+        places: Places of the batch that are made; None for all.
     """
 
     def __init__(
@@ -114,6 +127,7 @@ class RainyBatches:
         blown: float = 0.0,
         compressed: float = 0.0,
         bank: rain.TextureBank | None = None,
+        places: range | None = None,
     ) -> None:
         self._pictures = pictures
         self._presets = presets
@@ -121,7 +135,7 @@ class RainyBatches:
         self._blown = blown
         self._compressed = compressed
         self._bank = bank
-        self._plan = _CropPlan(len(pictures), batch, crop, augment, seed)
+        self._plan = _CropPlan(len(pictures), batch, crop, augment, seed, places or range(batch))
         self._caches: dict[torch.device, _Cache] = {}
         self._compressions: dict[torch.device, rain.Compression] = {}
 
@@ -141,7 +155,7 @@ class RainyBatches:
         generators: list[torch.Generator] = []
         # Each crop draws all its numbers from a generator of its own. The order of the draws is
         # part of what a seed means: another order is another training run.
-        for k in range(self._plan.batch):
+        for k in self._plan.places:
             index, generator = self._plan.draw(step, k)
             crop = self._plan.cut(planes(cache.read(self._pictures[index])), generator)
             crops.append(self._expose(crop, generator))
@@ -237,13 +251,19 @@ def compress_pairs(
 
 @dataclass(frozen=True)
 class _CropPlan:
-    """Which picture each place of a batch shows, which part of it, and how it is flipped."""
+    """Which picture each place of a batch shows, which part of it, and how it is flipped.
+
+    Attributes:
+        batch: Pictures in a batch, over all processes.
+        places: Places of the batch that this process makes.
+    """
 
     pictures: int
     batch: int
     crop: int | None
     augment: Augment
     seed: int
+    places: range
 
     def draw(self, step: int, k: int) -> tuple[int, torch.Generator]:
         """Return the index of the k-th picture of a step, and a generator for its crop.

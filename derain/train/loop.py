@@ -16,9 +16,10 @@ from derain.recipes import Recipe
 from derain.train.batches import Batch, BatchSource
 from derain.train.cards import Provenance
 from derain.train.checkpoint import CHECKPOINT
-from derain.train.leaks import refuse_leaks
+from derain.train.leaks import Checked, refuse_leaks
 from derain.train.log import cut_log
 from derain.train.place import check_place, check_space
+from derain.train.ranks import ALONE, Ranks
 from derain.train.records import Recorder
 from derain.train.run import LOG, TrainingRun
 from derain.train.sources import (
@@ -43,6 +44,7 @@ def train(
     run: TrainingRun,
     *,
     resume: bool = False,
+    ranks: Ranks = ALONE,
     progress: Progress = silent,
     on_note: Say = lambda _: None,
     on_start: Say = lambda _: None,
@@ -53,6 +55,8 @@ def train(
 
     Args:
         resume: Continue from the run's checkpoint, bit for bit as if it had never stopped.
+        ranks: The processes of the run, each of which calls this function; they share every batch
+            and validation, and the first writes. Their number may change between checkpoints.
         progress: Receives the stages "copies", while validation pictures are searched for among
             those to train on, and "training" with its steps, or its seconds if they are limited.
         on_note: Called with what the user should know, such as a change of the number format.
@@ -66,23 +70,26 @@ def train(
         ValueError: If the checkpoint is of another recipe, a picture cannot be read, the weights
             to begin from do not fit, or pictures are pairs in an unknown layout.
         FloatingPointError: If the loss, or what the network gives, is not a finite number.
+        RankLostError: If another process of the run ended.
         RunStoppedError: If the disk is full, before the work or while it lasts.
     """
     arrived = time.monotonic()
-    prepared = _prepare(recipe, run, resume=resume, progress=progress, say=_Said(on_note, on_start))
+    said = _Said(on_note, on_start)
+    prepared = _prepare(recipe, run, resume=resume, ranks=ranks, progress=progress, say=said)
     batches, state = prepared.batches, prepared.state
     validation = ValidationSet(recipe, prepared.validation)
     module = _module(state, recipe, run)
     began = time.monotonic() - state.seconds
-    recorder = Recorder(recipe, prepared.provenance, validation, batches, state, on_note)
+    recorder = Recorder(recipe, prepared.provenance, validation, batches, state, on_note, ranks)
     with closing(recorder):
         for batch in prefetch(batches, state.step, recipe.steps, run.device):
-            losses = take_step(module, state, recipe, batch, len(batches))
+            losses = take_step(module, state, recipe, batch, len(batches), ranks)
             state.seconds = time.monotonic() - began
             elapsed = time.monotonic() - arrived
             _report(progress, state.step, recipe, elapsed, run.minutes)
             validates = state.step % recipe.validate_every == 0 or state.step == recipe.steps
-            stops = run.minutes is not None and elapsed >= 60 * run.minutes
+            # Clocks differ, and all processes have to stop at one step.
+            stops = run.minutes is not None and ranks.of_first(elapsed >= 60 * run.minutes)
             if not (validates or stops or state.step % LOG_EVERY == 0):
                 continue
             record = recorder.record(losses, validates=validates, saves=validates or stops)
@@ -122,30 +129,36 @@ class _Prepared:
 
 
 def _prepare(
-    recipe: Recipe, run: TrainingRun, *, resume: bool, progress: Progress, say: _Said
+    recipe: Recipe,
+    run: TrainingRun,
+    *,
+    resume: bool,
+    ranks: Ranks,
+    progress: Progress,
+    say: _Said,
 ) -> _Prepared:
     """Return what a run needs, with its folder ready.
 
     Whatever can be refused is refused here, the cheap checks first: the search for leaks may take
     minutes, and the validation set is decoded after it.
     """
-    check_place(run, resume=resume)
+    ranks.share(recipe.batch)  # refuses a batch that cannot be divided
+    if ranks.writes:
+        check_place(run, resume=resume)
     training, validation = (find_source(each, run.layout) for each in (run.data, run.validation))
     say.start(f"training on {training.describe(recipe.rain)}")
     rain = recipe.validation_rain or recipe.rain
     say.start(f"validating on {validation.describe(rain)}; {validated_part(recipe)}")
-    batches = open_batches(recipe, training)
-    if resume:
-        state = resumed(recipe, run.out / CHECKPOINT, run.device)
-    else:
-        state = begin(recipe, run.device)
-    check_space(run, recipe, state, resume=resume)
+    batches = open_batches(recipe, training, ranks=ranks)
+    state = _state(recipe, run, ranks, resume=resume)
     if lacks_textures(recipe, batches):
         say.note(
             f"{', '.join(recipe.rain)}: all rain is drawn; with --set textures=DIR some is cut from"
             " streak textures"
         )
-    checked = refuse_leaks(run, training, validation, progress)
+    looks = ranks.writes
+    checked = refuse_leaks(run, training, validation, progress) if looks else Checked()
+    checked = ranks.of_first(checked)
     if checked.note:
         say.note(checked.note)
     if state.dtype not in ("", run.number_format):
@@ -154,12 +167,27 @@ def _prepare(
             f" --dtype {state.dtype} keeps it"
         )
     state.dtype = run.number_format
-    if resume:
+    if ranks.writes and resume:
         cut_log(run.out / LOG, state.step)
-    else:
+    elif ranks.writes:
         write_file(run.out / LOG, b"")
     provenance = Provenance(recipe, run, rain_of(recipe, batches), checked)
     return _Prepared(batches, validation, state, provenance)
+
+
+def _state(recipe: Recipe, run: TrainingRun, ranks: Ranks, *, resume: bool) -> State:
+    """Return the state that a run begins from, the same in all processes."""
+    if resume:
+        state = resumed(recipe, run.out / CHECKPOINT, run.device)
+    else:
+        state = begin(recipe, run.device)
+    if ranks.writes:
+        check_space(run, recipe, state, resume=resume)
+    # Processors of different kinds may draw, or compute, other weights from one seed.
+    for network in (state.network, state.averaged):
+        if isinstance(network, nn.Module):
+            ranks.copy_first(network.state_dict().values())
+    return state
 
 
 def _module(state: State, recipe: Recipe, run: TrainingRun) -> nn.Module:

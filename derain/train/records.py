@@ -16,6 +16,7 @@ from derain.train.checkpoint import CHECKPOINT
 from derain.train.curve import curve_svg
 from derain.train.log import append_record, read_log
 from derain.train.place import saying_what_is_left
+from derain.train.ranks import ALONE, Ranks
 from derain.train.run import BEST, CURVE, LOG
 from derain.train.samples import Samples
 from derain.train.sources import ValidationSet
@@ -40,6 +41,7 @@ class Recorder:
         batches: What is trained on, for normalisation of averaged weights.
         state: As it stands; the step of a resumed run is that of its checkpoint.
         on_note: Called if something for people cannot be written.
+        ranks: The processes that validate together, of which the first writes.
     """
 
     def __init__(
@@ -50,15 +52,16 @@ class Recorder:
         batches: BatchSource,
         state: State,
         on_note: Callable[[str], None],
+        ranks: Ranks = ALONE,
     ) -> None:
         self._recipe, self._provenance = recipe, provenance
         self._validation, self._batches, self._state = validation, batches, state
-        self._on_note = on_note
+        self._on_note, self._ranks = on_note, ranks
         self._saved = state.step or None
         self._samples = Samples(validation.pairs)
         self._begun = state.step
         self._board: Board | None = None
-        self._shows = True
+        self._shows = ranks.writes
 
     def record(self, losses: dict[str, Tensor], *, validates: bool, saves: bool) -> dict[str, Any]:
         """Write a record of the log, and return it.
@@ -77,9 +80,10 @@ class Recorder:
         with saying_what_is_left(run, state.step, self._saved):
             if validates:
                 record |= self._validate()
-            append_record(run.out / LOG, record)
+            if self._ranks.writes:
+                append_record(run.out / LOG, record)
             # After the log, which a resumed run cuts to where its checkpoint stands.
-            if saves:
+            if saves and self._ranks.writes:
                 stage = self._provenance.stage(state, record.get("validation", {}))
                 state.checkpoint(self._recipe, stage).write(run.out / CHECKPOINT)
                 self._saved = state.step
@@ -97,14 +101,16 @@ class Recorder:
         """Return the validation's part of a record, and save the weights if they are the best."""
         run, state = self._provenance.run, self._state
         if state.averaged and not self._recipe.frozen_norms:
-            settle_norms(state.averaged, self._batches, state.step, run.device)
+            settle_norms(state.averaged, self._batches, state.step, run.device, self._ranks)
         network = state.evaluated.eval()
-        scores = self._validation.score(network, run.device, self._samples.keep)
+        scores = self._validation.score(network, run.device, self._samples.keep, self._ranks)
+        self._samples.share(self._ranks)
         # Of equal ones the latest is kept: a part may be trained that no picture shows, such as the
         # density classifier alone.
         if scores["mean"] > state.best - AS_GOOD:
             state.best = max(state.best, scores["mean"])
-            store.save(network, self._provenance.card(state, scores), run.out / BEST)
+            if self._ranks.writes:
+                store.save(network, self._provenance.card(state, scores), run.out / BEST)
         return {"validation": scores, "best": state.best}
 
     def _show(self, record: dict[str, Any]) -> None:

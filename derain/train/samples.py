@@ -10,6 +10,7 @@ from torch import Tensor
 from derain.evaluate.report.crops import busiest_window, to_png
 from derain.files import write_file
 from derain.metrics import quantise
+from derain.train.ranks import Ranks
 from derain.train.run import SAMPLES
 from derain.train.sources import ValidationPair
 
@@ -38,6 +39,10 @@ class Samples:
         """Keep what the network makes of a pair, (3, h, w), if it is one of those."""
         if number in self._chosen:
             self._outputs[number] = output
+
+    def share(self, ranks: Ranks) -> None:
+        """Exchange what was kept between the processes of a run."""
+        self._outputs = ranks.joined(self._outputs)
 
     def write(self, folder: Path) -> None:
         """Write what was kept, a file for each pair.

@@ -28,6 +28,7 @@ from derain.networks import Network
 from derain.rain.crops import generator_for, shrink, to_tensor
 from derain.recipes import Recipe
 from derain.train.batches import LONG_SIDE, BatchSource, PairedBatches, RainyBatches
+from derain.train.ranks import ALONE, Ranks
 
 BEST_PSNR = 100.0
 """PSNR in dB that perfect results count as: means of infinity say nothing."""
@@ -90,7 +91,7 @@ def find_source(place: Place, layout: Layout | None = None) -> Source:
 
 
 def open_batches(
-    recipe: Recipe, source: Place | Source, layout: Layout | None = None
+    recipe: Recipe, source: Place | Source, layout: Layout | None = None, ranks: Ranks = ALONE
 ) -> BatchSource:
     """Return batches of pairs, or of clean pictures under the recipe's rain.
 
@@ -98,16 +99,19 @@ def open_batches(
         recipe: Says what batches are made of.
         source: What `find_source` found, or where it shall look.
         layout: How pairs lie there, for `find_source`.
+        ranks: The processes that share each batch.
 
     Raises:
         FileNotFoundError: If there are no pictures.
-        ValueError: If there are pairs that are broken, or in another layout.
+        ValueError: If there are pairs that are broken, or in another layout, or the batch cannot be
+            divided over the processes.
     """
     options: dict[str, Any] = {
         "batch": recipe.batch,
         "crop": recipe.crop,
         "augment": recipe.augment,
         "seed": recipe.seed,
+        "places": ranks.share(recipe.batch),
     }
     found = source if isinstance(source, Source) else find_source(source, layout)
     if found.pairs is not None:
@@ -190,6 +194,7 @@ class ValidationSet:
         network: Network,
         device: torch.device,
         on_result: Callable[[int, Tensor], None] = lambda _number, _output: None,
+        ranks: Ranks = ALONE,
     ) -> dict[str, float]:
         """Return the mean PSNR (y-matlab) in dB by kind of rain, and ``mean`` over these.
 
@@ -198,13 +203,16 @@ class ValidationSet:
             device: Where it computes.
             on_result: Gets the number of each of `pairs`, and what the network makes of it,
                 (3, h, w) in about [0, 1].
+            ranks: The processes that share the pairs; each gets all scores.
 
         Raises:
             FloatingPointError: If the network gives values that are not finite numbers.
         """
-        scores: dict[str, list[float]] = {}
+        found: dict[int, float] = {}
         with torch.inference_mode():
             for number, pair in enumerate(self.pairs):
+                if not ranks.takes(number):
+                    continue
                 output = network(pair.rainy[None].to(device))[0].float().cpu()
                 if not bool(torch.isfinite(output).all()):
                     raise FloatingPointError(
@@ -212,8 +220,13 @@ class ValidationSet:
                         " help"
                     )
                 psnr = metrics.psnr(_luma(output), _luma(pair.clean))
-                scores.setdefault(pair.rain, []).append(min(psnr, BEST_PSNR))
+                found[number] = min(psnr, BEST_PSNR)
                 on_result(number, output)
+        psnrs = ranks.joined(found)
+        scores: dict[str, list[float]] = {}
+        # In the order of the pairs, so that the sums are those of one process.
+        for number, pair in enumerate(self.pairs):
+            scores.setdefault(pair.rain, []).append(psnrs[number])
         means = {name: float(np.mean(values)) for name, values in scores.items()}
         return means | {"mean": float(np.mean(list(means.values())))}
 

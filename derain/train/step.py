@@ -10,6 +10,7 @@ from derain.machine import keep_freed_memory
 from derain.networks import Network
 from derain.recipes import Recipe
 from derain.train.batches import Batch, BatchSource
+from derain.train.ranks import ALONE, Ranks
 from derain.train.schedule import learning_rate
 from derain.train.state import State
 
@@ -23,7 +24,7 @@ PLATEAU_FACTOR = 0.9
 class TrainingStep(nn.Module):
     """The module that is trained: a network and its summed loss.
 
-    The loss is computed in ``forward``, where DistributedDataParallel and torch.compile look.
+    The loss is computed in ``forward``, where torch.compile looks.
 
     Args:
         network: The network.
@@ -61,7 +62,12 @@ def set_training(module: nn.Module, recipe: Recipe) -> None:
 
 
 def take_step(
-    module: nn.Module, state: State, recipe: Recipe, batch: Batch, epoch: int
+    module: nn.Module,
+    state: State,
+    recipe: Recipe,
+    batch: Batch,
+    epoch: int,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Tensor]:
     """Take one step, and return the loss and its terms.
 
@@ -69,7 +75,9 @@ def take_step(
 
     Args:
         module: A `TrainingStep`, perhaps compiled.
+        batch: This process's part of the batch.
         epoch: Number of pictures in an epoch.
+        ranks: The processes that take the step together; the loss is the mean over them.
 
     Raises:
         FloatingPointError: If the loss is not a finite number; on a GPU `check_loss` finds out.
@@ -82,11 +90,16 @@ def take_step(
         batch.rainy.contiguous(memory_format=torch.channels_last),
         batch.clean.contiguous(memory_format=torch.channels_last),
     )
+    # Averaged first, so that no process takes a step from a loss that another one stops at.
+    losses = ranks.means({"loss": loss.detach(), **terms})
     # Before the optimiser, so that the weights are not spoilt; a GPU is not waited for.
     if loss.device.type == "cpu":
-        check_loss(loss, state.step)
+        check_loss(losses["loss"], state.step)
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    ranks.average_gradients(module)
+    if not recipe.frozen_norms:
+        ranks.average_norms(module)
     if recipe.clip:
         nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
     state.optimiser.step()
@@ -95,8 +108,8 @@ def take_step(
         _average(state.averaged, network, state.trunk_steps + state.step, recipe.ema)
     state.step += 1
     if recipe.schedule == "plateau":
-        watch_plateau(state, float(loss.detach()), max(1, epoch // recipe.batch))
-    return {"loss": loss.detach(), **terms}
+        watch_plateau(state, float(losses["loss"]), max(1, epoch // recipe.batch))
+    return losses
 
 
 def check_loss(loss: Tensor, step: int) -> None:
@@ -139,7 +152,11 @@ def watch_plateau(state: State, loss: float, epoch_steps: int) -> None:
 
 
 def settle_norms(
-    averaged: AveragedModel, batches: BatchSource, step: int, device: torch.device
+    averaged: AveragedModel,
+    batches: BatchSource,
+    step: int,
+    device: torch.device,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Measure batch normalisation's means and variances for averaged weights.
 
@@ -162,4 +179,5 @@ def settle_norms(
             network.loss(batch.rainy, batch.clean)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+    ranks.average_norms(averaged)
     averaged.eval()
