@@ -1,5 +1,6 @@
 """derain train: a recipe and pictures in, weights out."""
 
+import signal
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,8 +95,11 @@ def train(
     with one_line_errors():
         with lasting():
             require("torch", "derain train")
-            from derain.train import joined_ranks, plan_run
+            from derain.train import has_others, joined_ranks, plan_run
 
+        if has_others():
+            # torchrun stops the others so when one has failed, be they waiting in PyTorch or not.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with joined_ranks() as ranks, _one_voice(ranks):
             chosen, run = plan_run(
                 recipe,
@@ -137,7 +141,7 @@ def _train(recipe: "Recipe", run: "TrainingRun", ranks: "Ranks", *, resume: bool
             on_note=warn,
             on_start=say,
         )
-        _follow(records, run.out, recipe.steps)
+        _follow(records, run.out, recipe.steps, ranks)
     if ranks.writes and (run.out / BEST).exists():  # a short run may not have validated
         typer.echo(str(run.out / BEST))
 
@@ -154,24 +158,29 @@ def _one_voice(ranks: "Ranks") -> Generator[None]:
         yield
     except typer.Exit:
         raise
+    except KeyboardInterrupt:
+        if ranks.reports():
+            raise
+        raise typer.Exit(130) from None
     except Exception:
         if ranks.reports():
             raise
         raise typer.Exit(1) from None
 
 
-def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int) -> None:
+def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int, ranks: "Ranks") -> None:
     """Train, and say how it comes along.
 
     Args:
         records: The run, as a generator of lines of its log.
         out: Its folder.
         steps: How many there are in all.
+        ranks: The processes of the run, of which one says so if the user interrupts them.
     """
     from derain.train import describe
 
     step = 0
-    with interruptible(lambda: _so_far(step, steps, out)):
+    with interruptible(lambda: _so_far(step, steps, out)), _one_voice(ranks):
         for record in records:
             step = record["step"]
             say(describe(record))

@@ -14,7 +14,14 @@ from derain.train.leaks import SEAL, LeakError
 from derain.train.log import describe, read_log
 from derain.train.loop import prefetch, train
 from derain.train.place import RunStoppedError
-from derain.train.ranks import ALONE, RankLostError, Ranks, is_restarted, joined_ranks
+from derain.train.ranks import (
+    ALONE,
+    RankLostError,
+    Ranks,
+    has_others,
+    is_restarted,
+    joined_ranks,
+)
 from derain.train.resident import ResidentBatches, read_bytes
 from derain.train.run import (
     BEST,
@@ -59,6 +66,7 @@ __all__ = [
     "find_folders",
     "find_source",
     "find_two_folders",
+    "has_others",
     "is_restarted",
     "joined_ranks",
     "learning_rate",

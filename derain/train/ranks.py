@@ -27,7 +27,7 @@ PATIENCE = timedelta(hours=2)
 A rank that ends is noticed at once, because its connections close.
 """
 
-FAILED = "derain/failed"
+FAILED = "failed"
 """Key of the ranks' store that holds the first rank that failed."""
 
 _K = TypeVar("_K")
@@ -194,6 +194,11 @@ ALONE = Ranks()
 """The only process of a run."""
 
 
+def has_others() -> bool:
+    """Return whether ``torchrun`` started this process as one of several."""
+    return all(os.environ.get(name) for name in VARIABLES) and os.environ["WORLD_SIZE"] != "1"
+
+
 @contextmanager
 def joined_ranks() -> Generator[Ranks]:
     """Join the other processes of a run, if ``torchrun`` started this one, for a block.
@@ -201,11 +206,13 @@ def joined_ranks() -> Generator[Ranks]:
     Raises:
         RankLostError: If the others are not there.
     """
-    if not all(os.environ.get(name) for name in VARIABLES) or os.environ["WORLD_SIZE"] == "1":
+    if not has_others():
         yield ALONE
         return
     with _noticing_loss():
-        store, rank, count = next(distributed.rendezvous("env://", timeout=PATIENCE))
+        found, rank, count = next(distributed.rendezvous("env://", timeout=PATIENCE))
+        # After a restart torchrun's store still holds the addresses of processes that are gone.
+        store = distributed.PrefixStore(f"derain/{_restarts()}", found)
         # What is not a tensor on a GPU is exchanged between processors, even where there are GPUs.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(
@@ -222,7 +229,11 @@ def joined_ranks() -> Generator[Ranks]:
 
 def is_restarted() -> bool:
     """Return whether ``torchrun`` started this process again, after one of the run failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) > 0
+    return _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0)
 
 
 @contextmanager
