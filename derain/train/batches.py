@@ -76,7 +76,8 @@ class PairedBatches:
         places: range | None = None,
     ) -> None:
         self._pairs = pairs
-        self._plan = _CropPlan(len(pairs), batch, crop, augment, seed, places or range(batch))
+        self._plan = _CropPlan(len(pairs), batch, crop, augment, seed)
+        self._places = range(batch) if places is None else places
         self._caches: dict[torch.device, _Cache] = {}
 
     def __len__(self) -> int:
@@ -86,7 +87,7 @@ class PairedBatches:
         """Return the batch of a step, on a device."""
         cache = self._caches.setdefault(device, _Cache(device))
         crops: list[Tensor] = []
-        for k in self._plan.places:
+        for k in self._places:
             index, generator = self._plan.draw(step, k)
             halves = [planes(picture) for picture in read_pair(self._pairs[index], cache.read)]
             if any(half.dtype != torch.uint8 for half in halves):
@@ -135,7 +136,8 @@ class RainyBatches:
         self._blown = blown
         self._compressed = compressed
         self._bank = bank
-        self._plan = _CropPlan(len(pictures), batch, crop, augment, seed, places or range(batch))
+        self._plan = _CropPlan(len(pictures), batch, crop, augment, seed)
+        self._places = range(batch) if places is None else places
         self._caches: dict[torch.device, _Cache] = {}
         self._compressions: dict[torch.device, rain.Compression] = {}
 
@@ -155,7 +157,7 @@ class RainyBatches:
         generators: list[torch.Generator] = []
         # Each crop draws all its numbers from a generator of its own. The order of the draws is
         # part of what a seed means: another order is another training run.
-        for k in self._plan.places:
+        for k in self._places:
             index, generator = self._plan.draw(step, k)
             crop = self._plan.cut(planes(cache.read(self._pictures[index])), generator)
             crops.append(self._expose(crop, generator))
@@ -251,19 +253,13 @@ def compress_pairs(
 
 @dataclass(frozen=True)
 class _CropPlan:
-    """Which picture each place of a batch shows, which part of it, and how it is flipped.
-
-    Attributes:
-        batch: Pictures in a batch, over all processes.
-        places: Places of the batch that this process makes.
-    """
+    """Which picture each place of a batch shows, which part of it, and how it is flipped."""
 
     pictures: int
     batch: int
     crop: int | None
     augment: Augment
     seed: int
-    places: range
 
     def draw(self, step: int, k: int) -> tuple[int, torch.Generator]:
         """Return the index of the k-th picture of a step, and a generator for its crop.

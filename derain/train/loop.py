@@ -32,7 +32,13 @@ from derain.train.sources import (
     validated_part,
 )
 from derain.train.state import State, begin, resumed
-from derain.train.step import TrainingStep, prepare, set_training, take_step
+from derain.train.step import (
+    TrainingStep,
+    measures_norms,
+    prepare,
+    set_training,
+    take_step,
+)
 
 LOG_EVERY = 50
 
@@ -151,6 +157,11 @@ def _prepare(
     say.start(f"validating on {validation.describe(rain)}; {validated_part(recipe)}")
     batches = open_batches(recipe, training, ranks=ranks)
     state = _state(recipe, run, ranks, resume=resume)
+    if ranks.count > 1 and measures_norms(state, recipe):
+        say.note(
+            f"batch normalisation measures {recipe.batch // ranks.count} crops in each process,"
+            f" not all {recipe.batch}: the run differs a little from one of one process"
+        )
     if lacks_textures(recipe, batches):
         say.note(
             f"{', '.join(recipe.rain)}: all rain is drawn; with --set textures=DIR some is cut from"

@@ -7,7 +7,7 @@ without this module, to the bit. The first rank writes all files.
 """
 
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from derain.errors import DerainError, SettingError, UsageError
 
@@ -54,7 +56,7 @@ class Ranks:
     rank: int = 0
     count: int = 1
     local: int = 0
-    store: distributed.Store | None = None
+    store: Store | None = None
 
     @property
     def writes(self) -> bool:
@@ -172,7 +174,7 @@ class Ranks:
         """Return the entries of all processes in one table."""
         if self.count == 1:
             return dict(part)
-        parts: Sequence[Any] = [None] * self.count
+        parts: list[Any] = [None] * self.count
         with _noticing_loss():
             distributed.all_gather_object(parts, dict(part))
         return {key: value for each in parts for key, value in each.items()}
@@ -210,9 +212,9 @@ def joined_ranks() -> Generator[Ranks]:
         yield ALONE
         return
     with _noticing_loss():
-        found, rank, count = next(distributed.rendezvous("env://", timeout=PATIENCE))
+        found, rank, count = next(rendezvous("env://", timeout=PATIENCE))
         # After a restart torchrun's store still holds the addresses of processes that are gone.
-        store = distributed.PrefixStore(f"derain/{_restarts()}", found)
+        store = PrefixStore(f"derain/{_restarts()}", found)
         # What is not a tensor on a GPU is exchanged between processors, even where there are GPUs.
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         distributed.init_process_group(

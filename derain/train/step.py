@@ -61,6 +61,12 @@ def set_training(module: nn.Module, recipe: Recipe) -> None:
             part.eval()
 
 
+def measures_norms(state: State, recipe: Recipe) -> bool:
+    """Return whether batch normalisation measures the batches that are trained on."""
+    parts = cast("nn.Module", state.network).modules()
+    return not recipe.frozen_norms and any(isinstance(part, nn.BatchNorm2d) for part in parts)
+
+
 def take_step(
     module: nn.Module,
     state: State,

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import FileStore, PrefixStore
 
 from derain.recipes import Recipe
 from derain.train import RankLostError, Ranks, TrainingRun, loop, train
@@ -53,7 +54,7 @@ def _train_as(
 ) -> None:
     torch.set_num_threads(1)
     loop.LOG_EVERY = 5
-    store = distributed.PrefixStore("test", distributed.FileStore(str(meeting), count))
+    store = PrefixStore("test", FileStore(str(meeting), count))
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
     ranks = Ranks(rank, count, rank, store)
     failure = ""
