@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import distributed
-from torch.distributed.distributed_c10d import FileStore, PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from derain.recipes import Recipe
 from derain.train import RankLostError, Ranks, TrainingRun, loop, train
@@ -54,7 +54,7 @@ def _train_as(
 ) -> None:
     torch.set_num_threads(1)
     loop.LOG_EVERY = 5
-    store = PrefixStore("test", FileStore(str(meeting), count))
+    store, _, _ = next(rendezvous(f"file://{meeting}", rank, count))
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=count)
     ranks = Ranks(rank, count, rank, store)
     failure = ""
