@@ -250,7 +250,7 @@ def _by_frames(
     kept = films if kind in (None, "video") else []
     if options.resume and not kept:
         raise UsageError(
-            "is for video files; of other clips what is interrupted begins anew", option="resume"
+            "is for video files; folders and numbered frames continue without it", option="resume"
         )
     folders = [name for name in names if Path(name).is_dir()]
     if options.as_clip and not folders:
@@ -324,6 +324,13 @@ class _Frames:
 
         well, jobs, left = True, list["SequenceJob"](), list[Path]()
         kind = kind_of_target(output) if output is not None else None
+        folders = [name for name in names if Path(name).is_dir()]
+        if output is not None and kind is None and len(folders) > 1:
+            raise UsageError(
+                f"one folder for the frames of {len(folders)}; expected one at a time",
+                option="output",
+                value=output,
+            )
         for path in dict.fromkeys(map(Path, names)):
             try:
                 if path.is_dir() and kind is None:
@@ -472,7 +479,7 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
     count = 0
 
     def describe() -> str:
-        return f"{count} of {len(plan.jobs)} clips done; the same command with --resume goes on"
+        return f"{count} of {len(plan.jobs)} clips done; the same command with --resume continues"
 
     well = True
     with interruptible(describe), Bars() as bars:
@@ -541,6 +548,8 @@ def _complain_of(path: Path, error: Exception) -> None:
     show_traceback(error)
     name = printable(path)
     line = line_of(error, has_limit=True)
+    if isinstance(error, FileNotFoundError) and error.filename == str(path):
+        line = "no such file"
     complain(f"error: {name}: {line.removeprefix(f'{name}: ')}")
 
 
@@ -553,7 +562,7 @@ def _report(result: "Result") -> None:
     if result.error is not None:
         _complain_of(result.source, result.error)
         if result.unfinished:
-            say(f"{name}: what is finished is kept; the same command with --resume goes on")
+            say(f"{name}: what is finished is kept; the same command with --resume continues")
         return
     rate = (result.frames - result.resumed) / max(result.seconds, 1e-9)
     resumed = f", {result.resumed} of them before" if result.resumed else ""

@@ -82,8 +82,9 @@ class PipeOptions:
         """
         for option, value in vars(self).items():
             if value is not None and option not in but:
+                others = ", or --as-clip with -o clip.mp4" if option == "rate" else ""
                 raise UsageError(
-                    "is for frames from standard input; expected - as the only input",
+                    f"is for frames from standard input; expected - as the only input{others}",
                     option=option,
                     value=value,
                 )

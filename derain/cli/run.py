@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from derain.cli.clips import (
+    NO_MODEL,
     AsClipOption,
     ClipOptions,
     CodecOption,
@@ -238,6 +239,12 @@ def _derain_all(
     clips, others = parted(inputs, as_clip=of_clips.as_clip)
     with one_line_errors(has_limit=True):
         chosen.check_unused(clips, others)
+        if others and model == NO_MODEL:
+            raise UsageError(
+                "is for clips; expected weights for pictures and folders",
+                option="model",
+                value=model,
+            )
         limit = _pixels(chosen.of_pictures.max_pixels)
     well = not clips or derain_clips(
         clips,

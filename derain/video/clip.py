@@ -271,7 +271,8 @@ def packets_of(container: InputContainer, indices: Sequence[int]) -> Iterator["P
 def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> Clip:
     time_base = stream.time_base or Fraction(1, 90_000)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-    duration = _duration(container, stream, time_base)
+    first = frame.pts if frame.pts is not None else 0
+    duration = _duration(container, stream, first * time_base)
     frames = stream.frames or (round(duration * rate) if duration else None)
     return Clip(
         path=path,
@@ -287,7 +288,7 @@ def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: Vid
         interlaced=frame.interlaced_frame,
         time_base=time_base,
         rate=rate,
-        first=frame.pts if frame.pts is not None else 0,
+        first=first,
         duration=duration,
         frames=frames,
         companions=tuple(
@@ -320,18 +321,23 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     return () if matrix == _UPRIGHT else matrix
 
 
-def _duration(
-    container: InputContainer, stream: VideoStream, time_base: Fraction
-) -> Fraction | None:
-    """Return how long the video lasts by the file's own account."""
-    if stream.duration:
-        return stream.duration * time_base
-    # Matroska names it beside each stream.
+def _duration(container: InputContainer, stream: VideoStream, first: Fraction) -> Fraction | None:
+    """Return how long the video lasts by the file's own account.
+
+    Args:
+        container: The file.
+        stream: The video.
+        first: When its first frame is shown, in seconds.
+    """
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    # Matroska says beside each stream when it ends.
     texts = (text for key, text in stream.metadata.items() if key.upper().startswith("DURATION"))
     parts = next(texts, "").split(":")
     if len(parts) == 3 and all(part.replace(".", "", 1).isdecimal() for part in parts):
         hours, minutes, seconds = map(Fraction, parts)
-        return (hours * 60 + minutes) * 60 + seconds
+        end = (hours * 60 + minutes) * 60 + seconds
+        return end - first if end > first else None
     # Of the whole file it may be that of the sound.
     if container.duration and len(container.streams) == 1:
         return Fraction(container.duration, 1_000_000)

@@ -91,8 +91,8 @@ def container_named(path: str | os.PathLike[str], codec: str) -> Container:
     suffix = Path(path).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(
-            f"{path}: no video is written as {suffix or 'nothing'!r}; expected a name in"
-            f" {' '.join(CONTAINERS)}"
+            f"{path}: {suffix or 'a name without an ending'} is no video file that derain writes;"
+            f" expected a name in {' '.join(CONTAINERS)}"
         )
     container = CONTAINERS[suffix]
     if codec not in container.codecs:

@@ -210,7 +210,7 @@ class TemporalFilter:
     def push(self, frame: Frame) -> Iterator[Frame]:
         """Take a frame; yield those whose window is complete.
 
-        A frame of another size begins a new scene: what is held is finished first.
+        A frame of another size or type begins a new scene: what is held is finished first.
         """
         if self._held and not self._held[-1].fits(frame):
             yield from self.flush()
@@ -354,8 +354,8 @@ class _Held:
         return cls(frame, cv2.blur(means * np.float32(255 / frame.peak), (3, 3)))
 
     def fits(self, other: Frame) -> bool:
-        return [plane.shape for plane in self.frame.planes] == [
-            plane.shape for plane in other.planes
+        return [(plane.shape, plane.dtype) for plane in self.frame.planes] == [
+            (plane.shape, plane.dtype) for plane in other.planes
         ]
 
 

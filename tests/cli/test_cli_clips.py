@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy_engines import Unchanged
+from PIL import Image
 
 from derain import cli
 from derain.cli import console
@@ -86,6 +87,24 @@ def test_all_clips_may_be_named_twice(
     )
     assert derain("clip_derained.mkv") == 1
     assert "clip_derained.mkv: is empty" in capsys.readouterr().err
+
+
+def test_none_is_for_clips(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("still.png", "-m", "none") == 2
+    assert "--model none: is for clips; expected weights for" in capsys.readouterr().err
+    assert derain("nothere.mkv", "-m", "none") == 1
+    assert capsys.readouterr().err == "error: nothere.mkv: no such file\n"
+
+
+def test_two_folders_of_frames_have_no_folder_in_common(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("one", "two"):
+        Path(name).mkdir()
+        Image.new("RGB", (8, 8)).save(f"{name}/1.png")
+    assert derain("one", "two", "--as-clip", "-m", "none", "-o", "out") == 2
+    assert "one folder for the frames of 2; expected one at a time" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_neighbours_work_without_a_model(loads: list[str | None]) -> None:
