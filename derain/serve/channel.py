@@ -5,7 +5,6 @@ Messages are JSON. A decoder handles files of anybody, and what it sends is neve
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -74,9 +73,7 @@ class Channel:
 
     def close(self) -> None:
         """Close this end."""
-        # A thread that waits may have closed it at the same moment.
-        with suppress(OSError):
-            self._connection.close()
+        self._connection.close()
 
     def relay(self, target: "Channel", size: int) -> None:
         """Pass so many bytes on to another channel, as they come."""
