@@ -53,10 +53,11 @@ from derain.cli.pipes import (
     is_piped,
 )
 from derain.cli.progress import Bars
+from derain.cli.shown import say_left
 from derain.cli.startup import lasting
 from derain.clips.names import is_animated
 from derain.errors import UsageError, did_you_mean
-from derain.files import listed, printable
+from derain.files import printable
 
 if TYPE_CHECKING:
     from derain.images import Format
@@ -426,10 +427,7 @@ class _Done:
 
     def report(self) -> None:
         """Say what was left alone, and if there are several pictures what became of them."""
-        if self.results:
-            what = "1 result" if len(self.results) == 1 else f"{len(self.results)} results"
-            names = listed([printable(path) for path in self.results])
-            say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+        say_left(self.results)
         done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
         if done + skipped + failed + self.refused > 1:
             failed += self.refused

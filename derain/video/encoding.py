@@ -29,8 +29,8 @@ from derain.files import replacing
 from derain.video.clip import Clip
 from derain.video.colours import LIMITED, Colours, Layout
 from derain.video.errors import VideoError
+from derain.video.frame import Frame
 from derain.video.pixels import bits_of, layout_of, shown_colours, video_frame
-from derain.video.temporal import Frame
 
 SEGMENT_FRAMES = 240
 """Frames of a segment: ten seconds, as many as lie between key frames at most."""
@@ -171,6 +171,8 @@ class Encoder:
 
     def set_up(self, context: VideoCodecContext) -> None:
         """Give an encoder that is not open yet these settings."""
+        # SVT-AV1 knows no other way to be silent; what fails is an error of PyAV as well.
+        os.environ.setdefault("SVT_LOG", "0")
         context.width, context.height = self.width, self.height
         context.pix_fmt = self.format
         context.framerate = self.rate
@@ -544,8 +546,6 @@ def open_encoder(encoder: Encoder) -> VideoCodecContext:
     Raises:
         VideoError: If it refuses them.
     """
-    # SVT-AV1 knows no other way to be silent.
-    os.environ.setdefault("SVT_LOG", "1")
     context = av.CodecContext.create(encoder.library, "w")
     assert isinstance(context, VideoCodecContext)
     encoder.set_up(context)

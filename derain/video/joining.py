@@ -229,20 +229,47 @@ class _Span:
         }
 
 
-def _output(path: Path, container: Container, clip: Clip) -> OutputContainer:
+def open_output(
+    path: str | os.PathLike[str],
+    container: Container,
+    *,
+    flags: str = "",
+    copies_times: bool = False,
+) -> OutputContainer:
+    """Open a file for packets; the same packets give the same bytes.
+
+    Args:
+        path: The file, whatever its suffix.
+        container: What it becomes.
+        flags: Further ``movflags`` of the MP4 family.
+        copies_times: Whether MPEG-TS keeps times as they are given.
+    """
     options: dict[str, str] = {}
     if container.muxer in ("mp4", "mov", "3gp"):
         # The index first: a browser begins before it has all.
-        flags = "+faststart"
-        if any(key.startswith("com.") for key in _metadata_of(clip)):
-            flags += "+use_metadata_tags"
-        options["movflags"] = flags
-    elif container.muxer == "mpegts":
+        options["movflags"] = f"+faststart{flags}"
+    elif container.muxer == "mpegts" and copies_times:
         options["mpegts_copyts"] = "1"
     output = av.open(f"file:{path}", "w", format=container.muxer, container_options=options)
-    # Without random numbers and dates: the same segments give the same bytes.
+    # Without random numbers and dates.
     output.flags |= Flags.bitexact.value
     return output
+
+
+def add_video(output: OutputContainer, encoder: Encoder, time_base: Fraction) -> Any:
+    """Add a stream for what an encoder makes, with times in ticks; return it."""
+    video: Any = output.add_stream(encoder.library, rate=encoder.rate)
+    encoder.set_up(video.codec_context)
+    video.time_base = time_base
+    if encoder.codec == "h265" and output.format.name in ("mp4", "mov"):
+        video.codec_context.codec_tag = "hvc1"  # the one that Apple's players take
+    return video
+
+
+def _output(path: Path, container: Container, clip: Clip) -> OutputContainer:
+    is_apples = any(key.startswith("com.") for key in _metadata_of(clip))
+    flags = "+use_metadata_tags" if is_apples else ""
+    return open_output(path, container, flags=flags, copies_times=True)
 
 
 def _metadata_of(clip: Clip) -> dict[str, str]:
@@ -306,11 +333,7 @@ class _Muxer:
         target.start_encoding()
 
     def _add_video(self, stream: Stream, encoder: Encoder) -> VideoStream:
-        video: Any = self._target.add_stream(encoder.library, rate=encoder.rate)
-        encoder.set_up(video.codec_context)
-        video.time_base = self._clip.time_base
-        if encoder.codec == "h265" and self._target.format.name in ("mp4", "mov"):
-            video.codec_context.codec_tag = "hvc1"  # the one that Apple's players take
+        video = add_video(self._target, encoder, self._clip.time_base)
         if self._clip.display_matrix:
             video.set_display_matrix(self._clip.display_matrix)
         _describe(video, stream)
