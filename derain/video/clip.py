@@ -18,9 +18,8 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from derain.errors import reason
 from derain.video.colours import Colours
-from derain.video.errors import VideoError, system_error
+from derain.video.errors import VideoError, system_error, words_of
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -158,7 +157,7 @@ def _unreadable(path: Path, error: Exception) -> Exception:
     if isinstance(error, EOFError):
         return VideoError(f"{path}: has 0 frames: it ends with its header; expected a video")
     if not isinstance(error, ValueError):
-        return VideoError(f"{path}: cannot be opened ({reason(error)}); expected a video")
+        return VideoError(f"{path}: cannot be opened ({words_of(error)}); expected a video")
     return VideoError(f"{path}: is no video that can be read; expected a file such as MP4 or MKV")
 
 
@@ -245,7 +244,7 @@ def _first_frame(
                     return frame
         except FFmpegError as error:
             last = error
-    why = f" ({reason(last)})" if last else ""
+    why = f" ({words_of(last)})" if last else ""
     raise VideoError(
         f"{path}: has 0 frames that can be decoded{why}; expected a video"
         f"{' in a codec that this build of FFmpeg decodes' if last else ''}"

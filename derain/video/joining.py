@@ -22,12 +22,11 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from derain.errors import reason
 from derain.files import replacing
 from derain.progress import Progress, silent
 from derain.video.clip import Clip, Companion, open_input, packets_of
 from derain.video.encoding import CODECS, Encoder, Segment
-from derain.video.errors import VideoError, system_error
+from derain.video.errors import VideoError, not_written
 
 
 @dataclass(frozen=True)
@@ -166,9 +165,7 @@ def join(
                 muxer = _Muxer(source, target, clip, encoder, held, span)
                 notes += muxer.write(segments, progress)
         except av.error.FFmpegError as error:
-            if isinstance(error, OSError):
-                raise system_error(error, path) from error
-            raise VideoError(f"{path}: cannot be written ({reason(error)})") from error
+            raise not_written(error, path) from error
     return notes
 
 

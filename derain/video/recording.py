@@ -13,12 +13,12 @@ from typing import Any
 import av
 import av.error
 
-from derain.errors import UsageError, reason
+from derain.errors import UsageError
 from derain.files import replacing
 from derain.video.clip import Clip
 from derain.video.colours import Layout
 from derain.video.encoding import Encoder, codec_named, encoder_for
-from derain.video.errors import VideoError, system_error
+from derain.video.errors import VideoError, not_written
 from derain.video.joining import Container, add_video, container_named, open_output
 from derain.video.pixels import video_frame
 from derain.video.raw import Form, RawFrame
@@ -143,7 +143,7 @@ class Recorder:
             try:
                 self._target.close()
             except av.error.FFmpegError as failure:
-                raise self._failed(failure) from failure
+                raise not_written(failure, self._path) from failure
 
     def write(self, frame: RawFrame, pts: int | None = None, ticks: int = 0) -> None:
         """Encode a frame.
@@ -172,9 +172,4 @@ class Recorder:
                 packet.duration = self._lasting.pop(packet.pts, packet.duration or 0)
                 self._target.mux(packet)
         except av.error.FFmpegError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: av.error.FFmpegError) -> Exception:
-        if isinstance(error, OSError):
-            return system_error(error, self._path)
-        return VideoError(f"{self._path}: cannot be written ({reason(error)})")
+            raise not_written(error, self._path) from error
