@@ -570,7 +570,7 @@ def restore_frames(
             `Derainer`, or if several images are given for a frame.
         TypeError: As `load`; while iterating, if a frame is no image.
     """
-    # On call: whoever derains photographs needs none of it.
+    # Imported on call, since photographs do not need it.
     from derain.video.temporal import check_work, window_of
 
     window = window_of(temporal)

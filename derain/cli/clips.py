@@ -53,7 +53,8 @@ AsClipOption = Annotated[
     bool, typer.Option("--as-clip", help="Folders: their pictures are the frames of a clip.")
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Clips: go on with what an interrupted run has finished.")
+    bool,
+    typer.Option("--resume", help="Clips: continue what was interrupted."),
 ]
 
 

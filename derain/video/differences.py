@@ -1,4 +1,4 @@
-"""How far frames agree: limits of their differences, and what streaks of rain are told by."""
+"""How far frames agree: limits of their differences, and by what streaks of rain are known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
