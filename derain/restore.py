@@ -570,16 +570,11 @@ def restore_frames(
             `Derainer`, or if several images are given for a frame.
         TypeError: As `load`; while iterating, if a frame is no image.
     """
-    # On call: whoever derains photographs needs none of it.
-    from derain.video.temporal import window_of
+    # Imported on call, since photographs do not need it.
+    from derain.video.temporal import check_work, window_of
 
     window = window_of(temporal)
-    if model is None and window is None:
-        raise UsageError(
-            "leaves nothing to do without a model; expected auto or an odd number from 3",
-            option="temporal",
-            value=temporal,
-        )
+    check_work(window, has_model=model is not None)
     if isinstance(model, Derainer) or model is None:
         if settings:
             raise TypeError(f"{', '.join(settings)}: expected only with weights that are loaded")
@@ -591,7 +586,8 @@ def _restored(
     frames: Iterable[Any], derainer: Derainer | None, window: int | None
 ) -> Iterator[Any]:
     """Yield frames as they were given, derained and steadied."""
-    from derain.video.temporal import Frame, TemporalFilter
+    from derain.video.frame import Frame
+    from derain.video.temporal import TemporalFilter
 
     steady = TemporalFilter(window) if window else None
     waiting: deque[tuple[Given, NDArray[Any]]] = deque()

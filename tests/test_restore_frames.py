@@ -102,6 +102,14 @@ def test_a_camera_may_film_for_ever() -> None:
     frames.close()  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def test_another_type_begins_a_new_scene() -> None:
+    one = still_scene(1)[0]
+    frames = [one, one, one / 255, one[..., 0], one]
+    made = list(derain.restore_frames(frames, None, temporal=3))
+    kinds = [(frame.shape, frame.dtype) for frame in frames]
+    assert [(frame.shape, frame.dtype) for frame in made] == kinds
+
+
 def test_kinds_of_frames_are_kept() -> None:
     rgb = still_scene(3)
     alpha = [np.dstack([frame, np.full((48, 64), 40 * k, np.uint8)]) for k, frame in enumerate(rgb)]

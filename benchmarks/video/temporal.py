@@ -28,7 +28,8 @@ from derain.images import read_image, to_eight_bits
 from derain.metrics import Bytes, NaturalModel, psnr
 from derain.metrics.niqe import fit, niqe
 from derain.restore import Derainer, load
-from derain.video.temporal import AUTO, Frame, TemporalFilter
+from derain.video.frame import Frame
+from derain.video.temporal import AUTO, steadied
 
 WINDOWS = 3, 5, 7, 11, 15
 MODELS = "none", "petrichor-live", "petrichor"
@@ -71,13 +72,9 @@ def _restored(name: str, frames: Sequence[Bytes]) -> list[Bytes]:
     return list(frames) if model is None else [model(frame) for frame in frames]
 
 
-def _steadied(frames: Sequence[Bytes], window: int) -> tuple[list[Bytes], TemporalFilter]:
-    steady = TemporalFilter(window)
-    made: list[Frame] = []
-    for frame in frames:
-        made += steady.push(Frame.of_rgb(np.ascontiguousarray(frame)))
-    made += steady.flush()
-    return [frame.rgb() for frame in made], steady
+def _steadied(frames: Sequence[Bytes], window: int) -> list[Bytes]:
+    given = (Frame.of_rgb(np.ascontiguousarray(frame)) for frame in frames)
+    return [frame.rgb() for frame in steadied(given, window)]
 
 
 def _print_still(clip: Path, models: Sequence[str], windows: Sequence[int]) -> None:
@@ -95,7 +92,7 @@ def _print_still(clip: Path, models: Sequence[str], windows: Sequence[int]) -> N
             found: list[float] = []
             for each in scored:
                 around = [clean[n] for n in range(each.number - half, each.number + half + 1)]
-                found.append(each.psnr(_steadied(around, window)[0][half]))
+                found.append(each.psnr(_steadied(around, window)[half]))
             cells.append(f"{np.mean(found):.2f}")
         print(table_row(f"`{name}`", *cells), flush=True)
     numbers = ", ".join(map(str, FRAMES))
@@ -116,7 +113,7 @@ def _print_scenes(clean: Path, models: Sequence[str], windows: Sequence[int]) ->
             single = _scores(made, restored)
             cells = [f"{value:.2f}" for value in single]
             for window in windows:
-                found = _scores(made, _steadied(restored, window)[0])
+                found = _scores(made, _steadied(restored, window))
                 cells += [f"{a - b:+.2f}" for a, b in zip(found, single, strict=True)]
             print(table_row(f"`{preset}`", f"`{name}`", *cells), flush=True)
     print(
@@ -139,10 +136,8 @@ def _print_moving(folder: Path, clean: Path, models: Sequence[str]) -> None:
     print("\n" + table_head("model", "single frames", f"window {AUTO}"))
     for name in models:
         restored = _restored(name, frames)
-        steadied, _ = _steadied(restored, AUTO)
-        print(
-            table_row(f"`{name}`", _niqe(restored, natural), _niqe(steadied, natural)), flush=True
-        )
+        made = _steadied(restored, AUTO)
+        print(table_row(f"`{name}`", _niqe(restored, natural), _niqe(made, natural)), flush=True)
     print(f"\nNIQE, {natural.describe()}; {len(frames)} frames of {folder.name}.")
 
 

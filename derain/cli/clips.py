@@ -1,4 +1,4 @@
-"""Clips among what derain run is given: their options, and what it says of them."""
+"""Clips among what derain run is given, and their options."""
 
 import time
 from collections import Counter
@@ -9,34 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.console import (
-    complain,
-    errors_on_terminal,
-    interruptible,
-    line_of,
-    one_line_errors,
-    say,
-    show_traceback,
-)
+from derain.cli.console import interruptible, one_line_errors, say
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
+from derain.cli.shown import Shown, complain_of, report, say_left
 from derain.clips.names import is_animated, is_clip_name
 from derain.errors import DerainError, UsageError
-from derain.files import listed, printable
+from derain.files import printable
 
 if TYPE_CHECKING:
     from derain.clips.options import Options
-    from derain.clips.plan import Job, Plan
-    from derain.clips.results import Result
+    from derain.clips.plan import Plan
     from derain.clips.sequences import SequenceJob
     from derain.restore import Derainer
 
 MODEL = "petrichor-live"
 """Shipped weights that are fast enough for clips."""
 NO_MODEL = "none"
-
-_EVERY = 30.0
-"""Seconds between lines about how far a clip has come, where no bar is shown."""
 
 TemporalOption = Annotated[
     str, typer.Option(metavar="auto|off|N", help="Clips: how many frames help each other.")
@@ -64,7 +53,8 @@ AsClipOption = Annotated[
     bool, typer.Option("--as-clip", help="Folders: their pictures are the frames of a clip.")
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Clips: go on with what an interrupted run has finished.")
+    bool,
+    typer.Option("--resume", help="Clips: continue what was interrupted."),
 ]
 
 
@@ -215,7 +205,7 @@ def _derain_films(
     say_left([Path(name) for name in made])
     planned = plan([name for name in names if name not in made], output, options)
     for path, error in planned.refused:
-        _complain_of(path, error)
+        complain_of(path, error)
     due = any(job.force or not job.target.exists() for job in planned.jobs)
     done = _do(planned, models.loaded() if due else None)
     return done and not planned.refused
@@ -250,7 +240,7 @@ def _by_frames(
     kept = films if kind in (None, "video") else []
     if options.resume and not kept:
         raise UsageError(
-            "is for video files; of other clips what is interrupted begins anew", option="resume"
+            "is for video files; folders and numbered frames continue without it", option="resume"
         )
     folders = [name for name in names if Path(name).is_dir()]
     if options.as_clip and not folders:
@@ -324,6 +314,13 @@ class _Frames:
 
         well, jobs, left = True, list["SequenceJob"](), list[Path]()
         kind = kind_of_target(output) if output is not None else None
+        folders = [name for name in names if Path(name).is_dir()]
+        if output is not None and kind is None and len(folders) > 1:
+            raise UsageError(
+                f"one folder for the frames of {len(folders)}; expected one at a time",
+                option="output",
+                value=output,
+            )
         for path in dict.fromkeys(map(Path, names)):
             try:
                 if path.is_dir() and kind is None:
@@ -336,7 +333,7 @@ class _Frames:
                 # Of all else that cannot be meant the command is refused.
                 if isinstance(error, UsageError) and not isinstance(error, ImageError):
                     raise
-                _complain_of(path, error)
+                complain_of(path, error)
                 well = False
         say_left(left)
         return self.run(jobs, models) and well
@@ -348,7 +345,7 @@ class _Frames:
             try:
                 job = self.plan(path, target, is_named=False)
             except (DerainError, OSError, MemoryError) as error:
-                _complain_of(path, error)
+                complain_of(path, error)
                 well = False
                 continue
             if job is None:
@@ -392,7 +389,7 @@ class _Frames:
                 derainer = None if job.is_there else models.loaded(is_still=job.is_still)
                 for result in run_sequences([job], derainer, shown.begin):
                     shown.remove()
-                    _report(result)
+                    report(result)
                     count += result.status != "failed"
                     well = well and result.status != "failed"
         return well
@@ -416,11 +413,11 @@ class _Frames:
             interruptible(lambda: f"{counts['done']} frames done; the same command does the rest"),
             Bars() as bars,
         ):
-            report = Shown(bars).show(folder.name, len(job.files))
-            for result in run_folder(job, models.loaded() if due else None, report):
+            shown = Shown(bars).show(folder.name, len(job.files))
+            for result in run_folder(job, models.loaded() if due else None, shown):
                 counts[result.status] += 1
                 if result.status == "failed" and result.error is not None:
-                    _complain_of(result.source, result.error)
+                    complain_of(result.source, result.error)
                 elif result.notes:
                     say(f"{printable(result.source)}: {'; '.join(result.notes)}")
         seconds = max(time.monotonic() - begin, 1e-9)
@@ -430,14 +427,6 @@ class _Frames:
         )
         show_result(f"{job.target}")
         return not counts["failed"]
-
-
-def say_left(results: Sequence[Path]) -> None:
-    """Say which clips derain made, and does not derain again."""
-    if results:
-        what = "1 result" if len(results) == 1 else f"{len(results)} results"
-        names = listed([printable(path) for path in results])
-        say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
 
 
 def derain_found(
@@ -472,108 +461,14 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
     count = 0
 
     def describe() -> str:
-        return f"{count} of {len(plan.jobs)} clips done; the same command with --resume goes on"
+        return f"{count} of {len(plan.jobs)} clips done; the same command with --resume continues"
 
     well = True
     with interruptible(describe), Bars() as bars:
         shown = Shown(bars)
         for result in run(plan.jobs, derainer, shown.begin):
             shown.remove()
-            _report(result)
+            report(result)
             count += result.status != "failed"
             well = well and result.status != "failed"
     return well
-
-
-class Shown:
-    """Shows how far a clip has come: on a terminal as a bar, else as a line now and then."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._name = ""
-        self._begin = self._said = 0.0
-        self._first = 0
-        self.done = 0
-
-    def begin(self, job: "Job | SequenceJob") -> "Shown":
-        """Show another clip."""
-        return self.show(job.source.name, job.frames)
-
-    def show(self, name: str, frames: int) -> "Shown":
-        """Show other work: its name, and how many frames there should be, 0 where nobody says."""
-        self.remove()
-        self._name = printable(name)
-        self._begin = self._said = time.monotonic()
-        self._first = -1
-        self._bars(self._name, 0, frames or None)
-        return self
-
-    def remove(self) -> None:
-        """Show nothing."""
-        self._bars.remove(self._name)
-
-    def __call__(self, stage: str, done: int, total: int, /) -> None:
-        if stage != "frames":
-            return
-        self.done = done
-        now = time.monotonic()
-        if self._first < 0:
-            # What is resumed took no time.
-            self._first, self._begin = done, now
-        rate = (done - self._first) / max(now - self._begin, 1e-9)
-        note = f"{rate:.1f} frames/s" if done > self._first else ""
-        self._bars(self._name, done, total or None, note)
-        if not errors_on_terminal() and now - self._said >= _EVERY and rate > 0:
-            self._said = now
-            left = f", {_duration((total - done) / rate)} left" if total else ""
-            of = f" of {total}" if total else ""
-            say(f"{self._name}: {done}{of} frames, {note}{left}")
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as people read it: ``0:42``, ``1:02:03``."""
-    minutes, rest = divmod(round(max(seconds, 0)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _complain_of(path: Path, error: Exception) -> None:
-    show_traceback(error)
-    name = printable(path)
-    line = line_of(error, has_limit=True)
-    complain(f"error: {name}: {line.removeprefix(f'{name}: ')}")
-
-
-def _report(result: "Result") -> None:
-    """Say what became of a clip; the path of its result goes to standard output."""
-    name = printable(result.source)
-    if result.status == "skipped" and result.error is not None:
-        say(f"skipped {name}: {line_of(result.error)}")
-        return
-    if result.error is not None:
-        _complain_of(result.source, result.error)
-        if result.unfinished:
-            say(f"{name}: what is finished is kept; the same command with --resume goes on")
-        return
-    rate = (result.frames - result.resumed) / max(result.seconds, 1e-9)
-    resumed = f", {result.resumed} of them before" if result.resumed else ""
-    say(
-        f"{name}: {_frames(result.frames)}{resumed}, {result.seconds:.1f} s, {rate:.1f} frames/s"
-        f"{_note(result.notes)}"
-    )
-    if result.unsteadiness:
-        say_unsteadiness(name, *result.unsteadiness)
-    show_result(f"{result.target}")
-
-
-def say_unsteadiness(name: str, before: float, after: float) -> None:
-    """Say how much still pixels of a clip change, in levels of 255."""
-    say(f"{name}: still pixels vary by {after:.2f} levels from frame to frame, before {before:.2f}")
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame{'' if count == 1 else 's'}"
-
-
-def _note(notes: Sequence[str]) -> str:
-    return f" ({'; '.join(notes)})" if notes else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.clips import MODEL, NO_MODEL, ClipOptions, Shown, say_unsteadiness
+from derain.cli.clips import MODEL, NO_MODEL, ClipOptions
 from derain.cli.console import (
     complain,
     interruptible,
@@ -21,6 +21,7 @@ from derain.cli.console import (
 )
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
+from derain.cli.shown import Shown, say_unsteadiness
 from derain.clips.names import is_clip_name
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.extras import require
@@ -82,8 +83,9 @@ class PipeOptions:
         """
         for option, value in vars(self).items():
             if value is not None and option not in but:
+                others = ", or --as-clip with -o clip.mp4" if option == "rate" else ""
                 raise UsageError(
-                    "is for frames from standard input; expected - as the only input",
+                    f"is for frames from standard input; expected - as the only input{others}",
                     option=option,
                     value=value,
                 )

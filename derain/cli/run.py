@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from derain.cli.clips import (
+    NO_MODEL,
     AsClipOption,
     ClipOptions,
     CodecOption,
@@ -52,10 +53,11 @@ from derain.cli.pipes import (
     is_piped,
 )
 from derain.cli.progress import Bars
+from derain.cli.shown import say_left
 from derain.cli.startup import lasting
 from derain.clips.names import is_animated
 from derain.errors import UsageError, did_you_mean
-from derain.files import listed, printable
+from derain.files import printable
 
 if TYPE_CHECKING:
     from derain.images import Format
@@ -238,6 +240,12 @@ def _derain_all(
     clips, others = parted(inputs, as_clip=of_clips.as_clip)
     with one_line_errors(has_limit=True):
         chosen.check_unused(clips, others)
+        if others and model == NO_MODEL:
+            raise UsageError(
+                "is for clips; expected weights for pictures and folders",
+                option="model",
+                value=model,
+            )
         limit = _pixels(chosen.of_pictures.max_pixels)
     well = not clips or derain_clips(
         clips,
@@ -419,10 +427,7 @@ class _Done:
 
     def report(self) -> None:
         """Say what was left alone, and if there are several pictures what became of them."""
-        if self.results:
-            what = "1 result" if len(self.results) == 1 else f"{len(self.results)} results"
-            names = listed([printable(path) for path in self.results])
-            say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+        say_left(self.results)
         done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
         if done + skipped + failed + self.refused > 1:
             failed += self.refused

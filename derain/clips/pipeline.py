@@ -17,23 +17,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from derain.clips.channels import Channel, Stages
+from derain.clips.passing import Passing, derained
 from derain.clips.plan import Job
 from derain.clips.results import Result
 from derain.clips.resume import Parts, facts_of
-from derain.errors import ExistsError, UsageError
+from derain.errors import ExistsError
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.video.encoding import SEGMENT_FRAMES, Segment, SegmentWriter, read_segment
 from derain.video.errors import VideoError
+from derain.video.frame import Frame
 from derain.video.joining import join
 from derain.video.pixels import Pixels
 from derain.video.reading import FrameReader
-from derain.video.temporal import Frame, TemporalFilter, lead_in
+from derain.video.temporal import TemporalFilter, check_work, lead_in
 
 ROOM = 4
 """Frames that wait between two stages."""
@@ -60,12 +59,8 @@ def run(
         UsageError: If there is neither a network nor a window.
     """
     to_do = [job for job in jobs if job.force or not job.target.exists()]
-    if derainer is None and any(job.window is None for job in to_do):
-        raise UsageError(
-            "leaves nothing to do without a model; expected auto or an odd number from 3",
-            option="temporal",
-            value="off",
-        )
+    for job in to_do:
+        check_work(job.window, has_model=derainer is not None)
     return (_done(job, derainer, on_start) for job in jobs)
 
 
@@ -133,27 +128,14 @@ def _joined(job: Job, segments: Sequence[Segment], parts: Parts, progress: Progr
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A frame that was decoded.
+class _Placed:
+    """A frame of the clip.
 
     Attributes:
         place: Which frame of the result, from 0.
         pts: When it is shown.
         planes: As it is stored.
-        rgb: Upright, (H, W, 3); None without a network.
-        clean: What the network made of that.
     """
-
-    place: int
-    pts: int
-    planes: Frame
-    rgb: NDArray[Any] | None
-    clean: NDArray[Any] | None = None
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A frame to encode."""
 
     place: int
     pts: int
@@ -185,18 +167,15 @@ class _Work:
         # The filter has to see what it saw before; batches have to begin where they began.
         self._first = lead_in(len(self._known), job.window, self._batch)
         room = max(ROOM, self._batch)
-        self._read: Channel[_Read] = Channel(room)
-        self._restored: Channel[_Read] = Channel(room)
-        self._ready: Channel[_Ready] = Channel(ROOM)
+        self._read: Channel[Passing[_Placed]] = Channel(room)
+        self._restored: Channel[Passing[_Placed]] = Channel(room)
+        self._ready: Channel[_Placed] = Channel(ROOM)
         self._of_reading: list[str] = []
 
     @property
     def unsteadiness(self) -> tuple[float, float] | None:
         """How much still pixels change, before and after."""
-        steadiness = self._filter.steadiness if self._filter else None
-        if steadiness is None or not steadiness.pixels:
-            return None
-        return steadiness.before, steadiness.after
+        return self._filter.steadiness.found if self._filter else None
 
     def notes(self) -> list[str]:
         """Return what of the frames could not be read or kept."""
@@ -223,7 +202,7 @@ class _Work:
                     continue
                 planes = self._pixels.planes(decoded.frame)
                 rgb = self._pixels.rgb(planes) if self._derainer else None
-                self._read.put(_Read(place, decoded.pts, planes, rgb))
+                self._read.put(Passing(_Placed(place, decoded.pts, planes), rgb))
         if count < len(self._known):
             raise self._differs()
         self._of_reading = reader.notes()
@@ -251,26 +230,20 @@ class _Work:
         total = self._job.frames
         self._progress("frames", self._first, total)
         for batch in _batches(self._read, self._batch):
-            for one in self._through_network(batch):
+            for one in derained(batch, self._derainer):
                 self._restored.put(one)
-            done = batch[-1].place + 1
+            done = batch[-1].frame.place + 1
             self._progress("frames", done, max(total, done) if total else 0)
         self._restored.end()
-
-    def _through_network(self, batch: list[_Read]) -> list[_Read]:
-        rainy = [one.rgb for one in batch if one.rgb is not None]
-        if self._derainer is None:
-            return batch
-        clean = self._derainer.together(rainy)
-        return [replace(one, clean=restored) for one, restored in zip(batch, clean, strict=True)]
 
     def _steady(self) -> None:
         waiting: deque[tuple[int, int]] = deque()
         for one in self._restored:
-            planes = one.planes
+            frame = one.frame
+            planes = frame.planes
             if one.rgb is not None and one.clean is not None:
                 planes = self._pixels.changed(planes, one.rgb, one.clean)
-            waiting.append((one.place, one.pts))
+            waiting.append((frame.place, frame.pts))
             self._pass(waiting, self._filter.push(planes) if self._filter else [planes])
         self._pass(waiting, self._filter.flush() if self._filter else [])
         self._ready.end()
@@ -280,7 +253,7 @@ class _Work:
         for frame in frames:
             place, pts = waiting.popleft()
             if place >= len(self._known):
-                self._ready.put(_Ready(place, pts, frame))
+                self._ready.put(_Placed(place, pts, frame))
 
     def _encode(self) -> None:
         for number, frames in groupby(self._ready, lambda one: one.place // SEGMENT_FRAMES):
@@ -291,8 +264,8 @@ class _Work:
             self.segments.append(read_segment(path))
 
 
-def _batches(items: Iterable[_Read], size: int) -> Iterator[list[_Read]]:
-    batch: list[_Read] = []
+def _batches(items: Iterable[Passing[_Placed]], size: int) -> Iterator[list[Passing[_Placed]]]:
+    batch: list[Passing[_Placed]] = []
     for item in items:
         batch.append(item)
         if len(batch) == size:

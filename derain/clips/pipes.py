@@ -18,11 +18,13 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from derain.clips.channels import Channel, Stages
+from derain.clips.passing import Passing, derained
 from derain.errors import UsageError
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.video.colours import Colours, Conversion, known_colours
 from derain.video.errors import VideoError
+from derain.video.frame import Frame
 from derain.video.raw import (
     ByteSource,
     Form,
@@ -34,7 +36,7 @@ from derain.video.raw import (
     read_header,
     size_of,
 )
-from derain.video.temporal import Frame, TemporalFilter
+from derain.video.temporal import TemporalFilter, check_work
 
 ROOM = 2
 """Frames that wait between two stages."""
@@ -212,28 +214,8 @@ def pipe(
         KeyboardInterrupt: If the user interrupts the work, and the sink keeps nothing, or there is
             nothing to keep yet.
     """
-    if derainer is None and window is None:
-        raise UsageError(
-            "leaves nothing to do without a model; expected auto or an odd number from 3",
-            option="temporal",
-            value="off",
-        )
+    check_work(window, has_model=derainer is not None)
     return _Piping(feed, sink, derainer, window, progress).run(keeps=keeps)
-
-
-@dataclass(frozen=True)
-class _Passing:
-    """A frame on its way.
-
-    Attributes:
-        raw: As it came.
-        rgb: Upright, (H, W, 3); None without a network.
-        clean: What the network made of that.
-    """
-
-    raw: RawFrame
-    rgb: NDArray[Any] | None
-    clean: NDArray[Any] | None = None
 
 
 class _Piping:
@@ -253,8 +235,8 @@ class _Piping:
         self._batch = derainer.at_once(height, width) if derainer else 1
         self._progress = progress
         self._filter = TemporalFilter(window) if window else None
-        self._read: Channel[_Passing] = Channel(max(ROOM, self._batch))
-        self._restored: Channel[_Passing] = Channel(max(ROOM, self._batch))
+        self._read: Channel[Passing[RawFrame]] = Channel(max(ROOM, self._batch))
+        self._restored: Channel[Passing[RawFrame]] = Channel(max(ROOM, self._batch))
         self._ready: Channel[RawFrame] = Channel(ROOM)
         self._written: Channel[None] = Channel(1)
         self._count = 0
@@ -280,20 +262,19 @@ class _Piping:
                 self._finish()
         if interrupted and not self._count:
             raise KeyboardInterrupt
-        steadiness = self._filter.steadiness if self._filter else None
         return Piped(
             self._count,
             self._times[1] - self._times[0],
             self._error,
             interrupted,
-            (steadiness.before, steadiness.after) if steadiness and steadiness.pixels else None,
+            self._filter.steadiness.found if self._filter else None,
         )
 
     def _take(self) -> None:
         try:
             for raw in self._feed.frames():
                 rgb = self._colouring.rgb(raw.planes) if self._derainer else None
-                self._read.put(_Passing(raw, rgb))
+                self._read.put(Passing(raw, rgb))
         except (OSError, VideoError) as error:
             self._error = error  # when the frames before have arrived
         self._read.end()
@@ -303,7 +284,7 @@ class _Piping:
         done = 0
         self._times[0] = time.monotonic()
         while batch := self._read.take(self._batch):
-            for one in self._through_network(batch):
+            for one in derained(batch, self._derainer):
                 self._restored.put(one)
             if done == 0:
                 self._progress("frames", 0, 0)
@@ -316,20 +297,13 @@ class _Piping:
         for _ in self._written:
             pass
 
-    def _through_network(self, batch: list[_Passing]) -> list[_Passing]:
-        rainy = [one.rgb for one in batch if one.rgb is not None]
-        if self._derainer is None:
-            return batch
-        clean = self._derainer.together(rainy)
-        return [replace(one, clean=restored) for one, restored in zip(batch, clean, strict=True)]
-
     def _steady(self) -> None:
         waiting: deque[RawFrame] = deque()
         for one in self._restored:
-            planes = one.raw.planes
+            planes = one.frame.planes
             if one.rgb is not None and one.clean is not None:
                 planes = self._colouring.changed(planes, one.rgb, one.clean)
-            waiting.append(one.raw)
+            waiting.append(one.frame)
             self._pass(waiting, self._filter.push(planes) if self._filter else [planes])
         self._pass(waiting, self._filter.flush() if self._filter else [])
         self._ready.end()

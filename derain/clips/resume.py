@@ -92,7 +92,7 @@ class Parts:
         """Return what the segments that are there depend on; nothing if that is not known.
 
         Raises:
-            VideoError: If the folder is none of derain's.
+            VideoError: If the folder is not one that derain made.
         """
         record = self.folder / _RECORD
         if not record.is_file():

@@ -38,7 +38,8 @@ from derain.images.animations import (
 from derain.images.naming import names_a_file
 from derain.progress import Progress, silent
 from derain.restore import Derainer
-from derain.video.temporal import Frame, Steadiness, TemporalFilter, lead_in, window_of
+from derain.video.frame import Frame
+from derain.video.temporal import TemporalFilter, check_work, lead_in, window_of
 
 if TYPE_CHECKING:  # needs PyAV
     from derain.video.encoding import Encoder
@@ -293,12 +294,9 @@ def run_sequences(
     Raises:
         UsageError: If there is neither a network nor a window.
     """
-    if derainer is None and any(job.window is None and not job.is_there for job in jobs):
-        raise UsageError(
-            "leaves nothing to do without a model; expected auto or an odd number from 3",
-            option="temporal",
-            value="off",
-        )
+    for job in jobs:
+        if not job.is_there:
+            check_work(job.window, has_model=derainer is not None)
     return (_done(job, derainer, on_start) for job in jobs)
 
 
@@ -341,7 +339,6 @@ class _Work:
             stages.start("derain-write", self._write)
             self._restore()
         job = self._job
-        steadiness = self._filter.steadiness if self._filter else Steadiness()
         return Result(
             job.source,
             job.target,
@@ -349,7 +346,7 @@ class _Work:
             notes=(*self._source.notes(), *self._notes),
             frames=self._count + self._due,
             resumed=self._due,
-            unsteadiness=((steadiness.before, steadiness.after) if steadiness.pixels else None),
+            unsteadiness=self._filter.steadiness.found if self._filter else None,
         )
 
     def _decode(self) -> None:

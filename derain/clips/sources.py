@@ -188,6 +188,6 @@ def trimmed(
         time += frame.seconds or LEAST
     if not some:
         raise DerainError(
-            f"{name}: has no frame from {start:g} s on, which ends at {float(time):.2f} s;"
+            f"{name}: ends at {float(time):.2f} s, and has no frame from {start:g} s on;"
             " expected an earlier start"
         )

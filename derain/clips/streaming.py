@@ -11,10 +11,10 @@ import numpy as np
 from derain.clips.pipes import Sink
 from derain.video.clip import Clip
 from derain.video.colours import FULL, LIMITED, Conversion, Layout, Plane, planes_as
+from derain.video.frame import Frame
 from derain.video.pixels import Pixels, Turn
 from derain.video.raw import Form, RawFormat, RawFrame, tag_of, with_header
 from derain.video.reading import FrameReader
-from derain.video.temporal import Frame
 
 
 class ClipStream:

@@ -134,7 +134,7 @@ def _named(data: bytes) -> str:
         if data.startswith(start):
             return f"a {name} that is damaged or of an unusual kind"
     if data[4:8] == b"ftyp":
-        return "a video, or a picture of another kind in a file of boxes"
+        return "a video, or a picture of a kind that derain does not know"
     head = data[:32]
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
         return f"text beginning {head[:20].decode()!r}"

@@ -21,9 +21,14 @@ _HEAD = """<!doctype html>
 _FOOT = "</main>\n</body>\n</html>\n"
 
 
-def page_of(document: Mapping[str, Any]) -> str:
-    """Return a page that describes every path of an OpenAPI document."""
-    parts = [_HEAD.replace("{place}", "http://localhost:8000")]
+def page_of(document: Mapping[str, Any], place: str) -> str:
+    """Return a page that describes every path of an OpenAPI document.
+
+    Args:
+        document: The API's.
+        place: Where the server is found, without a slash at the end.
+    """
+    parts = [_HEAD.replace("{place}", html.escape(place))]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             parts += _operation(f"{method.upper()} {path}", operation)

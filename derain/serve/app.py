@@ -137,8 +137,8 @@ def _add_pages(app: FastAPI, service: Service) -> None:
     for path, file in static.read_files(service.settings.page).items():
         app.add_route(path, static.route_of(file), ["GET", "HEAD"], include_in_schema=False)
 
-    async def docs(_: Request) -> Response:
-        page = api_page.page_of(app.openapi())
+    async def docs(request: Request) -> Response:
+        page = api_page.page_of(app.openapi(), str(request.base_url).rstrip("/"))
         return Response(page, media_type="text/html", headers={"cache-control": "no-cache"})
 
     app.add_route("/docs", docs, ["GET", "HEAD"], include_in_schema=False)

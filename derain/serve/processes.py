@@ -94,6 +94,7 @@ class Child:
         self.channel = Channel(ours)
         self.jobs = 0
         self._is_ready = self._too_slow = self._killed = False
+        self._ending = threading.Lock()
 
     @property
     def is_alive(self) -> bool:
@@ -139,11 +140,12 @@ class Child:
         return "memory" if self._process.exitcode == -9 else "crash"
 
     def kill(self) -> None:
-        """End it at once, and wait for that."""
+        """End it at once, and wait for that; any thread may, also at the same time."""
         self._killed = True
-        self._process.kill()
-        self._process.join()
-        self.channel.close()
+        with self._ending:
+            self._process.kill()
+            self._process.join()
+            self.channel.close()
 
 
 @contextmanager

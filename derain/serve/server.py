@@ -192,8 +192,10 @@ class Server(uvicorn.Server):
     def stop(self) -> None:
         """Finish what was accepted, and end; end at once when called again."""
         if self._stopping is not None:
-            self._service.close()
-            os._exit(INTERRUPTED)
+            try:
+                self._service.close()
+            finally:
+                os._exit(INTERRUPTED)
         self._service.is_stopping = True
         self._stopping = asyncio.get_running_loop().create_task(self._finish())
 

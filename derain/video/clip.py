@@ -18,9 +18,8 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from derain.errors import reason
 from derain.video.colours import Colours
-from derain.video.errors import VideoError, system_error
+from derain.video.errors import VideoError, system_error, words_of
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -158,7 +157,7 @@ def _unreadable(path: Path, error: Exception) -> Exception:
     if isinstance(error, EOFError):
         return VideoError(f"{path}: has 0 frames: it ends with its header; expected a video")
     if not isinstance(error, ValueError):
-        return VideoError(f"{path}: cannot be opened ({reason(error)}); expected a video")
+        return VideoError(f"{path}: cannot be opened ({words_of(error)}); expected a video")
     return VideoError(f"{path}: is no video that can be read; expected a file such as MP4 or MKV")
 
 
@@ -245,7 +244,7 @@ def _first_frame(
                     return frame
         except FFmpegError as error:
             last = error
-    why = f" ({reason(last)})" if last else ""
+    why = f" ({words_of(last)})" if last else ""
     raise VideoError(
         f"{path}: has 0 frames that can be decoded{why}; expected a video"
         f"{' in a codec that this build of FFmpeg decodes' if last else ''}"
@@ -271,7 +270,8 @@ def packets_of(container: InputContainer, indices: Sequence[int]) -> Iterator["P
 def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> Clip:
     time_base = stream.time_base or Fraction(1, 90_000)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate or Fraction(25)
-    duration = _duration(container, stream, time_base)
+    first = frame.pts if frame.pts is not None else 0
+    duration = _duration(container, stream, first * time_base)
     frames = stream.frames or (round(duration * rate) if duration else None)
     return Clip(
         path=path,
@@ -287,7 +287,7 @@ def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: Vid
         interlaced=frame.interlaced_frame,
         time_base=time_base,
         rate=rate,
-        first=frame.pts if frame.pts is not None else 0,
+        first=first,
         duration=duration,
         frames=frames,
         companions=tuple(
@@ -320,18 +320,23 @@ def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
     return () if matrix == _UPRIGHT else matrix
 
 
-def _duration(
-    container: InputContainer, stream: VideoStream, time_base: Fraction
-) -> Fraction | None:
-    """Return how long the video lasts by the file's own account."""
-    if stream.duration:
-        return stream.duration * time_base
-    # Matroska names it beside each stream.
+def _duration(container: InputContainer, stream: VideoStream, first: Fraction) -> Fraction | None:
+    """Return how long the video lasts by the file's own account.
+
+    Args:
+        container: The file.
+        stream: The video.
+        first: When its first frame is shown, in seconds.
+    """
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    # Matroska says beside each stream when it ends.
     texts = (text for key, text in stream.metadata.items() if key.upper().startswith("DURATION"))
     parts = next(texts, "").split(":")
     if len(parts) == 3 and all(part.replace(".", "", 1).isdecimal() for part in parts):
         hours, minutes, seconds = map(Fraction, parts)
-        return (hours * 60 + minutes) * 60 + seconds
+        end = (hours * 60 + minutes) * 60 + seconds
+        return end - first if end > first else None
     # Of the whole file it may be that of the sound.
     if container.duration and len(container.streams) == 1:
         return Fraction(container.duration, 1_000_000)

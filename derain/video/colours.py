@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.video.temporal import Frame
+from derain.video.frame import Frame
 
 Plane = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -24,13 +24,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from derain.errors import UsageError, reason
+from derain.errors import UsageError
 from derain.files import replacing
 from derain.video.clip import Clip
 from derain.video.colours import LIMITED, Colours, Layout
-from derain.video.errors import VideoError
+from derain.video.errors import VideoError, words_of
+from derain.video.frame import Frame
 from derain.video.pixels import bits_of, layout_of, shown_colours, video_frame
-from derain.video.temporal import Frame
 
 SEGMENT_FRAMES = 240
 """Frames of a segment: ten seconds, as many as lie between key frames at most."""
@@ -171,6 +171,8 @@ class Encoder:
 
     def set_up(self, context: VideoCodecContext) -> None:
         """Give an encoder that is not open yet these settings."""
+        # SVT-AV1 knows no other way to be silent; what fails is an error of PyAV as well.
+        os.environ.setdefault("SVT_LOG", "0")
         context.width, context.height = self.width, self.height
         context.pix_fmt = self.format
         context.framerate = self.rate
@@ -513,7 +515,7 @@ class SegmentWriter:
         try:
             packets = self._context.encode(frame)
         except av.error.FFmpegError as error:
-            raise VideoError(f"{self.encoder.library} failed: {reason(error)}") from error
+            raise VideoError(f"{self.encoder.library} failed: {words_of(error)}") from error
         for packet in packets:
             data = bytes(packet)
             shown = packet.pts if packet.pts is not None else len(self._packets)
@@ -544,8 +546,6 @@ def open_encoder(encoder: Encoder) -> VideoCodecContext:
     Raises:
         VideoError: If it refuses them.
     """
-    # SVT-AV1 knows no other way to be silent.
-    os.environ.setdefault("SVT_LOG", "1")
     context = av.CodecContext.create(encoder.library, "w")
     assert isinstance(context, VideoCodecContext)
     encoder.set_up(context)
@@ -554,6 +554,6 @@ def open_encoder(encoder: Encoder) -> VideoCodecContext:
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{encoder.library} does not take {encoder.width}x{encoder.height} as"
-            f" {encoder.format} ({reason(error)}); expected another codec"
+            f" {encoder.format} ({words_of(error)}); expected another codec"
         ) from error
     return context

@@ -2,7 +2,7 @@
 
 import os
 
-from derain.errors import DerainError
+from derain.errors import DerainError, reason
 
 
 class VideoError(DerainError, ValueError):
@@ -13,6 +13,18 @@ def system_error(error: OSError, path: str | os.PathLike[str]) -> OSError:
     """Return an error of the system that PyAV raised as Python's own, which names a path."""
     code = error.errno or 0
     return OSError(code, os.strerror(code), os.fspath(path))
+
+
+def words_of(error: Exception) -> str:
+    """Return what FFmpeg says of an error, without the call that failed."""
+    return getattr(error, "strerror", None) or reason(error)
+
+
+def not_written(error: Exception, path: str | os.PathLike[str]) -> Exception:
+    """Return an error of PyAV's that came while a file was written, as derain raises it."""
+    if isinstance(error, OSError):
+        return system_error(error, path)
+    return VideoError(f"{os.fspath(path)}: cannot be written ({words_of(error)})")
 
 
 def clock(seconds: float) -> str:

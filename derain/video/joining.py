@@ -22,12 +22,11 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from derain.errors import reason
 from derain.files import replacing
 from derain.progress import Progress, silent
 from derain.video.clip import Clip, Companion, open_input, packets_of
 from derain.video.encoding import CODECS, Encoder, Segment
-from derain.video.errors import VideoError, system_error
+from derain.video.errors import VideoError, not_written
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ def container_named(path: str | os.PathLike[str], codec: str) -> Container:
     suffix = Path(path).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(
-            f"{path}: no video is written as {suffix or 'nothing'!r}; expected a name in"
-            f" {' '.join(CONTAINERS)}"
+            f"{path}: {suffix or 'a name without an ending'} is no video file that derain writes;"
+            f" expected a name in {' '.join(CONTAINERS)}"
         )
     container = CONTAINERS[suffix]
     if codec not in container.codecs:
@@ -166,9 +165,7 @@ def join(
                 muxer = _Muxer(source, target, clip, encoder, held, span)
                 notes += muxer.write(segments, progress)
         except av.error.FFmpegError as error:
-            if isinstance(error, OSError):
-                raise system_error(error, path) from error
-            raise VideoError(f"{path}: cannot be written ({reason(error)})") from error
+            raise not_written(error, path) from error
     return notes
 
 
@@ -229,20 +226,47 @@ class _Span:
         }
 
 
-def _output(path: Path, container: Container, clip: Clip) -> OutputContainer:
+def open_output(
+    path: str | os.PathLike[str],
+    container: Container,
+    *,
+    flags: str = "",
+    copies_times: bool = False,
+) -> OutputContainer:
+    """Open a file for packets; the same packets give the same bytes.
+
+    Args:
+        path: The file, whatever its suffix.
+        container: What it becomes.
+        flags: Further ``movflags`` of the MP4 family.
+        copies_times: Whether MPEG-TS keeps times as they are given.
+    """
     options: dict[str, str] = {}
     if container.muxer in ("mp4", "mov", "3gp"):
         # The index first: a browser begins before it has all.
-        flags = "+faststart"
-        if any(key.startswith("com.") for key in _metadata_of(clip)):
-            flags += "+use_metadata_tags"
-        options["movflags"] = flags
-    elif container.muxer == "mpegts":
+        options["movflags"] = f"+faststart{flags}"
+    elif container.muxer == "mpegts" and copies_times:
         options["mpegts_copyts"] = "1"
     output = av.open(f"file:{path}", "w", format=container.muxer, container_options=options)
-    # Without random numbers and dates: the same segments give the same bytes.
+    # Without random numbers and dates.
     output.flags |= Flags.bitexact.value
     return output
+
+
+def add_video(output: OutputContainer, encoder: Encoder, time_base: Fraction) -> Any:
+    """Add a stream for what an encoder makes, with times in ticks; return it."""
+    video: Any = output.add_stream(encoder.library, rate=encoder.rate)
+    encoder.set_up(video.codec_context)
+    video.time_base = time_base
+    if encoder.codec == "h265" and output.format.name in ("mp4", "mov"):
+        video.codec_context.codec_tag = "hvc1"  # the one that Apple's players take
+    return video
+
+
+def _output(path: Path, container: Container, clip: Clip) -> OutputContainer:
+    is_apples = any(key.startswith("com.") for key in _metadata_of(clip))
+    flags = "+use_metadata_tags" if is_apples else ""
+    return open_output(path, container, flags=flags, copies_times=True)
 
 
 def _metadata_of(clip: Clip) -> dict[str, str]:
@@ -306,11 +330,7 @@ class _Muxer:
         target.start_encoding()
 
     def _add_video(self, stream: Stream, encoder: Encoder) -> VideoStream:
-        video: Any = self._target.add_stream(encoder.library, rate=encoder.rate)
-        encoder.set_up(video.codec_context)
-        video.time_base = self._clip.time_base
-        if encoder.codec == "h265" and self._target.format.name in ("mp4", "mov"):
-            video.codec_context.codec_tag = "hvc1"  # the one that Apple's players take
+        video = add_video(self._target, encoder, self._clip.time_base)
         if self._clip.display_matrix:
             video.set_display_matrix(self._clip.display_matrix)
         _describe(video, stream)

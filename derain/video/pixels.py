@@ -21,7 +21,7 @@ from derain.video.colours import (
     planes_as,
     scaled,
 )
-from derain.video.temporal import Frame
+from derain.video.frame import Frame
 
 
 def layout_of(format: str) -> Layout:

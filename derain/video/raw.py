@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from derain.errors import UsageError, did_you_mean
 from derain.video.colours import FULL, LIMITED, Colours, Layout, Plane
 from derain.video.errors import VideoError
-from derain.video.temporal import Frame
+from derain.video.frame import Frame
 
 MAGIC = b"YUV4MPEG2"
 """What a stream of YUV4MPEG2 begins with."""

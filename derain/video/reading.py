@@ -90,9 +90,9 @@ def open_clip(path: str | os.PathLike[str], *, start: float = 0.0) -> Clip:
                 colours=colours_of(frame),
                 interlaced=frame.interlaced_frame,
             )
-    ends = f", which ends at {clock(float(clip.duration))}" if clip.duration else ""
+    ends = f"ends at {clock(float(clip.duration))}, and " if clip.duration else ""
     raise VideoError(
-        f"{path}: has no frame from {clock(start)} on{ends}; expected an earlier start"
+        f"{path}: {ends}has no frame from {clock(start)} on; expected an earlier start"
     )
 
 

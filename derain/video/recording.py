@@ -12,15 +12,14 @@ from typing import Any
 
 import av
 import av.error
-from av.container.core import Flags
 
-from derain.errors import UsageError, reason
+from derain.errors import UsageError
 from derain.files import replacing
 from derain.video.clip import Clip
 from derain.video.colours import Layout
 from derain.video.encoding import Encoder, codec_named, encoder_for
-from derain.video.errors import VideoError, system_error
-from derain.video.joining import Container, container_named
+from derain.video.errors import VideoError, not_written
+from derain.video.joining import Container, add_video, container_named, open_output
 from derain.video.pixels import video_frame
 from derain.video.raw import Form, RawFrame
 
@@ -123,22 +122,9 @@ class Recorder:
         return self
 
     def _opened(self, draft: Path) -> Any:
-        # The index first: a browser begins before it has all.
-        of_mp4 = self._container.muxer in ("mp4", "mov", "3gp")
-        options = {"movflags": "+faststart"} if of_mp4 else {}
-        target = av.open(
-            f"file:{draft}", "w", format=self._container.muxer, container_options=options
-        )
-        # Without random numbers and dates: the same frames give the same bytes.
-        target.flags |= Flags.bitexact.value
-        encoder = self._encoder
-        # SVT-AV1 knows no other way to be silent.
-        os.environ.setdefault("SVT_LOG", "1")
-        self._video: Any = target.add_stream(encoder.library, rate=encoder.rate)
-        encoder.set_up(self._video.codec_context)
-        self._video.codec_context.time_base = self._video.time_base = self._time_base
-        if encoder.codec == "h265" and of_mp4:
-            self._video.codec_context.codec_tag = "hvc1"  # the one that Apple's players take
+        target = open_output(draft, self._container)
+        self._video = add_video(target, self._encoder, self._time_base)
+        self._video.codec_context.time_base = self._time_base
         return target
 
     def __exit__(
@@ -157,7 +143,7 @@ class Recorder:
             try:
                 self._target.close()
             except av.error.FFmpegError as failure:
-                raise self._failed(failure) from failure
+                raise not_written(failure, self._path) from failure
 
     def write(self, frame: RawFrame, pts: int | None = None, ticks: int = 0) -> None:
         """Encode a frame.
@@ -186,9 +172,4 @@ class Recorder:
                 packet.duration = self._lasting.pop(packet.pts, packet.duration or 0)
                 self._target.mux(packet)
         except av.error.FFmpegError as error:
-            raise self._failed(error) from error
-
-    def _failed(self, error: av.error.FFmpegError) -> Exception:
-        if isinstance(error, OSError):
-            return system_error(error, self._path)
-        return VideoError(f"{self._path}: cannot be written ({reason(error)})")
+            raise not_written(error, self._path) from error

@@ -1,29 +1,19 @@
 """What derain run says of animated pictures and of folders of frames, and what it refuses."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy_engines import Unchanged
+from commands import load_nothing
+from commands import status_of as derain
 from PIL import Image
 
-from derain import cli
-from derain.cli import console
 from derain.cli.clips import parted
 from derain.extras import is_installed
 from derain.images import read_image, write_image
 from derain.images.animations import open_animation
-from derain.restore import Derainer
-
-
-@pytest.fixture(autouse=True)
-def usual_level() -> Iterator[None]:
-    """What is said afterwards is what is said before."""
-    yield
-    console.set_level(quiet=False, verbose=False)
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +26,7 @@ def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         write_image(Path("frames") / f"f{k}.png", picture(k)) if k else Path("frames").mkdir()
     write_image(Path("frames") / "f0.png", picture(0))
     names: list[str | None] = []
-
-    def load(name: str | None, **_: Any) -> Derainer:
-        names.append(name)
-        return Derainer(Unchanged(), name="nothing")
-
-    monkeypatch.setattr("derain.restore.load", load)
+    load_nothing(monkeypatch, lambda name, _: names.append(name))
     return names
 
 
@@ -53,14 +38,6 @@ def picture(k: int) -> Any:
 def animate(path: Path, count: int = 6, **options: Any) -> None:
     images = [Image.fromarray(picture(k)) for k in range(count)]
     images[0].save(path, save_all=True, append_images=images[1:], duration=50, loop=0, **options)
-
-
-def derain(*arguments: str) -> int:
-    """Return the exit status of a command in this process."""
-    with pytest.raises(SystemExit) as raised:
-        cli.main(arguments)
-    assert isinstance(raised.value.code, int)
-    return raised.value.code
 
 
 def test_an_animation_becomes_an_animation(

@@ -1,20 +1,17 @@
 """What derain run says of clips, and what it refuses of them."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy_engines import Unchanged
+from commands import load_nothing
+from commands import status_of as derain
+from PIL import Image
 
-from derain import cli
-from derain.cli import console
 from derain.cli.clips import parted, seconds_of
 from derain.errors import UsageError
 from derain.extras import is_installed
 from derain.images import write_image
-from derain.restore import Derainer
 
 if not is_installed("av"):
     pytest.skip("needs PyAV", allow_module_level=True)
@@ -23,33 +20,13 @@ from filming import Film, film, shown
 
 
 @pytest.fixture(autouse=True)
-def usual_level() -> Iterator[None]:
-    """What is said afterwards is what is said before."""
-    yield
-    console.set_level(quiet=False, verbose=False)
-
-
-@pytest.fixture(autouse=True)
 def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """A working directory with a clip; the names of models that are loaded."""
     monkeypatch.chdir(tmp_path)
     film(tmp_path / "clip.mkv", Film(times=range(50), sound=True))
     names: list[str | None] = []
-
-    def load(name: str | None, **_: Any) -> Derainer:
-        names.append(name)
-        return Derainer(Unchanged(), name="nothing")
-
-    monkeypatch.setattr("derain.restore.load", load)
+    load_nothing(monkeypatch, lambda name, _: names.append(name))
     return names
-
-
-def derain(*arguments: str) -> int:
-    """Return the exit status of a command in this process."""
-    with pytest.raises(SystemExit) as raised:
-        cli.main(arguments)
-    assert isinstance(raised.value.code, int)
-    return raised.value.code
 
 
 def test_a_clip_becomes_a_clip(loads: list[str | None], capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +63,24 @@ def test_all_clips_may_be_named_twice(
     )
     assert derain("clip_derained.mkv") == 1
     assert "clip_derained.mkv: is empty" in capsys.readouterr().err
+
+
+def test_none_is_for_clips(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("still.png", "-m", "none") == 2
+    assert "--model none: is for clips; expected weights for" in capsys.readouterr().err
+    assert derain("nothere.mkv", "-m", "none") == 1
+    assert capsys.readouterr().err == "error: nothere.mkv: no such file\n"
+
+
+def test_two_folders_of_frames_have_no_folder_in_common(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("one", "two"):
+        Path(name).mkdir()
+        Image.new("RGB", (8, 8)).save(f"{name}/1.png")
+    assert derain("one", "two", "--as-clip", "-m", "none", "-o", "out") == 2
+    assert "one folder for the frames of 2; expected one at a time" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_neighbours_work_without_a_model(loads: list[str | None]) -> None:

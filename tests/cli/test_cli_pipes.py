@@ -5,19 +5,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy_engines import Unchanged
+from commands import load_nothing, status_of
 
 from derain import cli
-from derain.cli import console, pipes
+from derain.cli import pipes
 from derain.extras import is_installed
-from derain.restore import Derainer
 
 HEAD = b"YUV4MPEG2 W8 H6 F25:1 Ip A1:1 C420jpeg XYSCSS=420JPEG\n"
 NEEDS_PYAV = pytest.mark.skipif(not is_installed("av"), reason="needs PyAV")
@@ -25,23 +23,11 @@ BARE = ("--raw", "8x6", "--pixel-format")
 
 
 @pytest.fixture(autouse=True)
-def usual_level() -> Iterator[None]:
-    """What is said afterwards is what is said before."""
-    yield
-    console.set_level(quiet=False, verbose=False)
-
-
-@pytest.fixture(autouse=True)
 def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """An empty working directory; the names of models that are loaded, which change nothing."""
     monkeypatch.chdir(tmp_path)
     names: list[str | None] = []
-
-    def load(name: str | None, **_: Any) -> Derainer:
-        names.append(name)
-        return Derainer(Unchanged(), name="nothing")
-
-    monkeypatch.setattr("derain.restore.load", load)
+    load_nothing(monkeypatch, lambda name, _: names.append(name))
     return names
 
 
@@ -52,10 +38,7 @@ def send(monkeypatch: pytest.MonkeyPatch) -> Any:
     def call(data: bytes, *arguments: str) -> int:
         stream = io.BufferedReader(io.BytesIO(data))  # pyright: ignore[reportArgumentType]
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream))
-        with pytest.raises(SystemExit) as raised:
-            cli.main(arguments)
-        assert isinstance(raised.value.code, int)
-        return raised.value.code
+        return status_of(*arguments)
 
     return call
 

@@ -1,28 +1,21 @@
 """What derain run says, and what it does before a model is loaded."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import load_nothing
+from commands import status_of as derain
 from numpy.typing import NDArray
 from numpy_engines import Unchanged
 
-from derain import cli
 from derain.cli import console
 from derain.cli.run import _pixels  # pyright: ignore[reportPrivateUsage]
 from derain.errors import UsageError
 from derain.images import read_image, write_image
 from derain.restore import Derainer
-
-
-@pytest.fixture(autouse=True)
-def usual_level() -> Iterator[None]:
-    """What is said afterwards is what is said before."""
-    yield
-    console.set_level(quiet=False, verbose=False)
 
 
 @pytest.fixture(autouse=True)
@@ -33,21 +26,8 @@ def here(
     monkeypatch.chdir(tmp_path)
     write_image("a.png", photo[:16, :20])
     loads: list[dict[str, Any]] = []
-
-    def load(_name: str | None, **settings: Any) -> Derainer:
-        loads.append(settings)
-        return Derainer(Unchanged(), name="nothing")
-
-    monkeypatch.setattr("derain.restore.load", load)
+    load_nothing(monkeypatch, lambda _, settings: loads.append(settings))
     return loads
-
-
-def derain(*arguments: str) -> int:
-    """Return the exit status of a command in this process."""
-    with pytest.raises(SystemExit) as raised:
-        cli.main(arguments)
-    assert isinstance(raised.value.code, int)
-    return raised.value.code
 
 
 def test_a_second_run_loads_no_model(

@@ -24,8 +24,8 @@ from derain.errors import ExistsError, UsageError
 from derain.restore import Derainer
 from derain.tiles import Float32s
 from derain.video.errors import VideoError
+from derain.video.frame import Frame
 from derain.video.pixels import Pixels
-from derain.video.temporal import Frame
 
 LOSSLESS = Options(codec="ffv1", temporal="off")
 

@@ -129,7 +129,7 @@ def test_a_part_is_what_begins_in_it(clip: Path) -> None:
     assert done(job, Derainer(Unchanged())).frames == 3
     assert [frame.seconds for frame in open_animation(job.target).frames()] == SECONDS[2:5]
     late = done(planned(clip, clip.with_name("late.png"), start=9), Derainer(Unchanged()))
-    assert "has no frame from 9 s on, which ends at 0.76 s" in late.message
+    assert "ends at 0.76 s, and has no frame from 9 s on" in late.message
     assert not late.target.exists()
 
 

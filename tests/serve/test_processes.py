@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -121,6 +122,15 @@ def test_one_that_was_killed_while_it_was_idle_is_replaced(pool: Pool[Child]) ->
         time.sleep(0.01)
     assert add(pool) == 5
     assert pool.alive == 1
+
+
+def test_one_may_be_ended_by_several_threads() -> None:
+    child = Child(main, ("",), "worker of a test")
+    child.wait_ready()
+    with ThreadPoolExecutor(8) as threads:
+        for each in [threads.submit(child.kill) for _ in range(8)]:
+            each.result()
+    assert not child.is_alive
 
 
 def test_stopping_is_the_servers_decision(pool: Pool[Child]) -> None:

@@ -110,6 +110,17 @@ def test_the_pixel_format_stays_as_far_as_the_codec_can(
     assert len(read_segment(tmp_path / "1").packets) == 3
 
 
+@pytest.mark.parametrize("codec", ["av1", "h265"])
+def test_a_size_that_an_encoder_refuses_is_named_in_one_line(
+    tmp_path: Path, codec: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    encoder = encoder_for(clip_of("yuv420p", (2, 2)), codec=codec)
+    message = r"does not take 2x2 as yuv420p \(Invalid argument\); expected another codec$"
+    with pytest.raises(VideoError, match=message), SegmentWriter(tmp_path / "1", encoder):
+        pass
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("format", ["yuv420p10le", "gray12le", "yuv444p12le"])
 def test_levels_beyond_those_of_the_bits_are_cut_off(format: str) -> None:
     pixels = Pixels(clip_of(format, (64, 48)))

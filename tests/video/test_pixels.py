@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from derain.video.clip import Clip
 from derain.video.colours import Colours, Layout
+from derain.video.frame import Frame
 from derain.video.pixels import Pixels, Turn, layout_of, shown_colours, video_frame
 from derain.video.reading import FrameReader, open_clip
-from derain.video.temporal import Frame
 
 YUV = ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p"]
 DEEP = ["yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv444p16le", "gray10le", "gray16le"]

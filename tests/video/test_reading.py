@@ -92,6 +92,12 @@ def test_times_of_a_variable_rate_are_exact(tmp_path: Path) -> None:
     assert notes(path) == []
 
 
+def test_a_matroska_that_begins_late_is_whole(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", Film(times=range(100, 106)))
+    assert notes(path) == []
+    assert open_clip(path).frames == 6
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
 @pytest.mark.parametrize(("start", "end"), [(0.5, 1.0), (0.0, 0.3), (1.02, None), (0.9, 0.9)])
 def test_a_part_is_what_lies_in_it(
@@ -271,7 +277,7 @@ def test_another_size_in_the_middle_is_refused_with_its_time(tmp_path: Path) -> 
 
 def test_a_start_behind_the_end_is_named(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", Film())
-    with pytest.raises(VideoError, match=r"has no frame from 0:07\.00 on, which ends at 0:01\.20"):
+    with pytest.raises(VideoError, match=r"ends at 0:01\.20, and has no frame from 0:07\.00 on"):
         open_clip(path, start=7)
 
 

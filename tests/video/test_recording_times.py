@@ -15,9 +15,9 @@ from derain.images import Picture
 from derain.images.animations import Facts, TimedFrame, open_animation, write_animation
 from derain.video.encoding import Encoder
 from derain.video.errors import VideoError
+from derain.video.frame import Frame
 from derain.video.raw import Form, RawFrame, format_named
 from derain.video.recording import Recorder, encoder_of
-from derain.video.temporal import Frame
 
 
 def encoder(path: Path, size: tuple[int, int] = (32, 24)) -> Encoder:

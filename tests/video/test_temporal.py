@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from derain.video.temporal import Frame, TemporalFilter, steadied
+from derain.video.frame import Frame
+from derain.video.temporal import TemporalFilter, steadied
 
 Bytes = NDArray[Any]
 

@@ -18,7 +18,7 @@ from derain.images.animations.avif import avif_frames, plays_of
 from derain.images.animations.canvas import Disposal, Part, TimedFrame, composed
 from derain.images.decoding import decode, upright
 from derain.images.exif import Turn
-from derain.images.headers import Claim, kind_of
+from derain.images.headers import Claim, Kind, kind_of
 from derain.images.heif import avif_notes
 from derain.images.limits import check_frames
 from derain.images.messages import caught_messages, without_bound, without_warnings
@@ -353,7 +353,7 @@ def _part_of_png(
         top,
         width,
         height,
-        lambda: _decoded_png(_png_file(part, common), width, height),
+        lambda: _decoded("PNG", _png_file(part, common), width, height),
         Fraction(over, under or 100),
         blend == 1,
         disposals.get(disposal, "keep"),
@@ -371,8 +371,9 @@ def _png_file(part: _PngPart, common: Sequence[tuple[bytes, bytes]]) -> bytes:
     return png.file_of([*chunks, png.Chunk(b"IDAT", b"".join(part.data))])
 
 
-def _decoded_png(data: bytes, width: int, height: int) -> tuple[Pixels, Pixels | None]:
-    claim = Claim("PNG", width, height)
+def _decoded(kind: Kind, data: bytes, width: int, height: int) -> tuple[Pixels, Pixels | None]:
+    """Return pixels and alpha of a part that is a file of its own."""
+    claim = Claim(kind, width, height)
 
     def opened() -> ImageFile.ImageFile:
         return open_picture(data, claim)
@@ -442,7 +443,7 @@ def _part_of_webp(content: bytes, room: tuple[int, int]) -> Part:
         top,
         width,
         height,
-        lambda: _decoded_webp(_webp_file(content), width, height),
+        lambda: _decoded("WEBP", _webp_file(content), width, height),
         Fraction(milliseconds, 1000),
         not flags & 2,
         "background" if flags & 1 else "keep",
@@ -456,17 +457,6 @@ def _webp_file(content: bytes) -> bytes:
     if any(kind == b"ALPH" for kind, _ in chunks):
         chunks.insert(0, webp.extended(webp.ALPHA, _sides(content, 6)))
     return webp.file_of(chunks)
-
-
-def _decoded_webp(data: bytes, width: int, height: int) -> tuple[Pixels, Pixels | None]:
-    claim = Claim("WEBP", width, height)
-
-    def opened() -> ImageFile.ImageFile:
-        return open_picture(data, claim)
-
-    with opened() as image:
-        decoded = decode(image, data, opened)
-    return decoded.pixels, decoded.alpha
 
 
 # AVIF
