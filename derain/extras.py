@@ -10,13 +10,16 @@ from derain.errors import DerainError
 EXTRA_OF = {
     "av": "video",
     "fastapi": "serve",
+    "fsspec": "cluster",
     "jinja2": "report",
     "matplotlib": "report",
     "onnx": "onnx",
     "openvino": "openvino",
     "pillow_heif": "heif",
     "prometheus_client": "serve",
+    "pyarrow": "cluster",
     "python_multipart": "serve",
+    "ray": "cluster",
     "torch": "torch",
     "uvicorn": "serve",
 }
@@ -29,7 +32,9 @@ _TITLES = {
     "openvino": "OpenVINO",
     "pillow_heif": "pillow-heif",
     "prometheus_client": "prometheus-client",
+    "pyarrow": "PyArrow",
     "python_multipart": "python-multipart",
+    "ray": "Ray",
     "torch": "PyTorch",
 }
 

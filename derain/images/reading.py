@@ -121,18 +121,18 @@ def read(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) 
             return _opened(data, claim, max_pixels, said)
 
 
-def is_marked(path: str | os.PathLike[str], max_pixels: int | None = None) -> bool:
+def is_marked(source: str | os.PathLike[str] | bytes, max_pixels: int | None = None) -> bool:
     """Return whether a file says that derain made it; but for HEIC no pixels are decoded.
 
     Args:
-        path: A file.
+        source: A file's name, or its content.
         max_pixels: As for `read`.
 
     Raises:
         ImageError: If it is not a picture that can be read.
         OSError: If it cannot be opened.
     """
-    data = _content(Path(path), max_pixels)
+    data = source if isinstance(source, bytes) else _content(Path(source), max_pixels)
     if kind_of(data) == "HEIF":
         return read(data, max_pixels).is_result
     with without_warnings(), caught_messages() as said:

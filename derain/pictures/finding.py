@@ -191,7 +191,7 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
         return Found(files=[path])
     if output is None:
         _check_beside(path)
-    inside = search(path, _searched())
+    inside = search(path, searched())
     results = {file for file in inside.files if _is_result(file, path, output)}
     for file in inside.files:
         if file in results:
@@ -298,13 +298,13 @@ def _split(pattern: str) -> tuple[str, str]:
     return (prefix if prefix.endswith(os.sep) else prefix + os.sep), rest
 
 
-def _searched() -> frozenset[str]:
+def searched() -> frozenset[str]:
     """Return endings of what folders and patterns are searched for."""
     return readable_suffixes() | OF_CLIPS
 
 
 def _is_readable(path: Path) -> bool:
-    return path.suffix.lower() in _searched()
+    return path.suffix.lower() in searched()
 
 
 # Words for the user

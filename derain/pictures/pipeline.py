@@ -19,7 +19,6 @@ from typing import Any, Generic, Literal, TypeVar
 
 from derain.density import RainDensity
 from derain.errors import ExistsError, reason
-from derain.files import write_file
 from derain.images import (
     SUFFIXES,
     Format,
@@ -326,7 +325,7 @@ def _load(job: Job) -> _Rainy | Result:
         raise ValueError(
             "standard input or output is closed; expected a picture to come or go through it"
         )
-    source = sys.stdin.buffer.read() if job.source == STREAM else job.source
+    source = sys.stdin.buffer.read() if job.source == STREAM else job.storage.read(job.source)
     picture = read(source, job.max_pixels)
     if picture.is_result and not job.alone:
         return Result(job.source, job.target, "left")
@@ -353,9 +352,9 @@ def _store(job: Job, clean: _Clean) -> list[str]:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return notes
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    write_file(job.target, data)
+    job.storage.write(job.target, data)
     if clean.rainy and job.comparison:
         comparison = before_and_after(clean.rainy, clean.picture)
-        write_file(job.comparison, encode(replace(comparison, is_result=True), clean.format))
+        data = encode(replace(comparison, is_result=True), clean.format)
+        job.storage.write(job.comparison, data)
     return notes

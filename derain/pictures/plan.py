@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ from derain.images.naming import names_a_file
 from derain.pictures.finding import (
     HEIC,
     STREAM,
+    PathT,
     Source,
     Sources,
     absolute,
     find_sources,
     result_folder,
 )
+from derain.pictures.storage import FOLDERS, Storage
 
 INSTEAD: Format = "JPEG"
 """Format of results whose input has one that derain reads and does not write."""
@@ -68,6 +70,7 @@ class Job:
         mask: Where to work; None for everywhere.
         max_pixels: Refuse a picture of more; None for the usual limit.
         alone: It is the only picture that was named, and is derained even if derain made it.
+        storage: What reads the source and writes the results.
     """
 
     source: Path
@@ -79,6 +82,7 @@ class Job:
     mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
     max_pixels: int | None = None
     alone: bool = False
+    storage: Storage = field(default=FOLDERS, compare=False, repr=False)
 
     @property
     def outputs(self) -> list[Path]:
@@ -138,7 +142,7 @@ def plan(
     jobs = _Jobs(found)
     for source in found.pictures.values():
         target = Path(output or "") if single else _target(source, output, options)
-        format = format_of(target) if single else _format_by_name(source.path, target)
+        format = format_of(target) if single else format_by_name(source.path, target)
         jobs.add(_job(source, target, format, options))
     return Plan(tuple(jobs.made), tuple(found.refused), tuple(found.results), found.others)
 
@@ -209,9 +213,7 @@ class _Jobs:
             self._found.results.append(job.source)
             return
         elif rival is not None:
-            message = f"would become {job.target}, which {rival.source} needs"
-            error = DerainError(f"{message}; give them folders of their own")
-            self._found.refused.append((job.source, error))
+            self._found.refused.append((job.source, rivalry(job.target, rival.source)))
             return
         try:
             self._check_places(job)
@@ -238,6 +240,17 @@ class _Jobs:
         self._taken = {path: other for path, other in self._taken.items() if other is not job}
 
 
+def rivalry(target: PurePath, rival: PurePath) -> DerainError:
+    """Return the error for a picture whose result has the name of another's.
+
+    Args:
+        target: Its result.
+        rival: The picture that has this name already.
+    """
+    message = f"would become {target}, which {rival} needs"
+    return DerainError(f"{message}; give them folders of their own")
+
+
 def _is_marked(job: Job) -> bool:
     """Return whether a job's picture says that derain made it."""
     try:
@@ -260,7 +273,7 @@ def _job(source: Source, target: Path, format: Format | None, options: Options) 
     )
 
 
-def _format_by_name(source: Path, target: Path) -> Format | None:
+def format_by_name(source: PurePath, target: PurePath) -> Format | None:
     """Return the format that the target's name asks for; None to keep the input's.
 
     A name with the input's own suffix asks for nothing: a PNG called .jpg remains a PNG.
@@ -280,14 +293,23 @@ def _target(source: Source, output: str | None, options: Options) -> Path:
     if output == str(STREAM) or (output is None and source.path == STREAM):
         return STREAM
     name = Path("stdin.png") if source.path == STREAM else source.path
-    wanted = options.format
-    if wanted is None and name.suffix.lower() in HEIC:
-        wanted = INSTEAD
-    if wanted and name.suffix.lower() not in suffixes_of(wanted):
-        name = name.with_suffix(next(iter(suffixes_of(wanted))))
+    name = renamed(name, options.format)
     if source.root is not None:
         beside = result_folder(absolute(source.root)) or source.root  # a root is refused before
         return Path(output or beside) / name.relative_to(source.root)
     if output:
         return Path(output) / name.name
     return name.with_name(name.stem + RESULT_MARK + name.suffix)
+
+
+def renamed(name: PathT, format: Format | None) -> PathT:
+    """Return a picture's name with the ending of the format that its result has.
+
+    Args:
+        name: Of the picture.
+        format: That was asked for; None for the picture's own, where derain writes it.
+    """
+    wanted = INSTEAD if format is None and name.suffix.lower() in HEIC else format
+    if wanted and name.suffix.lower() not in suffixes_of(wanted):
+        return name.with_suffix(next(iter(suffixes_of(wanted))))
+    return name

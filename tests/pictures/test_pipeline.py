@@ -466,7 +466,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Events:
         happened.tell(f"written {path.stem}")
 
     monkeypatch.setattr(pipeline, "read", watched_read)
-    monkeypatch.setattr(pipeline, "write_file", watched_write)
+    monkeypatch.setattr("derain.pictures.storage.write_file", watched_write)
     return happened
 
 
@@ -503,7 +503,7 @@ def test_the_next_is_read_and_the_last_written_while_the_network_works(
         met.append(path.stem == "5" or events.wait_for(f"network {int(path.stem) + 1}"))
         write_file(path, data)
 
-    monkeypatch.setattr(pipeline, "write_file", waiting_write)
+    monkeypatch.setattr("derain.pictures.storage.write_file", waiting_write)
     results = list(start(row, Watched(events, beside)))
     assert all(met)
     assert [(result.source, result.status) for result in results] == [
@@ -535,7 +535,7 @@ def test_a_result_does_not_wait_for_a_slow_reader(
         write_file(path, data)
 
     monkeypatch.setattr(pipeline, "read", slow_read)
-    monkeypatch.setattr(pipeline, "write_file", slow_write)
+    monkeypatch.setattr("derain.pictures.storage.write_file", slow_write)
     running = start(row, Watched(events))
     assert next(running).source == row[0].source
     assert "network 1" not in events.order
@@ -692,7 +692,7 @@ def test_what_an_earlier_job_writes_is_read_after(
         time.sleep(0.1)
         write_file(path, data)
 
-    monkeypatch.setattr(pipeline, "write_file", slow_write)
+    monkeypatch.setattr("derain.pictures.storage.write_file", slow_write)
     (tmp_path / "link.png").symlink_to(row[1].source)
     chain = [
         Job(row[0].source, row[1].source),
@@ -781,7 +781,7 @@ def test_seconds_are_the_pictures_own(
         write_file(path, data)
 
     monkeypatch.setattr(pipeline, "read", slow_read)
-    monkeypatch.setattr(pipeline, "write_file", slow_write)
+    monkeypatch.setattr("derain.pictures.storage.write_file", slow_write)
     for result in start(row[:3], Watched(events, lambda _: time.sleep(0.1))):
         assert result.seconds >= 0.2
 

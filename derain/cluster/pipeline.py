@@ -1,0 +1,167 @@
+"""From an archive to its results: list, compare with the records, let workers do the rest.
+
+    driver   list -> plan (files in the output)        rows -> manifest, outcomes
+    Ray Data          numbers of shards -> workers ------^
+    worker             read | network | write, overlapped, one shard after the other
+
+Only numbers of shards and rows of the manifest pass through the driver. Ray Data gives a worker two
+shards at most, and waits with more while their rows are not taken.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import derain
+from derain.cluster.engine import Cluster, connect
+from derain.cluster.listing import Archive, Item, Passed, Refused, list_items
+from derain.cluster.manifest import Known, Manifest, Row, Terms
+from derain.cluster.model import Model, model_of
+from derain.cluster.places import open_place
+from derain.cluster.planning import Plan, Unfinished
+from derain.cluster.request import Outcome, Request, Tally
+from derain.cluster.work import Orders
+from derain.errors import DerainError, ExistsError
+from derain.extras import require
+from derain.progress import Progress, silent
+
+KINDS = ("picture", "clip")
+
+
+def run(
+    request: Request,
+    progress: Progress = silent,
+    on_plan: Callable[[Tally], None] = lambda _: None,
+) -> Iterator[Outcome]:
+    """Derain an archive, and yield what became of each file that there was something to say of.
+
+    Files whose results are there as the manifest has them are not mentioned. Whatever goes wrong
+    with a file, the others are done.
+
+    Args:
+        request: What to do.
+        progress: Takes reports of ``listing`` and ``files``.
+        on_plan: Takes how much there is to do, before it is begun.
+
+    Raises:
+        DerainError: If the archive cannot be listed, the records are damaged, or Ray fails.
+        MissingExtraError: If Ray is not installed.
+        ValueError: As `derain.restore.check_asked`; if the folders cannot be meant.
+        OSError: If what is done cannot be recorded.
+    """
+    require("ray", "derain --cluster")
+    require("pyarrow.fs", "derain --cluster")
+    archive = Archive(
+        open_place(request.source, "source"),
+        open_place(request.output, "output"),
+        request.format,
+        request.max_pixels,
+    )
+    archive.check()
+    models = {kind: _with_terms(request, kind) for kind in KINDS}
+    return _Run(request, archive, models, progress).outcomes(on_plan)
+
+
+def _with_terms(request: Request, kind: Any) -> tuple[Model, Terms]:
+    """Return weights, and all else that results depend on."""
+    model = model_of(request, kind)
+    settings = dict(request.settings)
+    if kind == "picture":
+        settings["format"] = request.format
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return model, Terms(model.name, model.sha256, text, derain.__version__)
+
+
+class _Run:
+    """One run over an archive."""
+
+    def __init__(
+        self,
+        request: Request,
+        archive: Archive,
+        models: dict[str, tuple[Model, Terms]],
+        progress: Progress,
+    ) -> None:
+        self._request, self._archive, self._models = request, archive, models
+        self._progress = progress
+        self._plan = Plan(archive.output)
+        self._manifest = Manifest(archive.output)
+
+    def outcomes(self, on_plan: Callable[[Tally], None]) -> Iterator[Outcome]:
+        """Yield what becomes of the files."""
+        passed, kept = Passed(), Counter[str]()
+        unfinished = Unfinished(self._archive.output)
+        yield from self._planned(unfinished, passed, kept)
+        on_plan(Tally(self._plan.count, kept["kept"], passed.others))
+        if self._plan.count:
+            try:
+                with connect(self._request.address) as cluster:
+                    yield from self._worked(cluster)
+            finally:
+                # Also of a run that is interrupted: what is done need not be done again.
+                self._manifest.flush()
+            self._manifest.close()
+        # Only now: until then they say which results may be there without a record.
+        self._plan.remove()
+        unfinished.remove()
+
+    def _planned(
+        self, unfinished: Unfinished, passed: Passed, kept: Counter[str]
+    ) -> Iterator[Outcome]:
+        """Plan what is due, and yield what gives no result."""
+        known = self._manifest.known()
+        for count, item in enumerate(list_items(self._archive, passed), 1):
+            if count % 1000 == 0:
+                self._progress("listing", count, 0)
+            if isinstance(item, Refused):
+                yield Outcome(item.path, "", "failed", item.message)
+            elif self._is_strange(item, known, unfinished):
+                target = self._archive.output.shown(item.target)
+                error = ExistsError(f"{target} already exists")
+                yield Outcome(item.path, target, "skipped", str(error), error=error)
+            elif self._request.force or not known.is_done(item, self._models[item.kind][1]):
+                self._plan.add(item)
+            else:
+                kept["kept"] += 1
+
+    def _is_strange(self, item: Item, known: Known, unfinished: Unfinished) -> bool:
+        """Return whether what is in a result's place was made by no run of this archive."""
+        if item.there is None or self._request.force:
+            return False
+        return not (known.has(item.path) or unfinished.has(item.path))
+
+    def _worked(self, cluster: Cluster) -> Iterator[Outcome]:
+        """Let workers do what is planned, and record it."""
+        workers = self._request.workers or cluster.workers(self._request.settings)
+        self._plan.close(workers)
+        orders = Orders(
+            self._archive, self._plan, self._models, self._request.settings, self._request.retries
+        )
+        done = 0
+        self._progress("files", 0, self._plan.count)
+        for rows in cluster.rows(orders, workers):
+            self._manifest.add(rows)
+            done += len(rows)
+            self._progress("files", done, self._plan.count)
+            yield from map(self._outcome, rows)
+        if done < self._plan.count:
+            raise DerainError(
+                f"{self._plan.count - done} files were lost with their workers; the same command"
+                " does them"
+            )
+
+    def _outcome(self, row: Row) -> Outcome:
+        return Outcome(
+            row["path"],
+            self._archive.output.shown(row["target"]),
+            row["status"],
+            row["error"] or row["notes"],
+            row["seconds"],
+            row["attempts"],
+        )
+
+
+def gathered(outcomes: Sequence[Outcome]) -> Counter[str]:
+    """Return how many outcomes there are of each status."""
+    return Counter(outcome.status for outcome in outcomes)

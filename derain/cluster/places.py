@@ -1,0 +1,302 @@
+"""Folders where an archive and its results lie: on this machine, or in an object store.
+
+Names in a place are relative and have slashes. Addresses are opened by PyArrow, whose file systems
+retry what a store refuses for the moment, or through fsspec, where PyArrow has none for them.
+"""
+
+import os
+import posixpath
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from derain.errors import DerainError, UsageError, did_you_mean
+from derain.extras import require
+from derain.files import write_file
+
+_TRIES = 8
+"""Of a request to S3, with growing pauses, before it fails."""
+_BY_ARROW = ("s3", "gs", "gcs")
+_OF_S3 = ("endpoint_override", "region", "scheme")
+"""What an address may say of an S3-compatible store, after a question mark."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file in a folder.
+
+    Attributes:
+        name: Without the folder.
+        size: In bytes.
+        modified: In nanoseconds since 1970; seconds count where a store knows no more.
+    """
+
+    name: str
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a folder holds: files and folders in it, in no order."""
+
+    files: list[Entry]
+    folders: list[str]
+
+
+class Place(ABC):
+    """A folder, with all that lies in it; it can be sent to other machines."""
+
+    url: str
+
+    @abstractmethod
+    def contents(self, folder: str) -> Contents:
+        """Return what a folder holds; nothing if there is no such folder.
+
+        Raises:
+            OSError: If it cannot be listed.
+        """
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file completely or not at all, with the folders that it lies in.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file.
+
+        Raises:
+            OSError: If it cannot be removed.
+        """
+
+    @abstractmethod
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder that is empty; stores have none that are."""
+
+    @abstractmethod
+    def shown(self, name: str) -> str:
+        """Return the path or address of a file, for people and other programs."""
+
+    def inside(self, other: "Place") -> str | None:
+        """Return the name that this folder has in another; None if it does not lie in it."""
+        if type(self) is not type(other):
+            return None
+        mine, theirs = self._parts, other._parts
+        if mine[: len(theirs)] != theirs:
+            return None
+        return "/".join(mine[len(theirs) :])
+
+    @property
+    @abstractmethod
+    def _parts(self) -> tuple[str, ...]:
+        """What tells the place from others, from the root on."""
+
+
+class Local(Place):
+    """A folder of this machine, or one that all machines of a cluster mount under this path."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        # Workers have other working directories.
+        self._root = os.path.abspath(url)  # noqa: PTH100
+
+    def contents(self, folder: str) -> Contents:
+        """Return what a folder holds; links to files count, links to folders are not followed."""
+        found = Contents([], [])
+        try:
+            entries = os.scandir(self._path(folder))
+        except FileNotFoundError:
+            return found
+        with entries:
+            for entry in entries:
+                if entry.is_dir():
+                    if not entry.is_symlink():
+                        found.folders.append(entry.name)
+                elif entry.is_file():
+                    status = entry.stat()
+                    found.files.append(Entry(entry.name, status.st_size, status.st_mtime_ns))
+        return found
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return self._path(name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, with the folders that it lies in."""
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        self._path(name).unlink(missing_ok=True)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder, if it is empty."""
+        with suppress(OSError):
+            self._path(name).rmdir()
+
+    def shown(self, name: str) -> str:
+        """Return the path of a file, which begins as the place was named."""
+        return str(Path(self.url) / name)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return Path(os.path.realpath(self._root)).parts
+
+    def _path(self, name: str) -> Path:
+        return Path(self._root, name)
+
+
+class Remote(Place):
+    """A folder of an object store, or of another file system of PyArrow or fsspec.
+
+    Args:
+        url: Its address. What follows a question mark is for the store.
+    """
+
+    def __init__(self, url: str) -> None:
+        split = urlsplit(url)
+        self._scheme = split.scheme
+        self._root = posixpath.normpath(f"{split.netloc}{split.path}").strip("/")
+        query = {key: values[-1] for key, values in parse_qs(split.query).items()}
+        # Said in the address, so that workers whose environment lacks it know it, too.
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        if self._scheme == "s3" and endpoint and "endpoint_override" not in query:
+            query["endpoint_override"] = endpoint
+        self._query = query
+        if self._scheme == "s3":
+            _check_query(url, query)
+        self.url = url
+
+    def contents(self, folder: str) -> Contents:
+        """Return what a folder holds."""
+        fs = require("pyarrow.fs")
+        path = self._path(folder)
+        selector = fs.FileSelector(path, allow_not_found=True)
+        found = Contents([], [])
+        for info in self._files.get_file_info(selector):
+            if info.type == fs.FileType.Directory:
+                found.folders.append(info.base_name)
+            elif info.type == fs.FileType.File and info.base_name:
+                found.files.append(Entry(info.base_name, info.size, info.mtime_ns or 0))
+        return found
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        with self._files.open_input_file(self._path(name)) as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file. Object stores show it when it is complete, others after it was renamed."""
+        path = self._path(name)
+        if self._scheme in _BY_ARROW:
+            with self._files.open_output_stream(path) as file:
+                file.write(data)
+            return
+        parent, last = posixpath.split(path)
+        self._files.create_dir(parent, recursive=True)
+        draft = posixpath.join(parent, f".derain-{os.urandom(8).hex()}.part")
+        with self._files.open_output_stream(draft) as file:
+            file.write(data)
+        self._files.move(draft, posixpath.join(parent, last))
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        with suppress(FileNotFoundError):
+            self._files.delete_file(self._path(name))
+
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder, where the file system has such."""
+        if self._scheme not in _BY_ARROW:
+            with suppress(OSError):
+                self._files.delete_dir(self._path(name))
+
+    def shown(self, name: str) -> str:
+        """Return the address of a file."""
+        return f"{self._scheme}://{self._path(name)}"
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return (self._scheme, self._query.get("endpoint_override", ""), *self._root.split("/"))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+    @cached_property
+    def _files(self) -> Any:
+        """The file system; it is opened anew on each machine."""
+        fs = require("pyarrow.fs", f"{self._scheme}://")
+        if self._scheme == "s3":
+            return self._s3(fs)
+        if self._scheme in _BY_ARROW:
+            options = f"?{urlencode(self._query)}" if self._query else ""
+            return fs.FileSystem.from_uri(f"gs://{self._root}{options}")[0]
+        fsspec = require("fsspec", f"{self._scheme}://")
+        try:
+            made = fsspec.filesystem(self._scheme, **self._query)
+        except (ImportError, ValueError) as error:
+            raise DerainError(f"{self.url}: {' '.join(str(error).split())}") from None
+        return fs.PyFileSystem(fs.FSSpecHandler(made))
+
+    def _s3(self, fs: Any) -> Any:
+        """Return S3, or a store that is compatible with it."""
+        given = dict(self._query)
+        if "://" in given.get("endpoint_override", ""):
+            scheme, _, endpoint = given["endpoint_override"].partition("://")
+            given |= {"scheme": scheme, "endpoint_override": endpoint.rstrip("/")}
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if "region" not in given and region:
+            given["region"] = region
+        elif "region" not in given and "endpoint_override" not in given:
+            given["region"] = fs.resolve_s3_region(self._root.partition("/")[0])
+        retries = fs.AwsStandardS3RetryStrategy(max_attempts=_TRIES)
+        return fs.S3FileSystem(retry_strategy=retries, background_writes=False, **given)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_files"}
+
+
+def _check_query(url: str, query: dict[str, str]) -> None:
+    for key in query:
+        if key not in _OF_S3:
+            hint = did_you_mean(key, _OF_S3)
+            raise DerainError(f"{url}: {key}: expected one of {', '.join(_OF_S3)}{hint}")
+
+
+def open_place(url: str, option: str) -> Place:
+    """Return a place, without looking at it.
+
+    Args:
+        url: A path or an address.
+        option: Name of the Python argument that it is the value of.
+
+    Raises:
+        UsageError: If it can be neither.
+    """
+    if not url or url == "-":
+        raise UsageError("expected a folder or an address", option=option, value=url)
+    if "://" not in url:
+        return Local(url)
+    split = urlsplit(url)
+    if split.scheme == "file":
+        return Local(split.path)
+    if not split.netloc and not split.path.strip("/"):
+        raise UsageError("expected a bucket after ://", option=option, value=url)
+    return Remote(url)

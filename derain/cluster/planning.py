@@ -1,0 +1,139 @@
+"""What is to be done, written down for the workers: a file for some thousand rows.
+
+    OUTPUT/.derain/plans/00000001764352800000000000/000000.parquet
+
+A plan is removed when its run is over. One that is left says of which files a run that was cut
+short may have written results without recording them: they are done again.
+"""
+
+import io
+import posixpath
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from derain.cluster.listing import Item
+from derain.cluster.manifest import RECORDS, hashed
+from derain.cluster.places import Place
+from derain.cluster.tables import SUFFIX, read_tables, table_names, write_rows
+from derain.extras import require
+
+FOLDER = f"{RECORDS}/plans"
+ROWS = 4096
+"""Of a file; a power of two, so that shards do not lie across files."""
+MOST_SHARDS = 4096
+"""About; what Ray and the driver hold does not grow with more files."""
+LARGEST_SHARD = 64
+"""Rows of a shard of up to as many files as `MOST_SHARDS` of them have."""
+PER_WORKER = 16
+"""Shards for each worker at least, so that all end at about the same time."""
+
+COLUMNS = {
+    "path": "string",
+    "target": "string",
+    "size": "int64",
+    "modified": "int64",
+    "kind": "string",
+    "format": "string",
+    "there": "int64",
+}
+
+
+class Plan:
+    """Files to do, in shards: numbers from 0, each some rows that one worker does in one go."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._folder = f"{FOLDER}/{time.time_ns():026}"
+        self._rows: list[dict[str, Any]] = []
+        self._files = 0
+        self.count = 0
+        self.step = 1
+
+    def add(self, item: Item) -> None:
+        """Add a file.
+
+        Raises:
+            OSError: If what is planned cannot be written.
+        """
+        self._rows.append(asdict(item))
+        self.count += 1
+        if len(self._rows) == ROWS:
+            self._flush()
+
+    def close(self, workers: int) -> None:
+        """Write what is left, and cut it into shards.
+
+        Args:
+            workers: How many work at once.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        if self._rows:
+            self._flush()
+        step = min(max(self.count // (workers * PER_WORKER), 1), LARGEST_SHARD)
+        step = max(step, -(-self.count // MOST_SHARDS))
+        # The next power of two below, but not more than a file has.
+        self.step = min(1 << (step.bit_length() - 1), ROWS)
+
+    @property
+    def shards(self) -> int:
+        """How many there are."""
+        return -(-self.count // self.step)
+
+    def items(self, shard: int) -> list[Item]:
+        """Return the files of a shard.
+
+        Raises:
+            OSError: If the plan cannot be read.
+        """
+        first = shard * self.step
+        name = f"{self._folder}/{first // ROWS:06}{SUFFIX}"
+        table = require("pyarrow.parquet").read_table(io.BytesIO(self._place.read(name)))
+        rows = table.slice(first % ROWS, self.step).to_pylist()
+        return [Item(**row) for row in rows]
+
+    def remove(self) -> None:
+        """Remove it: the run is over."""
+        for name in table_names(self._place, self._folder):
+            self._place.remove(f"{self._folder}/{name}")
+        self._place.remove_folder(self._folder)
+
+    def _flush(self) -> None:
+        name = f"{self._folder}/{self._files:06}{SUFFIX}"
+        write_rows(self._place, name, self._rows, COLUMNS)
+        self._files += 1
+        self._rows = []
+
+
+class Unfinished:
+    """Plans of runs that were cut short, other than this one's."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._folders = sorted(place.contents(FOLDER).folders)
+        self._keys = np.unique(np.fromiter(self._read(), np.uint64))
+
+    def has(self, path: str) -> bool:
+        """Return whether a file was planned and may have been done."""
+        key = np.uint64(hashed(path))
+        place = int(np.searchsorted(self._keys, key))
+        return place < len(self._keys) and bool(self._keys[place] == key)
+
+    def remove(self) -> None:
+        """Remove these plans."""
+        for folder in self._folders:
+            inside = posixpath.join(FOLDER, folder)
+            for name in table_names(self._place, inside):
+                self._place.remove(f"{inside}/{name}")
+            self._place.remove_folder(inside)
+
+    def _read(self) -> Iterator[int]:
+        for folder in self._folders:
+            for table in read_tables(self._place, f"{FOLDER}/{folder}", ["path"]):
+                paths: Sequence[str] = table.column("path").to_pylist()
+                yield from map(hashed, paths)
