@@ -55,9 +55,20 @@ OF_FASTAPI = (
 )
 """What cannot be imported without the extra ``serve``."""
 
+OF_RAY = (
+    "cluster/archives.py",
+    "cluster/test_cluster_manifest.py",
+    "cluster/test_cluster_nodes.py",
+    "cluster/test_cluster_run.py",
+    "cluster/test_cluster_s3.py",
+    "cluster/test_cluster_work.py",
+)
+"""What cannot be imported without the extra ``cluster``."""
+
 collect_ignore = [
     *(() if is_installed("av") else OF_PYAV),
     *(() if is_installed("fastapi") else OF_FASTAPI),
+    *(() if is_installed("ray") else OF_RAY),
 ]
 
 settings.register_profile("derain", deadline=None, max_examples=25)

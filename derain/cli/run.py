@@ -24,6 +24,14 @@ from derain.cli.clips import (
     derain_found,
     parted,
 )
+from derain.cli.cluster import (
+    ClusterOption,
+    ClusterOptions,
+    RetriesOption,
+    check_others,
+    derain_archive,
+    request_of,
+)
 from derain.cli.console import (
     complain,
     interruptible,
@@ -141,6 +149,8 @@ def run(
     pixel_format: PixelFormatOption = None,
     rate: RateOption = None,
     colours: ColoursOption = None,
+    cluster: ClusterOption = None,
+    retries: RetriesOption = None,
 ) -> None:
     """Take the rain out of pictures and clips.
 
@@ -166,7 +176,7 @@ def run(
         temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
     )
     frames = PipeOptions(raw, pixel_format, rate, colours)
-    chosen = _Chosen(of_pictures, of_clips, frames)
+    chosen = _Chosen(of_pictures, of_clips, frames, ClusterOptions(cluster, retries))
     _derain_all(inputs, output, model, settings, chosen, force=force)
 
 
@@ -203,6 +213,7 @@ class _Chosen:
     of_pictures: _PictureOptions
     of_clips: ClipOptions
     frames: PipeOptions
+    of_cluster: ClusterOptions
 
     def check_unused(self, clips: Sequence[str], others: Sequence[str]) -> None:
         """Check that nothing is said of what is not among the inputs.
@@ -232,6 +243,11 @@ def _derain_all(
         typer.Exit: If something could not be done, or the user interrupts it.
     """
     of_clips = chosen.of_clips
+    if chosen.of_cluster.cluster is not None:
+        _derain_archive(inputs, output, model, settings, chosen, force=force)
+        return
+    with one_line_errors():
+        chosen.of_cluster.check_unused()
     if is_piped(inputs, output, chosen.frames):
         with one_line_errors():
             chosen.of_pictures.check_unused(has_animated=False)
@@ -261,6 +277,36 @@ def _derain_all(
         _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
     if not well:
         raise typer.Exit(1)
+
+
+def _derain_archive(
+    inputs: Sequence[str],
+    output: str | None,
+    model: str | None,
+    settings: dict[str, Any],
+    chosen: _Chosen,
+    *,
+    force: bool,
+) -> None:
+    """Derain an archive on a cluster.
+
+    Raises:
+        typer.Exit: If something could not be done, or the user interrupts it.
+    """
+    of_pictures = chosen.of_pictures
+    with one_line_errors(has_limit=True):
+        check_others(of_pictures, chosen.of_clips, chosen.frames, but=("format", "max_pixels"))
+        request = request_of(
+            inputs,
+            output,
+            model,
+            settings,
+            chosen.of_cluster,
+            force=force,
+            format=_format_of(of_pictures.format),
+            max_pixels=_pixels(of_pictures.max_pixels),
+        )
+    derain_archive(request)
 
 
 def _derain_pictures(

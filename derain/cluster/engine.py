@@ -16,6 +16,8 @@ from derain.errors import DerainError, UsageError
 from derain.extras import require
 from derain.machine import available_cores
 
+_log = logging.getLogger(__name__)
+
 STORE = 256 << 20
 """Bytes of shared memory for Ray where derain starts it: only records go through it."""
 AHEAD = 2
@@ -56,9 +58,7 @@ class Cluster:
             fn_constructor_args=(orders, ledger),
             batch_size=None,
             batch_format="numpy",
-            compute=self._data.ActorPoolStrategy(
-                size=count, max_tasks_in_flight_per_actor=AHEAD
-            ),
+            compute=self._data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=AHEAD),
             num_cpus=1,
             num_gpus=1 if self._on_gpus(orders.settings) else 0,
         )
@@ -101,23 +101,46 @@ def connect(address: str) -> Generator[Cluster]:
         DerainError: If Ray cannot be started.
     """
     ray = _quiet_ray()
-    if ray.is_initialized():  # by the program that calls derain
-        yield Cluster()
-        return
+    with _logged_messages():
+        if ray.is_initialized():  # by the program that calls derain
+            yield Cluster()
+            return
+        try:
+            _initialise(ray, address)
+        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            text = " ".join(str(error).split())[:200]
+            raise UsageError(f"no Ray there ({text})", option="cluster", value=address) from error
+        try:
+            yield Cluster()
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _logged_messages() -> Generator[None]:
+    """Log what machines of the cluster report, one line each.
+
+    Ray prints it to standard output, which is for the paths of results; no setting of Ray's keeps
+    it from there.
+    """
+    worker: Any = require("ray._private.worker")
+    printing = getattr(worker, "print_to_stdstream", None)
+
+    def log(data: dict[str, Any], *_others: object, **_more: object) -> None:
+        for line in list(data.get("lines", []))[:1]:
+            _log.info("Ray: %s", " ".join(str(line).split())[:300])
+
+    worker.print_to_stdstream = log
     try:
-        _initialise(ray, address)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        text = " ".join(str(error).split())[:200]
-        raise UsageError(f"no Ray there ({text})", option="cluster", value=address) from error
-    try:
-        yield Cluster()
+        yield
     finally:
-        ray.shutdown()
+        worker.print_to_stdstream = printing
 
 
 def _quiet_ray() -> Any:
     """Import Ray, without reports to its makers, dashboards, bars and chatter."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # has to be set before the import
     # Ray warns of a change in what it does with GPUs that does not matter here.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = require("ray", "derain --cluster")
@@ -172,4 +195,3 @@ def _line_of(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error.__cause__ or error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"Ray: {(lines or [type(error).__name__])[-1][:300]}"
-

@@ -27,11 +27,13 @@ class Model:
     Attributes:
         name: As `derain.restore.load` takes it.
         sha256: Of the file, in hexadecimal.
+        flips: Over how many flips of a picture results are averaged.
         data: Of the file; None for shipped weights, and for what is a folder or many files.
     """
 
     name: str
     sha256: str
+    flips: int = 1
     data: bytes | None = None
 
     def load(self, settings: dict[str, Any]) -> Derainer:
@@ -40,6 +42,9 @@ class Model:
         Raises:
             DerainError: If they cannot be loaded on this machine, or are other ones.
         """
+        # The weights and the flips are what the quality stands for.
+        settings = {name: value for name, value in settings.items() if name != "quality"}
+        settings["flips"] = self.flips
         if self.name in CATALOGUE:
             if digest_of(self.name) != self.sha256:
                 raise DerainError(
@@ -65,10 +70,12 @@ def model_of(request: Request, kind: Kind) -> Model:
     name = request.model
     if kind == "clip" and name is None and request.settings.get("quality") is None:
         name = CLIP_MODEL
-    chosen = check_asked(name, **request.settings).weights
+    quality = check_asked(name, **request.settings)
+    chosen = quality.weights
     path = Path(chosen)
     is_sent = chosen not in CATALOGUE and path.is_file() and path.stat().st_size <= _LARGEST
-    return Model(chosen, digest_of(chosen), path.read_bytes() if is_sent else None)
+    data = path.read_bytes() if is_sent else None
+    return Model(_anywhere(chosen), digest_of(chosen), quality.flips, data)
 
 
 def digest_of(name_or_path: str) -> str:
@@ -100,6 +107,6 @@ def _files_of(path: Path) -> Iterator[Path]:
                 yield file
 
 
-def working_place(name_or_path: str) -> str:
+def _anywhere(name_or_path: str) -> str:
     """Return a name that is the same in every working folder."""
     return name_or_path if name_or_path in CATALOGUE else os.path.abspath(name_or_path)  # noqa: PTH100

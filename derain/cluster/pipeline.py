@@ -10,8 +10,7 @@ shards at most, and waits with more while their rows are not taken.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import derain
 from derain.cluster.engine import Cluster, connect
@@ -20,13 +19,15 @@ from derain.cluster.manifest import Known, Manifest, Row, Terms
 from derain.cluster.model import Model, model_of
 from derain.cluster.places import open_place
 from derain.cluster.planning import Plan, Unfinished
-from derain.cluster.request import Outcome, Request, Tally
+from derain.cluster.request import Kind, Outcome, Request, Tally
 from derain.cluster.work import Orders
 from derain.errors import DerainError, ExistsError
 from derain.extras import require
 from derain.progress import Progress, silent
 
-KINDS = ("picture", "clip")
+KINDS: tuple[Kind, ...] = ("picture", "clip")
+_USUAL = {"dtype": "auto", "engine": "auto", "strength": 1.0, "flips": 1}
+"""Settings that go without saying."""
 
 
 def run(
@@ -59,17 +60,23 @@ def run(
         request.max_pixels,
     )
     archive.check()
-    models = {kind: _with_terms(request, kind) for kind in KINDS}
+    models: dict[str, tuple[Model, Terms]] = {kind: _with_terms(request, kind) for kind in KINDS}
     return _Run(request, archive, models, progress).outcomes(on_plan)
 
 
-def _with_terms(request: Request, kind: Any) -> tuple[Model, Terms]:
+def _with_terms(request: Request, kind: Kind) -> tuple[Model, Terms]:
     """Return weights, and all else that results depend on."""
     model = model_of(request, kind)
-    settings = dict(request.settings)
-    if kind == "picture":
+    settings = {"flips": model.flips} | request.settings
+    settings = {
+        name: value
+        for name, value in settings.items()
+        # The weights stand for the quality; a machine of another kind makes nothing due again.
+        if name not in ("quality", "device") and value is not None and value != _USUAL.get(name)
+    }
+    if kind == "picture" and request.format:
         settings["format"] = request.format
-    text = json.dumps(settings, sort_keys=True, default=str)
+    text = json.dumps(settings, sort_keys=True)
     return model, Terms(model.name, model.sha256, text, derain.__version__)
 
 
@@ -160,8 +167,3 @@ class _Run:
             row["seconds"],
             row["attempts"],
         )
-
-
-def gathered(outcomes: Sequence[Outcome]) -> Counter[str]:
-    """Return how many outcomes there are of each status."""
-    return Counter(outcome.status for outcome in outcomes)

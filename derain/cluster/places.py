@@ -267,7 +267,10 @@ class Remote(Place):
         elif "region" not in given and "endpoint_override" not in given:
             given["region"] = fs.resolve_s3_region(self._root.partition("/")[0])
         retries = fs.AwsStandardS3RetryStrategy(max_attempts=_TRIES)
-        return fs.S3FileSystem(retry_strategy=retries, background_writes=False, **given)
+        # One request for what is small, where each part of a larger upload would be one.
+        return fs.S3FileSystem(
+            retry_strategy=retries, background_writes=False, allow_delayed_open=True, **given
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "_files"}
@@ -291,12 +294,19 @@ def open_place(url: str, option: str) -> Place:
         UsageError: If it can be neither.
     """
     if not url or url == "-":
-        raise UsageError("expected a folder or an address", option=option, value=url)
+        raise _unmeant(url, "expected a folder or an address", option)
     if "://" not in url:
         return Local(url)
     split = urlsplit(url)
     if split.scheme == "file":
         return Local(split.path)
     if not split.netloc and not split.path.strip("/"):
-        raise UsageError("expected a bucket after ://", option=option, value=url)
+        raise _unmeant(url, "expected a bucket after ://", option)
     return Remote(url)
+
+
+def _unmeant(url: str, problem: str, option: str) -> DerainError:
+    """Return the error for a place that cannot be meant; what is read has no flag."""
+    if option == "source":
+        return DerainError(f"{url!r}: {problem}")
+    return UsageError(problem, option=option, value=url)

@@ -141,9 +141,7 @@ class Worker:
         self._shard, self._places = number, {item.path: k for k, item in enumerate(items)}
         rows = dict(known.rows)
         suspects = [items[k] for k in sorted(known.begun) if k not in rows]
-        fresh = [
-            item for k, item in enumerate(items) if k not in rows and k not in known.begun
-        ]
+        fresh = [item for k, item in enumerate(items) if k not in rows and k not in known.begun]
         for item, row in self._done(fresh):
             rows[self._ended(item, row)] = row
         for item in suspects:
@@ -262,7 +260,7 @@ class Worker:
         row = self._row(item, "done", notes=result.message) | {"target": target}
         return row | self._storage.facts(Item(item.path, target, item.size, item.modified))
 
-    # What the ledger is told; nothing waits for it
+    # Notes in the ledger. Nothing waits for it but the first question about a shard.
 
     def _opened(self, number: int) -> Shard:
         if self._ledger is None:

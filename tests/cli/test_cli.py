@@ -27,9 +27,9 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 
 FLAGS = {
     "run": (
-        "--as-clip --codec --colours --compare --crf --density --device --dtype --end --engine"
-        " --force --format --mask --max-pixels --model --output --overlap --pixel-format --preset"
-        " --preview --quality --rate --raw --resume --start --strength --temporal --tile -m -o"
+        "--as-clip --cluster --codec --colours --compare --crf --density --device --dtype --end"
+        " --engine --force --format --mask --max-pixels --model --output --overlap --pixel-format --preset"
+        " --preview --quality --rate --raw --resume --retries --start --strength --temporal --tile -m -o"
         " INPUTS"
     ),
     "train": (

@@ -1,0 +1,96 @@
+"""Archives of small pictures, and what the tests of them share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from derain import pictures
+from derain.cluster import Outcome, Request, run
+from derain.images import write_image
+from derain.restore import load
+
+SETTINGS = {"engine": "onnx", "device": "cpu", "dtype": "float32"}
+SIDE = 24
+
+
+def draw(folder: Path, count: int) -> list[str]:
+    """Write small pictures, a third of them into a folder inside; return their names."""
+    draws = np.random.default_rng(0)
+    names: list[str] = []
+    for number in range(count):
+        name = f"{'day 2/' if number % 3 == 2 else ''}{number:04}.png"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(folder / name, draws.integers(0, 255, (SIDE, SIDE, 3), np.uint8))
+        names.append(name)
+    return names
+
+
+def locally(folder: Path, output: Path, model: str) -> None:
+    """Derain a folder as the local command does."""
+    plan = pictures.plan(folder, output)
+    for _ in pictures.run(plan.jobs, load(model, **SETTINGS)):
+        pass
+
+
+def outcomes(source: object, output: object, model: str, **others: Any) -> list[Outcome]:
+    """Derain an archive on the Ray that runs."""
+    return list(run(Request(str(source), str(output), model, SETTINGS, **others)))
+
+
+def workers_below(parent: int) -> Iterator[int]:
+    """Yield the processes of Ray Data's actors that a process has started (Linux)."""
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for place in Path("/proc").iterdir():
+        if not place.name.isdecimal():
+            continue
+        try:
+            status = (place / "stat").read_text()
+            names[int(place.name)] = (place / "cmdline").read_text()
+        except OSError:
+            continue
+        parents[int(place.name)] = int(status.rpartition(")")[2].split()[1])
+    for process, name in names.items():
+        above = process
+        while above in parents and above != parent:
+            above = parents[above]
+        if above == parent and name.startswith("ray::MapWorker"):
+            yield process
+
+
+def start_ray(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """Start Ray on two cores, without what it reports and shows."""
+    for name, value in (
+        ("RAY_USAGE_STATS_ENABLED", "0"),
+        ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),
+        ("OMP_NUM_THREADS", "1"),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100 << 20,
+        **settings,
+    )
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder by name, without records."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".derain" not in path.parts
+    }
+
+
+def times_in(folder: Path) -> dict[str, int]:
+    """Return when the files of a folder were written, by name."""
+    return {name: os.stat(folder / name).st_mtime_ns for name in files_in(folder)}  # noqa: PTH116

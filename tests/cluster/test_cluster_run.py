@@ -1,0 +1,94 @@
+"""Archives on Ray: workers that end, damaged files, further runs, other models."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import archives
+import pytest
+import ray
+from commands import status_of
+
+from derain.cluster.manifest import read_manifest
+from derain.cluster.places import Local
+
+pytestmark = pytest.mark.filterwarnings("default")  # Ray warns of its own use of itself
+
+
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    archives.start_ray(monkeypatch)
+    yield
+    ray.shutdown()
+
+
+class _Killer(threading.Thread):
+    """Kills a worker when some results are there."""
+
+    def __init__(self, output: Path, count: int) -> None:
+        super().__init__(daemon=True)
+        self._output, self._count = output, count
+        self.killed: int | None = None
+
+    def run(self) -> None:
+        while self.killed is None:
+            time.sleep(0.02)
+            if sum(1 for _ in self._output.rglob("*.png")) >= self._count:
+                victims = sorted(archives.workers_below(os.getpid()))
+                if victims:
+                    os.kill(victims[0], signal.SIGKILL)
+                    self.killed = victims[0]
+
+
+COMMAND = ("--cluster", "auto", "--engine", "onnx", "--device", "cpu", "--dtype", "float32")
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_an_archive_outlives_a_worker_and_names_damaged_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output, local = tmp_path / "in", tmp_path / "out", tmp_path / "local"
+    names = archives.draw(source, 300)
+    for name in (names[70], names[211]):
+        (source / name).write_bytes((source / name).read_bytes()[:200])
+    command = ("run", str(source), "-o", str(output), *COMMAND)
+    killer = _Killer(output, 100)
+    killer.start()
+
+    assert status_of(*command, "-m", "petrichor-live") == 1
+    said = capsys.readouterr()
+    assert killer.killed
+    errors = [line for line in said.err.splitlines() if line.startswith("error:")]
+    assert [line.split(": ")[1] for line in errors] == [names[70], names[211]] or [
+        line.split(": ")[1] for line in errors
+    ] == [names[211], names[70]]
+    assert "298 done, 0 skipped because they were there, 2 failed" in said.err
+    assert len(said.out.splitlines()) == 298
+    archives.locally(source, local, "petrichor-live")
+    assert archives.files_in(output) == archives.files_in(local)
+    assert len(archives.files_in(output)) == 298
+    rows = read_manifest(Local(str(output)))
+    assert sorted(rows) == sorted(names)
+    assert {name for name, row in rows.items() if row["status"] == "failed"} == {
+        names[70],
+        names[211],
+    }
+
+    # A second run tries what failed, and nothing else.
+    before = archives.times_in(output)
+    again = archives.outcomes(source, output, "petrichor-live")
+    assert sorted(one.source for one in again) == [names[70], names[211]] or len(again) == 2
+    assert {one.status for one in again} == {"failed"}
+    assert archives.times_in(output) == before
+
+    # Another model does all again.
+    for name in (names[70], names[211]):
+        (source / name).unlink()
+    others = archives.outcomes(source, output, "petrichor")
+    assert len(others) == 298
+    assert {one.status for one in others} == {"done"}
+    assert archives.files_in(output) != archives.files_in(local)
+    assert not archives.outcomes(source, output, "petrichor")
