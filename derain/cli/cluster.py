@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.console import complain, interruptible, line_of, one_line_errors, say
+from derain.cli.console import complain, interruptible, one_line_errors, say
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.errors import UsageError
@@ -200,7 +200,6 @@ class _Done:
 
 
 def _line_of(outcome: "Outcome") -> str:
-    """Return why a file was skipped or failed, with flags."""
-    if outcome.error is not None:
-        return line_of(outcome.error)
-    return printable(outcome.message).replace("max_pixels=", "--max-pixels ")
+    """Return why a file was skipped or failed, with flags: errors of other machines are text."""
+    text = printable(outcome.message).replace("max_pixels=", "--max-pixels ")
+    return text.replace("force=True", "--force")

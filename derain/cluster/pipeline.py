@@ -11,14 +11,16 @@ shards at most, and waits with more while their rows are not taken.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import derain
-from derain.cluster.engine import Cluster, connect
+from derain.cluster.engine import CLIENT, Cluster, connect
 from derain.cluster.listing import Archive, Item, Passed, Refused, list_items
 from derain.cluster.manifest import Known, Manifest, Row, Terms
 from derain.cluster.model import Model, model_of
 from derain.cluster.places import open_place
 from derain.cluster.planning import Plan, Unfinished
+from derain.cluster.remote import drive_there
 from derain.cluster.request import Kind, Outcome, Request, Tally
 from derain.cluster.work import Orders
 from derain.errors import DerainError, ExistsError
@@ -61,7 +63,22 @@ def run(
     )
     archive.check()
     models: dict[str, tuple[Model, Terms]] = {kind: _with_terms(request, kind) for kind in KINDS}
-    return _Run(request, archive, models, progress).outcomes(on_plan)
+    if request.address.startswith(CLIENT):
+        return _run_there(request, archive, models, progress, on_plan)
+    return _Run(request, archive, models).outcomes(progress, on_plan)
+
+
+def _run_there(
+    request: Request,
+    archive: Archive,
+    models: dict[str, tuple[Model, Terms]],
+    progress: Progress,
+    on_plan: Callable[[Tally], None],
+) -> Iterator[Outcome]:
+    """Let an actor on the cluster be the driver."""
+    with connect(request.address):
+        drive = _Run(replace(request, address="auto"), archive, models).outcomes
+        yield from drive_there(drive, progress, on_plan)
 
 
 def _with_terms(request: Request, kind: Kind) -> tuple[Model, Terms]:
@@ -88,15 +105,15 @@ class _Run:
         request: Request,
         archive: Archive,
         models: dict[str, tuple[Model, Terms]],
-        progress: Progress,
     ) -> None:
         self._request, self._archive, self._models = request, archive, models
-        self._progress = progress
+        self._progress: Progress = silent
         self._plan = Plan(archive.output)
         self._manifest = Manifest(archive.output)
 
-    def outcomes(self, on_plan: Callable[[Tally], None]) -> Iterator[Outcome]:
+    def outcomes(self, progress: Progress, on_plan: Callable[[Tally], None]) -> Iterator[Outcome]:
         """Yield what becomes of the files."""
+        self._progress = progress
         passed, kept = Passed(), Counter[str]()
         unfinished = Unfinished(self._archive.output)
         yield from self._planned(unfinished, passed, kept)
@@ -126,7 +143,7 @@ class _Run:
             elif self._is_strange(item, known, unfinished):
                 target = self._archive.output.shown(item.target)
                 error = ExistsError(f"{target} already exists")
-                yield Outcome(item.path, target, "skipped", str(error), error=error)
+                yield Outcome(item.path, target, "skipped", str(error))
             elif self._request.force or not known.is_done(item, self._models[item.kind][1]):
                 self._plan.add(item)
             else:

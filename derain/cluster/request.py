@@ -22,7 +22,7 @@ class Request:
         source: A folder: a path, or an address such as ``s3://bucket/rainy``.
         output: The folder of the results, likewise.
         model: Weights as `derain.restore.load` takes them; None for those of the quality, or the
-            default ones. Clips then have `CLIP_MODEL`, as the local command has it.
+            default ones, which are others for clips.
         settings: Other arguments of `derain.restore.load`; the values are plain.
         format: Of results that are pictures; None for that of each picture.
         max_pixels: Refuse pictures of more; None for the usual limit.
@@ -60,10 +60,10 @@ class Outcome:
         target: The path or address of its result, whether or not it could be made.
         status: ``skipped`` if a file that no run of this archive made is in its place, ``left`` if
             derain made the picture.
-        message: Why it was skipped or failed, or what could not be kept, in one line.
+        message: Why it was skipped or failed, or what could not be kept, in one line. It names
+            Python arguments.
         seconds: What reading, the network and writing took.
         attempts: How often it was tried.
-        error: Why it was skipped or failed, where that was not found out by a worker.
     """
 
     source: str
@@ -72,7 +72,6 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     attempts: int = 1
-    error: Exception | None = None
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from derain.cluster.manifest import COLUMNS, Terms
 from derain.cluster.model import Model
 from derain.cluster.planning import Plan
 from derain.cluster.tables import table_of
-from derain.errors import DerainError, reason
+from derain.errors import reason
 from derain.extras import require
 from derain.restore import Derainer
 

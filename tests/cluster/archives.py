@@ -14,7 +14,7 @@ from derain.cluster import Outcome, Request, run
 from derain.images import write_image
 from derain.restore import load
 
-SETTINGS = {"engine": "onnx", "device": "cpu", "dtype": "float32"}
+SETTINGS: dict[str, Any] = {"engine": "onnx", "device": "cpu", "dtype": "float32"}
 SIDE = 24
 
 
