@@ -18,14 +18,14 @@ SETTINGS: dict[str, Any] = {"engine": "onnx", "device": "cpu", "dtype": "float32
 SIDE = 24
 
 
-def draw(folder: Path, count: int) -> list[str]:
+def draw(folder: Path, count: int, side: int = SIDE) -> list[str]:
     """Write small pictures, a third of them into a folder inside; return their names."""
     draws = np.random.default_rng(0)
     names: list[str] = []
     for number in range(count):
         name = f"{'day 2/' if number % 3 == 2 else ''}{number:04}.png"
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_image(folder / name, draws.integers(0, 255, (SIDE, SIDE, 3), np.uint8))
+        write_image(folder / name, draws.integers(0, 255, (side, side, 3), np.uint8))
         names.append(name)
     return names
 
@@ -63,8 +63,8 @@ def workers_below(parent: int) -> Iterator[int]:
             yield process
 
 
-def start_ray(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
-    """Start Ray on two cores, without what it reports and shows."""
+def quieten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ray report and show nothing, and take no cluster that is there."""
     for name, value in (
         ("RAY_USAGE_STATS_ENABLED", "0"),
         ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),
@@ -72,6 +72,11 @@ def start_ray(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
     ):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def start_ray(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
+    """Start Ray on two cores."""
+    quieten(monkeypatch)
     ray.init(
         address="local",
         num_cpus=2,
