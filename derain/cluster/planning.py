@@ -52,6 +52,7 @@ class Plan:
         self._files = 0
         self.count = 0
         self.step = 1
+        self._kept: tuple[str, Any] | None = None
 
     def add(self, item: Item) -> None:
         """Add a file.
@@ -92,16 +93,21 @@ class Plan:
             OSError: If the plan cannot be read.
         """
         first = shard * self.step
-        name = f"{self._folder}/{first // ROWS:06}{SUFFIX}"
-        table = require("pyarrow.parquet").read_table(io.BytesIO(self._place.read(name)))
-        rows = table.slice(first % ROWS, self.step).to_pylist()
-        return [Item(**row) for row in rows]
+        rows = self._table(f"{self._folder}/{first // ROWS:06}{SUFFIX}")
+        return [Item(**row) for row in rows.slice(first % ROWS, self.step).to_pylist()]
 
     def remove(self) -> None:
         """Remove it: the run is over."""
         for name in table_names(self._place, self._folder):
             self._place.remove(f"{self._folder}/{name}")
         self._place.remove_folder(self._folder)
+
+    def _table(self, name: str) -> Any:
+        """Return a file's rows; the last one is kept, since neighbouring shards need it, too."""
+        if self._kept is None or self._kept[0] != name:
+            data = io.BytesIO(self._place.read(name))
+            self._kept = name, require("pyarrow.parquet").read_table(data)
+        return self._kept[1]
 
     def _flush(self) -> None:
         name = f"{self._folder}/{self._files:06}{SUFFIX}"

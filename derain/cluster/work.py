@@ -151,7 +151,8 @@ class Worker:
 
     def _done_alone(self, item: Item, deaths: int) -> Iterator[tuple[Item, Row]]:
         """Do a file at which a worker ended, unless that was too often."""
-        if deaths <= self._orders.retries:
+        # The first time it may have been a neighbour's fault.
+        if deaths <= max(1, self._orders.retries):
             for _, row in self._done([item]):
                 yield item, row | {"attempts": deaths + row["attempts"]}
             return
