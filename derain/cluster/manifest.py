@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from derain.cluster.listing import Item
 from derain.cluster.places import Place
-from derain.cluster.tables import SUFFIX, read_tables, table_names, write_rows
+from derain.cluster.tables import (
+    SUFFIX,
+    read_table,
+    read_tables,
+    table_names,
+    write_rows,
+    write_table,
+)
+from derain.extras import require
 
 RECORDS = ".derain"
 """Folder of the records in that of the results; listings leave it out."""
@@ -50,7 +58,7 @@ MOST_ROWS = 1000
 """Rows that are not written yet, at most."""
 SECONDS = 10.0
 """Between two files of a run, about."""
-_LARGEST = 100_000
+_LARGEST = 20_000
 """Rows of a file that is written again as one of several."""
 
 Row = dict[str, Any]
@@ -177,41 +185,28 @@ class Manifest:
     def close(self) -> None:
         """Write what is left, and what this run wrote again in fewer files."""
         self.flush()
-        gathered: list[Row] = []
+        gathered: list[Any] = []
         names: list[str] = []
         for name in self._written:
-            gathered += rows_of(self._place, name)
+            gathered.append(read_table(self._place, f"{FOLDER}/{name}"))
             names.append(name)
-            if len(gathered) >= _LARGEST:
+            if sum(map(len, gathered)) >= _LARGEST:
                 self._replace(names, gathered)
                 gathered, names = [], []
         self._replace(names, gathered)
         self._written = []
 
-    def _replace(self, names: Sequence[str], rows: Sequence[Row]) -> None:
+    def _replace(self, names: Sequence[str], tables: Sequence[Any]) -> None:
         """Write files again as one, under the name of the last of them."""
         if len(names) > 1:
-            write_rows(self._place, f"{FOLDER}/{names[-1]}", rows, COLUMNS)
+            rows = require("pyarrow").concat_tables(tables)
+            write_table(self._place, f"{FOLDER}/{names[-1]}", rows)
             for name in names[:-1]:
                 self._place.remove(f"{FOLDER}/{name}")
 
 
 def _stamp() -> str:
     return f"{time.time_ns():026}"
-
-
-def rows_of(place: Place, name: str) -> list[Row]:
-    """Return the rows of one file of a manifest.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    import io
-
-    from derain.extras import require
-
-    data = place.read(f"{FOLDER}/{name}")
-    return require("pyarrow.parquet").read_table(io.BytesIO(data)).to_pylist()
 
 
 def read_manifest(place: Place) -> dict[str, Row]:
@@ -225,5 +220,6 @@ def read_manifest(place: Place) -> dict[str, Row]:
     """
     rows: dict[str, Row] = {}
     for name in table_names(place, FOLDER):
-        rows |= {row["path"]: row for row in rows_of(place, name)}
+        found = read_table(place, f"{FOLDER}/{name}").to_pylist()
+        rows |= {row["path"]: row for row in found}
     return rows

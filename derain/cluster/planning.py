@@ -6,7 +6,6 @@ A plan is removed when its run is over. One that is left says of which files a r
 short may have written results without recording them: they are done again.
 """
 
-import io
 import posixpath
 import time
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,7 @@ import numpy as np
 from derain.cluster.listing import Item
 from derain.cluster.manifest import RECORDS, hashed
 from derain.cluster.places import Place
-from derain.cluster.tables import SUFFIX, read_tables, table_names, write_rows
-from derain.extras import require
+from derain.cluster.tables import SUFFIX, read_table, read_tables, table_names, write_rows
 
 FOLDER = f"{RECORDS}/plans"
 ROWS = 4096
@@ -105,8 +103,7 @@ class Plan:
     def _table(self, name: str) -> Any:
         """Return a file's rows; the last one is kept, since neighbouring shards need it, too."""
         if self._kept is None or self._kept[0] != name:
-            data = io.BytesIO(self._place.read(name))
-            self._kept = name, require("pyarrow.parquet").read_table(data)
+            self._kept = name, read_table(self._place, name)
         return self._kept[1]
 
     def _flush(self) -> None:

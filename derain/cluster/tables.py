@@ -36,9 +36,24 @@ def write_rows(
     Raises:
         OSError: If it cannot be written.
     """
+    write_table(place, name, table_of(rows, columns))
+
+
+def write_table(place: Place, name: str, table: Any) -> None:
+    """Write Arrow's table as a file, as `write_rows` does."""
     file = io.BytesIO()
-    require("pyarrow.parquet").write_table(table_of(rows, columns), file, compression="zstd")
+    require("pyarrow.parquet").write_table(table, file, compression="zstd")
     place.write(name, file.getvalue())
+
+
+def read_table(place: Place, name: str) -> Any:
+    """Return the rows of one file as Arrow's table.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    data = require("pyarrow").BufferReader(place.read(name))
+    return require("pyarrow.parquet").ParquetFile(data).read(use_threads=False)
 
 
 def read_tables(place: Place, folder: str, columns: Sequence[str]) -> Iterator[Any]:

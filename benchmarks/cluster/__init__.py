@@ -1,0 +1,1 @@
+"""What an archive on a cluster costs besides its workers."""
