@@ -28,9 +28,9 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 FLAGS = {
     "run": (
         "--as-clip --cluster --codec --colours --compare --crf --density --device --dtype --end"
-        " --engine --force --format --mask --max-pixels --model --output --overlap --pixel-format"
-        " --preset --preview --quality --rate --raw --resume --retries --start --strength"
-        " --temporal --tile -m -o INPUTS"
+        " --engine --force --format --mask --max-pixels --model --output --overlap --part"
+        " --pixel-format --preset --preview --quality --rate --raw --resume --retries --start"
+        " --strength --temporal --tile -m -o INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
