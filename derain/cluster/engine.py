@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Generator, Iterator
@@ -191,7 +192,7 @@ def running_address() -> str | None:
 
 
 def _line_of(error: Exception) -> str:
-    """Return what Ray raised in one line: the cause where there is one."""
-    cause = getattr(error, "cause", None) or error.__cause__ or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"Ray: {(lines or [type(error).__name__])[-1][:300]}"
+    """Return what Ray raised in one line: the last error that its text names."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    return f"Ray: {(named or lines or [type(error).__name__])[-1][:300]}"
