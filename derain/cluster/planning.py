@@ -28,6 +28,10 @@ LARGEST_SHARD = 64
 """Rows of a shard of up to as many files as `MOST_SHARDS` of them have."""
 PER_WORKER = 16
 """Shards for each worker at least, so that all end at about the same time."""
+SMALL = 1 << 20
+"""Bytes of small files that a shard may have in spite of that: a shard costs some milliseconds."""
+FEW_PER_WORKER = 4
+"""Shards for each worker then."""
 
 COLUMNS = {
     "path": "string",
@@ -47,7 +51,7 @@ class Plan:
         self._place = place
         self._folder = f"{FOLDER}/{time.time_ns():026}"
         self._rows: list[dict[str, Any]] = []
-        self._files = 0
+        self._files = self._bytes = 0
         self.count = 0
         self.step = 1
         self._kept: tuple[str, Any] | None = None
@@ -60,6 +64,7 @@ class Plan:
         """
         self._rows.append(asdict(item))
         self.count += 1
+        self._bytes += item.size
         if len(self._rows) == ROWS:
             self._flush()
 
@@ -74,7 +79,10 @@ class Plan:
         """
         if self._rows:
             self._flush()
-        step = min(max(self.count // (workers * PER_WORKER), 1), LARGEST_SHARD)
+        small = min(
+            SMALL * self.count // max(self._bytes, 1), self.count // (workers * FEW_PER_WORKER)
+        )
+        step = min(max(self.count // (workers * PER_WORKER), small, 1), LARGEST_SHARD)
         step = max(step, -(-self.count // MOST_SHARDS))
         # The next power of two below, but not more than a file has.
         self.step = min(1 << (step.bit_length() - 1), ROWS)

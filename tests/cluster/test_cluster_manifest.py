@@ -166,8 +166,8 @@ def test_shards_have_every_file_once(
             plan.add(item)
         plan.close(workers)
         assert [one for k in range(plan.shards) for one in plan.items(k)] == items
-        if count >= 16 * workers and rows > 4:
-            assert plan.shards >= 16 * workers  # all workers end at about the same time
+        if count >= 4 * workers and rows > 4:
+            assert plan.shards >= 4 * workers  # all workers end at about the same time
     plan.remove()
     assert not any(path.is_file() for path in Path(place.url).rglob("*"))
 
@@ -178,6 +178,15 @@ def test_the_number_of_shards_does_not_grow_with_the_files(count: int, tmp_path:
     plan.count = count
     plan.close(8)
     assert plan.shards <= 2 * MOST_SHARDS
+
+
+@pytest.mark.parametrize(("size", "shards"), [(100, 13), (1 << 22, 34)])
+def test_small_files_are_done_more_at_a_time(size: int, shards: int, tmp_path: Path) -> None:
+    plan = Plan(Local(str(tmp_path)))
+    for k in range(100 if size == 100 else 34):
+        plan.add(replace(ITEM, path=f"{k}.png", size=size))
+    plan.close(2)
+    assert plan.shards == shards
 
 
 def test_plans_of_runs_that_were_cut_short_are_known(tmp_path: Path) -> None:
