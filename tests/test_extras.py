@@ -45,6 +45,7 @@ def test_whether_a_package_is_installed_is_seen_without_importing_it(broken: Pat
         ("onnx", "exporting", 'exporting needs onnx: pip install "derain[onnx]"'),
         ("openvino", "it", 'it needs OpenVINO: pip install "derain[openvino]"'),
         ("matplotlib", "a plot", 'a plot needs matplotlib: pip install "derain[report]"'),
+        ("ray", "derain --cluster", 'derain --cluster needs Ray: pip install "derain[cluster]"'),
         ("onnxruntime", "a graph", "a graph needs ONNX Runtime: pip install derain"),
     ],
 )

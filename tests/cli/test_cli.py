@@ -288,6 +288,43 @@ ERRORS = [
         "error: nothing: no such weights",
     ),
     (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
+    (
+        ["run", "photo.png", "empty", "--cluster", "auto"],
+        2,
+        "error: --cluster auto: 2 inputs with it; expected one folder, or one address such as"
+        " s3://bucket/rainy",
+    ),
+    (
+        ["run", "-", "--cluster", "auto"],
+        2,
+        "error: --cluster auto: standard input with it; expected one folder, or one address such"
+        " as s3://bucket/rainy",
+    ),
+    (
+        ["run", "empty", "--cluster", "auto", "--compare"],
+        2,
+        "error: --compare: is not done with --cluster; leave one of them out",
+    ),
+    (
+        ["run", "empty", "--cluster", "auto", "--codec", "av1"],
+        2,
+        "error: --codec: is not done with --cluster; leave one of them out",
+    ),
+    (
+        ["run", "empty", "--cluster", "auto", "--retries", "99"],
+        2,
+        "error: --retries 99: expected 0 to 20",
+    ),
+    (
+        ["run", "s3://bucket/in", "--cluster", "auto"],
+        2,
+        "error: s3://bucket/in: no results can lie beside it; say where with -o",
+    ),
+    (
+        ["run", "photo.png", "--retries", "3"],
+        2,
+        "error: --retries: is for --cluster, which is not there",
+    ),
 ]
 ERRORS_WITH_TORCH = [
     (["photo.png", "--device", "mps"], 2, "error: --device mps: not available here"),

@@ -41,13 +41,11 @@ def draw(folder: Path, *names: str) -> None:
         (folder / name).write_bytes(b"picture")
 
 
+FOLDERS = ["", "a/", "a/b/", "c_derained/", ".hidden/", "@eaDir/"]
+STEMS = ["1", "2", "10", "x_derained", "x", "._x", "y_compare"]
+SUFFIXES = [".jpg", ".JPG", ".jpeg", ".png", ".webp", ".tif", ".txt", ".gif", ""]
 NAMES = st.lists(
-    st.builds(
-        lambda folder, stem, suffix: f"{folder}{stem}{suffix}",
-        st.sampled_from(["", "a/", "a/b/", "c_derained/", ".hidden/", "@eaDir/"]),
-        st.sampled_from(["1", "2", "10", "x_derained", "x", "._x", "y_compare"]),
-        st.sampled_from([".jpg", ".JPG", ".jpeg", ".png", ".webp", ".tif", ".txt", ".gif", ""]),
-    ),
+    st.tuples(*map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES))).map("".join),
     min_size=1,
     max_size=12,
     unique=True,

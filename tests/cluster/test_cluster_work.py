@@ -30,14 +30,23 @@ class _Now:
         return type("Method", (), {"remote": staticmethod(method)})
 
 
+class _Ray:
+    """Ray, where everything is there at once."""
+
+    @staticmethod
+    def get(value: Any) -> Any:
+        return value
+
+
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the ledger returns is there at once."""
-    there = type("Ray", (), {"get": staticmethod(lambda value: value)})
     real = work.require
-    monkeypatch.setattr(
-        work, "require", lambda name, *more: there if name == "ray" else real(name, *more)
-    )
+
+    def require(name: str, purpose: str = "") -> Any:
+        return _Ray if name == "ray" else real(name, purpose)
+
+    monkeypatch.setattr(work, "require", require)
     monkeypatch.setattr(work, "PAUSE", 0.001)
 
 
