@@ -213,7 +213,7 @@ def without_results(paths: Sequence[Path]) -> list[Path]:
     originals = {path.with_suffix("") for path in paths}
     kept = [path for path in paths if not _is_made_from(path, originals)]
     if len(kept) < len(paths):
-        _log.info("%d results of derain left out", len(paths) - len(kept))
+        _log.info("%d results of derain ignored", len(paths) - len(kept))
     return kept
 
 

@@ -258,7 +258,7 @@ class Derainer:
         if self.tile == 0 or tile < self.tiling.least_tile:
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
-        _log.info("memory ran out: tiles of %d pixels a side from now on", tile)
+        _log.info("out of memory: continuing with tiles of %d pixels a side", tile)
         return True
 
     def density(self, image: object) -> RainDensity:

@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
 RawOption = Annotated[
     str | None,
-    typer.Option(metavar="WxH", help="Bare frames of this size come from standard input."),
+    typer.Option(
+        metavar="WxH", help="Read frames of this size, without headers, from standard input."
+    ),
 ]
 PixelFormatOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="Of bare frames in and out, as FFmpeg calls it, such as rgb24."
-    ),
+    typer.Option(metavar="NAME", help="Pixel format of frames without headers, such as rgb24."),
 ]
 RateOption = Annotated[
     str | None,
-    typer.Option(help="Of such frames, and of a folder's, a second: 25, 30000/1001."),
+    typer.Option(help="Frames a second, for --raw and --as-clip: 25 or 30000/1001."),
 ]
 ColoursOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Of such frames in YUV: bt601, bt709 or bt2020, and limited or full.",
+        help="Colours of YUV frames: bt601, bt709 or bt2020, and limited or full.",
     ),
 ]
 

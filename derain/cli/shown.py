@@ -24,7 +24,7 @@ def say_left(results: Sequence[Path]) -> None:
     if results:
         what = "1 result" if len(results) == 1 else f"{len(results)} results"
         names = listed([printable(path) for path in results])
-        say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+        say(f"{what} of derain ignored: {names}; name one alone to derain it again")
 
 
 class Shown:

@@ -9,9 +9,9 @@ from derain.cli import console
 from derain.cli.plain import PlainCommand, PlainGroup
 from derain.cli.words import GROUP_DEFAULTS, hint_for
 
-QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 VerboseOption = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Say what was chosen, and what was passed over.")
+    bool, typer.Option("-v", "--verbose", help="Print details, such as engine and skipped files.")
 ]
 
 

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", ri
 
 @app.command("list", cls=Verb)
 def list_weights() -> None:
-    """List the weights inside the package."""
+    """List the weights in the package, with speed and quality."""
     import shutil
 
     from derain.weights.listing import HEADINGS, NOTES, listed
@@ -45,11 +45,9 @@ def _line(row: tuple[str, ...], widths: list[int], *, narrow: bool) -> str:
 
 @app.command("show", cls=Verb)
 def show(
-    model: Annotated[
-        str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
-    ],
+    model: Annotated[str, typer.Argument(help="Name of shipped weights, or a checkpoint file.")],
 ) -> None:
-    """Show what weights say of themselves: network, recipe, data, scores, licence."""
+    """Show the model card of weights: network, data, scores, licence."""
     from dataclasses import asdict
 
     from derain.engines.exported import Exported, is_exported
@@ -74,21 +72,19 @@ def show(
 def import_weights(
     checkpoint: Annotated[
         Path,
-        typer.Argument(
-            help="An authors' checkpoint: a file, a TensorFlow index, a folder of parts."
-        ),
+        typer.Argument(help="Checkpoint: a file, a TensorFlow index or a folder of parts."),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Default: its name with .safetensors, here."),
+        typer.Option("-o", "--output", help="File to write. Default: NAME.safetensors."),
     ] = None,
     bgr: Annotated[
         bool,
-        typer.Option("--bgr", help="They were trained on BGR pictures, as ReMAEN's authors do."),
+        typer.Option("--bgr", help="The network was trained on BGR pictures, as ReMAEN is."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Write an authors' checkpoint as a self-describing safetensors file."""
+    """Convert an authors' checkpoint to a safetensors file with a card."""
     from derain.errors import ExistsError, UsageError
 
     with one_line_errors():

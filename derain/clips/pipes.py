@@ -146,7 +146,7 @@ def open_stream(
     if raw is None:
         if pixel_format is not None:
             raise UsageError(
-                "is said by the stream; expected with the size of bare frames",
+                "is given by the stream itself; expected only together with --raw",
                 option="pixel_format",
                 value=pixel_format,
             )

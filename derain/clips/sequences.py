@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # needs PyAV
 
 ROOM = 4
 """Frames that wait between two stages."""
-AGAIN = "is a result of derain, and was derained once more"
+AGAIN = "is already a result of derain and was derained again"
 """Note on a clip that derain made and that was named alone."""
 
 Kind = Literal["animation", "video", "pictures"]
@@ -267,7 +267,7 @@ def _check_target(path: Path, target: Path, files: Sequence[Path]) -> None:
     first = numbered(target, 1) or target
     inputs = {os.path.realpath(each) for each in (path, *files)}
     if os.path.realpath(first) in inputs:
-        raise DerainError(f"{path}: would become itself; expected another name")
+        raise DerainError(f"{path}: the result would overwrite its input; expected another name")
     if not first.exists():
         check_writable(first)
 

@@ -176,7 +176,7 @@ def read_pair(pair: Pair, read: Callable[[Path], Array] = read_image) -> tuple[A
     if rainy.shape != clean.shape:
         sizes = " and ".join(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (rainy, clean))
         both = f"{printable(pair.rainy)} and {printable(pair.clean)}"
-        raise SizesDifferError(f"{both} are {sizes}: expected twins of one size")
+        raise SizesDifferError(f"{both} are {sizes}: expected the same size")
     return rainy, clean
 
 

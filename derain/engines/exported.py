@@ -249,7 +249,7 @@ class ExportedEngine(ABC):
     def density(self, rainy: Float32s) -> Float32s:  # noqa: ARG002 (as other engines)
         """Not in what is exported."""
         raise UsageError(
-            "cannot tell how dense rain is; expected torch", option="engine", value=self.runtime
+            "cannot measure rain density; expected torch", option="engine", value=self.runtime
         )
 
 

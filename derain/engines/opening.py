@@ -123,7 +123,7 @@ def _require_torch(name_or_path: str, engine: str = "auto") -> None:
         without = [row.name for row in CATALOGUE.values() if row.graph]
         if engine == "torch" and name_or_path in without:
             raise
-        raise MissingExtraError(f"{error}; {', '.join(without)} do without") from None
+        raise MissingExtraError(f"{error}; these work without it: {', '.join(without)}") from None
 
 
 def _require_for(device: str, dtype: str) -> None:
@@ -142,7 +142,7 @@ def _as_it_is(model: Engine, **asked: str) -> Engine:
     for option, value in asked.items():
         if value != "auto":
             raise UsageError(
-                f"the engine is made already: {model.name}; leave it out",
+                f"the engine {model.name} is already created; leave this setting out",
                 option=option,
                 value=value,
             )

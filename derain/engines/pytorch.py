@@ -139,14 +139,14 @@ class TorchEngine:
         """
         if not (isinstance(self.network, SensesDensity) and self.network.senses_density):
             raise ValueError(
-                "these weights cannot tell how dense rain is; expected CRDNet's with a classifier,"
+                "these weights cannot measure rain density; expected CRDNet's with a classifier,"
                 " such as crdnet"
             )
         with torch.inference_mode():
             sensed = self.network.density(self._sent(rainy)).float().cpu()
         if not bool(torch.isfinite(sensed).all()):
             raise FloatingPointError(
-                "the classifier gave values that are no numbers; its weights are damaged, or never"
+                "the classifier returned NaN or infinity; its weights are damaged or were never"
                 " trained"
             )
         return sensed.numpy()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from derain.files import is_result_name
 from derain.images import Format, Picture, encode
 
-AGAIN = "is a result of derain, and was derained once more"
+AGAIN = "is already a result of derain and was derained again"
 """Note on a picture that derain made and that was named alone."""
 
 

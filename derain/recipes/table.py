@@ -77,8 +77,8 @@ _PAPERS = (
         name="crdnet",
         source=(
             "Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no"
-            " effect, and none is here; the number of steps, and a refinement that starts near the"
-            " identity, are ours"
+            " effect and is left out; the number of steps, and a refinement that starts near the"
+            " identity, are derain's"
         ),
         network="crdnet",
         hyperparameters={"classifier": "paper"},

@@ -79,7 +79,7 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
         status = 409 if body.is_complete and not await request.is_disconnected() else CLOSED
         if status == CLOSED:
             return Response(status_code=CLOSED)
-        raise Problem(status, "the picture was taken back by its client") from None
+        raise Problem(status, "the client cancelled the picture") from None
     except Problem as problem:
         status = problem.status
         # A client that waits to be told whether to send its body sends none.
@@ -144,7 +144,7 @@ async def _derained(service: Service, request: Request, task: Task, name: str | 
     try:
         job = service.jobs.add(name)
     except JobExistsError:
-        raise Problem(409, "there is a job of this UUID; expected another one") from None
+        raise Problem(409, "there is a job with this UUID already; expected another UUID") from None
     try:
         ticket = service.admission.enter()
     except FullError as error:

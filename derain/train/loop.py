@@ -160,12 +160,12 @@ def _prepare(
     if ranks.count > 1 and measures_norms(state, recipe):
         say.note(
             f"batch normalisation measures {recipe.batch // ranks.count} crops in each process,"
-            f" not all {recipe.batch}: the run differs a little from one of one process"
+            f" not all {recipe.batch}: results differ slightly from a run in one process"
         )
     if lacks_textures(recipe, batches):
         say.note(
-            f"{', '.join(recipe.rain)}: all rain is drawn; with --set textures=DIR some is cut from"
-            " streak textures"
+            f"{', '.join(recipe.rain)}: rain is drawn without streak textures; --set textures=DIR"
+            " uses them"
         )
     looks = ranks.writes
     checked = refuse_leaks(run, training, validation, progress) if looks else Checked()
@@ -174,8 +174,8 @@ def _prepare(
         say.note(checked.note)
     if state.dtype not in ("", run.number_format):
         say.note(
-            f"continues in {run.number_format}, was in {state.dtype} until step {state.step};"
-            f" --dtype {state.dtype} keeps it"
+            f"resuming in {run.number_format}, after {state.step} steps in {state.dtype};"
+            f" --dtype {state.dtype} keeps that"
         )
     state.dtype = run.number_format
     if ranks.writes and resume:

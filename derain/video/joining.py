@@ -90,8 +90,8 @@ def container_named(path: str | os.PathLike[str], codec: str) -> Container:
     suffix = Path(path).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(
-            f"{path}: {suffix or 'a name without an ending'} is no video file that derain writes;"
-            f" expected a name in {' '.join(CONTAINERS)}"
+            f"{path}: {suffix or 'a name without an ending'} is not a video format that derain"
+            f" writes; expected a name in {' '.join(CONTAINERS)}"
         )
     container = CONTAINERS[suffix]
     if codec not in container.codecs:

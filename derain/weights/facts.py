@@ -67,7 +67,7 @@ class Facts:
         numbers += (tiling.memory, tiling.multiple)
         known = [number for number in (facts.multiply_adds, tiling.reach) if number is not None]
         if not all(isinstance(number, int) and number >= 0 for number in (*numbers, *known)):
-            raise ValueError(f"the facts about its network are no numbers: {(*numbers, *known)}")
+            raise ValueError(f"the facts about its network are not numbers: {(*numbers, *known)}")
         sizes = (facts.least_side, tiling.multiple, tiling.overlap, tiling.tile)
         if any(size > most for size, most in zip(sizes, LARGEST, strict=True)):
             raise ValueError(

@@ -18,8 +18,8 @@ PROTOCOL = "y-matlab"
 HEADINGS = ("weights", "million", "MB", "s/MP", "light", "heavy", "take them for")
 
 NOTES = (
-    "million: trained numbers. s/MP: seconds for a megapixel with ONNX Runtime, or (T) with"
-    " PyTorch, which those need.",
+    "million: parameters in millions. s/MP: seconds a megapixel with ONNX Runtime, or (T) with"
+    " PyTorch, which these weights need.",
     f"light, heavy: PSNR in dB on {' and '.join(DATASETS)}, {PROTOCOL}. derain weights show NAME"
     " says more.",
     f"Measured: {MEASURED}",

@@ -58,7 +58,7 @@ def test_all_clips_may_be_named_twice(
     assert derain("clip.mkv", "clip_derained.mkv", "clip_preview.mkv") == 0
     assert loads == []
     assert (
-        "2 results of derain left alone: clip_derained.mkv, clip_preview.mkv"
+        "2 results of derain ignored: clip_derained.mkv, clip_preview.mkv"
         in capsys.readouterr().err
     )
     assert derain("clip_derained.mkv") == 1

@@ -67,7 +67,7 @@ def test_without_resume_all_is_done_again(stopped: Job) -> None:
 def test_another_network_begins_anew(stopped: Job) -> None:
     result = derained(stopped, Scaled(0.8))
     assert (result.status, result.resumed) == ("done", 0)
-    assert result.notes == ("begun anew, not resumed: another model",)
+    assert result.notes == ("started again instead of resuming: different model",)
 
 
 @pytest.mark.parametrize("changes", [{"window": 3}, {"start": 0.2}, {"end": 0.8}])
@@ -83,7 +83,7 @@ def test_another_clip_of_the_same_name_begins_anew(stopped: Job) -> None:
     stopped.source.write_bytes(data)
     result = derained(stopped, Scaled())
     assert (result.status, result.resumed) == ("done", 0)
-    assert result.notes[0].startswith("begun anew, not resumed: another clip")
+    assert result.notes[0].startswith("started again instead of resuming: different clip")
 
 
 @pytest.mark.parametrize("place", [40, -20])

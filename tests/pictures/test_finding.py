@@ -100,7 +100,7 @@ def test_folders_that_fit_are_searched_as_a_shell_would_have_it() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_pattern_that_no_picture_fits_says_what_fits_it() -> None:
     make("a.cr2", "b.CR2")
-    message = "no picture fits this pattern; 2 other files left alone: 2 .cr2"
+    message = "no picture fits this pattern; 2 other files ignored: 2 .cr2"
     assert refusals("*.[cC][rR]2") == {"*.[cC][rR]2": message}
     assert refusals("*.jpg") == {"*.jpg": "no file fits this pattern"}
 
@@ -236,16 +236,14 @@ def test_other_files_in_folders_and_patterns_are_counted() -> None:
     expected[".cr2"] = 2
     assert find_sources(["*.*"], None).others == expected
     assert refusals("f.mp4") == {}  # named itself: it is read, and what is wrong with it said
-    assert refusals("deep") == {
-        "deep": "no pictures in this folder; 1 other file left alone: 1 .cr2"
-    }
+    assert refusals("deep") == {"deep": "no pictures in this folder; 1 other file ignored: 1 .cr2"}
 
 
 def test_other_files_are_told_in_one_line() -> None:
-    assert describe_others(Counter({".a": 2})) == "2 other files left alone: 2 .a"
+    assert describe_others(Counter({".a": 2})) == "2 other files ignored: 2 .a"
     many = Counter({f".{letter}": 1 for letter in "abcdefgh"})
     assert describe_others(many) == (
-        "8 other files left alone: 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 2 of other kinds"
+        "8 other files ignored: 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 2 of other kinds"
     )
 
 

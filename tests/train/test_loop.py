@@ -108,7 +108,7 @@ def test_going_on_in_another_number_format_is_said(run: TrainingRun) -> None:
     assert not [note for note in notes if "continues" in note]
     list(train(recipe, replace(run, dtype=torch.bfloat16), resume=True, on_note=notes.append))
     assert [note for note in notes if "continues" in note] == [
-        "continues in bfloat16, was in float32 until step 2; --dtype float32 keeps it"
+        "resuming in bfloat16, after 2 steps in float32; --dtype float32 keeps that"
     ]
 
 

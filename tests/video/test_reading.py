@@ -215,7 +215,7 @@ def test_a_picture_is_no_clip(tmp_path: Path) -> None:
 
     write_image(tmp_path / "a.png", picture(0, (20, 20)))
     (tmp_path / "a.png").rename(tmp_path / "a.mp4")
-    with pytest.raises(VideoError, match="is no video, but"):
+    with pytest.raises(VideoError, match="is not a video but"):
         open_clip(tmp_path / "a.mp4")
 
 

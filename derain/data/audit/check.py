@@ -112,7 +112,7 @@ class Report:
         if self.layout:
             lines.append(f"  layout     {self.layout}")
         if self.identity and self.identity.evidence:
-            lines.append(f"  told by    {'; '.join(self.identity.evidence)}")
+            lines.append(f"  evidence   {'; '.join(self.identity.evidence)}")
         lines.append(f"  sizes      {listed([f'{size} ({count})' for size, count in self.sizes])}")
         if self.psnr is not None:
             lines.append(f"  input      {self.psnr:.3f} dB PSNR, y-matlab")
@@ -246,7 +246,7 @@ def _check_pairs(
         prints = [(each.pair.clean, each.fingerprint) for each in measured]
         found += _known_test_pictures(prints, against)
     if not dataset.pairs:
-        message = f"{printable(str(folder))}: not one pair of twins"
+        message = f"{printable(str(folder))}: no pair found"
         found.append(Problem("no pictures", message, (_folder_of(folder),)))
     found += _duplicates(clean, album, progress)
     found += _leaks(_with_loose(clean, problems), against, album, progress)
@@ -384,13 +384,13 @@ def _wrong_with(measured: MeasuredPair) -> Iterator[Problem]:
         else f"{printable(pair.rainy)} and {printable(pair.clean)}"
     )
     if np.isinf(measured.psnr):
-        yield Problem("no rain", f"{twins}: the rainy picture is the clean one", both)
+        yield Problem("no rain", f"{twins}: the rainy picture equals the clean one", both)
     if laid.verdict == "shifted":
         place = f"{laid.down} pixels down and {laid.right} right"
-        message = f"{twins}: the rainy picture lies {place} of where its twin does"
+        message = f"{twins}: the rainy picture is shifted by {place}"
         yield Problem("misaligned", message, both)
     if laid.verdict == "different":
-        yield Problem("not twins", f"{twins}: do not show one scene", both)
+        yield Problem("not twins", f"{twins}: do not show the same scene", both)
 
 
 def _exchanged(folder: Place, measured: Sequence[MeasuredPair]) -> Iterator[Problem]:

@@ -97,13 +97,13 @@ def match_names(
             pairs.append(Pair(inside.with_suffix("").as_posix(), path, found[path]))
         else:
             message = (
-                f"{printable(path)}: no clean twin of this name; add one, or take this one away"
+                f"{printable(path)}: no clean picture of this name; add one, or remove this one"
             )
             problems.append(Problem("unpaired", message, (path,)))
     used = {pair.clean for pair in pairs}
     for path in clean_files.keys() - used if pairs else ():
         problems.append(
-            Problem("spare", f"{printable(path)}: a clean picture without a rainy twin", (path,))
+            Problem("spare", f"{printable(path)}: a clean picture without a rainy one", (path,))
         )
     return pairs, sorted(problems, key=lambda problem: problem.message)
 

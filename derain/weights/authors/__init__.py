@@ -156,7 +156,7 @@ def _build(path: Path, found: Found, *, bgr: bool) -> Network:
         reason = " ".join(str(error).split())[:300]
         whose = f"the authors' {name}" if found.authors else f"derain's {name}"
         raise WeightsError(
-            f"{path}: {found.held.title} looks like {whose}, but is not complete ({reason})"
+            f"{path}: {found.held.title} looks like {whose}, but is incomplete ({reason})"
         ) from None
 
 
