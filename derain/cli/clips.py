@@ -425,8 +425,8 @@ class _Frames:
                     say(f"{printable(result.source)}: {'; '.join(result.notes)}")
         seconds = max(time.monotonic() - begin, 1e-9)
         say(
-            f"{name}: {counts['done']} frames done, {counts['skipped']} skipped because they were"
-            f" there, {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
+            f"{name}: {counts['done']} frames done, {counts['skipped']} skipped because they"
+            f" already exist, {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
         )
         show_result(f"{job.target}")
         return not counts["failed"]

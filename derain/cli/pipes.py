@@ -85,7 +85,7 @@ class PipeOptions:
             if value is not None and option not in but:
                 others = ", or --as-clip with -o clip.mp4" if option == "rate" else ""
                 raise UsageError(
-                    f"is for frames from standard input; expected - as the only input{others}",
+                    f"applies to frames from standard input; expected - as the only input{others}",
                     option=option,
                     value=value,
                 )
@@ -178,7 +178,7 @@ def _check_streams(name: str, target: Path | None, of_clips: ClipOptions, *, for
 def _check_unused(of_clips: ClipOptions, names: Sequence[str], what: str) -> None:
     for option in names:
         if getattr(of_clips, option) != getattr(ClipOptions, option):
-            raise UsageError(f"is for {what}, not for a stream of frames", option=option)
+            raise UsageError(f"applies to {what}, not to a stream of frames", option=option)
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ def _derain_all(
         chosen.check_unused(clips, others)
         if others and model == NO_MODEL:
             raise UsageError(
-                "is for clips; expected weights for pictures and folders",
+                "works for clips only; expected weights for pictures and folders",
                 option="model",
                 value=model,
             )
@@ -309,7 +309,7 @@ def _derain_pictures(
         if getattr(chosen, option):
             for path, _ in done.clips:
                 complain(
-                    f"error: {printable(path)}: an animation; --{option} is for pictures alone"
+                    f"error: {printable(path)}: an animation; --{option} applies to pictures only"
                 )
                 done.statuses["failed"] += 1
             done.clips.clear()

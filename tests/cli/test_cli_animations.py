@@ -84,7 +84,7 @@ def test_what_is_said_of_pictures_alone_fails_animations_in_folders(
     assert derain("all", "--compare") == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(Path("all_derained/photo.png").absolute())]
-    assert "error: all/a.gif: an animation; --compare is for pictures alone" in err
+    assert "error: all/a.gif: an animation; --compare applies to pictures only" in err
 
 
 def test_a_gif_of_one_frame_gets_the_model_of_pictures(loads: list[str | None]) -> None:
@@ -105,7 +105,7 @@ def test_results_among_inputs_are_left_alone(capsys: pytest.CaptureFixture[str])
     assert derain("anim.gif", "anim_derained.gif", "--force") == 0
     assert "1 result of derain ignored: anim_derained.gif" in capsys.readouterr().err
     assert derain("anim_derained.gif") == 0
-    assert "was derained once more" in capsys.readouterr().err
+    assert "was derained again" in capsys.readouterr().err
 
 
 def test_a_folder_is_a_clip_if_asked_for(
@@ -152,15 +152,15 @@ def test_one_bad_file_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
         (["anim.gif", "-o", "-"], "-o -: expected a file or a folder for clips"),
         (["anim.gif", "anim.webp", "-o", "dry.gif"], "one file for 2 clips; expected a folder"),
         (["anim.gif", "--crf", "20"], "--crf: applies to video files, but no video file is named"),
-        (["anim.gif", "--resume"], "--resume: is for video files"),
-        (["anim.gif", "--rate", "5"], "--rate 5: is for frames from standard input"),
-        (["frames", "--as-clip", "--rate", "5"], "--rate: is for folders of frames"),
+        (["anim.gif", "--resume"], "--resume: applies to video files"),
+        (["anim.gif", "--rate", "5"], "--rate 5: applies to frames from standard input"),
+        (["frames", "--as-clip", "--rate", "5"], "--rate: applies to folders of frames"),
         (["anim.gif", "--as-clip"], "--as-clip: applies to folders, but no folder is named"),
-        (["anim.gif", "--density"], "--density: is for pictures"),
-        (["anim.gif", "-o", "dry.webp", "--format", "webp"], "--format: is for pictures whose"),
+        (["anim.gif", "--density"], "--density: applies to pictures"),
+        (["anim.gif", "-o", "dry.webp", "--format", "webp"], "--format: applies only if -o"),
         (["anim.gif", "-m", "none", "--temporal", "off"], "nothing to do without a model"),
-        (["frames", "--temporal", "5"], "with --as-clip a folder is one"),
-        (["frames", "--as-clip", "--preview", "1"], "--preview: is for clips that have times"),
+        (["frames", "--temporal", "5"], "--as-clip treats a folder as a clip"),
+        (["frames", "--as-clip", "--preview", "1"], "--preview: applies to clips with times"),
         (["frames", "--as-clip", "--rate", "0", "-o", "a.gif"], "--rate 0: expected frames a"),
     ],
 )

@@ -177,15 +177,15 @@ def test_the_first_models_scores_are_not_lost(
         (
             ["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"],
             2,
-            "both to s: expected two places",
+            "both write to s; expected two different files",
         ),
-        (["--save", "s", "--json", "s"], 2, "both to s: expected two places"),
+        (["--save", "s", "--json", "s"], 2, "both write to s; expected two different files"),
         (
             ["--niqe", "small/clean", "--save-niqe", "-"],
             2,
             "only tables go to standard output; expected a file",
         ),
-        (["--report", "s", "--csv", "./s"], 2, "both to s: expected two places"),
+        (["--report", "s", "--csv", "./s"], 2, "both write to s; expected two different files"),
         (["--report", "-"], 2, "only tables go to standard output; expected a file"),
         (["--save", "-"], 2, "only tables go to standard output; expected a folder"),
     ],

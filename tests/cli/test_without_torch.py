@@ -43,7 +43,7 @@ try:
 finally:
     print("loaded", *sys.modules, file=sys.stderr)
 """
-WITHOUT = "petrichor, petrichor-live, petrichor-deep do without"
+WITHOUT = "these work without it: petrichor, petrichor-live, petrichor-deep"
 
 
 def derain(

@@ -87,14 +87,14 @@ def test_shipped_graphs_are_opened_without_torch(name: str) -> None:
         (
             "nledn",
             {},
-            'nledn needs PyTorch: pip install "derain[torch]"; petrichor, petrichor-live,'
-            " petrichor-deep do without",
+            'nledn needs PyTorch: pip install "derain[torch]"; these work without it: petrichor,'
+            " petrichor-live, petrichor-deep",
         ),
         (
             "nledn",
             {"engine": "onnx"},
-            'nledn needs PyTorch: pip install "derain[torch]"; petrichor, petrichor-live,'
-            " petrichor-deep do without",
+            'nledn needs PyTorch: pip install "derain[torch]"; these work without it: petrichor,'
+            " petrichor-live, petrichor-deep",
         ),
         (
             "petrichor",
