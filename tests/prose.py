@@ -20,16 +20,21 @@ _TITLE = re.compile(r"^\*+[^*]+[.:]\*+\s*")
 _END = re.compile(r"(?<=[.!?])(?:\)|\"|\*)*\s+(?=[(\"*]*[A-Z0-9])")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|et al|Fig|Eq|vs|St|no)\.$")
 
-FINITE = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FINITE = _words(
     """
     is are was were am isn't aren't wasn't weren't has have had hasn't haven't hadn't do does did
     don't doesn't didn't can cannot can't could couldn't may might must shall should will won't
     would it's that's there's let's
-    """.split()
+    """
 )
 """Verbs that no sentence uses as anything else."""
 
-VERBS = frozenset(
+VERBS = _words(
     """
     accept add agree allow appear apply ask average avoid become begin belong bring build buy
     bypass calculate call carry choose clip come compare compute consist contain continue convert
@@ -54,24 +59,24 @@ VERBS = frozenset(
     rotate round sample save scale set sharpen sit sort spend sum supply surpass survive tile time
     touch trace track trigger trust twist unfold unpack update upset validate verify view visit
     walk weigh widen win wish zoom
-    deinterlace insist matter teach change
+    deinterlace insist matter teach change equal
     double triple halve decrease exceed prefix speed steepen steer test triage type vote compress
     beat paint quit reset settle shrink spare spell spread stick strike suit swap tend tune yield
-    """.split()
+    """
 )
 """Base forms of the verbs that the pages use."""
 
-IRREGULAR = frozenset(
+IRREGULAR = _words(
     """
     became began bore broke brought built bought caught chose came cost cut dealt did drew drove
     ate fell felt found forgot gave got grew held hid hit kept knew laid lay led left lent let lost
     made meant met paid put ran rose said saw sent set shown shrank showed spent spoke spread stood
     stuck struck took taught told thought took understood went won wrote
-    """.split()
+    """
 )
 """Past tenses."""
 
-NOUNS = frozenset(
+NOUNS = _words(
     """
     answer ask average block break call cause change check claim clip code colour cost count cover
     cut delay design detail draw drop export fall fill filter find fit fold force gain guess
@@ -80,34 +85,34 @@ NOUNS = frozenset(
     pad pass pay picture place plan point position present print process profile prove query rain
     raise range rank rate reach read record release report request reserve result return rise round
     run sample save scale score search set share shift show sign size smooth sort speed split stage
-    stand start state stay stop store sum supply support switch test tile time touch trace track
+    stand start state stop store sum supply support switch test tile time touch trace track
     train transfer trust try turn twist type update use view visit vote wait walk want warm wish
     work yield double slow complete lower open close separate steady clear clean empty correct
     sharpen time tile tune spread yield reset suit spare prefix state exist
-    """.split()
+    """
 )
 """Verbs that are often something else: they count only where their neighbours agree."""
 
 _VERBS = VERBS | NOUNS
 
-_SUBJECTS = frozenset(
+_SUBJECTS = _words(
     """
     it that which who they this we you i these those one each nothing everything what derain
     both others all some then and or not also never always only often still
-    """.split()
+    """
 )
-_DETERMINERS = frozenset(
+_DETERMINERS = _words(
     """
     a an the its their your our his every each this that these those no some any all both another
     more most fewer less than it them what how whether which to too as so only twice about well
     between from for into on in of at by with without where if when up out back through over under
-    """.split()
+    """
 )
-_BEFORE_NOUNS = frozenset(
+_BEFORE_NOUNS = _words(
     """
     a an the its their your our every each this these those no some any another of in on at by
     for with without from to into per as than between and or first last next same other more
-    """.split()
+    """
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*|\d[\d.,]*|[,:;()]")
 
@@ -173,12 +178,11 @@ def _is_verb(words: list[str], place: int) -> bool:
 
 
 def _follows_plural(words: list[str], place: int) -> bool:
-    """Return whether a word is behind a noun in the plural that begins a clause, and before more."""
+    """Return whether a word follows a noun in the plural that begins a clause."""
     if place == 0 or place + 1 == len(words) or not re.search(r"[^s]s$", words[place - 1]):
         return False
     behind = words[place + 1]
-    opens = place == 1 or words[place - 2] in {",", ";", "the", "and", "that", "all", "these"}
-    return opens and behind[0].isalpha() and behind not in {"of", "and", "or"}
+    return behind[0].isalpha() and behind not in {"of", "and", "or"}
 
 
 def _takes_object(before: str, after: str) -> bool:

@@ -145,7 +145,7 @@ def test_a_clip_goes_to_standard_output(
         ([*BARE, "gray", "--colours", "red"], 2, "--colours red: expected one or two of"),
         ([*BARE, "gray", "--start", "3"], 2, "--start: applies to clips that are files"),
         ([*BARE, "gray", "--resume"], 2, "--resume: applies to clips that are files"),
-        ([*BARE, "gray", "--crf", "20"], 2, "--crf: is for results that are files"),
+        ([*BARE, "gray", "--crf", "20"], 2, "--crf: applies to results that are files"),
         ([*BARE, "gray", "--density"], 2, "--density: applies to pictures"),
         ([*BARE, "gray", "--temporal", "4"], 2, "--temporal 4: expected auto, off, or an odd"),
         ([*BARE, "gray", "-m", "none", "--temporal", "off"], 2, "nothing to do without a model"),
