@@ -45,7 +45,7 @@ VERBS = _words(
     lose lower make mean measure miss move multiply name need obtain offer open operate overfit
     overwrite pass pay prefer prevent print produce publish put raise reach read receive recognise
     record recover reduce refer refuse reject rely remain remove repeat replace report reproduce
-    require resume retire retry return rise run say scatter score search see seem select send
+    require list resume retire retry return rise run say scatter score search see seem select send
     separate serve share shift shorten show skip slow smear smooth solve speak split stand start
     state stay steady stop store suffer suggest support switch take tell think train transpose
     treat try turn understand use vary wait want warn work write
@@ -80,7 +80,7 @@ NOUNS = _words(
     """
     answer ask average block break call cause change check claim clip code colour cost count cover
     cut delay design detail draw drop export fall fill filter find fit fold force gain guess
-    guide help hit import increase input interest issue judge lack lead lie light like limit link
+    guide help hit import increase input interest issue judge lack lead light like limit link
     load log look loop loss map mark mask match mean measure mirror move name note offer order
     pad pass pay picture place plan point position present print process profile prove query rain
     raise range rank rate reach read record release report request reserve result return rise round

@@ -163,7 +163,10 @@ def test_an_engine_that_is_made_stays_as_it_is(option: str) -> None:
     engine = Unchanged()
     assert make_engine(engine) is engine
     value = "onnx" if option == "engine" else "cpu" if option == "device" else "float32"
-    message = f"^{option}={value}: the engine numpy, float32, cpu is already created; leave this setting out$"
+    message = (
+        f"^{option}={value}: the engine numpy, float32, cpu is already created;"
+        " leave this setting out$"
+    )
     with pytest.raises(UsageError, match=message):
         make_engine(engine, **{option: value})
 
