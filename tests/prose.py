@@ -59,7 +59,7 @@ VERBS = _words(
     rotate round sample save scale set sharpen sit sort spend sum supply surpass survive tile time
     touch trace track trigger trust twist unfold unpack update upset validate verify view visit
     walk weigh widen win wish zoom
-    deinterlace insist matter teach change equal
+    deinterlace insist matter teach change equal thin disappear pick
     double triple halve decrease exceed prefix speed steepen steer test triage type vote compress
     beat paint quit reset settle shrink spare spell spread stick strike suit swap tend tune yield
     """
@@ -81,9 +81,9 @@ NOUNS = _words(
     answer ask average block break call cause change check claim clip code colour cost count cover
     cut delay design detail draw drop export fall fill filter find fit fold force gain guess
     guide help hit import increase input interest issue judge lack lead light like limit link
-    load log look loop loss map mark mask match mean measure mirror move name note offer order
+    load log look loop loss map mark mask match mean measure mirror name note offer order
     pad pass pay picture place plan point position present print process profile prove query rain
-    raise range rank rate reach read record release report request reserve result return rise round
+    raise range rank rate reach read record release report request reserve result return round
     run sample save scale score search set share shift show sign size smooth sort speed split stage
     stand start state stop store sum supply support switch test tile time touch trace track
     train transfer trust try turn twist type update use view visit vote wait walk want warm wish
@@ -105,7 +105,7 @@ _DETERMINERS = _words(
     """
     a an the its their your our his every each this that these those no some any all both another
     more most fewer less than it them what how whether which to too as so only twice about well
-    between from for into on in of at by with without where if when up out back through over under
+    between from for into on in of at by with without where if when up out back through over under before after
     """
 )
 _BEFORE_NOUNS = _words(

@@ -146,7 +146,7 @@ def open_stream(
     if raw is None:
         if pixel_format is not None:
             raise UsageError(
-                "is given by the stream itself; expected only together with --raw",
+                "is given by the stream itself; expected only together with the size of frames",
                 option="pixel_format",
                 value=pixel_format,
             )
