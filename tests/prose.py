@@ -29,39 +29,40 @@ FINITE = _words(
     """
     is are was were am isn't aren't wasn't weren't has have had hasn't haven't hadn't do does did
     don't doesn't didn't can cannot can't could couldn't may might must shall should will won't
-    would it's that's there's let's
+    ought would it's that's there's let's
     """
 )
 """Verbs that no sentence uses as anything else."""
 
 VERBS = _words(
     """
-    accept add agree allow appear apply ask average avoid become begin belong bring build buy
-    bypass calculate call carry choose clip come compare compute consist contain continue convert
-    count cover create cut darken decide decode depend derain describe differ disagree divide
-    download drop encode end enter erase exclude execute exist expect explain export fail fall find
-    finish fit follow forget get give go grow happen help hide hold identify ignore imitate improve
-    include increase install interrupt keep know lack lead learn leave let lie like limit listen
-    lose lower make mean measure miss move multiply name need obtain offer open operate overfit
-    overwrite pass pay prefer prevent print produce publish put raise reach read receive recognise
-    record recover reduce refer refuse reject rely remain remove repeat replace report reproduce
-    require list resume retire retry return rise run say scatter score search see seem select send
-    separate serve share shift shorten show skip slow smear smooth solve speak split stand start
-    state stay steady stop store suffer suggest support switch take tell think train transpose
-    treat try turn understand use vary wait want warn work write
-    accelerate attach attend bear behave bind block break catch check claim close combine complete
-    confirm connect consume cost delay delete depart deserve detect die draw drive eat emit enlarge
-    estimate evaluate extend fade feed fetch fill filter fold force generate guess gain handle hit
-    import imply indicate inherit initialise inspect invalidate invert join judge launch link load
-    log look loop maintain map mark mask match merge mirror normalise note occur order pad point
-    poll populate position predict process propagate protect prove provide quote rain rank rate
-    react rehearse reject release render reserve resemble resize respect restart restore rewrite
-    rotate round sample save scale set sharpen sit sort spend sum supply surpass survive tile time
-    touch trace track trigger trust twist unfold unpack update upset validate verify view visit
-    walk weigh widen win wish zoom
-    deinterlace insist matter teach change equal thin disappear pick
-    double triple halve decrease exceed prefix speed steepen steer test triage type vote compress
-    beat paint quit reset settle shrink spare spell spread stick strike suit swap tend tune yield
+    accelerate accept add agree allow appear apply ask attach attend average avoid bear beat
+    become begin behave belong bind block break bring build buy bypass calculate call carry
+    catch change check choose claim clip close combine come compare complete compress compute
+    confirm connect consist consume contain continue convert cost count cover create cut darken
+    decide decode decrease deinterlace delay delete depart depend derain describe deserve detect
+    die differ disagree disappear disconnect divide double download draw drive drop eat emit
+    encode end enlarge enter equal erase estimate evaluate exceed exclude execute exist expect
+    explain export extend fade fail fall feed fetch fill filter find finish fit flicker fold
+    follow force forget gain generate get give go grow guess halve handle happen help hide hit
+    hold identify ignore imitate imply import improve include increase indicate inherit
+    initialise insist inspect install interrupt invalidate invert join judge keep know lack
+    launch lead lean learn leave let lie like limit link list listen load log look loop lose
+    lower maintain make map mark mask match matter mean measure merge mirror miss move multiply
+    name need normalise note obtain occur offer open operate order overfit override overwrite
+    pad paint pass pay pick point poll populate position predict prefer prefix prevent print
+    process produce propagate protect prove provide publish put quit quote rain raise rank rate
+    reach react read receive recognise record recover reduce refer refuse rehearse reject
+    release rely remain remove render repeat replace report reproduce require resemble reserve
+    reset resize respect restart restore resume retire retry return rewrite rise rotate round
+    run sample save say scale scatter score search see seem select send separate serve set
+    settle share sharpen shift ship shorten show shrink sit skip slow smear smooth solve sort
+    spare speak speed spell spend split spread stand start state stay steady steepen steer stick
+    stop store strike suffer suggest suit sum supply support surpass surround survive swap
+    switch take teach tell tend test thin think tile time touch trace track train transpose
+    treat triage trigger triple trust try tune turn twist type understand unfold unpack update
+    upset use validate vanish vary verify view visit vote wait walk want warn weigh widen win
+    wish work write yield zoom
     """
 )
 """Base forms of the verbs that the pages use."""
@@ -78,41 +79,54 @@ IRREGULAR = _words(
 
 NOUNS = _words(
     """
-    answer ask average block break call cause change check claim clip code colour cost count cover
-    cut delay design detail draw drop export fall fill filter find fit fold force gain guess
-    guide help hit import increase input interest issue judge lack lead light like limit link
-    load log look loop loss map mark mask match mean measure mirror name note offer order
-    pad pass pay picture place plan point position present print process profile prove query rain
-    raise range rank rate reach read record release report request reserve result return round
-    run sample save scale score search set share shift show sign size smooth sort speed split stage
-    stand start state stop store sum supply support switch test tile time touch trace track
-    train transfer trust try turn twist type update use view visit vote wait walk want warm wish
-    work yield double slow complete lower open close separate steady clear clean empty correct
-    sharpen time tile tune spread yield reset suit spare prefix state exist
+    answer ask average block break call cause change check claim clean clear clip close code
+    colour complete correct cost count cover cut delay design detail double draw drop empty
+    exist export fall fill filter find fit fold force gain guess guide help hit import increase
+    input interest issue judge lack lead light like limit link load log look loop loss lower map
+    mark mask match mean measure mirror name note offer open order pad pass pay picture place
+    plan point position prefix present print process profile prove query rain raise range rank
+    rate reach read record release report request reserve reset result return round run sample
+    save scale score search separate set share sharpen shift show sign size slow smooth sort
+    spare speed split spread stage stand start state steady stop store suit sum supply support
+    switch test tile time touch trace track train transfer trust try tune turn twist type update
+    use view visit vote wait walk want warm wish work yield
     """
 )
 """Verbs that are often something else: they count only where their neighbours agree."""
 
+RARE_NOUNS = _words(
+    "call change cover fill gain give help hide lack let mean move open read show stand start stop"
+    " take turn use wait want"
+)
+"""Those of them whose third person is a noun only behind a determiner."""
+
+INTRANSITIVE = _words(
+    "became began came ended fell grew ran rose stood went begin change come compute continue end"
+    " fall go grow happen move pass rise run stand start stay"
+)
+"""Verbs whose past tense is seldom a participle behind its noun."""
+
 _VERBS = VERBS | NOUNS
 
-_SUBJECTS = _words(
+_SUBJECTS = _words("it that which who they this we you i these those what derain there nothing")
+_ADVERBS = _words(
+    "not also never always only often still therefore then now even just mostly hardly nearly"
+)
+_OBJECTS = _words(
     """
-    it that which who they this we you i these those one each nothing everything what derain
-    both others all some then and or not also never always only often still
+    a an the its their your our every each this that these those no some any all both another
+    more most fewer less it them what how whether which too so only twice about well up out back
     """
 )
-_DETERMINERS = _words(
+_PREPOSITIONS = _words(
     """
-    a an the its their your our his every each this that these those no some any all both another
-    more most fewer less than it them what how whether which to too as so only twice about well
-    between from for into on in of at by with without where if when up out back through over under before after
+    between from for into on in of at by with without to through over under before after than as
+    like per where if when
     """
 )
-_BEFORE_NOUNS = _words(
-    """
-    a an the its their your our every each this these those no some any another of in on at by
-    for with without from to into per as than between and or first last next same other more
-    """
+_BEFORE_NOUNS = _OBJECTS | _PREPOSITIONS | _words("and or first last next same other")
+_SUBORDINATORS = _words(
+    "that which who whose where when what how whether because since although though while if"
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]*|\d[\d.,]*|[,:;()]")
 
@@ -137,7 +151,7 @@ def paragraphs(text: str) -> Iterator[str]:
 def sentences(text: str) -> Iterator[str]:
     """Yield the sentences of a page; entries of lists that do not end as sentences are left out."""
     for paragraph in paragraphs(text):
-        if not re.search(r"[.!?:)]\W*$", paragraph):
+        if not re.search(r"[.!?:]\W*$", paragraph):
             continue
         pending = ""
         for part in _END.split(paragraph):
@@ -150,9 +164,33 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def has_verb(sentence: str) -> bool:
-    """Return whether a sentence has a finite verb, or begins with an imperative."""
+    """Return whether a sentence has a finite verb outside of a subordinate clause.
+
+    A clause that a word such as "which" opens takes one verb; a second one belongs to the sentence.
+    """
     words = [word.lower() for word in _WORD.findall(sentence)]
-    return any(_is_verb(words, place) for place in range(len(words)))
+    # Verbs up to the first word that opens a clause, then behind each.
+    clauses, place = [0], 0
+    while place < len(words):
+        if _opens_clause(words, place):
+            clauses.append(0)
+        elif _is_verb(words, place):
+            clauses[-1] += 1
+            # The rest of "does not know" and "can be read" is part of the same verb.
+            while words[place] in FINITE | _ADVERBS and place + 1 < len(words):
+                if not (words[place + 1] in FINITE | _ADVERBS or _lemma(words[place + 1])[0]):
+                    break
+                place += 1
+        place += 1
+    return clauses[0] > 0 or any(count > 1 for count in clauses[1:])
+
+
+def _opens_clause(words: list[str], place: int) -> bool:
+    """Return whether a word begins a subordinate clause, rather than being a pronoun."""
+    after = words[place + 1] if place + 1 < len(words) else ""
+    if words[place] == "that":
+        return place > 0 and words[place - 1] not in ";:(," and after not in _PREPOSITIONS
+    return words[place] in _SUBORDINATORS and after not in {"to", ""}
 
 
 def _is_verb(words: list[str], place: int) -> bool:
@@ -163,32 +201,45 @@ def _is_verb(words: list[str], place: int) -> bool:
     if word in FINITE:
         return True
     lemma, form = _lemma(word)
-    if not lemma or before == "to":
+    if not lemma or before == "to" or (form != "base" and before in {"", ":", ";", "("}):
         return False
-    begins = before in ("", ":", ";", "(") or (before == "," and place > 1)
-    if form == "base" and (begins or before in ("then", "not")) and after not in (",", ""):
-        return True
     if form == "past":
-        subject = before in _SUBJECTS and before not in ("and", "or", "not")
-        return subject or (not begins and _takes_object(before, after))
+        alone = lemma in INTRANSITIVE and before not in _BEFORE_NOUNS and before != ","
+        return before in _SUBJECTS | _ADVERBS or alone or _takes_object(before, after)
     if lemma in NOUNS:
-        subject = before in _SUBJECTS - {"and", "or"} or before == CODE.lower()
-        return subject or _takes_object(before, after) or _follows_plural(words, place)
+        return _stands_like_a_verb(words, place)
+    if form == "base" and before in {"", ":", ";", "(", ",", "then"}:
+        return after not in {",", ""}
+    if before in _SUBJECTS:
+        return True
     return form == "third" or before not in _BEFORE_NOUNS - {"and", "or"}
 
 
-def _follows_plural(words: list[str], place: int) -> bool:
-    """Return whether a word follows a noun in the plural that begins a clause."""
-    if place == 0 or place + 1 == len(words) or not re.search(r"[^s]s$", words[place - 1]):
-        return False
-    behind = words[place + 1]
-    return behind[0].isalpha() and behind not in {"of", "and", "or"}
+def _stands_like_a_verb(words: list[str], place: int) -> bool:
+    """Return whether a word that is also a noun is between a subject and an object."""
+    before = words[place - 1] if place else ""
+    after = words[place + 1] if place + 1 < len(words) else ""
+    is_base = _lemma(words[place])[1] == "base"
+    if before in _SUBJECTS | _ADVERBS or before == CODE.lower() or _takes_object(before, after):
+        return True
+    if is_base and before in {"", ";", "(", "then"}:
+        if words[place] in {"use", "run", "name", "set", "call", "check", "train", "look", "show"}:
+            return after not in {"of", "in", ""}
+        return after in _PREPOSITIONS - {"of", "by", "per"}
+    if is_base:
+        # "Scripts measure speed": the subject is in the plural.
+        return bool(re.search(r"[^s]s$", before)) and after[:1].isalpha() and after != "of"
+    # "The network runs on ...": a noun in the singular, with its article.
+    if _lemma(words[place])[0] in RARE_NOUNS:
+        return before not in _BEFORE_NOUNS
+    article = place > 1 and words[place - 2] in _OBJECTS | {CODE.lower()}
+    return article and after in _PREPOSITIONS - {"of"}
 
 
 def _takes_object(before: str, after: str) -> bool:
     """Return whether neighbours are a subject and an object of what lies between."""
     return before not in _BEFORE_NOUNS and (
-        after in _DETERMINERS or after == CODE.lower() or after[:1].isdigit()
+        after in _OBJECTS or after == CODE.lower() or after[:1].isdigit()
     )
 
 

@@ -24,12 +24,12 @@ from tools.zoo.entries import ZOO
 
 HEAD = """# The zoo
 
-What is inside the package, by its own account: `derain weights show NAME` prints the same. Printed
-by `tools/zoo/zoo_cards.py`. Validation is the mean PSNR (`y-matlab`) of the middles (192x192;
-CRDNet's of the whole) of twenty photographs held back from training, under seeded rain of the
-presets named; test scores are of ten pictures each of Rain100L and Rain100H and of Rain12, whole,
-float32. All weights are under the licence of the package, and were never trained on a benchmark
-picture.
+These are the cards of the weights inside the package. `derain weights show NAME` prints the same,
+and `tools/zoo/zoo_cards.py` printed this page. Validation is the mean PSNR (`y-matlab`) of the
+middles (192x192; CRDNet's of the whole) of twenty photographs that were held out from training,
+under seeded rain of the named presets. Test scores are for ten pictures each of Rain100L and
+Rain100H and for Rain12, whole, in float32. All weights are under the licence of the package, and
+were never trained on a benchmark picture.
 
 ![Validation score against the operations spent](zoo-curves.png)
 """
