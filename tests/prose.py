@@ -112,6 +112,8 @@ _SUBJECTS = _words("it that which who they this we you i these those what derain
 _ADVERBS = _words(
     "not also never always only often still therefore then now even just mostly hardly nearly"
 )
+_PARTS = FINITE | _ADVERBS
+"""Words that the rest of a verb follows: "does not know"."""
 _OBJECTS = _words(
     """
     a an the its their your our every each this that these those no some any all both another
@@ -125,6 +127,8 @@ _PREPOSITIONS = _words(
     """
 )
 _BEFORE_NOUNS = _OBJECTS | _PREPOSITIONS | _words("and or first last next same other")
+_ARTICLES = _OBJECTS | {CODE.lower()}
+_DRIVERS = _SUBJECTS | _ADVERBS | {CODE.lower()}
 _SUBORDINATORS = _words(
     "that which who whose where when what how whether because since although though while if"
 )
@@ -177,8 +181,8 @@ def has_verb(sentence: str) -> bool:
         elif _is_verb(words, place):
             clauses[-1] += 1
             # The rest of "does not know" and "can be read" is part of the same verb.
-            while words[place] in FINITE | _ADVERBS and place + 1 < len(words):
-                if not (words[place + 1] in FINITE | _ADVERBS or _lemma(words[place + 1])[0]):
+            while words[place] in _PARTS and place + 1 < len(words):
+                if not (words[place + 1] in _PARTS or _lemma(words[place + 1])[0]):
                     break
                 place += 1
         place += 1
@@ -189,7 +193,9 @@ def _opens_clause(words: list[str], place: int) -> bool:
     """Return whether a word begins a subordinate clause, rather than being a pronoun."""
     after = words[place + 1] if place + 1 < len(words) else ""
     if words[place] == "that":
-        return place > 0 and words[place - 1] not in ";:(," and after not in _PREPOSITIONS
+        before = words[place - 1] if place else ";"
+        is_pronoun = before in _PREPOSITIONS or before in ";:(,"
+        return not is_pronoun and after not in _PREPOSITIONS
     return words[place] in _SUBORDINATORS and after not in {"to", ""}
 
 
@@ -220,7 +226,7 @@ def _stands_like_a_verb(words: list[str], place: int) -> bool:
     before = words[place - 1] if place else ""
     after = words[place + 1] if place + 1 < len(words) else ""
     is_base = _lemma(words[place])[1] == "base"
-    if before in _SUBJECTS | _ADVERBS or before == CODE.lower() or _takes_object(before, after):
+    if before in _DRIVERS or _takes_object(before, after):
         return True
     if is_base and before in {"", ";", "(", "then"}:
         if words[place] in {"use", "run", "name", "set", "call", "check", "train", "look", "show"}:
@@ -232,7 +238,7 @@ def _stands_like_a_verb(words: list[str], place: int) -> bool:
     # "The network runs on ...": a noun in the singular, with its article.
     if _lemma(words[place])[0] in RARE_NOUNS:
         return before not in _BEFORE_NOUNS
-    article = place > 1 and words[place - 2] in _OBJECTS | {CODE.lower()}
+    article = place > 1 and words[place - 2] in _ARTICLES
     return article and after in _PREPOSITIONS - {"of"}
 
 

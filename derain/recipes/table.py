@@ -93,7 +93,7 @@ _PAPERS = (
         name="dpenet",
         source=(
             "Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100"
-            " as shares of all steps, whose number is ours"
+            " as shares of all steps, whose number is derain's choice"
         ),
         network="dpenet",
         batch=18,
