@@ -136,7 +136,7 @@ def _of_array(array: Array) -> Given:
 
 
 def _of_sequence(values: Sequence[object]) -> Given:
-    """Lists stay lists; every other sequence becomes a tuple."""
+    """Return the images of a sequence: a list stays a list, others become a tuple."""
     parts = [given(value) for value in values]
 
     def back(results: Sequence[Array]) -> Any:

@@ -1,4 +1,4 @@
-"""This machine: cores, memory, number formats, and a description for tables and reports."""
+"""Facts about the machine: cores, memory, number formats, and a description for reports."""
 
 import contextlib
 import ctypes

@@ -443,6 +443,10 @@ def load(
         quality: ``fast``, ``balanced`` or ``best``, in place of a name: shipped weights, and for
             how many flips their results are averaged (`derain.weights.QUALITIES`).
         device: As `Derainer`, and so are those that follow.
+        dtype: As `Derainer`.
+        tile: As `Derainer`.
+        overlap: As `Derainer`.
+        engine: As `Derainer`.
         flips: None for those of the quality, else 1.
         strength: As `Derainer`.
 

@@ -51,7 +51,7 @@ class Shown:
         return self
 
     def remove(self) -> None:
-        """Show nothing."""
+        """Remove the bar."""
         self._bars.remove(self._name)
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:

@@ -1,4 +1,4 @@
-"""Compare two pictures: do they show one scene at one place, and which of them has the rain?
+"""Compare two pictures: whether they show one scene at one place, and which one has the rain.
 
 Phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975): every
 frequency counts alike, so that the streaks of heavy rain, which hold most of the energy, cannot

@@ -24,6 +24,8 @@ def make_engine(
     Args:
         model: What is executed.
         engine: ``auto`` is PyTorch for a network, and for a file what its suffix says.
+        device: Name of a device; ``auto`` is the fastest that the engine has.
+        dtype: Number format; ``auto`` is bfloat16 where it is faster and costs nothing.
 
     Raises:
         ValueError: If engine, device or number format are unknown or do not go together.
@@ -53,6 +55,8 @@ def open_model(
         name_or_path: As `derain.load` takes it.
         engine: ``auto`` is PyTorch if it is installed, otherwise ONNX Runtime, and for an exported
             file what its suffix says.
+        device: As for `make_engine`.
+        dtype: As for `make_engine`.
 
     Raises:
         FileNotFoundError: If there are no such weights.

@@ -205,6 +205,8 @@ def were_saved(
     """Return whether a folder has results of one of some models on one of some datasets.
 
     Args:
+        models: Models whose results are looked for.
+        datasets: Datasets whose results are looked for.
         folder: As ``save_to`` of `compare`.
     """
     places = _folder_names([model.label for model in models])

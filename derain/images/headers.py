@@ -268,7 +268,7 @@ def _webp(data: bytes) -> Claim:
 
 
 def _bmp(data: bytes) -> Claim:
-    """The headers of OS/2 (12 bytes) and of Windows (40 and more)."""
+    """Read the headers of OS/2 (12 bytes) and of Windows (40 and more)."""
     start, size = struct.unpack_from("<II", data, 10)
     compression = 0
     if size == 12:

@@ -186,6 +186,9 @@ def append_entries(
     """Write a directory of finished entries by their tags, and return where it lies.
 
     Args:
+        block: The file so far, to which the directory is added.
+        order: Byte order, as ``struct`` writes it.
+        entries: Finished entries of 12 bytes, by tag.
         following: Offset of the directory after this one, 0 for the last.
     """
     block.extend(b"\0" * (len(block) % 2))

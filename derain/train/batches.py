@@ -229,9 +229,11 @@ def compress_pairs(
     compression.
 
     Args:
+        batch: The pairs.
         share: Share of pairs to compress, in [0, 1].
         numbers: Uniform in [0, 1), (N, 2): the first chooses whether a pair is compressed, the
             second at which quality.
+        compression: Settings of the compression.
     """
     low, high = JPEG_QUALITIES
     quality = (low + (high - low) * numbers[:, 1]).floor()

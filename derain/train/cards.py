@@ -86,6 +86,7 @@ class Provenance:
         """Return this run so far: its validations are those in its log, and the one just made.
 
         Args:
+            state: State of the training.
             scores: Of that one; empty where a run stops between two.
         """
         run = self.run

@@ -60,11 +60,13 @@ def train(
     The run's time limit may end it before its last step.
 
     Args:
+        recipe: What to train, and how.
+        run: Data, folder and device of the run.
         resume: Continue from the run's checkpoint, bit for bit as if it had never stopped.
-        ranks: The processes of the run, each of which calls this function; they share every batch
-            and validation, and the first writes. Their number may change between checkpoints.
-        progress: Receives the stages "copies", while validation pictures are searched for among
-            those to train on, and "training" with its steps, or its seconds if they are limited.
+        ranks: The processes of the run, which share every batch and validation. Each calls this
+            function, and the first writes. Their number may change between checkpoints.
+        progress: Receives the stages "copies" (the search for leaks) and "training" (steps, or
+            seconds if they are limited).
         on_note: Called with what the user should know, such as a change of the number format.
         on_start: Called before the work with what the folders were taken for, a line each.
 
@@ -73,9 +75,8 @@ def train(
         FileNotFoundError: If there is nothing to resume, or no pictures.
         OSError: If the run's folder cannot be written into.
         LeakError: If validation pictures are among the training pictures, and this is not allowed.
-        ValueError: If the checkpoint is of another recipe, a picture cannot be read, the weights
-            to begin from do not fit, or pictures are pairs in an unknown layout.
-        FloatingPointError: If the loss, or what the network gives, is not a finite number.
+        ValueError: If checkpoint or weights do not fit the recipe, or pictures cannot be used.
+        FloatingPointError: If the loss or the network's result is NaN or infinity.
         RankLostError: If another process of the run ended.
         RunStoppedError: If the disk is full, before the work or while it lasts.
     """

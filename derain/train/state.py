@@ -65,6 +65,7 @@ class State:
         """Return a checkpoint of the state.
 
         Args:
+            recipe: Recipe of the run.
             stage: What the run did so far.
         """
         return Checkpoint(

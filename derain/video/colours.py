@@ -254,6 +254,7 @@ def planes_as(frame: Frame, layout: Layout, target: Layout, colours: Colours) ->
 
 
 def scaled(plane: Plane, scale: float, target: Layout) -> Plane:
+    """Return the levels of a plane times a factor, in the type and range of a layout."""
     levels = plane if scale == 1 else np.rint(plane * np.float32(scale))
     return np.clip(levels, 0, target.peak).astype(target.dtype)
 

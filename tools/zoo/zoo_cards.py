@@ -93,14 +93,17 @@ def score_table(card: Card) -> Iterator[str]:
 
 
 def is_validation(key: str) -> bool:
+    """Return whether a score of a card is one of validation."""
     return key.startswith("validation ")
 
 
 def is_still(key: str) -> bool:
+    """Return whether a score of a card is of a clip from a still camera."""
     return key.split(" ")[1:2] == [KEY_WORD]
 
 
 def is_test(key: str) -> bool:
+    """Return whether a score of a card is of a test set."""
     return not is_validation(key) and not is_still(key)
 
 
@@ -115,6 +118,7 @@ def still_gains(card: Card) -> str:
 
 
 def hyperparameters_of(card: Card) -> str:
+    """Return the hyperparameters of a card in one line."""
     return ", ".join(f"{key}={value}" for key, value in card.hyperparameters.items())
 
 

@@ -427,6 +427,8 @@ def _halves_of(one: Path, other: Path, rain: int) -> tuple[Path, Path] | None:
     """Return which of two folders is the rainy one, and the other, by their names or by the rain.
 
     Args:
+        one: The first folder.
+        other: The second folder.
         rain: By how many signs more pictures of the first are the rainier ones.
     """
     names = [half_by_folder(place.name) or half_by_name(place.name) for place in (one, other)]
