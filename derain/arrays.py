@@ -1,4 +1,4 @@
-"""What may be given for an image, as NumPy arrays, and results as what was given.
+"""Convert the accepted kinds of images to NumPy arrays, and results back to the same kind.
 
 That is an array, a picture of Pillow's, a tensor of PyTorch's, or a sequence of these. Neither
 library is imported: whoever has such an object has its library loaded.

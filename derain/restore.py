@@ -456,7 +456,7 @@ def load(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        derain.weights.WeightsError: If the file is none of a network known here.
+        derain.weights.WeightsError: If the file does not hold a known network.
         derain.extras.MissingExtraError: If what is asked for needs a package that is not installed.
         ValueError: As `Derainer`; if there is no such quality, or weights were named too.
         TypeError: If an argument is of another type.

@@ -61,7 +61,7 @@ ResumeOption = Annotated[
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """What the command line says of clips; names are those of the flags."""
+    """Options of the command line for clips; names are those of the flags."""
 
     temporal: str = "auto"
     codec: str = "h264"

@@ -1,4 +1,4 @@
-"""What the verbs share: output, checks before the work, and errors in one line."""
+"""Functions that all verbs share: output, checks before the work, errors in one line."""
 
 import logging
 import os

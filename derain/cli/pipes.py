@@ -65,7 +65,7 @@ _NOBODY_READS = 141
 
 @dataclass(frozen=True)
 class PipeOptions:
-    """What the command line says of bare frames; names are those of the flags."""
+    """Options of the command line for frames without headers; names are those of the flags."""
 
     raw: str | None = None
     pixel_format: str | None = None

@@ -474,7 +474,7 @@ class _Done:
             self.results.append(result.source)
 
     def report(self) -> None:
-        """Say what was left alone, and if there are several pictures what became of them."""
+        """Say which files were ignored, and for several pictures how many were done."""
         say_left(self.results)
         done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
         if done + skipped + failed + self.refused > 1:

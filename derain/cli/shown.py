@@ -1,4 +1,4 @@
-"""What is shown of clips while they are derained, and said of them afterwards."""
+"""Show the progress of clips, and report on them afterwards."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What all verbs share: options for more and fewer lines, and answers to what was mistyped."""
+"""Features of all verbs: --quiet, --verbose, and answers to mistyped options."""
 
 from pathlib import Path
 from typing import Annotated, Any

@@ -1,6 +1,6 @@
-"""Folders of frames: pictures that follow each other, derained as a clip.
+"""Folders of frames: pictures that follow each other and are derained as a clip.
 
-PyAV is not needed. Results that are there are left alone, so that a second run continues where the
+PyAV is not needed. Existing results are skipped, so that a second run continues where the
 first one was interrupted, with the same results.
 """
 

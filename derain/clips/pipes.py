@@ -55,7 +55,7 @@ class Colouring(Protocol):
 
 
 class Feed(Protocol):
-    """Where frames come from."""
+    """A source of frames."""
 
     @property
     def colouring(self) -> Colouring:
@@ -168,7 +168,7 @@ def open_stream(
 
 @dataclass(frozen=True)
 class Piped:
-    """What became of a stream.
+    """The result of a stream.
 
     Attributes:
         frames: How many were written.

@@ -1,4 +1,4 @@
-"""What is finished of a clip, kept beside its result until that is complete.
+"""Finished segments of a clip, kept beside the result until it is complete.
 
 Segments are resumed only where everything is the same that their bytes depend on: the clip, the
 settings, the versions, and what the network does.

@@ -91,7 +91,7 @@ class SequenceJob:
 
     @property
     def first_due(self) -> int:
-        """The first frame to write, from 0: pictures that are there are left alone."""
+        """The first frame to write, from 0: existing pictures are skipped."""
         if self.kind != "pictures" or self.force:
             return 0
         place = 0
@@ -167,7 +167,7 @@ def plan_sequence(
         is_named: Derain it even if derain has made it.
 
     Returns:
-        The job; None for a result of derain, which is left alone.
+        The job; None for a result of derain, which is ignored.
 
     Raises:
         UsageError: If an option cannot be meant.
@@ -280,7 +280,7 @@ def run_sequences(
     derainer: Derainer | None,
     on_start: Callable[[SequenceJob], Progress] = lambda _: silent,
 ) -> Iterator[Result]:
-    """Do the jobs in order, and yield what became of each; existing files are left alone.
+    """Do the jobs in order, and yield the result of each; existing files are skipped.
 
     Whatever goes wrong with a clip, the others are done. A file is complete or not there.
 
@@ -288,7 +288,7 @@ def run_sequences(
         jobs: As `plan_sequence` makes them.
         derainer: What takes the rain out, in the calling thread; None for the temporal filter
             alone.
-        on_start: Called before each job that is not left alone; gets that job's reports of
+        on_start: Called before each job that is not skipped; gets that job's reports of
             ``frames``.
 
     Raises:

@@ -44,7 +44,7 @@ BAND = 0.15
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a picture lies on another one of the same scene.
+    """The position of a picture on another one of the same scene.
 
     Attributes:
         down: Pixels by which the first lies below the second.

@@ -191,7 +191,7 @@ def open_weights(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         ValueError: As `derain.engines.open_exported`.
         MissingExtraError: Without the extra ``onnx``, or that of the engine.
     """

@@ -1,4 +1,4 @@
-"""Which engine executes a model: by what it is, by what is asked for, by what is installed."""
+"""Choose the engine of a model, by its kind, the request and the installed packages."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ def open_model(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         ValueError: If engine, device or number format are unknown or do not go together.
         MissingExtraError: If what is asked for needs a package that is not installed.
     """
@@ -92,7 +92,7 @@ def check_model(name_or_path: str) -> None:
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         MissingExtraError: If the weights need PyTorch, and that is not installed.
     """
     check_exists(name_or_path)

@@ -163,7 +163,7 @@ def open_network(model: Tiled, device: str = "auto", dtype: str = "auto") -> Tor
 
 
 def as_network(model: Tiled) -> Network:
-    """Return a network as one.
+    """Return the argument if it is a network.
 
     Raises:
         TypeError: If it is none.
@@ -183,7 +183,7 @@ def open_weights(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         ValueError: As `TorchEngine`.
     """
     network, card = find(name_or_path)

@@ -71,7 +71,7 @@ Processors without VNNI add products of two bytes in 16 bits, which then never o
 
 @dataclass(frozen=True)
 class Style:
-    """Which operations a runtime computes faster if they are quantized.
+    """The operations that a runtime computes faster if they are quantized.
 
     Attributes:
         operations: Their ONNX names.

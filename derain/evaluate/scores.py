@@ -138,7 +138,7 @@ class OnResult(typing.Protocol):
 
 @dataclass(frozen=True)
 class Scoring:
-    """How pictures are scored, and what becomes of the results.
+    """Settings for scoring pictures and saving their results.
 
     Attributes:
         protocols: Of pairs; photographs have no PSNR.

@@ -1,4 +1,4 @@
-"""What a file says that it holds, read from its bytes before anything is decoded.
+"""Read the claims of a file's header, before anything is decoded.
 
 Every format is known by its first bytes here, so that a file meets the decoder of its own format
 and no other. `limits` judges what is found.
@@ -56,7 +56,7 @@ _JPEG_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xFF})
 
 @dataclass(frozen=True)
 class Claim:
-    """What the header of a file says.
+    """The claims of a file's header.
 
     Attributes:
         kind: Its format.

@@ -1,4 +1,4 @@
-"""What a name for results stands for: a file or a folder."""
+"""Decide whether a name for results is a file or a folder."""
 
 import os
 import re

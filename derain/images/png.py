@@ -85,7 +85,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Header:
-    """What a PNG says of its pixels.
+    """The header of a PNG.
 
     Attributes:
         depth: Bits a channel.

@@ -48,7 +48,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file writes numbers.
+    """The byte order and sizes of the numbers in a file.
 
     Attributes:
         order: ``<`` or ``>``, as in `struct`.
@@ -60,7 +60,7 @@ class Layout:
 
 
 def layout_of(data: bytes) -> Layout:
-    """Return how a TIFF file or EXIF block writes numbers.
+    """Return the byte order and sizes of a TIFF file or EXIF block.
 
     Raises:
         ValueError: If it is none.

@@ -56,7 +56,7 @@ class Source:
 
 @dataclass
 class Sources:
-    """What names stand for.
+    """The pictures and folders that names stand for.
 
     Attributes:
         pictures: Each once, by path, in the order of the names.
@@ -311,7 +311,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def describe_others(others: Counter[str], at_most: int = 6) -> str:
-    """Return how many files were left alone, and of what kinds.
+    """Return the number of ignored files, and their kinds.
 
     >>> describe_others(Counter({".mp4": 1, ".cr2": 3, "": 1}))
     '5 other files ignored: 3 .cr2, 1 .mp4, 1 without an ending'

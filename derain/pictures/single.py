@@ -1,4 +1,4 @@
-"""What is done with each picture besides deraining, wherever it comes from and goes to."""
+"""Steps for each picture besides deraining, for files and streams alike."""
 
 from dataclasses import replace
 

@@ -29,7 +29,7 @@ LONGEST_NOTES = 2000
 
 @dataclass(frozen=True)
 class Options:
-    """What a client asks for, besides the format.
+    """The options that a client sends, besides the format.
 
     Attributes:
         model: Weights; None for the default.

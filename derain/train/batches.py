@@ -47,7 +47,7 @@ class Batch:
 
 
 class BatchSource(Protocol):
-    """Where the trainer gets its batches from."""
+    """A source of batches for the trainer."""
 
     def __len__(self) -> int:
         """Return how many pictures make an epoch."""

@@ -43,7 +43,7 @@ def current_commit() -> str:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a card says about a run besides how far it has come.
+    """The facts of a card about a run besides its progress.
 
     Attributes:
         recipe: The recipe it trains by.

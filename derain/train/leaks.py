@@ -27,7 +27,7 @@ class LeakError(ValueError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a run's pictures before the first step.
+    """The facts about a run's pictures before the first step.
 
     Attributes:
         note: What the card has to say about leaks; empty if there are none.

@@ -55,9 +55,7 @@ def train(
     on_note: Say = lambda _: None,
     on_start: Say = lambda _: None,
 ) -> Generator[dict[str, Any], None, None]:
-    """Train, and yield one record for each line of the log.
-
-    The run's time limit may end it before its last step.
+    """Train to the last step or the time limit, and yield a record for each line of the log.
 
     Args:
         recipe: What to train, and how.

@@ -1,4 +1,4 @@
-"""Where a training run reads and writes, and how a command's arguments become one."""
+"""The places of a training run, and how to plan one from the arguments of a command."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ BOARD = "tensorboard"
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Where a training run reads and writes.
+    """The places where a training run reads and writes, and its device.
 
     Attributes:
         data: Clean pictures, which get synthetic rain, or pairs of rainy and clean ones, perhaps as
@@ -103,9 +103,8 @@ def plan_run(
 
     Raises:
         FileNotFoundError: If there is no checkpoint, or nothing to validate on.
-        ValueError: If an argument does not fit.
+        ValueError: If an argument does not fit. Cheap checks come first, then folders.
     """
-    # The cheap checks first: names and numbers, then folders.
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError("expected a number over 0", option="minutes", value=minutes)
     chosen, folder = _choose_recipe(recipe, output, branch, dict(settings or {}), resume=resume)

@@ -1,4 +1,4 @@
-"""What a run trains and validates on: pairs of a folder, or clean pictures under synthetic rain."""
+"""Sources of training data: pairs of a folder, or clean pictures under synthetic rain."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ BEST_PSNR = 100.0
 
 @dataclass(frozen=True)
 class Source:
-    """What a place was taken for: pairs, or photographs without rain.
+    """The content of a folder: pairs, or photographs without rain.
 
     Attributes:
         pairs: None for photographs.

@@ -1,6 +1,6 @@
-"""What a video file holds: the facts of its frames, and the streams beside them.
+"""Open a video file: the facts of its frames, and the streams beside them.
 
-This module imports PyAV: whoever imports it asks for that first (`derain.extras.require`).
+This module imports PyAV: importers ask for that first (`derain.extras.require`).
 """
 
 import os

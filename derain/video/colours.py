@@ -1,4 +1,4 @@
-"""How levels become colours: luma and chroma to RGB and back, without PyAV.
+"""Convert luma and chroma to RGB and back, without PyAV.
 
 What a network changes is added to the planes of the frame: pixels that it leaves alone keep their
 levels exactly, whatever the chroma is subsampled by and however many levels colours have.

@@ -82,7 +82,7 @@ class Card:
         machine: On what.
         validation: What the scores of validations were measured on.
         scores: Measured, by dataset and protocol: ``{"Rain100L-dev10 y-matlab": "32.1 / 0.93"}``.
-        licence: Under which the weights may be used; empty if whoever trained them names none.
+        licence: Under which the weights may be used; empty if their author names none.
         commit: Of the code that trained them.
         version: Of derain that trained them, in the last stage.
         digest: Of the files they were trained on, in the last stage, as a `Stage` has it.

@@ -1,4 +1,4 @@
-"""What has to be known of a network to execute it without PyTorch: facts beside its weights."""
+"""The facts about a network that are needed to execute it without PyTorch."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ LARGEST = (1024, 256, 4096, 1 << 16)
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network besides its weights.
+    """The facts about a network besides its weights.
 
     Attributes:
         title: Name of its class, which is that of its paper.

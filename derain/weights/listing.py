@@ -1,4 +1,4 @@
-"""What `derain weights list` shows: sizes, times, quality, and which weights to take.
+"""The table of ``derain weights list``: sizes, times, quality and uses.
 
 Nothing but the headers of the files is read, without the packages that read the rest of them.
 """

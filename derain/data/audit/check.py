@@ -49,7 +49,7 @@ AT_MOST = 20
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in a dataset.
+    """Findings in a dataset.
 
     Attributes:
         layout: How it lies on disk, in words; empty for a folder of clean pictures.
@@ -171,7 +171,7 @@ def check(
 
     Args:
         folder: The dataset, or a list file, or its two folders.
-        against: Training data, paired or clean, in which none of its pictures may occur.
+        against: Training data, paired or clean, in which its pictures must not occur.
         layout: How it lies on disk; None recognises it. Two folders have none.
         progress: Receives the stages "pairs" or "pictures", "duplicates" and "copies".
         album: What is already known of files, if several datasets are checked.

@@ -26,7 +26,7 @@ Device and inode say which file it is; size and time differ if a later file gets
 
 @dataclass(frozen=True)
 class Content:
-    """What is kept of a picture, about 25 kB.
+    """The data that are kept of a picture, about 25 kB.
 
     Attributes:
         digest: SHA-256 of its pixels with their type and shape.

@@ -467,7 +467,7 @@ class _Looks:
     _seen: dict[Path, Float64s | None] = field(default_factory=dict)
 
     def compare(self, twins: Sequence[tuple[Path, Path]]) -> tuple[int, int, int] | None:
-        """Return how many of some twins show one scene; None if most do not.
+        """Return how many of some possible pairs show one scene; None if most do not.
 
         Returns:
             Twins that do, twins that were looked at, and by how many signs the first ones have more
