@@ -120,7 +120,7 @@ PartOption = Annotated[
     str | None,
     typer.Option(
         metavar="INDEX/COUNT",
-        help="Do one part of the files alone, from 0/8 to 7/8, so that eight machines share them.",
+        help="Derain one part of the files: 0/8 to 7/8 share them among eight machines.",
     ),
 ]
 
