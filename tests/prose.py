@@ -39,20 +39,20 @@ VERBS = _words(
     accelerate accept add agree allow appear apply ask attach attend average avoid bear beat
     become begin behave belong bind block break bring build buy bypass calculate call carry
     catch change check choose claim clip close combine come compare complete compress compute
-    confirm connect consist consume contain continue convert cost count cover create cut darken
-    decide decode decrease deinterlace delay delete depart depend derain describe deserve detect
-    die differ disagree disappear disconnect divide double download draw drive drop eat emit
-    encode end enlarge enter equal erase estimate evaluate exceed exclude execute exist expect
-    explain export extend fade fail fall feed fetch fill filter find finish fit flicker fold
-    follow force forget gain generate get give go grow guess halve handle happen help hide hit
-    hold identify ignore imitate imply import improve include increase indicate inherit
-    initialise insist inspect install interrupt invalidate invert join judge keep know lack
-    launch lead lean learn leave let lie like limit link list listen load log look loop lose
-    lower maintain make map mark mask match matter mean measure merge mirror miss move multiply
-    name need normalise note obtain occur offer open operate order overfit override overwrite
-    pad paint pass pay pick point poll populate position predict prefer prefix prevent print
-    process produce propagate protect prove provide publish put quit quote rain raise rank rate
-    reach react read receive recognise record recover reduce refer refuse rehearse reject
+    confirm connect consist consume contain continue convert copy cost count cover create cut
+    darken decide decode decrease deinterlace delay delete depart depend derain describe deserve
+    detect die differ disagree disappear disconnect divide double download draw drive drop eat
+    emit encode end enlarge enter equal erase estimate evaluate exceed exclude execute exist
+    expand expect explain export extend fade fail fall feed fetch fill filter find finish fit
+    flicker fold follow force forget gain generate get give go grow guess halve handle happen
+    help hide hit hold identify ignore imitate imply import improve include increase indicate
+    inherit initialise insist inspect install interrupt invalidate invert join judge keep know
+    lack launch lead lean learn leave let lie like limit link list listen load log look loop
+    lose lower maintain make map mark mask match matter mean measure merge mirror miss move
+    multiply name need normalise note obtain occur offer open operate order overfit override
+    overwrite pad paint pass pay pick point poll populate position predict prefer prefix prevent
+    print process produce propagate protect prove provide publish put quit quote rain raise rank
+    rate reach react read receive recognise record recover reduce refer refuse rehearse reject
     release rely remain remove render repeat replace report reproduce require resemble reserve
     reset resize respect restart restore resume retire retry return rewrite rise rotate round
     run sample save say scale scatter score search see seem select send separate serve set
@@ -84,12 +84,12 @@ NOUNS = _words(
     exist export fall fill filter find fit fold force gain guess guide help hit import increase
     input interest issue judge lack lead light like limit link load log look loop loss lower map
     mark mask match mean measure mirror name note offer open order pad pass pay picture place
-    plan point position prefix present print process profile prove query rain raise range rank
-    rate reach read record release report request reserve reset result return round run sample
-    save scale score search separate set share sharpen shift show sign size slow smooth sort
-    spare speed split spread stage stand start state steady stop store suit sum supply support
-    switch test tile time touch trace track train transfer trust try tune turn twist type update
-    use view visit vote wait walk want warm wish work yield
+    plan point position prefix present process profile prove query rain raise range rank rate
+    reach read record release report request reserve reset result return round run sample save
+    scale score search separate set share sharpen shift show sign size slow smooth sort spare
+    speed split spread stage stand start state steady stop store suit sum supply support switch
+    test tile time touch trace track train transfer trust try tune turn twist type update use
+    view visit vote wait walk want warm wish work yield
     """
 )
 """Verbs that are often something else: they count only where their neighbours agree."""
@@ -99,6 +99,9 @@ RARE_NOUNS = _words(
     " take turn use wait want"
 )
 """Those of them whose third person is a noun only behind a determiner."""
+
+_ORDERS = _words("use run name set call check train look show open")
+"""Those of them that pages give as orders, before any noun."""
 
 INTRANSITIVE = _words(
     "became began came ended fell grew ran rose stood went begin change come compute continue end"
@@ -118,6 +121,7 @@ _OBJECTS = _words(
     """
     a an the its their your our every each this that these those no some any all both another
     more most fewer less it them what how whether which too so only twice about well up out back
+    two three four five six seven eight nine ten several many
     """
 )
 _PREPOSITIONS = _words(
@@ -228,10 +232,11 @@ def _stands_like_a_verb(words: list[str], place: int) -> bool:
     is_base = _lemma(words[place])[1] == "base"
     if before in _DRIVERS or _takes_object(before, after):
         return True
-    if is_base and before in {"", ";", "(", "then"}:
-        if words[place] in {"use", "run", "name", "set", "call", "check", "train", "look", "show"}:
-            return after not in {"of", "in", ""}
-        return after in _PREPOSITIONS - {"of", "by", "per"}
+    if is_base and before in {"", ";", "(", "then", ","}:
+        is_order = words[place] in _ORDERS and before != ","
+        return after not in {"of", "in", ""} if is_order else after in _PREPOSITIONS - {"of", "by"}
+    if is_base and place > 1 and words[place - 2] in {"and", "or"}:
+        return after in _PREPOSITIONS - {"of"}
     if is_base:
         # "Scripts measure speed": the subject is in the plural.
         return bool(re.search(r"[^s]s$", before)) and after[:1].isalpha() and after != "of"
