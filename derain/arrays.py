@@ -1,7 +1,7 @@
 """Convert the accepted kinds of images to NumPy arrays, and results back to the same kind.
 
 That is an array, a picture of Pillow's, a tensor of PyTorch's, or a sequence of these. Neither
-library is imported: whoever has such an object has its library loaded.
+library is imported: a program with such an object has loaded its library.
 """
 
 import sys

@@ -121,7 +121,7 @@ def seconds_of(text: str | None, option: str) -> float | None:
     3723.5
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If it is not a time.
     """
     if text is None:
         return None

@@ -244,7 +244,7 @@ def interruptible(done: Callable[[], str] = lambda: "") -> Generator[None]:
     """Say what was done by then if the user interrupts the work; the exit status is 130.
 
     Args:
-        done: Returns what was done, and how to go on, in words.
+        done: Returns a text about what was done, and how to continue.
     """
     try:
         yield

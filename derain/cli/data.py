@@ -72,7 +72,7 @@ def _place(folder: Path | None, both: "TwoFolders | None") -> "Place":
     """Return the one place to check, out of a folder and two folders.
 
     Raises:
-        UsageError: If there is none, or both are given.
+        UsageError: If neither or both are given.
     """
     from derain.errors import UsageError
 

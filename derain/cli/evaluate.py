@@ -48,7 +48,7 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL... DATA...",
-        help="Weights, by name or file; then folders of pairs or of photographs.",
+        help="Weights, by name or file, and folders of pairs or of photographs.",
     ),
 ]
 ProtocolOption = Annotated[

@@ -447,7 +447,7 @@ class _Done:
     Attributes:
         jobs: What there is to do.
         refused: Number of inputs that gave none.
-        results: What derain made, and is left alone.
+        results: Results of derain, which are ignored.
         statuses: Number of pictures of each status.
         finished: Pictures whose results are there.
         clips: Animated pictures that were found among them, each with the file of its result.

@@ -102,7 +102,7 @@ def train(
             from derain.train import has_others, joined_ranks, plan_run
 
         if has_others():
-            # torchrun stops the others so when one has failed, be they waiting in PyTorch or not.
+            # torchrun stops the others in this way when one has failed, even while PyTorch waits.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with joined_ranks() as ranks, _one_voice(ranks):
             chosen, run = plan_run(

@@ -166,7 +166,7 @@ def as_network(model: Tiled) -> Network:
     """Return the argument if it is a network.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not a network.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"a {type(model).__name__}; expected a network, or an engine")
@@ -256,7 +256,7 @@ def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
     ``auto`` is bfloat16 where the device has instructions for it, which is faster.
 
     Raises:
-        ValueError: If there is none of the name, or gradients would vanish in it (float16).
+        ValueError: If the name is unknown, or gradients would vanish in it (float16).
     """
     if name == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
@@ -271,7 +271,7 @@ def choose_dtype(name: str) -> torch.dtype:
     """Return the number format of a name.
 
     Raises:
-        ValueError: If there is none of it.
+        ValueError: If the name is unknown.
     """
     known = {
         "auto": torch.float32,

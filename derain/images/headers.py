@@ -101,7 +101,7 @@ def kind_of(data: bytes) -> Kind:
     """Return the format of a file by its first bytes.
 
     Raises:
-        ImageError: If it is none that can be read; says what it is instead.
+        ImageError: If it cannot be read; the message says what it is.
     """
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"

@@ -33,7 +33,7 @@ _REGENERATED: tuple[tuple[int, bytes], ...] = (
     (0xE8, b"SPIFF\0"),
     (0xEE, b"Adobe"),
 )
-"""Segments about how the pixels were stored, which the encoder writes anew."""
+"""Segments about how the pixels were stored, which the encoder writes again."""
 _END, _SCAN = 0xD9, 0xDA
 _PARAMETERLESS = frozenset({0x01, *range(0xD0, 0xD9)})
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")

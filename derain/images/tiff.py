@@ -63,7 +63,7 @@ def layout_of(data: bytes) -> Layout:
     """Return the byte order and sizes of a TIFF file or EXIF block.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is neither.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     version = struct.unpack_from(f"{order}H", data, 2)[0] if order and len(data) >= HEADER else 0

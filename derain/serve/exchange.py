@@ -82,7 +82,7 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
         raise Problem(status, "the client cancelled the picture") from None
     except Problem as problem:
         status = problem.status
-        # A client that waits to be told whether to send its body sends none.
+        # A client that waits for permission to send its body sends nothing.
         if "expect" not in request.headers or body.taken:
             await body.drain()
         raise

@@ -446,7 +446,7 @@ class _Counted:
 
 
 def _describe(copy: Stream, stream: Stream) -> None:
-    """Give a stream what another says of itself, but for what is counted anew."""
+    """Copy the facts of a stream to another, except those that are counted again."""
     stale = (*_COUNTED, "ENCODER") if copy.type == "video" else _COUNTED
     copy.metadata.update(
         {key: value for key, value in stream.metadata.items() if not key.upper().startswith(stale)}

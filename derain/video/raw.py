@@ -208,7 +208,7 @@ def size_of(text: str) -> tuple[int, int]:
     (1920, 1080)
 
     Raises:
-        UsageError: If it is none that a frame can have.
+        UsageError: If no frame can have this size.
     """
     found = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
     width, height = (int(found[1]), int(found[2])) if found else (0, 0)
