@@ -454,7 +454,8 @@ def _oddities(folder: Place, files: Sequence[Path] = ()) -> Iterator[Problem]:
 def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Walk as `os.walk` does, and through some of the links to folders."""
     for place, folders, names in os.walk(folder):
-        # What systems put beside pictures does not belong to the user: it is neither a fault nor worth a note.
+        # What systems put beside pictures is not the user's: it is neither a fault nor worth a
+        # note.
         folders[:] = filterfalse(is_litter, folders)
         names = list(filterfalse(is_litter, names))
         yield place, folders, names

@@ -125,7 +125,7 @@ def _first_complete(path: Path, found: Sequence[Found], *, bgr: bool) -> tuple[N
     """Return the first network whose tensors are all there: running means may lack some.
 
     Raises:
-        WeightsError: If there is no network; the message says what is wrong with the first candidate.
+        WeightsError: If there is no network; says what is wrong with the first candidate.
     """
     problems: list[WeightsError] = []
     for one in found:
