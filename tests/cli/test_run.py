@@ -282,7 +282,7 @@ def test_parts_are_all_pictures_and_clips_once(
     assert sorted(lines) == sorted(map(str, Path("in_derained").resolve().rglob("*.png")))
     assert len(lines) == 12
     assert derain("in") == 0
-    assert "0 done, 12 skipped because they were there, 0 failed" in capsys.readouterr().err
+    assert "0 done, 12 skipped because they already exist, 0 failed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["8/8", "-1/8", "1", "a/b", "0/0", ""])
