@@ -120,9 +120,8 @@ _CRDNET = replace(
 _PETRICHOR = replace(
     _general("petrichor"),
     source=(
-        "derain: general use, as the others, with the rate and moments that were found by trials"
-        " (docs/lab-notes/petrichor.md), and with exposures that make skies white behind leaves,"
-        " which is no rain; larger sizes grow from the default one"
+        "derain: general use, with the rate and moments of the trials in docs/lab-notes/petrichor.md"
+        " and with exposures that make skies white behind leaves; larger sizes grow from petrichor"
     ),
     exposure=1.0,
     blown=0.1,
@@ -150,8 +149,8 @@ RECIPES: dict[str, Recipe] = {
             _CRDNET,
             name="crdnet-density",
             source=(
-                "derain: the small density classifier alone, beside the weights of init, which stay"
-                " as they are; on whole pictures, as it is used, and on some without rain"
+                "derain: only the small density classifier, beside the unchanged weights of init;"
+                " on whole pictures, some of them without rain"
             ),
             init="crdnet",
             rain=("light", "heavy", "mixed", "clear"),
