@@ -108,8 +108,8 @@ _PAPERS = (
 _CRDNET = replace(
     _general("crdnet"),
     source=(
-        "derain: general use, as the others, with a small density classifier beside it;"
-        " normalisation wants larger batches, the narrow refinement a lower rate"
+        "derain: general use, with a small density classifier beside it, larger batches for"
+        " normalisation, and a lower rate for the narrow refinement"
     ),
     hyperparameters={"classifier": "compact"},
     batch=16,
@@ -120,8 +120,9 @@ _CRDNET = replace(
 _PETRICHOR = replace(
     _general("petrichor"),
     source=(
-        "derain: general use, with the rate and moments of the trials in docs/lab-notes/petrichor.md"
-        " and with exposures that make skies white behind leaves; larger sizes grow from petrichor"
+        "derain: general use, with the rate and moments of the trials in"
+        " docs/lab-notes/petrichor.md, and with exposures that make skies white behind leaves;"
+        " larger sizes grow from petrichor"
     ),
     exposure=1.0,
     blown=0.1,
