@@ -28,8 +28,8 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 FLAGS = {
     "run": (
         "--as-clip --codec --colours --compare --crf --density --device --dtype --end --engine"
-        " --force --format --mask --max-pixels --model --output --overlap --pixel-format --preset"
-        " --preview --quality --rate --raw --resume --start --strength --temporal --tile -m -o"
+        " --force --format --mask --max-pixels --model --output --overlap --part --pixel-format"
+        " --preset --preview --quality --rate --raw --resume --start --strength --temporal --tile -m -o"
         " INPUTS"
     ),
     "train": (
