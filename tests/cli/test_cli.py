@@ -29,8 +29,8 @@ FLAGS = {
     "run": (
         "--as-clip --codec --colours --compare --crf --density --device --dtype --end --engine"
         " --force --format --mask --max-pixels --model --output --overlap --part --pixel-format"
-        " --preset --preview --quality --rate --raw --resume --start --strength --temporal --tile -m -o"
-        " INPUTS"
+        " --preset --preview --quality --rate --raw --resume --start --strength --temporal --tile"
+        " -m -o INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
