@@ -50,6 +50,7 @@ FLAGS = {
     ),
     "weights list": "",
     "weights show": "MODEL",
+    "weights cite": "MODELS",
     "weights import": "--bgr --force --output -o CHECKPOINT",
 }
 """Adding a verb or a flag is a decision: it is made here too."""
