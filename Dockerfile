@@ -5,6 +5,7 @@ FROM python:3.12-slim-bookworm AS build
 
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY docs/man docs/man
 COPY derain derain
 RUN python -m venv /opt/derain \
     && /opt/derain/bin/pip install --no-cache-dir --constraint constraints.txt ".[serve]"

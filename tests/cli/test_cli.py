@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -946,6 +947,17 @@ def test_help_names_every_quality() -> None:
     text = " ".join(derain("run", "--help").stdout.decode().split())
     *others, last = QUALITIES
     assert f"{', '.join(others)} or {last}, in place of -m." in text
+
+
+def test_weights_cite_prints_the_papers_once_and_derain() -> None:
+    text = derain("weights", "cite", "dpenet", "petrichor", "dpenet-rain100h").stdout.decode()
+    assert re.findall(r"^@\w+\{(\w+),$", text, re.M) == ["gao2024heavy", "derain"]
+    alone = derain("weights", "cite").stdout.decode()
+    assert re.findall(r"^@\w+\{(\w+),$", alone, re.M) == ["derain"]
+    failed = derain("weights", "cite", "nothing")
+    assert failed.returncode == 1
+    assert failed.stdout == b""
+    assert failed.stderr.startswith(b"error: nothing: no such weights")
 
 
 def test_weights_show_a_card() -> None:

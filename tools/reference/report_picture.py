@@ -25,10 +25,10 @@ PICTURE = Path(__file__).parent.parent.parent / "docs/guides/report.png"
 MODELS = ("petrichor-live", "petrichor", "crdnet")
 PRESETS = {"light-rain": "rain100l", "heavy-rain": "rain100h"}
 SIDE = 200
-WINDOW = (1000, 1180)
+WINDOW = (1000, 2190)
 """Width and height of the browser's window in pixels; the page is cut off at its bottom."""
-COLOURS = 64
-"""Colours of the picture: a page of text and lines needs no more, and the file stays small."""
+COLOURS = 160
+"""Colours of the picture: enough for its crops, and the file stays small."""
 
 
 def crops() -> Iterator[NDArray[np.uint8]]:
