@@ -141,5 +141,6 @@ def api_page(package: str) -> str:
     """
     names = "".join(f"::: {package}.{name}\n\n" for name in public_names(package))
     head = f"# {package}\n\n{PACKAGES[package]}\n\n"
-    about = f"::: {package}\n    options:\n      members: false\n      show_root_heading: false\n"
-    return f"{head}{about}\n{names}"
+    options = ("members", "show_root_heading", "show_root_toc_entry")
+    about = "\n".join([f"::: {package}", "    options:", *(f"      {it}: false" for it in options)])
+    return f"{head}{about}\n\n{names}"
