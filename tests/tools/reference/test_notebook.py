@@ -1,5 +1,6 @@
 """The notebook of the examples runs, and shows what it says."""
 
+import itertools
 import re
 
 import pytest
@@ -45,7 +46,7 @@ def test_the_notebook_is_complete_and_small() -> None:
     identifiers = [cell["id"] for cell in CELLS]
     assert len(set(identifiers)) == len(identifiers)
     # Every cell of code is explained by the one before.
-    for before, cell in zip(CELLS, CELLS[1:], strict=False):
+    for before, cell in itertools.pairwise(CELLS):
         if cell["cell_type"] == "code":
             assert before["cell_type"] == "markdown"
             assert source_of(before).strip()
