@@ -180,11 +180,8 @@ def derain_clips(
         typer.Exit: If an option cannot be meant, or the user interrupts the work.
     """
     with one_line_errors(has_limit=True):
-        from derain.restore import check_asked
-
         models = _Models(model, settings)
-        if models.name != NO_MODEL:
-            check_asked(models.name, **settings)
+        check_model(models.name, settings)
         films, others = _by_frames(names, output, options, format)
         well = not films or _derain_films(films, output, models, options.plain(force=force))
         if others:
@@ -192,6 +189,27 @@ def derain_clips(
             work = _Frames(options, force=force, suffix=suffix, max_pixels=max_pixels)
             well = work.derain(others, output, models) and well
     return well
+
+
+def check_model(name: str | None, settings: dict[str, Any]) -> None:
+    """Check what is asked of weights, before any are loaded.
+
+    Args:
+        name: Of the weights; ``none`` for none.
+        settings: For `derain.restore.load`.
+
+    Raises:
+        UsageError: If something cannot be meant, or is said of weights where there are none.
+    """
+    from derain.restore import check_asked
+
+    if name != NO_MODEL:
+        check_asked(name, **settings)
+        return
+    usual = {"device": "auto", "dtype": "auto", "engine": "auto", "strength": 1.0}
+    for option, value in settings.items():
+        if value != usual.get(option):
+            raise UsageError("is for a model, and -m none uses none", option=option, value=value)
 
 
 def _derain_films(

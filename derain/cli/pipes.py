@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.clips import MODEL, NO_MODEL, ClipOptions
+from derain.cli.clips import MODEL, NO_MODEL, ClipOptions, check_model
 from derain.cli.console import (
     complain,
     interruptible,
@@ -134,11 +134,8 @@ def derain_pipe(
         typer.Exit: If not all could be done, nobody reads, or the user interrupts the work.
     """
     with one_line_errors():
-        from derain.restore import check_asked
-
         chosen = MODEL if model is None and settings.get("quality") is None else model
-        if chosen != NO_MODEL:
-            check_asked(chosen, **settings)
+        check_model(chosen, settings)
         target = None if output in (None, STREAM) else Path(str(output))
         _check_streams(name, target, of_clips, force=force)
         weights = _Model(chosen, settings)

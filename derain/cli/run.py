@@ -55,13 +55,13 @@ from derain.cli.pipes import (
 from derain.cli.progress import Bars
 from derain.cli.shown import say_left
 from derain.cli.startup import lasting
-from derain.clips.names import is_animated
+from derain.clips.names import is_animated, is_made_name
 from derain.errors import UsageError, did_you_mean
 from derain.files import printable
 
 if TYPE_CHECKING:
     from derain.images import Format
-    from derain.pictures import Job, Plan, Result
+    from derain.pictures import Job, Part, Plan, Result
     from derain.progress import Progress
     from derain.restore import Derainer
 
@@ -110,6 +110,14 @@ MaxPixelsOption = Annotated[
     ),
 ]
 
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="INDEX/COUNT",
+        help="Do one part of the files alone, from 0/8 to 7/8, so that eight machines share them.",
+    ),
+]
+
 
 def run(
     inputs: InputsArgument,
@@ -128,6 +136,7 @@ def run(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     max_pixels: MaxPixelsOption = None,
+    part: PartOption = None,
     temporal: TemporalOption = "auto",
     codec: CodecOption = "h264",
     crf: CrfOption = None,
@@ -160,7 +169,7 @@ def run(
     _check_format(format)
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
-    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
+    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels, part)
     of_folder = rate if as_clip else None
     of_clips = ClipOptions(
         temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
@@ -179,6 +188,7 @@ class _PictureOptions:
     density: bool = False
     mask: str | None = None
     max_pixels: str | None = None
+    part: str | None = None
 
     def check_unused(self, *, has_animated: bool) -> None:
         """Check that nothing is said of pictures, where there are none.
@@ -190,6 +200,8 @@ class _PictureOptions:
             UsageError: Else.
         """
         for option, value in vars(self).items():
+            if option == "part":
+                continue
             if has_animated and option in ("format", "max_pixels"):
                 continue
             if value != getattr(_PictureOptions, option):
@@ -235,6 +247,8 @@ def _derain_all(
     if is_piped(inputs, output, chosen.frames):
         with one_line_errors():
             chosen.of_pictures.check_unused(has_animated=False)
+            if chosen.of_pictures.part is not None:
+                raise UsageError("is for files and folders; expected no -", option="part")
         derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
         return
     clips, others = parted(inputs, as_clip=of_clips.as_clip)
@@ -247,6 +261,7 @@ def _derain_all(
                 value=model,
             )
         limit = _pixels(chosen.of_pictures.max_pixels)
+        clips = _clips_in(_part_of(chosen.of_pictures.part), clips, output)
     well = not clips or derain_clips(
         clips,
         output,
@@ -286,8 +301,9 @@ def _derain_pictures(
         check_asked(model, **settings)
         limit = _pixels(chosen.max_pixels)
         area = read_mask(chosen.mask, limit) if chosen.mask else None
+        part = _part_of(chosen.part)
         options = pictures.Options(
-            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit
+            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit, part
         )
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)
@@ -350,6 +366,30 @@ def _format_of(name: str | None) -> "Format | None":
 def _pixels(text: str | None) -> int | None:
     """Return the limit that was asked for; None for the usual one."""
     return None if text is None else whole_number(text, "max_pixels")
+
+
+def _part_of(text: str | None) -> "Part | None":
+    """Return the part of the files that was asked for; None for all of them."""
+    from derain.pictures import Part
+
+    return None if text is None else Part.parse(text)
+
+
+def _clips_in(part: "Part | None", clips: list[str], output: str | None) -> list[str]:
+    """Return the clips of a part, without what derain made of others.
+
+    Raises:
+        UsageError: If results of several parts would be one file.
+    """
+    if part is None or len(clips) < 2:
+        return [name for name in clips if part is None or part.has(name)]
+    from derain.clips.sequences import kind_of_target
+
+    if output not in (None, "-") and kind_of_target(output) is not None:
+        raise UsageError(
+            f"one file for {len(clips)} clips; expected a folder", option="output", value=output
+        )
+    return [name for name in clips if part.has(name) and not is_made_name(name)]
 
 
 def _report_plan(plan: "Plan") -> None:

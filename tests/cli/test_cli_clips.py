@@ -149,3 +149,23 @@ def test_folders_are_no_clips() -> None:
         ["b.MP4"],
         ["a.png", "folder.mp4", "-"],
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("quality", "fast"),
+        ("device", "cpu"),
+        ("dtype", "float32"),
+        ("engine", "onnx"),
+        ("tile", "64"),
+        ("overlap", "8"),
+        ("strength", "0.5"),
+    ],
+)
+def test_what_is_said_of_a_model_is_refused_without_one(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("clip.mkv", "-m", "none", f"--{option}", value) == 2
+    assert f"--{option} {value}: is for a model, and -m none uses none" in capsys.readouterr().err
+    assert not Path("clip_derained.mkv").exists()

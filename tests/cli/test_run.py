@@ -268,3 +268,39 @@ def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
     assert "\x1b" not in said
     assert "b\\n\\x1b[31m.png: " in said
     assert "compared in b\\n\\x1b[31m_derained_compare.png\n" in said
+
+
+def test_parts_are_all_pictures_and_clips_once(
+    photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in/deep").mkdir(parents=True)
+    for number in range(6):
+        write_image(f"in/{number}.png", photo[:4, :4])
+        write_image(f"in/deep/{number}.png", photo[:4, :4])
+    for index in range(3):
+        assert derain("in", "--part", f"{index}/3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted(map(str, Path("in_derained").resolve().rglob("*.png")))
+    assert len(lines) == 12
+    assert derain("in") == 0
+    assert "0 done, 12 skipped because they were there, 0 failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["8/8", "-1/8", "1", "a/b", "0/0", ""])
+def test_a_part_that_is_not_there_is_refused(
+    part: str, here: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("a.png", f"--part={part}") == 2
+    assert f"--part {part}: expected INDEX/COUNT" in capsys.readouterr().err
+    assert not here
+
+
+def test_a_stream_has_no_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["a.png", "-o", "-"], ["-", "--raw", "4x4"]):
+        assert derain(*arguments, "--part", "0/2") == 2
+        assert "--part: is for files and folders" in capsys.readouterr().err
+
+
+def test_clips_of_several_parts_need_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("a.gif", "b.gif", "-o", "c.gif", "--part", "0/2") == 2
+    assert "one file for 2 clips; expected a folder" in capsys.readouterr().err
