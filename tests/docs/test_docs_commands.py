@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import typer
 from commands import status_of
-from documents import ROOT, Block, blocks, commands
+from documents import ROOT, Block, blocks, commands, name_of, pages
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -54,6 +54,8 @@ EXAMPLES = {
     r"--install-completion|--show-completion": "it asks for the shell that it was started from",
 }
 """Commands that are only parsed, though they stand in a block that is run; and why."""
+
+FENCE = re.DOTALL | re.MULTILINE
 
 SHELL = blocks("sh", "console", "bash", "shell")
 PYTHON = [block for block in blocks("python") if block.page not in ELSEWHERE]
@@ -96,6 +98,31 @@ def parse(arguments: list[str]) -> None:
     if given[0] in GROUP_DEFAULTS:
         command, rest = command.commands[rest[0]], rest[1:]
     command.make_context(given[0], list(rest))
+
+
+def unknown_words(text: str) -> list[str]:
+    """Return the verb or the options in a mention of a command that derain does not have.
+
+    A mention, such as ``derain run -m FILE``, need not be complete.
+    """
+    words = text.replace("`", "").split()[1:]
+    given = [word for word in words if word not in cli.LOUDNESS]
+    if not given or given[0] in cli.OPTIONS:
+        return []
+    verb = given[0] if given[0] in cli.VERBS else "run"
+    top: Any = typer.main.get_command(cli.make_app([verb]))
+    found = top.commands[verb]
+    if verb in GROUP_DEFAULTS:
+        inner = given[1] if len(given) > 1 else GROUP_DEFAULTS[verb]
+        if inner not in found.commands:
+            return [inner]
+        found = found.commands[inner]
+    options = {"--help", "-h", *(name for param in found.params for name in param.opts)}
+    return [
+        word
+        for word in given
+        if re.match(r"-[a-z-]", word) and re.split("[=,]", word)[0] not in options
+    ]
 
 
 def reason_not_to_run(block: Block, line: str) -> str:
@@ -168,6 +195,15 @@ def test_a_command_works(
         assert status == 0, said
 
 
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_commands_that_a_page_mentions_have_these_verbs_and_options(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    mentions = re.findall(
+        r"`(derain(?: [^`\n]+)?)`", re.sub(r"^```.*?^```$", "", text, flags=FENCE)
+    )
+    assert {mention: unknown_words(mention) for mention in mentions if unknown_words(mention)} == {}
+
+
 def test_many_commands_are_run() -> None:
     assert len(RUN) > 12
     text = " ".join(str(param.id) for param in RUN)
@@ -179,6 +215,8 @@ def test_what_is_wrong_is_found() -> None:
     for line in ("derain photo.jpg --nothing", "derain weights nothing", "derain export"):
         with pytest.raises(Exception, match=r"nothing|Missing"):
             parse(next(calls(line)))
+    assert unknown_words("derain weights nothing") == ["nothing"]
+    assert unknown_words("derain a.jpg --tile 3 --nothing=3 -q") == ["--nothing=3"]
     assert programs("FOO=1 rm -r x && derain y") == {"rm", "derain"}
     assert list(calls("cat a | derain - > b && torchrun -m derain train x")) == [
         ["-"],
