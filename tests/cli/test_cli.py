@@ -141,6 +141,19 @@ def test_the_shell_completes_verbs_and_flags() -> None:
     assert "--preset" in complete("derain synth --pr")
 
 
+def test_the_script_of_a_shell_is_printed() -> None:
+    """As docs/guides/shell.md has it, for those who manage these files on their own."""
+    code = "from derain.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"_DERAIN_COMPLETE": "source_zsh"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip().startswith("#compdef derain")
+
+
 def test_a_traceback_is_shown_where_the_environment_asks_for_it(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     command = [sys.executable, "-m", "derain", "a.png", "none.png"]

@@ -1,7 +1,8 @@
 """What mkdocs calls while it builds the site; mkdocs.yml names this file.
 
-The hooks add the generated pages of reference, add pictures that lie outside docs/, and let links
-to other files of the repository lead to the address of the sources.
+The hooks add the generated pages of reference, add pictures that lie outside docs/, let links to
+other files of the repository lead to the address of the sources, and refuse what would be loaded
+from other hosts.
 """
 
 import posixpath
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -17,6 +19,11 @@ ROOT = Path(__file__).parent.parent.parent
 PICTURES = (".png", ".jpg", ".svg")
 LINK = re.compile(r"(!?\[[^\]]*\]\()((?:\.\./)+)([^)#\s]+)(#[^)\s]*)?\)")
 """A Markdown link that begins by going up: text, ups, path, anchor."""
+LOADED = re.compile(
+    r"""<(?:script|img|iframe|source|video|audio)\b[^>]*?\bsrc=["']((?:https?:)?//[^"']+)"""
+    r"""|<link\b(?![^>]*\brel=["']canonical)[^>]*?\bhref=["']((?:https?:)?//[^"']+)"""
+)
+"""What a browser loads from another host as soon as it shows a page."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -56,3 +63,19 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: object) ->
         return f"{text}{source}/blob/main/{place}{anchor or ''})"
 
     return LINK.sub(target, markdown)
+
+
+def loaded_from_elsewhere(html: str) -> list[str]:
+    """Return the addresses of other hosts that a page would load something from."""
+    return [first or second for first, second in LOADED.findall(html)]
+
+
+def on_post_page(output: str, *, page: Page, **_: object) -> str:
+    """Refuse a page that would load something from another host.
+
+    Raises:
+        PluginError: If it would.
+    """
+    if found := loaded_from_elsewhere(output):
+        raise PluginError(f"{page.file.src_uri}: loads from another host: {', '.join(found)}")
+    return output
