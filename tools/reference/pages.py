@@ -15,13 +15,13 @@ ROOT = Path(__file__).parent.parent.parent
 STABLE = {
     "derain": "Derain pictures and frames, read and write files, measure.",
     "derain.images": "Read and write image files, with everything that is not pixels.",
-    "derain.metrics": "PSNR, SSIM and NIQE, under named protocols.",
+    "derain.metrics": "Measure PSNR, SSIM and NIQE under named protocols.",
     "derain.data": "Find pairs of rainy and clean pictures in folders.",
-    "derain.weights": "The weights inside the package, their cards, and the header of a file.",
+    "derain.weights": "Find the weights inside the package, their cards, and the header of a file.",
     "derain.evaluate": "Score models on data sets, and write tables and reports.",
-    "derain.networks": "The networks as PyTorch modules.",
+    "derain.networks": "Build the networks as PyTorch modules.",
     "derain.rain": "Make synthetic rain.",
-    "derain.recipes": "Settings that networks are trained with.",
+    "derain.recipes": "Find the settings that networks are trained with.",
 }
 """The public packages whose names are stable, each with a line that says what it is for."""
 
