@@ -1,1 +1,1 @@
-"""What an archive on a cluster costs besides its workers."""
+"""Scripts that measure work on several machines."""

@@ -1,4 +1,4 @@
-"""derain run: rainy pictures in, clean ones out."""
+"""``derain run`` removes rain from pictures and clips."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -77,44 +77,50 @@ FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "avif")
 
 InputsArgument = Annotated[
     list[str],
-    typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin."),
+    typer.Argument(
+        metavar="PICTURE...", help="Files, folders, quoted patterns, or - for standard input."
+    ),
 ]
 OutputOption = Annotated[
-    str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")
+    str | None,
+    typer.Option("-o", "--output", help="File or folder to write, or - for standard output."),
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "-m",
         "--model",
-        help="Shipped weights, or a file of ours or the authors'. Default: petrichor. Clips:"
-        " petrichor-live, or none for their neighbouring frames alone.",
+        help="Name of shipped weights, or a checkpoint file. Default: petrichor. For clips:"
+        " petrichor-live, or none to use only the neighbouring frames.",
     ),
 ]
 QualityOption = Annotated[
-    str | None, typer.Option(help="fast, balanced or best, in place of -m. Default: balanced.")
+    str | None,
+    typer.Option(help="Quality: fast, balanced or best, instead of -m. Default: balanced."),
 ]
-FormatOption = Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")]
+FormatOption = Annotated[
+    str | None, typer.Option(help=f"Format of the results: {', '.join(FORMATS)}.")
+]
 CompareOption = Annotated[
     bool, typer.Option("--compare", help="Write a before/after picture beside each result.")
 ]
 DensityOption = Annotated[
-    bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
+    bool, typer.Option("--density", help="Print how dense the rain is. Needs -m crdnet.")
 ]
 StrengthOption = Annotated[
-    float, typer.Option(help="How much of the rain is removed: 0 nothing, 1 all, up to 1.5.")
+    float, typer.Option(help="Share of the rain to remove: 0 is nothing, 1 is all; up to 1.5.")
 ]
 MaskOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="A picture of the same size that says where to work: white there, black elsewhere.",
+        help="Picture of the same size: white where rain is removed, black elsewhere.",
     ),
 ]
 MaxPixelsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N", help="Refuse pictures of more pixels: 400M is 400 million. Default: 300M."
+        metavar="N", help="Refuse pictures with more pixels, such as 400M. Default: 300M."
     ),
 ]
 
@@ -122,7 +128,7 @@ PartOption = Annotated[
     str | None,
     typer.Option(
         metavar="INDEX/COUNT",
-        help="Do one part of the files alone, from 0/8 to 7/8, so that eight machines share them.",
+        help="Derain one part of the files: 0/8 to 7/8 share them among eight machines.",
     ),
 ]
 
@@ -161,19 +167,19 @@ def run(
     cluster: ClusterOption = None,
     retries: RetriesOption = None,
 ) -> None:
-    """Take the rain out of pictures and clips.
+    """Remove rain from pictures and clips.
 
-    photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained.
-    Nothing that exists is overwritten without --force, so that a second run does what the first
-    left undone. What derain made is not derained again. With --density each path on standard
-    output is followed by a tab and none, light, medium or heavy.
+    The result of photo.jpg is photo_derained.jpg beside it. The results of a folder go to
+    FOLDER_derained. Existing files are not overwritten without --force, so the same command
+    finishes interrupted work. Results of derain are not derained again.
 
-    --quality chooses among the shipped weights: fast takes less time, best makes cleaner pictures.
+    --quality fast takes less time than the default; best takes more and gives cleaner pictures.
+    If leaves or cloth were smeared, try --strength 0.7, or limit the work with --mask.
 
-    With - for the input, frames of a video (YUV4MPEG2, or bare ones with --raw) are derained as
-    they come, and go to standard output as such, or to -o clip.mp4.
+    With --density, a tab and none, light, medium or heavy follow each path on standard output.
 
-    If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
+    If the input is -, frames of a video are read from standard input, as YUV4MPEG2 or, with --raw,
+    without headers. They are written to standard output in the same form, or to -o clip.mp4.
     """
     _check_format(format)
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
@@ -214,7 +220,7 @@ class _PictureOptions:
             if has_animated and option in ("format", "max_pixels"):
                 continue
             if value != getattr(_PictureOptions, option):
-                raise UsageError("is for pictures, of which none is named", option=option)
+                raise UsageError("applies to pictures, but no picture is named", option=option)
 
 
 @dataclass(frozen=True)
@@ -271,7 +277,7 @@ def _derain_all(
         chosen.check_unused(clips, others)
         if others and model == NO_MODEL:
             raise UsageError(
-                "is for clips; expected weights for pictures and folders",
+                "works for clips only; expected weights for pictures and folders",
                 option="model",
                 value=model,
             )
@@ -363,7 +369,7 @@ def _derain_pictures(
         if getattr(chosen, option):
             for path, _ in done.clips:
                 complain(
-                    f"error: {printable(path)}: an animation; --{option} is for pictures alone"
+                    f"error: {printable(path)}: an animation; --{option} applies to pictures only"
                 )
                 done.statuses["failed"] += 1
             done.clips.clear()
@@ -451,12 +457,13 @@ def _check_density(derainer: "Derainer") -> None:
     if not derainer.engine.senses_density:
         if derainer.engine.title == "CRDNet" and derainer.engine.runtime != "torch":
             raise UsageError(
-                f"the engine {derainer.engine.runtime} cannot tell; expected --engine torch",
+                f"the engine {derainer.engine.runtime} cannot measure rain density; expected"
+                " --engine torch",
                 option="density",
             )
         raise UsageError(
-            f"{derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as"
-            " -m crdnet",
+            f"{derainer.name} cannot measure rain density; expected CRDNet's weights with a"
+            " classifier, such as -m crdnet",
             option="density",
         )
 
@@ -472,8 +479,8 @@ def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
         say(f"quality {quality}: {derainer.name}{flips}")
     if is_verbose() and dtype == "auto" and derainer.engine.dtype != "float32":
         say(
-            f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype"
-            " float32 does without"
+            f"{derainer.name}: computes in bfloat16, which costs less than 0.05 dB; --dtype float32"
+            " avoids it"
         )
 
 
@@ -484,7 +491,7 @@ class _Done:
     Attributes:
         jobs: What there is to do.
         refused: Number of inputs that gave none.
-        results: What derain made, and is left alone.
+        results: Results of derain, which are ignored.
         statuses: Number of pictures of each status.
         finished: Pictures whose results are there.
         clips: Animated pictures that were found among them, each with the file of its result.
@@ -511,12 +518,12 @@ class _Done:
             self.results.append(result.source)
 
     def report(self) -> None:
-        """Say what was left alone, and if there are several pictures what became of them."""
+        """Say which files were ignored, and for several pictures how many were done."""
         say_left(self.results)
         done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
         if done + skipped + failed + self.refused > 1:
             failed += self.refused
-            say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
+            say(f"{done} done, {skipped} skipped because they already exist, {failed} failed")
 
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
@@ -529,7 +536,7 @@ class _Done:
             if job.outputs and all(path.exists() for path in job.outputs)
         }
         done = len(self.finished | there)
-        return f"{done} of {len(self.jobs)} done; the same command does the rest"
+        return f"{done} of {len(self.jobs)} done; run the same command again to continue"
 
 
 def _derain(

@@ -38,7 +38,7 @@ INSTEAD: Format = "JPEG"
 
 @dataclass(frozen=True)
 class Options:
-    """How pictures are derained.
+    """Options for deraining pictures.
 
     Attributes:
         force: Overwrite existing files.
