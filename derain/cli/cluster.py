@@ -186,9 +186,9 @@ class _Done:
             tries = f" (tried {outcome.attempts} times)" if outcome.attempts > 1 else ""
             complain(f"error: {printable(outcome.source)}: {_line_of(outcome)}{tries}")
         if self.others:
-            say(f"{self.others} other files left alone")
+            say(f"{self.others} other files were not derained")
         if self.statuses["left"]:
-            say(f"{self.statuses['left']} results of derain left alone")
+            say(f"{self.statuses['left']} results of derain were not derained again")
         say(
             f"{self.statuses['done']} done, {self.kept + self.statuses['skipped']} skipped because"
             f" they were there, {len(self.failed)} failed"
