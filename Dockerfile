@@ -9,6 +9,7 @@ ARG EXTRAS=serve
 ARG PACKAGES=
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE constraints.txt ./
+COPY docs/man docs/man
 COPY derain derain
 RUN python -m venv /opt/derain \
     && /opt/derain/bin/pip install --no-cache-dir --constraint constraints.txt ".[${EXTRAS}]" ${PACKAGES:+"${PACKAGES}"}

@@ -1,7 +1,7 @@
-"""The verb ``derain weights``: list, show, and import authors' checkpoints."""
+"""The verb ``derain weights``: list, show and cite weights, and import authors' checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,12 @@ from derain.cli.console import check_file, check_folder, one_line_errors, say
 from derain.cli.verb import Verb
 from derain.extras import require
 
-app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
+if TYPE_CHECKING:
+    from derain.weights import Card
+
+app = typer.Typer(
+    no_args_is_help=True, help="List, show, cite or import weights.", rich_markup_mode=None
+)
 
 
 @app.command("list", cls=Verb)
@@ -50,12 +55,8 @@ def show(
     """Show the model card of weights: network, data, scores, licence."""
     from dataclasses import asdict
 
-    from derain.engines.exported import Exported, is_exported
-    from derain.weights import find_card
-
     with one_line_errors():
-        path = Path(model)
-        card = Exported.read(path).card if is_exported(path) else find_card(model)
+        card = _card_of(model)
     stages = {"history": [stage.describe() for stage in card.history]}
     for key, value in (asdict(card) | stages).items():
         lines = (
@@ -66,6 +67,36 @@ def show(
         lines = lines if isinstance(lines, list) else [str(lines)]
         for number, line in enumerate(lines or [""]):
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
+
+
+def _card_of(model: str) -> "Card":
+    """Return the card of weights, or of a file that was exported from some."""
+    from derain.engines.exported import Exported, is_exported
+    from derain.weights import find_card
+
+    path = Path(model)
+    return Exported.read(path).card if is_exported(path) else find_card(model)
+
+
+@app.command("cite", cls=Verb)
+def cite(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...", help="Shipped weights, or a file of derain's or the authors'."
+        ),
+    ] = None,
+) -> None:
+    """Print BibTeX of the papers behind weights, and of derain.
+
+    Without a model derain's own entry is printed. The Petrichor networks have no paper.
+    """
+    from derain import __version__
+    from derain.weights.citations import to_bibtex
+
+    with one_line_errors():
+        networks = [_card_of(model).network for model in models or []]
+    typer.echo(to_bibtex(networks, __version__))
 
 
 @app.command("import", cls=Verb)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,7 @@ FLAGS = {
     ),
     "weights list": "",
     "weights show": "MODEL",
+    "weights cite": "MODELS",
     "weights import": "--bgr --force --output -o CHECKPOINT",
 }
 """Adding a verb or a flag is a decision: it is made here too."""
@@ -137,6 +139,19 @@ def test_the_shell_completes_verbs_and_flags() -> None:
 
     assert complete("derain ev") == ["evaluate"]
     assert "--preset" in complete("derain synth --pr")
+
+
+def test_the_script_of_a_shell_is_printed() -> None:
+    """As docs/guides/shell.md has it, for those who manage these files on their own."""
+    code = "from derain.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"_DERAIN_COMPLETE": "source_zsh"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip().startswith("#compdef derain")
 
 
 def test_a_traceback_is_shown_where_the_environment_asks_for_it(tmp_path: Path) -> None:
@@ -945,6 +960,17 @@ def test_help_names_every_quality() -> None:
     text = " ".join(derain("run", "--help").stdout.decode().split())
     *others, last = QUALITIES
     assert f"{', '.join(others)} or {last}, instead of -m." in text
+
+
+def test_weights_cite_prints_the_papers_once_and_derain() -> None:
+    text = derain("weights", "cite", "dpenet", "petrichor", "dpenet-rain100h").stdout.decode()
+    assert re.findall(r"^@\w+\{(\w+),$", text, re.M) == ["gao2024heavy", "derain"]
+    alone = derain("weights", "cite").stdout.decode()
+    assert re.findall(r"^@\w+\{(\w+),$", alone, re.M) == ["derain"]
+    failed = derain("weights", "cite", "nothing")
+    assert failed.returncode == 1
+    assert failed.stdout == b""
+    assert failed.stderr.startswith(b"error: nothing: no such weights")
 
 
 def test_weights_show_a_card() -> None:

@@ -116,6 +116,7 @@ def test_models_are_timed(place: Path) -> None:
         (["weights", "list"], "petrichor "),
         (["weights", "show", "petrichor"], "name "),
         (["weights", "show", "nledn"], "name "),
+        (["weights", "cite", "nledn"], "@inproceedings{"),
         (["weights", "show", "w.safetensors"], "name "),
         (["data", "check", "set"], "set: no dataset known here, 1 pair"),
     ],
