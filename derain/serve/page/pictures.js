@@ -3,8 +3,6 @@
 import { EngineError } from "./engine.js";
 import { formatName, megapixels, bytes, resultName, typeOf } from "./words.js";
 
-/** As many are sent at once: one travels while the server works on another. */
-const AT_ONCE = 2;
 const PREVIEW = { strength: 0, format: "image/png" };
 const THUMBNAIL = 144;
 
@@ -124,7 +122,7 @@ export class Pictures {
   }
 
   #next() {
-    while (this.running < AT_ONCE && !this.isLocked) {
+    while (this.running < this.engine.atOnce && !this.isLocked) {
       const picture = this.all.find((one) => one.state === "waiting");
       if (!picture) return;
       this.running += 1;
@@ -156,19 +154,20 @@ export class Pictures {
     }
   }
 
-  /** Refuse here what the server would refuse after a long upload. */
+  /** Refuse here what a server would refuse after a long upload. */
   #check(picture, seen) {
     const limit = this.limits;
+    const { place } = this.engine;
     if (!picture.file.size) {
       throw new EngineError("picture", "The file is empty: choose another one.");
     }
     if (limit.bytes && picture.file.size > limit.bytes) {
-      const found = `${bytes(picture.file.size)}; this server takes at most ${bytes(limit.bytes)}`;
+      const found = `${bytes(picture.file.size)}; ${place} takes at most ${bytes(limit.bytes)}`;
       throw new EngineError("large", `${found}. Save it smaller, then add it again.`);
     }
     const pixels = seen ? seen.view.width * seen.view.height : 0;
     if (limit.pixels && pixels > limit.pixels) {
-      const found = `${megapixels(pixels)}; this server takes at most ${megapixels(limit.pixels)}`;
+      const found = `${megapixels(pixels)}; ${place} takes at most ${megapixels(limit.pixels)}`;
       throw new EngineError("large", `${found}. Make it smaller, then add it again.`);
     }
   }
