@@ -79,7 +79,7 @@ async function decodePng(data: Bytes, mostPixels: number): Promise<Picture> {
     throw damaged();
   }
   if (!pixels) {
-    const { levels, alpha, size } = await drawn(data, "image/png");
+    const { levels, alpha, size } = await drawn(data, "image/png", { hasAlpha: true });
     const isOpaque = alpha.every((value) => value === 255);
     const isGrey = header.colour === 0;
     pixels = { ...size, levels, alpha: isOpaque ? null : alpha, isGrey };
@@ -93,8 +93,9 @@ async function decodeWebp(data: Bytes, mostPixels: number): Promise<Picture> {
   if (!claimed) throw damaged();
   check(claimed, mostPixels);
   if (webp.isAnimated(chunks)) throw animated("a WebP animation");
-  const { levels, alpha, size } = await drawn(webp.bare(data), "image/webp");
-  const pixels = { ...size, levels, alpha: webp.hasAlpha(chunks) ? alpha : null, isGrey: false };
+  const hasAlpha = webp.hasAlpha(chunks);
+  const { levels, alpha, size } = await drawn(webp.bare(data), "image/webp", { hasAlpha });
+  const pixels = { ...size, levels, alpha: hasAlpha ? alpha : null, isGrey: false };
   const picture = await finished(data, "image/webp", pixels);
   return { ...picture, isLossless: webp.isLossless(chunks) };
 }
@@ -103,7 +104,7 @@ async function decodeWebp(data: Bytes, mostPixels: number): Promise<Picture> {
 async function decodeOther(data: Bytes, kind: Kind, mostPixels: number): Promise<Picture> {
   let found;
   try {
-    found = await drawn(data, kind, mostPixels);
+    found = await drawn(data, kind, { mostPixels });
   } catch (error) {
     if (error instanceof Problem && error.kind === "large") throw error;
     const what = NAMES[kind]
@@ -158,7 +159,11 @@ interface Drawn {
 }
 
 /** Let the browser decode a file, with its levels as they are. */
-async function drawn(data: Bytes, type: string, mostPixels = Infinity): Promise<Drawn> {
+async function drawn(
+  data: Bytes,
+  type: string,
+  { mostPixels = Infinity, hasAlpha = false } = {},
+): Promise<Drawn> {
   let bitmap: ImageBitmap;
   try {
     bitmap = await createImageBitmap(new Blob([data], { type }), {
@@ -173,16 +178,38 @@ async function drawn(data: Bytes, type: string, mostPixels = Infinity): Promise<
   const size = { width: bitmap.width, height: bitmap.height };
   try {
     check(size, mostPixels);
-    return { size, ...(await channelsOf(bitmap)) };
+    const exact = hasAlpha ? exactChannelsOf(bitmap) : null;
+    return { size, ...(exact ?? (await channelsOf(bitmap))) };
   } finally {
     bitmap.close();
   }
 }
 
-async function channelsOf(bitmap: ImageBitmap): Promise<Omit<Drawn, "size">> {
+type Channels = Omit<Drawn, "size">;
+
+function emptyChannels({ width, height }: Size): Channels {
+  return {
+    levels: new Uint8Array(3 * width * height),
+    alpha: new Uint8Array(width * height),
+  };
+}
+
+/** Lay rows of red, green, blue and alpha apart. */
+function layApart(data: Uint8Array | Uint8ClampedArray, into: Channels, first: number): void {
+  const { levels, alpha } = into;
+  let at = 3 * first;
+  for (let from = 0, pixel = first; from < data.length; from += 4, pixel += 1) {
+    levels[at++] = data[from]!;
+    levels[at++] = data[from + 1]!;
+    levels[at++] = data[from + 2]!;
+    alpha[pixel] = data[from + 3]!;
+  }
+}
+
+/** What a canvas gives: exact where the picture is opaque, rounded where it is transparent. */
+async function channelsOf(bitmap: ImageBitmap): Promise<Channels> {
   const { width, height } = bitmap;
-  const levels = new Uint8Array(3 * width * height);
-  const alpha = new Uint8Array(width * height);
+  const channels = emptyChannels(bitmap);
   const canvas = new OffscreenCanvas(width, Math.min(STRIP, height));
   const context = canvas.getContext("2d", { willReadFrequently: true });
   if (!context) throw new Problem("memory");
@@ -190,14 +217,32 @@ async function channelsOf(bitmap: ImageBitmap): Promise<Omit<Drawn, "size">> {
     const rows = Math.min(STRIP, height - top);
     context.clearRect(0, 0, width, rows);
     context.drawImage(bitmap, 0, -top);
-    const { data } = context.getImageData(0, 0, width, rows);
-    let at = 3 * top * width;
-    for (let from = 0, pixel = top * width; from < data.length; from += 4, pixel += 1) {
-      levels[at++] = data[from]!;
-      levels[at++] = data[from + 1]!;
-      levels[at++] = data[from + 2]!;
-      alpha[pixel] = data[from + 3]!;
-    }
+    layApart(context.getImageData(0, 0, width, rows).data, channels, top * width);
   }
-  return { levels, alpha };
+  return channels;
+}
+
+/** What WebGL gives: exact also where the picture is transparent; null where it does not work. */
+function exactChannelsOf(bitmap: ImageBitmap): Channels | null {
+  const { width, height } = bitmap;
+  const gl = new OffscreenCanvas(1, 1).getContext("webgl2");
+  if (!gl || Math.max(width, height) > (gl.getParameter(gl.MAX_TEXTURE_SIZE) as number))
+    return null;
+  gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+  gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+  gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE);
+  gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+  const texture = gl.getParameter(gl.TEXTURE_BINDING_2D) as WebGLTexture;
+  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+  const channels = emptyChannels(bitmap);
+  for (let top = 0; top < height; top += STRIP) {
+    const rows = Math.min(STRIP, height - top);
+    const data = new Uint8Array(4 * width * rows);
+    gl.readPixels(0, top, width, rows, gl.RGBA, gl.UNSIGNED_BYTE, data);
+    layApart(data, channels, top * width);
+  }
+  const isDone = gl.getError() === gl.NO_ERROR;
+  gl.getExtension("WEBGL_lose_context")?.loseContext();
+  return isDone ? channels : null;
 }

@@ -2,6 +2,7 @@
 
 import { fitted, intoJpeg, intoPng, intoWebp } from "./metadata.js";
 import type { Bytes } from "./bytes.js";
+import { bare } from "./jpeg.js";
 import type { Format, Picture } from "./picture.js";
 import { encoded } from "./png.js";
 import { Problem } from "./problem.js";
@@ -34,7 +35,8 @@ export async function encode(picture: Picture, asked: string, version: string): 
   if (format === "image/png") {
     data = await encoded({ ...flat, isGrey }, await intoPng(written));
   } else if (format === "image/jpeg") {
-    data = intoJpeg(await drawn(flat, format, shareOf(picture)), written, notes);
+    // Some browsers add a colour profile of their own.
+    data = intoJpeg(bare(await drawn(flat, format, shareOf(picture))), written, notes);
   } else {
     const share = picture.format === format && picture.isLossless ? 1 : QUALITY / 100;
     data = intoWebp(await drawn(flat, format, share), written, picture);

@@ -59,6 +59,8 @@ export class Runtime {
         externalData: [{ path: weightsName, data: weightBytes! }],
         // Planning memory for every size of tile takes more of it than it saves.
         enableMemPattern: false,
+        // Threads that spin while they wait take cores from other programs, and bring nothing alone.
+        extra: { session: { intra_op: { allow_spinning: "0" } } },
       }),
     );
     if (backend === "webgpu") {
