@@ -9,6 +9,7 @@ tiles of many sizes, which the page's own are compared with.
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ def model_facts(name: str) -> dict[str, Any]:
     row = CATALOGUE[name]
     facts = Exported.read(row.graph_path).facts
     tiling = facts.tiling
+    # The page has no options of the command line.
+    about = re.sub(r" \(--[^)]*\)", "", f"{row.summary}; for {row.advice}")
     clean = load(name, engine="onnx", device="cpu")(probe().astype(np.float32) / 255)
     return {
         "name": name,
         "title": facts.title,
-        "about": f"{row.summary}; for {row.advice}",
+        "about": about,
         "parameters": facts.parameters,
         "default": name == DEFAULT,
         "leastSide": facts.least_side,
