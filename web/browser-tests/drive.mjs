@@ -3,17 +3,20 @@
  *
  *     node drive.mjs FOLDER FILE...
  *
- * Prints a line of JSON when the page is ready, and one for each file; results go to FOLDER.
+ * Prints a line of JSON when the page is ready, and one for each file; results go to FOLDER. Each
+ * file is begun when a line is read from the standard input.
  */
 
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { createInterface } from "node:readline";
 import { download, host, openBrowser, openPage, ready, waitFor } from "./support.mjs";
 
 const [folder, ...files] = process.argv.slice(2);
 const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const LONG_MS = 1_800_000;
 
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const site = await host();
 const browser = await openBrowser();
 const { page, close } = await openPage(browser, site.base);
@@ -24,6 +27,7 @@ print({
   longest: await page.evaluate(() => window.longest),
 });
 for (const [place, file] of files.entries()) {
+  await lines.next();
   await page.evaluate(() => (window.longest = 0));
   const begin = Date.now();
   await page.setInputFiles("#image", file);
@@ -40,3 +44,4 @@ await close();
 print({ requests: site.asked.length });
 await browser.close();
 await site.stop();
+process.exit(0);

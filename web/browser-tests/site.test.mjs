@@ -188,6 +188,42 @@ test("a host that sends the headers needs no service worker for threads", async 
   await isolated.stop();
 });
 
+test("a graphics processor that fails gives way to WebAssembly", async () => {
+  // There is none here, so that what was asked for cannot work.
+  const { page, close } = await openPage(browser, site.base, { search: "?engine=webgpu" });
+  await ready(page);
+  assert.match(await text(page, "runs"), /WebGPU/);
+  await quick(page);
+  await choose(page, "photo.jpg");
+  await waitFor(page, "done");
+  assert.match(await text(page, "facts"), /petrichor-live · in this browser, WebAssembly,/);
+  assert.match(await text(page, "runs"), /WebAssembly/);
+  await close();
+});
+
+test("WebGPU computes the same", async () => {
+  const emulated = await openBrowser(
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-features=Vulkan",
+  );
+  const { page, close } = await openPage(emulated, site.base, { search: "?engine=webgpu" });
+  await ready(page);
+  await quick(page);
+  await choose(page, "turned3.jpg");
+  await waitFor(page, "done", 1, 180_000);
+  assert.match(await text(page, "facts"), /petrichor-live · in this browser, WebGPU ·/);
+  const graphics = await download(page);
+  await page.goto(`${site.base}?engine=wasm`);
+  await quick(page);
+  await choose(page, "turned3.jpg");
+  await waitFor(page, "done");
+  const { most } = python("compare", graphics.path, (await download(page)).path);
+  assert.ok(most <= 8, `${most} levels apart, as JPEG`);
+  await close();
+  await emulated.close();
+});
+
 const BROKEN = [
   ["notes.jpg", "This file cannot be read as a picture", /^It is no JPEG, PNG or WebP; open it in/],
   ["cut.png", "This file cannot be read as a picture", /^The file is damaged; open it in/],

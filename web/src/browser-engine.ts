@@ -53,6 +53,8 @@ export class BrowserEngine {
   #idle: ReturnType<typeof setTimeout> | undefined;
   #backend: Promise<Backend>;
   #memory = (navigator as Device).deviceMemory ?? USUAL_MEMORY;
+  /** Called when pictures are computed by other means from now on. */
+  onMeans: () => void = () => {};
 
   /** @param asked `wasm` or `webgpu` for just that; otherwise what this browser has */
   constructor(asked: string | null = null) {
@@ -146,6 +148,7 @@ export class BrowserEngine {
       if (answer.kind === "graphics") {
         this.#stop();
         this.#backend = Promise.resolve("wasm");
+        this.onMeans();
         continue;
       }
       const { kind, detail, title } = answer.problem;

@@ -24,11 +24,16 @@ async function showMeans(offline: Offline): Promise<void> {
   document.getElementById("runs")!.textContent = texts.map((text) => ` · ${text}`).join("");
 }
 
-void showMeans("no");
+let offline: Offline = "no";
+engine.onMeans = () => void showMeans(offline);
+engine.onMeans();
 void engine.backend.then((backend) =>
   keepOffline(
     filesFor(backend),
     () => pictures.all.length > 0,
-    (state) => void showMeans(state),
+    (state) => {
+      offline = state;
+      void showMeans(state);
+    },
   ),
 );

@@ -242,18 +242,26 @@ async function look(blob) {
     return null;
   }
   const view = { url, width: image.naturalWidth, height: image.naturalHeight };
-  return { view, thumbnail: thumbnailOf(image) };
+  return { view, thumbnail: await thumbnailOf(blob, image) };
 }
 
 /** A square cut from the middle. */
-function thumbnailOf(image) {
+async function thumbnailOf(blob, image) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = THUMBNAIL;
   const side = Math.min(image.naturalWidth, image.naturalHeight);
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  const left = (image.naturalWidth - side) / 2;
-  const top = (image.naturalHeight - side) / 2;
-  context.drawImage(image, left, top, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+  const left = Math.floor((image.naturalWidth - side) / 2);
+  const top = Math.floor((image.naturalHeight - side) / 2);
+  const size = { resizeWidth: THUMBNAIL, resizeHeight: THUMBNAIL, resizeQuality: "medium" };
+  try {
+    // Of a file, browsers do it beside the page; drawing a large picture would hold that up.
+    const small = await createImageBitmap(blob, left, top, side, side, size);
+    context.drawImage(small, 0, 0);
+    small.close();
+  } catch {
+    context.drawImage(image, left, top, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+  }
   return canvas;
 }
