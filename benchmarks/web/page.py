@@ -151,6 +151,7 @@ class Page:
         command = ["node", str(script), str(folder), *map(str, files)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._left = len(files)
         self.facts: dict[str, Any] = {}
         self.idle = self.peak = 0
         self._ended = threading.Event()
@@ -179,7 +180,8 @@ class Page:
             elif "file" in answer:
                 # While the library works, the page waits for the next line.
                 yield answer
-            if "requests" not in answer:
+            if self._left:
+                self._left -= 1
                 print(file=to, flush=True)
         if self._process.wait() != 0:
             raise SystemExit("the page failed; see above")

@@ -1,19 +1,24 @@
-/** Keeps the site's files, so that it works offline, and sends them with headers for threads. */
+/**
+ * Keeps the site's files, so that it works offline, and sends them with headers: for threads, and
+ * with the policy that forbids requests to other hosts, in the page and in its workers.
+ */
 
 /// <reference lib="webworker" />
 
 export {};
 
 declare const self: ServiceWorkerGlobalScope;
-/** Filled in by the build: files that every visit needs, those that some need, and their version. */
+/** Filled in by the build: files that every visit needs, those that some need, their version. */
 declare const SHELL: string[];
 declare const LARGE: string[];
 declare const BUILD: string;
+declare const POLICY: string;
 
 const SHELL_CACHE = `derain-${BUILD}`;
 /** Names of large files change with their content, so that a new version fetches only what is new. */
 const LARGE_CACHE = "derain-large";
-const ISOLATING = {
+const HEADERS = {
+  "Content-Security-Policy": POLICY,
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",
@@ -75,19 +80,19 @@ async function large(url: string): Promise<Response> {
 
 async function answer(request: Request): Promise<Response> {
   const url = request.url.split(/[?#]/)[0]!;
-  if (LARGE.some((path) => address(path) === url)) return isolated(await large(url));
+  if (LARGE.some((path) => address(path) === url)) return guarded(await large(url));
   const cache = await caches.open(SHELL_CACHE);
   const place = url === self.registration.scope ? address("index.html") : url;
-  return isolated((await cache.match(place)) ?? (await fetch(request)));
+  return guarded((await cache.match(place)) ?? (await fetch(request)));
 }
 
-/** The same answer with headers that let a page use threads. */
-function isolated(response: Response): Response {
+/** The same answer with the headers. */
+function guarded(response: Response): Response {
   // What is opaque or a redirect cannot be changed.
   if (response.type === "opaque" || response.type === "opaqueredirect" || response.status === 0)
     return response;
   const headers = new Headers(response.headers);
-  for (const [name, value] of Object.entries(ISOLATING)) headers.set(name, value);
+  for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);
   const { status, statusText } = response;
   return new Response(response.body, { status, statusText, headers });
 }

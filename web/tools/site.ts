@@ -162,6 +162,7 @@ function fillIn(bundle: Rollup.OutputBundle, paths: string[], notices: string): 
     SHELL: shell,
     LARGE: [...isLarge].sort(),
     BUILD: digest.digest("hex").slice(0, 12),
+    POLICY,
   };
   const lines = Object.entries(values).map(
     ([name, value]) => `const ${name}=${JSON.stringify(value)};`,
