@@ -117,7 +117,8 @@ export class Pictures {
     const seen = await picture.looked;
     if (!seen) return;
     picture.before = seen.view;
-    picture.thumbnail = seen.thumbnail;
+    this.onChange(picture);
+    picture.thumbnail = await thumbnailOf(picture.file, seen.image);
     this.onChange(picture);
   }
 
@@ -212,7 +213,7 @@ export class Pictures {
     const { blob } = await this.engine.derain(file, options, null, signal);
     const seen = await look(blob);
     if (!seen) throw new EngineError("other");
-    picture.thumbnail ??= seen.thumbnail;
+    picture.thumbnail ??= await thumbnailOf(blob, seen.image);
     return seen.view;
   }
 }
@@ -228,7 +229,7 @@ function outcome(error, signal) {
 
 const isSameSize = (one, other) => one.width === other.width && one.height === other.height;
 
-/** Load a picture as the browser shows it, upright: its address, size and thumbnail; or null. */
+/** Load a picture as the browser shows it, upright: its address and size, and itself; or null. */
 async function look(blob) {
   const type = blob.name === undefined ? blob.type : typeOf(blob);
   if (type && !type.startsWith("image/")) return null;
@@ -241,8 +242,7 @@ async function look(blob) {
     URL.revokeObjectURL(url);
     return null;
   }
-  const view = { url, width: image.naturalWidth, height: image.naturalHeight };
-  return { view, thumbnail: await thumbnailOf(blob, image) };
+  return { view: { url, width: image.naturalWidth, height: image.naturalHeight }, image };
 }
 
 /** A square cut from the middle. */
@@ -252,16 +252,18 @@ async function thumbnailOf(blob, image) {
   const side = Math.min(image.naturalWidth, image.naturalHeight);
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  const left = Math.floor((image.naturalWidth - side) / 2);
-  const top = Math.floor((image.naturalHeight - side) / 2);
-  const size = { resizeWidth: THUMBNAIL, resizeHeight: THUMBNAIL, resizeQuality: "medium" };
+  const [width, height] = [image.naturalWidth, image.naturalHeight].map((length) =>
+    Math.round((length * THUMBNAIL) / side),
+  );
+  const place = [(THUMBNAIL - width) / 2, (THUMBNAIL - height) / 2];
   try {
     // Of a file, browsers do it beside the page; drawing a large picture would hold that up.
-    const small = await createImageBitmap(blob, left, top, side, side, size);
-    context.drawImage(small, 0, 0);
+    const size = { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" };
+    const small = await createImageBitmap(blob, size);
+    context.drawImage(small, ...place);
     small.close();
   } catch {
-    context.drawImage(image, left, top, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+    context.drawImage(image, ...place, width, height);
   }
   return canvas;
 }
