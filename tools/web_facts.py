@@ -17,7 +17,7 @@ import numpy as np
 
 from derain import __version__, load
 from derain.engines.exported import Exported
-from derain.images import to_levels
+from derain.images import to_floats, to_levels
 from derain.restore import MOST_STRENGTH
 from derain.tiles import Span, Tiling, grid, spans
 from derain.weights import CATALOGUE, DEFAULT, QUALITIES
@@ -43,7 +43,8 @@ def model_facts(name: str) -> dict[str, Any]:
     tiling = facts.tiling
     # The page has no options of the command line.
     about = re.sub(r" \(--[^)]*\)", "", f"{row.summary}; for {row.advice}")
-    clean = load(name, engine="onnx", device="cpu")(probe().astype(np.float32) / 255)
+    rainy = to_floats(probe())
+    clean = load(name, engine="onnx", device="cpu")(rainy)
     return {
         "name": name,
         "title": facts.title,

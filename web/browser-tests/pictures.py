@@ -43,7 +43,7 @@ def make(folder: Path) -> None:
     small = rocket.resize((160, 108), Image.Resampling.LANCZOS)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     photo.save(folder / "photo.png")
-    kept = {"icc_profile": profile, "xmp": XMP.format(6).encode()}
+    kept: dict[str, Any] = {"icc_profile": profile, "xmp": XMP.format(6).encode()}
     photo.save(folder / "photo.jpg", quality=90, exif=_exif(1), icc_profile=profile)
     photo.save(folder / "fine.jpg", quality=97, subsampling=0)
     for orientation in (3, 6):
