@@ -1,7 +1,7 @@
-"""What may be given for an image, as NumPy arrays, and results as what was given.
+"""Convert the accepted kinds of images to NumPy arrays, and results back to the same kind.
 
 That is an array, a picture of Pillow's, a tensor of PyTorch's, or a sequence of these. Neither
-library is imported: whoever has such an object has its library loaded.
+library is imported: a program with such an object has loaded its library.
 """
 
 import sys
@@ -136,7 +136,7 @@ def _of_array(array: Array) -> Given:
 
 
 def _of_sequence(values: Sequence[object]) -> Given:
-    """Lists stay lists; every other sequence becomes a tuple."""
+    """Return the images of a sequence: a list stays a list, others become a tuple."""
     parts = [given(value) for value in values]
 
     def back(results: Sequence[Array]) -> Any:

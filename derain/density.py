@@ -23,7 +23,7 @@ STEPS = (0.0, 0.25, 0.55)
 
 @dataclass(frozen=True)
 class RainDensity:
-    """How dense a picture's rain is, as a network senses it.
+    """The density of a picture's rain, as a network estimates it.
 
     The numbers are cumulative, each from 0 (no) to 1 (yes) or a little beyond.
 

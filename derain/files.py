@@ -182,7 +182,7 @@ def file_digest(path: str | os.PathLike[str]) -> str:
 
 @dataclass
 class Found:
-    """What lies in folders.
+    """Files that were found in folders.
 
     Attributes:
         files: Those of the suffixes searched for, in natural order, files before the folders beside
@@ -213,7 +213,7 @@ def without_results(paths: Sequence[Path]) -> list[Path]:
     originals = {path.with_suffix("") for path in paths}
     kept = [path for path in paths if not _is_made_from(path, originals)]
     if len(kept) < len(paths):
-        _log.info("%d results of derain left out", len(paths) - len(kept))
+        _log.info("%d results of derain ignored", len(paths) - len(kept))
     return kept
 
 
@@ -274,7 +274,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def check_takes_files(folder: str | os.PathLike[str]) -> None:
-    """Check that files can be made in a folder that is there, by making one and removing it.
+    """Check that files can be made in an existing folder, by making one and removing it.
 
     Rights alone do not tell, see `check_makable`.
 

@@ -1,4 +1,4 @@
-"""This machine: cores, memory, number formats, and a description for tables and reports."""
+"""Facts about the machine: cores, memory, number formats, and a description for reports."""
 
 import contextlib
 import ctypes
@@ -111,10 +111,10 @@ def free_memory() -> int | None:
 def keep_freed_memory() -> None:
     """Tell glibc to keep what the main thread frees for its next use, for the whole process.
 
-    Every layer of every tile asks for blocks of the same sizes again. By default large ones go back
-    to the system each time and are mapped and cleared anew page by page, which costs as much as the
-    arithmetic (`benchmarks/performance/kept_memory.py`). The price is that a process keeps the most
-    it ever held. Nothing happens where there is no glibc, or where the environment has a
+    Every layer of every tile asks for blocks of the same sizes again. By default large ones go
+    back to the system each time, and are mapped and cleared again page by page. This costs as much
+    as the arithmetic (`benchmarks/performance/kept_memory.py`). The price is that a process keeps
+    the most it ever held. Nothing happens where there is no glibc, or where the environment has a
     ``MALLOC_`` variable of glibc's: then the user has decided.
     """
     decided = any(name.startswith("MALLOC_") for name in os.environ)

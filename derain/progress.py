@@ -1,4 +1,4 @@
-"""How long work reports its progress."""
+"""The protocol by which long work reports its progress."""
 
 from typing import Protocol
 

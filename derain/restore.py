@@ -258,7 +258,7 @@ class Derainer:
         if self.tile == 0 or tile < self.tiling.least_tile:
             return False
         self.tiling = replace(self.tiling, tile=tile, overlap=min(self.overlap, tile // 4))
-        _log.info("memory ran out: tiles of %d pixels a side from now on", tile)
+        _log.info("out of memory: continuing with tiles of %d pixels a side", tile)
         return True
 
     def density(self, image: object) -> RainDensity:
@@ -443,6 +443,10 @@ def load(
         quality: ``fast``, ``balanced`` or ``best``, in place of a name: shipped weights, and for
             how many flips their results are averaged (`derain.weights.QUALITIES`).
         device: As `Derainer`, and so are those that follow.
+        dtype: As `Derainer`.
+        tile: As `Derainer`.
+        overlap: As `Derainer`.
+        engine: As `Derainer`.
         flips: None for those of the quality, else 1.
         strength: As `Derainer`.
 
@@ -452,7 +456,7 @@ def load(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        derain.weights.WeightsError: If the file is none of a network known here.
+        derain.weights.WeightsError: If the file does not hold a known network.
         derain.extras.MissingExtraError: If what is asked for needs a package that is not installed.
         ValueError: As `Derainer`; if there is no such quality, or weights were named too.
         TypeError: If an argument is of another type.

@@ -41,7 +41,7 @@ DENSITY_COLUMNS = ("picture", "preset", "coverage", "density")
 
 @dataclass(frozen=True)
 class RainSource:
-    """Where rain comes from.
+    """A source of rain.
 
     Attributes:
         name: Of the preset.
@@ -90,7 +90,7 @@ class SynthPlan:
 
 @dataclass(frozen=True)
 class SynthResult:
-    """What became of a picture, or of the table of densities.
+    """The result of a picture, or of the table of densities.
 
     Attributes:
         source: The clean picture, or the table.

@@ -1,4 +1,4 @@
-"""How a picture is cut into tiles, and how the tiles are blended back into one picture."""
+"""Cut a picture into tiles, and blend the tiles back into one picture."""
 
 import itertools
 import math
@@ -19,7 +19,7 @@ LEAST_SIDE = 16
 
 @dataclass(frozen=True)
 class Tiling:
-    """What cutting a picture into tiles does to a network: facts on its class.
+    """The tiles that suit a network: facts on its class.
 
     Attributes:
         tile: Side of the default tile in pixels. A picture of at most ``tile * tile`` pixels is not

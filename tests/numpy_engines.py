@@ -58,7 +58,7 @@ class Unchanged:
         return False
 
     def density(self, rainy: Float32s, /) -> Float32s:
-        raise ValueError("cannot tell how dense rain is")
+        raise ValueError("cannot measure rain density")
 
 
 class Local(Unchanged):

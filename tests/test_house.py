@@ -32,14 +32,14 @@ def test_import_loads_nothing_heavy() -> None:
     assert not {"torch", "numpy", "PIL", "cv2"} & set(loaded)
 
 
-def test_readme_shows_every_file_of_the_package() -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_map_of_the_code_shows_every_file_of_the_package() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
     rooms = [
         path
         for path in (ROOT / "derain").iterdir()
         if path.name not in ("__pycache__", "__init__.py", "__main__.py", "py.typed")
     ]
-    assert [path.name for path in rooms if f" {path.name}" not in readme] == []
+    assert [path.name for path in rooms if f" {path.name}" not in page] == []
 
 
 def test_the_guide_has_a_row_for_every_quality() -> None:

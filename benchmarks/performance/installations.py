@@ -142,7 +142,7 @@ def parse() -> argparse.Namespace:
         "--environments",
         type=Path,
         metavar="DIR",
-        help="keep the environments there; derain is installed into them anew",
+        help="keep the environments there; derain is installed into them again",
     )
     arguments = parser.parse_args()
     if arguments.rounds < 1:

@@ -137,7 +137,7 @@ def print_table(
 ) -> None:
     """Print input, output and gap for light and heavy rain."""
     print(f"\nTrained on {', '.join(presets)}. PSNR in dB, y-matlab, input -> output.\n")
-    columns = ("ours, validation", "real pairs", "gap of outputs", "gap of gains")
+    columns = ("derain's rain, validation", "benchmark pairs", "gap of outputs", "gap of gains")
     print(table_head("rain", *columns))
     for kind in VALIDATION:
         before, after = (

@@ -91,9 +91,9 @@ def pictures_of(photo: Path, folder: Path) -> list[Path]:
     for size in SIZES:
         resized = image.resize(size, Image.Resampling.LANCZOS)
         name = f"{size[0]}x{size[1]}"
-        for suffix, options in ((".png", {}), (".jpg", {"quality": 90})):
-            files.append(folder / f"{name}{suffix}")
-            resized.save(files[-1], **options)
+        files += (folder / f"{name}.png", folder / f"{name}.jpg")
+        resized.save(files[-2])
+        resized.save(files[-1], quality=90)
     return files
 
 

@@ -1,4 +1,4 @@
-"""How fast models run on this machine, and what fraction of the machine's peak that is.
+"""Measure how fast models run on this machine, and the fraction of its peak.
 
 `cases` is what is measured, `ceiling` what the machine can do, `timing` measures every case in a
 process of its own, `table` prints it.

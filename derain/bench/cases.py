@@ -27,7 +27,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """What was measured of a case.
+    """Measurements of a case.
 
     Attributes:
         case: What was measured.

@@ -1,4 +1,4 @@
-"""What the machine can do at most, and how close to it a network comes.
+"""Measure the peak speed of the machine, and how close a network comes to it.
 
 The ceiling is the rate of a large matrix product in the same number format. Machines are shared and
 change their pace, but hardly between two turns: the network and the product take turns.

@@ -41,7 +41,8 @@ def make_app(verbs: Sequence[str] = VERBS, *, completion: bool = True) -> typer.
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="Takes the rain out of pictures. 'derain photo.jpg' is 'derain run photo.jpg'.",
+        help="Remove rain from pictures and video. 'derain photo.jpg' is short for"
+        " 'derain run photo.jpg'.",
     )
     app.callback()(_top)
     for verb in verbs:
@@ -66,14 +67,14 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Options of no verb."""
+    """Take the options that belong to no verb."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the ``derain`` command.
+    """Run the ``derain`` command.
 
     Args:
-        arguments: In place of those of the process, which then goes on afterwards.
+        arguments: Used in place of the arguments of the process, which does not end then.
     """
     if arguments is None:
         end = QuickEnd()

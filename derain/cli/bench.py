@@ -1,4 +1,4 @@
-"""derain bench: how fast models run here."""
+"""``derain bench`` measures how fast models run on this machine."""
 
 import json
 from pathlib import Path
@@ -14,26 +14,29 @@ from derain.errors import UsageError
 
 ModelsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[MODEL]...", help="Default: petrichor petrichor-live."),
+    typer.Argument(
+        metavar="[MODEL]...", help="Models to measure. Default: petrichor petrichor-live."
+    ),
 ]
 SizeOption = Annotated[
     list[str] | None,
-    typer.Option(help="WIDTHxHEIGHT of pictures; may be given again. Default: 1024x683."),
+    typer.Option(help="WIDTHxHEIGHT of the pictures. May be repeated. Default: 1024x683."),
 ]
 EnginesOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="torch, onnx or openvino; may be given again. Default: torch if installed, else onnx."
+        help="Runtime: torch, onnx or openvino. May be repeated. Default: torch if installed, else"
+        " onnx."
     ),
 ]
 DtypesOption = Annotated[
-    list[str] | None, typer.Option(help="Number format; may be given again. Default: float32.")
+    list[str] | None, typer.Option(help="Number format. May be repeated. Default: float32.")
 ]
 RoundsOption = Annotated[
-    int, typer.Option(min=1, help="How often every case gets a process of its own.")
+    int, typer.Option(min=1, help="Processes that measure each case, one after the other.")
 ]
-PicturesOption = Annotated[int, typer.Option(min=1, help="Timed in each.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write what was found here.")]
+PicturesOption = Annotated[int, typer.Option(min=1, help="Pictures that each process times.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write all figures to a file.")]
 
 
 def bench(
@@ -48,10 +51,10 @@ def bench(
     json_to: JsonOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Measure speed, memory, share of what the machine can do, and closeness to float32.
+    """Measure speed, memory, share of peak speed, and accuracy against float32.
 
-    Every combination of the options is a case; cases take turns. A Markdown table goes to standard
-    output.
+    Every combination of the options is a case, and cases are measured in turns. A Markdown table is
+    printed on standard output.
     """
     from dataclasses import asdict
 

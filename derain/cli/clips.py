@@ -28,39 +28,40 @@ MODEL = "petrichor-live"
 NO_MODEL = "none"
 
 TemporalOption = Annotated[
-    str, typer.Option(metavar="auto|off|N", help="Clips: how many frames help each other.")
+    str, typer.Option(metavar="auto|off|N", help="Clips: number of frames that are compared.")
 ]
 CodecOption = Annotated[
     str, typer.Option(help="Clips: h264, h265, av1, vp9, mpeg4, or ffv1, which is lossless.")
 ]
 CrfOption = Annotated[
-    float | None, typer.Option(help="Clips: quality of the codec, less is better. Default: its.")
+    float | None,
+    typer.Option(help="Clips: quality of the codec; lower is better. Default: the codec's."),
 ]
 PresetOption = Annotated[
     str | None, typer.Option(help="Clips: speed of the encoder, such as fast or slow.")
 ]
 PreviewOption = Annotated[
     float | None,
-    typer.Option(metavar="SECONDS", help="Clips: derain so much of each, as NAME_preview."),
+    typer.Option(metavar="SECONDS", help="Clips: derain this many seconds, into NAME_preview."),
 ]
 StartOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Clips: where to begin, as 90 or 1:30.")
+    str | None, typer.Option(metavar="TIME", help="Clips: time to begin at, such as 90 or 1:30.")
 ]
 EndOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Clips: where to end, as 95 or 1:35.")
+    str | None, typer.Option(metavar="TIME", help="Clips: time to end at, such as 95 or 1:35.")
 ]
 AsClipOption = Annotated[
-    bool, typer.Option("--as-clip", help="Folders: their pictures are the frames of a clip.")
+    bool, typer.Option("--as-clip", help="Treat the pictures of a folder as frames of a clip.")
 ]
 ResumeOption = Annotated[
     bool,
-    typer.Option("--resume", help="Clips: continue what was interrupted."),
+    typer.Option("--resume", help="Clips: continue an interrupted run."),
 ]
 
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """What the command line says of clips; names are those of the flags."""
+    """Options of the command line for clips; names are those of the flags."""
 
     temporal: str = "auto"
     codec: str = "h264"
@@ -84,8 +85,8 @@ class ClipOptions:
         """
         for option, value in vars(self).items():
             if value != getattr(ClipOptions, option):
-                hint = "; with --as-clip a folder is one" if has_folder else ""
-                raise UsageError(f"is for clips, of which none is named{hint}", option=option)
+                hint = "; --as-clip treats a folder as a clip" if has_folder else ""
+                raise UsageError(f"applies to clips, but no clip is named{hint}", option=option)
 
     def plain(self, *, force: bool) -> "Options":
         """Return the library's options.
@@ -120,7 +121,7 @@ def seconds_of(text: str | None, option: str) -> float | None:
     3723.5
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If it is not a time.
     """
     if text is None:
         return None
@@ -180,11 +181,8 @@ def derain_clips(
         typer.Exit: If an option cannot be meant, or the user interrupts the work.
     """
     with one_line_errors(has_limit=True):
-        from derain.restore import check_asked
-
         models = _Models(model, settings)
-        if models.name != NO_MODEL:
-            check_asked(models.name, **settings)
+        check_model(models.name, settings)
         films, others = _by_frames(names, output, options, format)
         well = not films or _derain_films(films, output, models, options.plain(force=force))
         if others:
@@ -192,6 +190,27 @@ def derain_clips(
             work = _Frames(options, force=force, suffix=suffix, max_pixels=max_pixels)
             well = work.derain(others, output, models) and well
     return well
+
+
+def check_model(name: str | None, settings: dict[str, Any]) -> None:
+    """Check what is asked of weights, before any are loaded.
+
+    Args:
+        name: Of the weights; ``none`` for none.
+        settings: For `derain.restore.load`.
+
+    Raises:
+        UsageError: If something cannot be meant, or is said of weights where there are none.
+    """
+    from derain.restore import check_asked
+
+    if name != NO_MODEL:
+        check_asked(name, **settings)
+        return
+    usual = {"device": "auto", "dtype": "auto", "engine": "auto", "strength": 1.0}
+    for option, value in settings.items():
+        if value != usual.get(option):
+            raise UsageError("is for a model, and -m none uses none", option=option, value=value)
 
 
 def _derain_films(
@@ -236,21 +255,21 @@ def _by_frames(
     usual = ClipOptions()
     for option in ("codec", "crf", "preset"):
         if not films and kind != "video" and getattr(options, option) != getattr(usual, option):
-            raise UsageError("is for video files, of which none is named", option=option)
+            raise UsageError("applies to video files, but no video file is named", option=option)
     kept = films if kind in (None, "video") else []
     if options.resume and not kept:
         raise UsageError(
-            "is for video files; folders and numbered frames continue without it", option="resume"
+            "applies to video files; folders and numbered frames always continue", option="resume"
         )
     folders = [name for name in names if Path(name).is_dir()]
     if options.as_clip and not folders:
-        raise UsageError("is for folders, of which none is named", option="as_clip")
+        raise UsageError("applies to folders, but no folder is named", option="as_clip")
     if options.rate is not None and not (folders and kind in ("video", "animation")):
         raise UsageError(
-            "is for folders of frames that become one file, as with -o clip.mp4", option="rate"
+            "applies to folders of frames that become one file, as with -o clip.mp4", option="rate"
         )
     if format is not None and kind is not None:
-        raise UsageError("is for pictures whose results -o does not name", option="format")
+        raise UsageError("applies only if -o does not name the results", option="format")
     return kept, [name for name in names if name not in kept]
 
 
@@ -380,7 +399,7 @@ class _Frames:
         well, count = True, 0
         with (
             interruptible(
-                lambda: f"{count} of {len(jobs)} clips done; the same command does the rest"
+                lambda: f"{count} of {len(jobs)} clips done; run the same command again to continue"
             ),
             Bars() as bars,
         ):
@@ -401,7 +420,7 @@ class _Frames:
         for option in ("start", "end", "preview"):
             if getattr(self._as_clip, option) is not None:
                 raise UsageError(
-                    "is for clips that have times; a folder's frames become files without",
+                    "applies to clips with times; files of a folder have none",
                     option=option,
                 )
         options = self._options
@@ -410,7 +429,9 @@ class _Frames:
         counts, begin = Counter[str](), time.monotonic()
         name = printable(folder)
         with (
-            interruptible(lambda: f"{counts['done']} frames done; the same command does the rest"),
+            interruptible(
+                lambda: f"{counts['done']} frames done; run the same command again to continue"
+            ),
             Bars() as bars,
         ):
             shown = Shown(bars).show(folder.name, len(job.files))
@@ -422,8 +443,8 @@ class _Frames:
                     say(f"{printable(result.source)}: {'; '.join(result.notes)}")
         seconds = max(time.monotonic() - begin, 1e-9)
         say(
-            f"{name}: {counts['done']} frames done, {counts['skipped']} skipped because they were"
-            f" there, {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
+            f"{name}: {counts['done']} frames done, {counts['skipped']} skipped because they"
+            f" already exist, {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
         )
         show_result(f"{job.target}")
         return not counts["failed"]

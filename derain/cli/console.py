@@ -1,4 +1,4 @@
-"""What the verbs share: output, checks before the work, and errors in one line."""
+"""Functions that all verbs share: output, checks before the work, errors in one line."""
 
 import logging
 import os
@@ -29,14 +29,14 @@ _bars: "Console | None" = None
 _level = logging.WARNING
 """Of what is said: INFO with --verbose, ERROR with --quiet."""
 
-DEVICE_HELP = "auto, cpu, cuda or mps; with ONNX Runtime also directml, coreml or openvino."
-ENGINE_HELP = "auto (torch if installed, else onnx), torch, onnx or openvino."
-DTYPE_HELP = "auto, float32, bfloat16 or float16."
+DEVICE_HELP = "Device: auto, cpu, cuda or mps; with ONNX Runtime also directml, coreml or openvino."
+ENGINE_HELP = "Runtime: auto (torch if installed, else onnx), torch, onnx or openvino."
+DTYPE_HELP = "Number format: auto, float32, bfloat16 or float16."
 LAYOUT_HELP = (
-    "How pairs lie on disk: folders, flat, rainy-left, rainy-right or list; photographs for none."
-    " Default: recognised by looking."
+    "Layout of the dataset: folders, flat, rainy-left, rainy-right, list, or photographs if there"
+    " are no pairs. Default: detected."
 )
-TILE_HELP = "Side of a tile in pixels; 0 never cuts. Default: the network's own."
+TILE_HELP = "Side of a tile in pixels; 0 uses no tiles. Default: the network's own."
 
 
 def write_above(bars: "Console | None") -> None:
@@ -244,7 +244,7 @@ def interruptible(done: Callable[[], str] = lambda: "") -> Generator[None]:
     """Say what was done by then if the user interrupts the work; the exit status is 130.
 
     Args:
-        done: Returns what was done, and how to go on, in words.
+        done: Returns a text about what was done, and how to continue.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""derain data: what a dataset is, and what is wrong with it."""
+"""``derain data`` identifies and checks datasets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Check datasets.", rich_markup_mode=None)
 
 FolderArgument = Annotated[
-    Path | None, typer.Argument(metavar="DIR", help="Pairs or clean pictures; or a list of pairs.")
+    Path | None,
+    typer.Argument(metavar="DIR", help="Folder of pairs or of clean pictures, or a list of pairs."),
 ]
 AgainstOption = Annotated[
     Path | None,
-    typer.Option("--against", help="Training data that none of the pictures may occur in."),
+    typer.Option("--against", help="Training data, in which none of the pictures may occur."),
 ]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the report to a file as JSON; - prints it.")
@@ -43,10 +44,10 @@ def check(
     json: JsonOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Say which benchmark this is, which version of it, and what is wrong with it.
+    """Identify a benchmark and its version, and find faults in a dataset.
 
-    The exit status is 1 where training on it, or with it as validation of what is trained on
-    AGAINST, would be unsound.
+    The exit status is 1 if the dataset should not be used for training, or for scoring models that
+    were trained on the data of --against.
     """
     with lasting():
         from derain.data import layout_named, named_folders
@@ -71,13 +72,13 @@ def _place(folder: Path | None, both: "TwoFolders | None") -> "Place":
     """Return the one place to check, out of a folder and two folders.
 
     Raises:
-        UsageError: If there is none, or both are given.
+        UsageError: If neither or both are given.
     """
     from derain.errors import UsageError
 
     if folder is not None and both is not None:
         raise UsageError(
-            f"names the pictures, and so does {folder}; expected one of both",
+            f"cannot be combined with the folder {folder}; expected one of the two",
             option="rainy",
             value=both.rainy,
         )

@@ -1,4 +1,4 @@
-"""derain evaluate: models and datasets in, scores out."""
+"""``derain evaluate`` scores models on datasets."""
 
 import functools
 import itertools
@@ -48,25 +48,25 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL... DATA...",
-        help="Weights, by name or file; folders of pairs, or of photographs.",
+        help="Weights, by name or file, and folders of pairs or of photographs.",
     ),
 ]
 ProtocolOption = Annotated[
     list[str] | None,
-    typer.Option(help="y-matlab, y-pil or rgb; may be repeated. Default: all."),
+    typer.Option(help="Protocol: y-matlab, y-pil or rgb. May be repeated. Default: all."),
 ]
 NiqeOption = Annotated[
     Path | None,
     typer.Option(
         metavar="CLEAN",
-        help="Score by NIQE too: a folder of clean pictures to compare with, or a saved model.",
+        help="Also score by NIQE, against a folder of clean pictures or a saved NIQE model.",
     ),
 ]
 SaveNiqeOption = Annotated[
-    Path | None, typer.Option("--save-niqe", help="Write the NIQE model to a file, for --niqe.")
+    Path | None, typer.Option("--save-niqe", help="Save the NIQE model to a file for --niqe.")
 ]
 PerPictureOption = Annotated[
-    bool, typer.Option("--per-picture", help="A row for every picture too.")
+    bool, typer.Option("--per-picture", help="Print a row for every picture.")
 ]
 CsvOption = Annotated[
     Path | None,
@@ -74,15 +74,15 @@ CsvOption = Annotated[
 ]
 JsonOption = Annotated[
     Path | None,
-    typer.Option("--json", help="Write all scores to a file; - prints them instead."),
+    typer.Option("--json", help="Write all scores to a file; - prints them instead of Markdown."),
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", help="Write tables, a plot and crops as a page to an HTML file."),
+    typer.Option("--report", help="Write tables, a plot and crops to an HTML file."),
 ]
 SaveOption = Annotated[
     Path | None,
-    typer.Option("--save", help="Folder for the results, as PNG; what is there is kept."),
+    typer.Option("--save", help="Save results as PNG in a folder. Existing results are kept."),
 ]
 
 
@@ -106,11 +106,11 @@ def evaluate(
     tile: TileOption = None,
     overlap: OverlapOption = None,
 ) -> None:
-    """Score models on pairs of rainy and clean pictures, by named protocols, with what each costs.
+    """Score models on pairs of pictures, and measure their cost.
 
-    Photographs without clean twins are scored by NIQE (lower is better) against clean pictures of
-    your own. Figures that a network's own paper prints stand beside the measured ones, in italics,
-    and in grey on a terminal. With --save the same command finishes what was interrupted.
+    Photographs without ground truth are scored by NIQE (lower is better) against your own clean
+    pictures. The figures of a network's paper are printed beside the measured ones, in italics, or
+    in grey on a terminal. With --save, the same command finishes interrupted work.
     """
     with lasting():
         from derain.evaluate import Scoring, compare, find_models
@@ -212,7 +212,8 @@ def _check_places(places: _Places, niqe: Path | None) -> None:
     for (first, one), (second, other) in itertools.combinations(given.items(), 2):
         if one is not None and other is not None and one.resolve() == other.resolve():
             raise typer.BadParameter(
-                f"both to {one}: expected two places", param_hint=f"{first} and {second}"
+                f"both write to {one}; expected two different files",
+                param_hint=f"{first} and {second}",
             )
     for flag, what in (("--report", "file"), ("--save-niqe", "file"), ("--save", "folder")):
         if given[flag] == STDOUT:
@@ -325,7 +326,7 @@ def _find_datasets(
         datasets, problems = find_datasets(folders, layout_named(layout), photographs=photographs)
     except NoPairsError as error:
         raise NoPairsError(
-            f"{error}; photographs without clean twins are scored with --niqe CLEAN"
+            f"{error}; photographs without ground truth are scored with --niqe CLEAN"
         ) from error
     for problem in problems:
         outcomes.fail(problem.message)
@@ -385,9 +386,9 @@ class _Outcomes:
         """Return what was done by the time of an interruption."""
         self.interrupted = True
         ending = (
-            "the same command does the rest"
+            "run the same command again to continue"
             if self.saved
-            else "with --save DIR it would do the rest"
+            else "--save DIR would keep the results"
         )
         return f"{sum(self.done.values())} of {self.pictures} done; {ending}"
 
@@ -404,7 +405,7 @@ class _Outcomes:
         self.evaluations.append(outcome)
         unscored = len(outcome.unscored)
         left_out = f", {unscored} of {outcome.total} could not be scored" if unscored else ""
-        kept = f", {outcome.kept} of {outcome.total} were there and are kept"
+        kept = f", {outcome.kept} of {outcome.total} already exist and are kept"
         left_out += kept if outcome.kept else ""
         say(f"{printable(f'{outcome.model} on {outcome.dataset}')}: done{left_out}")
 

@@ -1,4 +1,4 @@
-"""derain export: weights as a file for other runtimes."""
+"""``derain export`` writes weights as a file for other runtimes."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,17 +13,17 @@ from derain.extras import require
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
 
-ToOption = Annotated[str, typer.Option(help=f"{' or '.join(SUFFIX_OF)}.")]
+ToOption = Annotated[str, typer.Option(help=f"Runtime: {' or '.join(SUFFIX_OF)}.")]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="Default: its name with .onnx or .xml, here."),
+    typer.Option("-o", "--output", help="File to write. Default: NAME.onnx or NAME.xml."),
 ]
 Int8Option = Annotated[
     Path | None,
     typer.Option(
         "--int8",
         metavar="CLEAN",
-        help="In 8 bits where it bears that; from a folder of clean pictures.",
+        help="Compute in 8-bit integers; ranges are measured on a folder of clean pictures.",
     ),
 ]
 
@@ -35,11 +35,11 @@ def export(
     int8: Int8Option = None,
     force: ForceOption = False,
 ) -> None:
-    """Write weights as a file that ONNX Runtime or OpenVINO execute, and check its results.
+    """Export weights for ONNX Runtime or OpenVINO, and check the results.
 
-    derain photo.jpg -m FILE uses it. OpenVINO's is two files, NAME.xml and NAME.bin. With --int8
-    most of it is computed in integers, so that the result is within 45 dB of float32's on clean
-    pictures with rain of our own; it takes minutes.
+    Use the file with derain photo.jpg -m FILE. OpenVINO has two files, NAME.xml and NAME.bin. With
+    --int8, operations are computed in integers as long as results agree with float32 to 45 dB on
+    synthetic rain. This takes minutes.
     """
     from typing import cast
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.clips import MODEL, NO_MODEL, ClipOptions
+from derain.cli.clips import MODEL, NO_MODEL, ClipOptions, check_model
 from derain.cli.console import (
     complain,
     interruptible,
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
 RawOption = Annotated[
     str | None,
-    typer.Option(metavar="WxH", help="Bare frames of this size come from standard input."),
+    typer.Option(
+        metavar="WxH", help="Read frames of this size, without headers, from standard input."
+    ),
 ]
 PixelFormatOption = Annotated[
     str | None,
-    typer.Option(
-        metavar="NAME", help="Of bare frames in and out, as FFmpeg calls it, such as rgb24."
-    ),
+    typer.Option(metavar="NAME", help="Pixel format of frames without headers, such as rgb24."),
 ]
 RateOption = Annotated[
     str | None,
-    typer.Option(help="Of such frames, and of a folder's, a second: 25, 30000/1001."),
+    typer.Option(help="Frames a second, for --raw and --as-clip: 25 or 30000/1001."),
 ]
 ColoursOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAMES",
-        help="Of such frames in YUV: bt601, bt709 or bt2020, and limited or full.",
+        help="Colours of YUV frames: bt601, bt709 or bt2020, and limited or full.",
     ),
 ]
 
@@ -65,7 +65,7 @@ _NOBODY_READS = 141
 
 @dataclass(frozen=True)
 class PipeOptions:
-    """What the command line says of bare frames; names are those of the flags."""
+    """Options of the command line for frames without headers; names are those of the flags."""
 
     raw: str | None = None
     pixel_format: str | None = None
@@ -85,7 +85,7 @@ class PipeOptions:
             if value is not None and option not in but:
                 others = ", or --as-clip with -o clip.mp4" if option == "rate" else ""
                 raise UsageError(
-                    f"is for frames from standard input; expected - as the only input{others}",
+                    f"applies to frames from standard input; expected - as the only input{others}",
                     option=option,
                     value=value,
                 )
@@ -134,11 +134,8 @@ def derain_pipe(
         typer.Exit: If not all could be done, nobody reads, or the user interrupts the work.
     """
     with one_line_errors():
-        from derain.restore import check_asked
-
         chosen = MODEL if model is None and settings.get("quality") is None else model
-        if chosen != NO_MODEL:
-            check_asked(chosen, **settings)
+        check_model(chosen, settings)
         target = None if output in (None, STREAM) else Path(str(output))
         _check_streams(name, target, of_clips, force=force)
         weights = _Model(chosen, settings)
@@ -178,7 +175,7 @@ def _check_streams(name: str, target: Path | None, of_clips: ClipOptions, *, for
 def _check_unused(of_clips: ClipOptions, names: Sequence[str], what: str) -> None:
     for option in names:
         if getattr(of_clips, option) != getattr(ClipOptions, option):
-            raise UsageError(f"is for {what}, not for a stream of frames", option=option)
+            raise UsageError(f"applies to {what}, not to a stream of frames", option=option)
 
 
 @dataclass(frozen=True)

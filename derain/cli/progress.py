@@ -34,8 +34,7 @@ class Bars:
     """A `derain.progress.Progress` that shows each stage as a bar of its own.
 
     It is used as a context. Where stderr is no terminal, or only errors are wanted, nothing is
-    shown. The bars appear after `DELAY` seconds, from a thread that loads what draws them while the
-    work goes on.
+    shown. The bars appear after `DELAY` seconds. A thread loads what draws them during the work.
     """
 
     def __init__(self) -> None:

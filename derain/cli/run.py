@@ -1,4 +1,4 @@
-"""derain run: rainy pictures in, clean ones out."""
+"""``derain run`` removes rain from pictures and clips."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -55,13 +55,13 @@ from derain.cli.pipes import (
 from derain.cli.progress import Bars
 from derain.cli.shown import say_left
 from derain.cli.startup import lasting
-from derain.clips.names import is_animated
+from derain.clips.names import is_animated, is_made_name
 from derain.errors import UsageError, did_you_mean
 from derain.files import printable
 
 if TYPE_CHECKING:
     from derain.images import Format
-    from derain.pictures import Job, Plan, Result
+    from derain.pictures import Job, Part, Plan, Result
     from derain.progress import Progress
     from derain.restore import Derainer
 
@@ -69,44 +69,58 @@ FORMATS = ("jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "avif")
 
 InputsArgument = Annotated[
     list[str],
-    typer.Argument(metavar="PICTURE...", help="Files, folders, patterns, or - for stdin."),
+    typer.Argument(
+        metavar="PICTURE...", help="Files, folders, quoted patterns, or - for standard input."
+    ),
 ]
 OutputOption = Annotated[
-    str | None, typer.Option("-o", "--output", help="File or folder, or - for stdout.")
+    str | None,
+    typer.Option("-o", "--output", help="File or folder to write, or - for standard output."),
 ]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "-m",
         "--model",
-        help="Shipped weights, or a file of ours or the authors'. Default: petrichor. Clips:"
-        " petrichor-live, or none for their neighbouring frames alone.",
+        help="Name of shipped weights, or a checkpoint file. Default: petrichor. For clips:"
+        " petrichor-live, or none to use only the neighbouring frames.",
     ),
 ]
 QualityOption = Annotated[
-    str | None, typer.Option(help="fast, balanced or best, in place of -m. Default: balanced.")
+    str | None,
+    typer.Option(help="Quality: fast, balanced or best, instead of -m. Default: balanced."),
 ]
-FormatOption = Annotated[str | None, typer.Option(help=f"Of the results: {', '.join(FORMATS)}.")]
+FormatOption = Annotated[
+    str | None, typer.Option(help=f"Format of the results: {', '.join(FORMATS)}.")
+]
 CompareOption = Annotated[
     bool, typer.Option("--compare", help="Write a before/after picture beside each result.")
 ]
 DensityOption = Annotated[
-    bool, typer.Option("--density", help="Tell how dense the rain is, too (-m crdnet can).")
+    bool, typer.Option("--density", help="Print how dense the rain is. Needs -m crdnet.")
 ]
 StrengthOption = Annotated[
-    float, typer.Option(help="How much of the rain is removed: 0 nothing, 1 all, up to 1.5.")
+    float, typer.Option(help="Share of the rain to remove: 0 is nothing, 1 is all; up to 1.5.")
 ]
 MaskOption = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="A picture of the same size that says where to work: white there, black elsewhere.",
+        help="Picture of the same size: white where rain is removed, black elsewhere.",
     ),
 ]
 MaxPixelsOption = Annotated[
     str | None,
     typer.Option(
-        metavar="N", help="Refuse pictures of more pixels: 400M is 400 million. Default: 300M."
+        metavar="N", help="Refuse pictures with more pixels, such as 400M. Default: 300M."
+    ),
+]
+
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="INDEX/COUNT",
+        help="Derain one part of the files: 0/8 to 7/8 share them among eight machines.",
     ),
 ]
 
@@ -128,6 +142,7 @@ def run(
     tile: TileOption = None,
     overlap: OverlapOption = None,
     max_pixels: MaxPixelsOption = None,
+    part: PartOption = None,
     temporal: TemporalOption = "auto",
     codec: CodecOption = "h264",
     crf: CrfOption = None,
@@ -142,25 +157,26 @@ def run(
     rate: RateOption = None,
     colours: ColoursOption = None,
 ) -> None:
-    """Take the rain out of pictures and clips.
+    """Remove rain from pictures and clips.
 
-    photo.jpg becomes photo_derained.jpg beside it, a folder's pictures go to FOLDER_derained.
-    Nothing that exists is overwritten without --force, so that a second run does what the first
-    left undone. What derain made is not derained again. With --density each path on standard
-    output is followed by a tab and none, light, medium or heavy.
+    The result of photo.jpg is photo_derained.jpg beside it. The results of a folder go to
+    FOLDER_derained. Existing files are not overwritten without --force, so the same command
+    finishes interrupted work. Results of derain are not derained again.
 
-    --quality chooses among the shipped weights: fast takes less time than the default, best more
-    for cleaner pictures.
+    --quality fast takes less time than the default; best takes more and gives cleaner pictures.
 
-    With - for the input, frames of a video (YUV4MPEG2, or bare ones with --raw) are derained as
-    they come, and go to standard output as such, or to -o clip.mp4.
+    If leaves or cloth were smeared, try --strength 0.7, or limit the work with --mask.
 
-    If leaves were smeared, --strength 0.7 removes less, and --mask works on a part of the picture.
+    With --density, each path on standard output is followed by a tab and none, light, medium or
+    heavy.
+
+    If the input is -, frames of a video are read from standard input, as YUV4MPEG2 or, with --raw,
+    without headers. They are written to standard output in the same form, or to -o clip.mp4.
     """
     _check_format(format)
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
-    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
+    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels, part)
     of_folder = rate if as_clip else None
     of_clips = ClipOptions(
         temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
@@ -179,6 +195,7 @@ class _PictureOptions:
     density: bool = False
     mask: str | None = None
     max_pixels: str | None = None
+    part: str | None = None
 
     def check_unused(self, *, has_animated: bool) -> None:
         """Check that nothing is said of pictures, where there are none.
@@ -190,10 +207,12 @@ class _PictureOptions:
             UsageError: Else.
         """
         for option, value in vars(self).items():
+            if option == "part":
+                continue
             if has_animated and option in ("format", "max_pixels"):
                 continue
             if value != getattr(_PictureOptions, option):
-                raise UsageError("is for pictures, of which none is named", option=option)
+                raise UsageError("applies to pictures, but no picture is named", option=option)
 
 
 @dataclass(frozen=True)
@@ -235,6 +254,8 @@ def _derain_all(
     if is_piped(inputs, output, chosen.frames):
         with one_line_errors():
             chosen.of_pictures.check_unused(has_animated=False)
+            if chosen.of_pictures.part is not None:
+                raise UsageError("is for files and folders; expected no -", option="part")
         derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
         return
     clips, others = parted(inputs, as_clip=of_clips.as_clip)
@@ -242,11 +263,12 @@ def _derain_all(
         chosen.check_unused(clips, others)
         if others and model == NO_MODEL:
             raise UsageError(
-                "is for clips; expected weights for pictures and folders",
+                "works for clips only; expected weights for pictures and folders",
                 option="model",
                 value=model,
             )
         limit = _pixels(chosen.of_pictures.max_pixels)
+        clips = _clips_in(_part_of(chosen.of_pictures.part), clips, output)
     well = not clips or derain_clips(
         clips,
         output,
@@ -286,8 +308,9 @@ def _derain_pictures(
         check_asked(model, **settings)
         limit = _pixels(chosen.max_pixels)
         area = read_mask(chosen.mask, limit) if chosen.mask else None
+        part = _part_of(chosen.part)
         options = pictures.Options(
-            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit
+            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit, part
         )
         plan = pictures.plan(inputs, output, options)
         _report_plan(plan)
@@ -302,7 +325,7 @@ def _derain_pictures(
         if getattr(chosen, option):
             for path, _ in done.clips:
                 complain(
-                    f"error: {printable(path)}: an animation; --{option} is for pictures alone"
+                    f"error: {printable(path)}: an animation; --{option} applies to pictures only"
                 )
                 done.statuses["failed"] += 1
             done.clips.clear()
@@ -352,6 +375,30 @@ def _pixels(text: str | None) -> int | None:
     return None if text is None else whole_number(text, "max_pixels")
 
 
+def _part_of(text: str | None) -> "Part | None":
+    """Return the part of the files that was asked for; None for all of them."""
+    from derain.pictures import Part
+
+    return None if text is None else Part.parse(text)
+
+
+def _clips_in(part: "Part | None", clips: list[str], output: str | None) -> list[str]:
+    """Return the clips of a part, without what derain made of others.
+
+    Raises:
+        UsageError: If results of several parts would be one file.
+    """
+    if part is None or len(clips) < 2:
+        return [name for name in clips if part is None or part.has(name)]
+    from derain.clips.sequences import kind_of_target
+
+    if output not in (None, "-") and kind_of_target(output) is not None:
+        raise UsageError(
+            f"one file for {len(clips)} clips; expected a folder", option="output", value=output
+        )
+    return [name for name in clips if part.has(name) and not is_made_name(name)]
+
+
 def _report_plan(plan: "Plan") -> None:
     """Name what gives no job, before a model is loaded."""
     from derain import pictures
@@ -366,12 +413,13 @@ def _check_density(derainer: "Derainer") -> None:
     if not derainer.engine.senses_density:
         if derainer.engine.title == "CRDNet" and derainer.engine.runtime != "torch":
             raise UsageError(
-                f"the engine {derainer.engine.runtime} cannot tell; expected --engine torch",
+                f"the engine {derainer.engine.runtime} cannot measure rain density; expected"
+                " --engine torch",
                 option="density",
             )
         raise UsageError(
-            f"{derainer.name} cannot tell; expected CRDNet's weights with a classifier, such as"
-            " -m crdnet",
+            f"{derainer.name} cannot measure rain density; expected CRDNet's weights with a"
+            " classifier, such as -m crdnet",
             option="density",
         )
 
@@ -387,8 +435,8 @@ def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
         say(f"quality {quality}: {derainer.name}{flips}")
     if is_verbose() and dtype == "auto" and derainer.engine.dtype != "float32":
         say(
-            f"{derainer.name}: in bfloat16, which costs these weights less than 0.05 dB; --dtype"
-            " float32 does without"
+            f"{derainer.name}: computes in bfloat16, which costs less than 0.05 dB; --dtype float32"
+            " avoids it"
         )
 
 
@@ -399,7 +447,7 @@ class _Done:
     Attributes:
         jobs: What there is to do.
         refused: Number of inputs that gave none.
-        results: What derain made, and is left alone.
+        results: Results of derain, which are ignored.
         statuses: Number of pictures of each status.
         finished: Pictures whose results are there.
         clips: Animated pictures that were found among them, each with the file of its result.
@@ -426,12 +474,12 @@ class _Done:
             self.results.append(result.source)
 
     def report(self) -> None:
-        """Say what was left alone, and if there are several pictures what became of them."""
+        """Say which files were ignored, and for several pictures how many were done."""
         say_left(self.results)
         done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
         if done + skipped + failed + self.refused > 1:
             failed += self.refused
-            say(f"{done} done, {skipped} skipped because they were there, {failed} failed")
+            say(f"{done} done, {skipped} skipped because they already exist, {failed} failed")
 
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
@@ -444,7 +492,7 @@ class _Done:
             if job.outputs and all(path.exists() for path in job.outputs)
         }
         done = len(self.finished | there)
-        return f"{done} of {len(self.jobs)} done; the same command does the rest"
+        return f"{done} of {len(self.jobs)} done; run the same command again to continue"
 
 
 def _derain(

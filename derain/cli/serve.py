@@ -1,4 +1,4 @@
-"""derain serve: a web page and an HTTP API."""
+"""``derain serve`` runs a web page and an HTTP API."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ NameOption = Annotated[
     typer.Option(
         "--name",
         metavar="HOST",
-        help="Host name by which browsers reach it through a proxy. May be repeated.",
+        help="Host name that browsers use through a proxy. May be repeated.",
     ),
 ]
 ModelOption = Annotated[
@@ -24,7 +24,8 @@ ModelOption = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="Weights to offer, the default first. May be repeated. Default: all of Petrichor.",
+        help="Weights to offer; the first is the default. May be repeated. Default: all sizes of"
+        " Petrichor.",
     ),
 ]
 WorkersOption = Annotated[
@@ -53,13 +54,14 @@ def serve(
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
 ) -> None:
-    """Serve a web page and an HTTP API that take the rain out of pictures.
+    """Run a web page and an HTTP API that remove rain from pictures.
 
-    Only this machine reaches it, unless --host says otherwise. DERAIN_API_KEY in the environment is
-    a key that clients then have to send. The API is described at /docs, and in
+    Only this machine can reach the server, unless --host says otherwise. If the environment has
+    DERAIN_API_KEY, clients must send this key. The API is described at /docs and in
     docs/guides/serve.md.
 
-    Ctrl-C finishes the pictures that were accepted; pressed again it ends at once.
+    Ctrl-C stops the server after the accepted pictures are finished; a second Ctrl-C stops it at
+    once.
     """
     with one_line_errors(has_limit=True):
         from derain.cli.numbers import whole_number
@@ -86,12 +88,12 @@ def serve(
         )
         if not (settings.is_loopback or settings.api_key):
             warn(
-                "everybody who reaches this machine can use it; a key in DERAIN_API_KEY keeps"
-                " others out"
+                "anyone who can reach this machine can use the server; set DERAIN_API_KEY to"
+                " require a key"
             )
         server.run(settings, _announce)
 
 
 def _announce(url: str) -> None:
     result(url)
-    say("Ctrl-C stops it when the pictures that were accepted are done")
+    say("press Ctrl-C to stop it after the accepted pictures are finished")

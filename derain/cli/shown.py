@@ -1,4 +1,4 @@
-"""What is shown of clips while they are derained, and said of them afterwards."""
+"""Show the progress of clips, and report on them afterwards."""
 
 import time
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def say_left(results: Sequence[Path]) -> None:
     if results:
         what = "1 result" if len(results) == 1 else f"{len(results)} results"
         names = listed([printable(path) for path in results])
-        say(f"{what} of derain left alone: {names}; one that is named alone is derained again")
+        say(f"{what} of derain ignored: {names}; name one alone to derain it again")
 
 
 class Shown:
@@ -51,7 +51,7 @@ class Shown:
         return self
 
     def remove(self) -> None:
-        """Show nothing."""
+        """Remove the bar."""
         self._bars.remove(self._name)
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:

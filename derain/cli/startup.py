@@ -29,7 +29,7 @@ def lasting() -> Generator[None]:
 class QuickEnd:
     """Ends the process without freeing its memory piece by piece, after everything else is done.
 
-    It has to be made before what is to be done at the end is registered.
+    Make it before functions for the end of the process are registered.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""derain synth: clean pictures in, rainy pairs out."""
+"""``derain synth`` makes rainy pictures from clean ones."""
 
 from contextlib import closing
 from pathlib import Path
@@ -21,20 +21,20 @@ from derain.cli.startup import lasting
 from derain.extras import require
 
 CleanArgument = Annotated[
-    Path, typer.Argument(metavar="CLEAN", help="A clean picture, or a folder of them.")
+    Path, typer.Argument(metavar="CLEAN", help="Clean picture, or a folder of clean pictures.")
 ]
 OutputOption = Annotated[
-    str, typer.Option("-o", "--output", help="Folder for rainy/ and clean/; or one picture.")
+    str, typer.Option("-o", "--output", help="Folder for rainy/ and clean/, or one picture.")
 ]
-PresetOption = Annotated[str, typer.Option(help="Kind of rain; a wrong one lists them all.")]
+PresetOption = Annotated[str, typer.Option(help="Kind of rain. An unknown name lists all kinds.")]
 TexturesOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of grey streak textures, for presets with layers of them."),
+    typer.Option(help="Folder of grey streak textures, for presets that use textures."),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same rain.")]
 PartsOption = Annotated[
     bool,
-    typer.Option("--parts", help="In a folder also layer/ and mask/ of the rain, and density.csv."),
+    typer.Option("--parts", help="For a folder, also write layer/, mask/ and density.csv."),
 ]
 
 
@@ -47,10 +47,10 @@ def synth(
     parts: PartsOption = False,
     force: ForceOption = False,
 ) -> None:
-    """Make rain on clean pictures.
+    """Make synthetic rain on clean pictures.
 
-    For a folder, OUTPUT gets rainy/NAME.png and clean/NAME.png, as derain train and derain evaluate
-    read them.
+    For a folder, derain writes OUTPUT/rainy/NAME.png and OUTPUT/clean/NAME.png, which derain train
+    and derain evaluate read.
     """
     from derain.files import printable
 
@@ -65,10 +65,7 @@ def synth(
         check_folder(folder.parent if single else folder, force=True)
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
-            say(
-                f"{preset}: all of its rain is drawn; with --textures DIR some is cut from streak"
-                " textures"
-            )
+            say(f"{preset}: rain is drawn without streak textures; --textures DIR uses them")
     failed = False
     with (
         Bars() as bars,

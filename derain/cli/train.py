@@ -1,4 +1,4 @@
-"""derain train: a recipe and pictures in, weights out."""
+"""``derain train`` trains a network from a recipe."""
 
 import signal
 from collections.abc import Generator, Iterable, Sequence
@@ -23,48 +23,49 @@ MANY = 200
 """Number of pictures whose search for leaks takes some seconds."""
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="Name of a recipe; a wrong one lists them all.")
+    str, typer.Argument(help="Name of a recipe. An unknown name lists all recipes.")
 ]
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        "--data", help="Clean pictures, or rainy/ and clean/ pairs; or train/ and val/ of them."
+        "--data",
+        help="Folder of clean pictures or of pairs; it may hold train/ and val/.",
     ),
 ]
 ValOption = Annotated[
     Path | None,
-    typer.Option("--val", help="Pictures to validate on. Default: val/ in the data."),
+    typer.Option("--val", help="Folder to validate on. Default: val/ in --data."),
 ]
 OutputOption = Annotated[
-    Path | None, typer.Option("-o", "--output", help="Folder of the run. Default: runs/RECIPE.")
+    Path | None, typer.Option("-o", "--output", help="Folder for the run. Default: runs/RECIPE.")
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on from the last checkpoint; bit for bit on a CPU.")
+    bool, typer.Option("--resume", help="Resume from the last checkpoint; exactly, on a CPU.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", help="Change a setting of the recipe: KEY=VALUE. May be repeated."),
 ]
 AllowLeakOption = Annotated[
-    bool, typer.Option("--allow-leak", help="Even if validation pictures are trained on too.")
+    bool,
+    typer.Option("--allow-leak", help="Train even if validation pictures are training pictures."),
 ]
 BranchOption = Annotated[
     Path | None,
     typer.Option(
         "--branch",
         help=(
-            "Run with schedule=trunk: from its checkpoint, the rate falls in a tenth of its steps."
+            "Folder of a run with schedule=trunk: branch from its checkpoint, with a falling rate."
         ),
     ),
 ]
 MinutesOption = Annotated[
-    float | None, typer.Option(help="Stop after so long, with a checkpoint for --resume.")
+    float | None, typer.Option(help="Stop after this time, with a checkpoint for --resume.")
 ]
-LicenceOption = Annotated[
-    str, typer.Option(help="Licence of the weights, for their card. Default: none is named.")
-]
+LicenceOption = Annotated[str, typer.Option(help="Licence of the weights, for their card.")]
 TrainingDtypeOption = Annotated[
     str,
-    typer.Option(help="auto (bfloat16 where the device computes in it), float32 or bfloat16."),
+    typer.Option(help="Number format: auto (bfloat16 where it is fast), float32 or bfloat16."),
 ]
 
 
@@ -87,10 +88,13 @@ def train(
 ) -> None:
     """Train a network from a recipe.
 
-    The run's folder gets best.safetensors, which derain run -m takes, last.pt to resume from,
-    log.jsonl, and curve.svg and sample-1.png to look at. A run whose validation pictures are among
-    the training pictures, be they cropped, flipped or resized, is refused. Several processes train
-    as one: torchrun --nproc-per-node 8 -m derain train ...
+    The folder of the run holds best.safetensors for derain run -m, last.pt to resume from,
+    log.jsonl, curve.svg, and sample-1.png and more pictures.
+
+    derain refuses to train if validation pictures are among the training pictures, also if they are
+    cropped, flipped or resized.
+
+    Several processes train together with: torchrun --nproc-per-node 8 -m derain train ...
     """
     with one_line_errors():
         with lasting():
@@ -98,7 +102,7 @@ def train(
             from derain.train import has_others, joined_ranks, plan_run
 
         if has_others():
-            # torchrun stops the others so when one has failed, be they waiting in PyTorch or not.
+            # torchrun stops the others in this way when one has failed, even while PyTorch waits.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with joined_ranks() as ranks, _one_voice(ranks):
             chosen, run = plan_run(

@@ -1,4 +1,4 @@
-"""What all verbs share: options for more and fewer lines, and answers to what was mistyped."""
+"""Features of all verbs: --quiet, --verbose, and answers to mistyped options."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +9,9 @@ from derain.cli import console
 from derain.cli.plain import PlainCommand, PlainGroup
 from derain.cli.words import GROUP_DEFAULTS, hint_for
 
-QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")]
 VerboseOption = Annotated[
-    bool, typer.Option("-v", "--verbose", help="Say what was chosen, and what was passed over.")
+    bool, typer.Option("-v", "--verbose", help="Print details, such as engine and skipped files.")
 ]
 
 

@@ -1,7 +1,7 @@
-"""The verb ``derain weights``: list, show, and import authors' checkpoints."""
+"""The verb ``derain weights``: list, show and cite weights, and import authors' checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,12 +9,17 @@ from derain.cli.console import check_file, check_folder, one_line_errors, say
 from derain.cli.verb import Verb
 from derain.extras import require
 
-app = typer.Typer(no_args_is_help=True, help="List, show or import weights.", rich_markup_mode=None)
+if TYPE_CHECKING:
+    from derain.weights import Card
+
+app = typer.Typer(
+    no_args_is_help=True, help="List, show, cite or import weights.", rich_markup_mode=None
+)
 
 
 @app.command("list", cls=Verb)
 def list_weights() -> None:
-    """List the weights inside the package."""
+    """List the weights in the package, with speed and quality."""
     import shutil
 
     from derain.weights.listing import HEADINGS, NOTES, listed
@@ -45,19 +50,13 @@ def _line(row: tuple[str, ...], widths: list[int], *, narrow: bool) -> str:
 
 @app.command("show", cls=Verb)
 def show(
-    model: Annotated[
-        str, typer.Argument(help="Shipped weights, or a file of derain's or the authors'.")
-    ],
+    model: Annotated[str, typer.Argument(help="Name of shipped weights, or a checkpoint file.")],
 ) -> None:
-    """Show what weights say of themselves: network, recipe, data, scores, licence."""
+    """Show the model card of weights: network, data, scores, licence."""
     from dataclasses import asdict
 
-    from derain.engines.exported import Exported, is_exported
-    from derain.weights import find_card
-
     with one_line_errors():
-        path = Path(model)
-        card = Exported.read(path).card if is_exported(path) else find_card(model)
+        card = _card_of(model)
     stages = {"history": [stage.describe() for stage in card.history]}
     for key, value in (asdict(card) | stages).items():
         lines = (
@@ -70,25 +69,53 @@ def show(
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 
+def _card_of(model: str) -> "Card":
+    """Return the card of weights, or of a file that was exported from some."""
+    from derain.engines.exported import Exported, is_exported
+    from derain.weights import find_card
+
+    path = Path(model)
+    return Exported.read(path).card if is_exported(path) else find_card(model)
+
+
+@app.command("cite", cls=Verb)
+def cite(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...", help="Shipped weights, or a file of derain's or the authors'."
+        ),
+    ] = None,
+) -> None:
+    """Print BibTeX of the papers behind weights, and of derain.
+
+    Without a model derain's own entry is printed. The Petrichor networks have no paper.
+    """
+    from derain import __version__
+    from derain.weights.citations import to_bibtex
+
+    with one_line_errors():
+        networks = [_card_of(model).network for model in models or []]
+    typer.echo(to_bibtex(networks, __version__))
+
+
 @app.command("import", cls=Verb)
 def import_weights(
     checkpoint: Annotated[
         Path,
-        typer.Argument(
-            help="An authors' checkpoint: a file, a TensorFlow index, a folder of parts."
-        ),
+        typer.Argument(help="Checkpoint: a file, a TensorFlow index or a folder of parts."),
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Default: its name with .safetensors, here."),
+        typer.Option("-o", "--output", help="File to write. Default: NAME.safetensors."),
     ] = None,
     bgr: Annotated[
         bool,
-        typer.Option("--bgr", help="They were trained on BGR pictures, as ReMAEN's authors do."),
+        typer.Option("--bgr", help="The network was trained on BGR pictures, as ReMAEN is."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
-    """Write an authors' checkpoint as a self-describing safetensors file."""
+    """Convert an authors' checkpoint to a safetensors file with a card."""
     from derain.errors import ExistsError, UsageError
 
     with one_line_errors():

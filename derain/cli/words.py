@@ -23,6 +23,9 @@ _ALSO_CALLED = {
     "models": "weights list",
     "show": "weights show",
     "import": "weights import",
+    "cite": "weights cite",
+    "citation": "weights cite",
+    "bibtex": "weights cite",
     "dataset": "data",
     "datasets": "data",
     "model": "weights",
@@ -54,7 +57,7 @@ _ALSO_CALLED = {
 
 _PICTURES = "pictures are named without an option: derain FILE"
 _RESULTS = "-o names the file or folder of the results"
-_WEIGHTS = "-m takes a name of derain weights list, or a file"
+_WEIGHTS = "-m takes a name from derain weights list, or a file"
 _HINTS = {
     **dict.fromkeys(
         ("-i", "--in", "--input", "--inputs", "--image", "--img", "--source", "--src", "--dir"),
@@ -68,31 +71,37 @@ _HINTS = {
     **dict.fromkeys(("--gpu", "--cuda", "--gpus"), "--device cuda chooses the graphics card"),
     "--cpu": "--device cpu chooses the processor",
     **dict.fromkeys(("--fp16", "--half"), "--dtype float16 computes in half precision"),
-    "--bf16": "--dtype bfloat16 computes in it",
-    **dict.fromkeys(("-r", "-R", "--recursive"), "folders are always searched to the bottom"),
-    **dict.fromkeys(("-f", "-y", "--overwrite", "--yes"), "--force overwrites what is there"),
+    "--bf16": "--dtype bfloat16 computes in bfloat16",
+    **dict.fromkeys(("-r", "-R", "--recursive"), "folders are always searched recursively"),
+    **dict.fromkeys(("-f", "-y", "--overwrite", "--yes"), "--force overwrites existing files"),
     **dict.fromkeys(("--fast", "--best", "--hq"), "--quality takes fast, balanced or best"),
     "--suffix": "results end in _derained; -o names them otherwise",
-    **dict.fromkeys(("--batch", "--batch-size"), "tiles go together as fits; --tile takes less"),
-    "--tile-size": "--tile sets the side of a tile in pixels",
-    **dict.fromkeys(("--pix-fmt", "-pix-fmt"), "--pixel-format names that of bare frames"),
     **dict.fromkeys(
-        ("--fps", "--framerate", "--frame-rate"), "--rate is that of bare frames and of a folder's"
+        ("--batch", "--batch-size"),
+        "the number of tiles at a time follows from the memory; --tile N needs less",
     ),
-    "--size": "--raw is that of bare frames; --tile sets the side of a tile",
+    "--tile-size": "--tile sets the side of a tile in pixels",
+    **dict.fromkeys(
+        ("--pix-fmt", "-pix-fmt"), "--pixel-format names the format of frames without headers"
+    ),
+    **dict.fromkeys(
+        ("--fps", "--framerate", "--frame-rate"),
+        "--rate sets the frames a second for --raw and --as-clip",
+    ),
+    "--size": "--raw WxH is the size of frames without headers; --tile sets the side of a tile",
     **dict.fromkeys(
         ("--video", "--clip", "--gif"), "clips are named without an option: derain clip.mp4"
     ),
     **dict.fromkeys(
         ("--frames", "--sequence", "--image-sequence"),
-        "--as-clip takes a folder's pictures for the frames of a clip",
+        "--as-clip treats the pictures of a folder as frames of a clip",
     ),
 }
 """What derain run does instead of an option that other tools have."""
 _EVERYWHERE = {
     "-V": "derain --version prints the version",
     "--debug": "DERAIN_TRACEBACK=1 in the environment shows where an error comes from",
-    "--silent": "-q says nothing but errors",
+    "--silent": "-q prints errors only",
     "--threads": "OMP_NUM_THREADS in the environment sets their number",
     "--workers": "OMP_NUM_THREADS in the environment sets the number of threads",
     "-j": "OMP_NUM_THREADS in the environment sets the number of threads",

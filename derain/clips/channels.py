@@ -1,4 +1,4 @@
-"""Stages of work in threads, with short queues between: whoever is ahead waits.
+"""Stages of work in threads, with short queues between: a stage that is ahead waits.
 
 If a stage fails, or the calling thread is interrupted, all stages end at once.
 """

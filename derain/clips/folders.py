@@ -1,6 +1,6 @@
-"""Folders of frames: pictures that follow each other, derained as a clip.
+"""Folders of frames: pictures that follow each other and are derained as a clip.
 
-PyAV is not needed. Results that are there are left alone, so that a second run continues where the
+PyAV is not needed. Existing results are skipped, so that a second run continues where the
 first one was interrupted, with the same results.
 """
 
@@ -74,7 +74,9 @@ def plan_folder(
     files = frames_in(folder)
     target = Path(output) if output is not None else place.with_name(place.name + RESULT_MARK)
     if os.path.realpath(target) == os.path.realpath(folder):
-        raise DerainError(f"{folder}: its frames would become themselves; expected another folder")
+        raise DerainError(
+            f"{folder}: the results would overwrite the frames; expected another folder"
+        )
     if not target.is_dir():
         check_makable(target)
     return FolderJob(tuple(files), target, window, force)

@@ -1,4 +1,4 @@
-"""Which files are clips, and what their results are called."""
+"""Recognise clips by their names, and name their results."""
 
 import os
 import re

@@ -43,7 +43,7 @@ def run(
     derainer: Derainer | None,
     on_start: Callable[[Job], Progress] = lambda _: silent,
 ) -> Iterator[Result]:
-    """Do the jobs in order, and yield what became of each; existing files are left alone.
+    """Do the jobs in order, and yield the result of each; existing files are skipped.
 
     Whatever goes wrong with a clip, the others are done. What is finished of one that fails or is
     interrupted is kept beside its result, see `derain.clips.resume`.
@@ -52,7 +52,7 @@ def run(
         jobs: As `derain.clips.plan.plan` makes them.
         derainer: What takes the rain out, in the calling thread; None for the temporal filter
             alone.
-        on_start: Called before each job that is not left alone; gets that job's reports of
+        on_start: Called before each job that is not skipped; gets that job's reports of
             ``frames`` and, at the end, of ``joining``. The total is an estimate, 0 for none.
 
     Raises:

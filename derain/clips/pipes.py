@@ -55,7 +55,7 @@ class Colouring(Protocol):
 
 
 class Feed(Protocol):
-    """Where frames come from."""
+    """A source of frames."""
 
     @property
     def colouring(self) -> Colouring:
@@ -146,7 +146,7 @@ def open_stream(
     if raw is None:
         if pixel_format is not None:
             raise UsageError(
-                "is said by the stream; expected with the size of bare frames",
+                "is given by the stream itself; expected only together with the size of frames",
                 option="pixel_format",
                 value=pixel_format,
             )
@@ -168,7 +168,7 @@ def open_stream(
 
 @dataclass(frozen=True)
 class Piped:
-    """What became of a stream.
+    """The result of a stream.
 
     Attributes:
         frames: How many were written.

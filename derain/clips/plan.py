@@ -195,7 +195,9 @@ def _check_target(job: Job, others: Sequence[Job]) -> None:
     """
     place = os.path.realpath(job.target)
     if place == os.path.realpath(job.source):
-        raise DerainError(f"{job.source}: would become itself; expected another name")
+        raise DerainError(
+            f"{job.source}: the result would overwrite its input; expected another name"
+        )
     for other in others:
         if place == os.path.realpath(other.target):
             raise DerainError(

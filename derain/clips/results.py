@@ -1,4 +1,4 @@
-"""What becomes of clips and of frames in folders."""
+"""Results of clips and of frames in folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ Status = Literal["done", "skipped", "failed"]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a clip, or of a frame that is a file of its own.
+    """The result of a clip, or of a frame that is a separate file.
 
     Attributes:
         source: The clip.

@@ -1,4 +1,4 @@
-"""What is finished of a clip, kept beside its result until that is complete.
+"""Finished segments of a clip, kept beside the result until it is complete.
 
 Segments are resumed only where everything is the same that their bytes depend on: the clip, the
 settings, the versions, and what the network does.
@@ -60,7 +60,7 @@ class Parts:
             done = self._finished()
         elif resume and found:
             changed = [key for key in facts if found.get(key) != facts[key]]
-            self.notes.append(f"begun anew, not resumed: another {', '.join(changed)}")
+            self.notes.append(f"started again instead of resuming: different {', '.join(changed)}")
         kept = {segment.path.name for segment in done}
         for path in self._own():
             if path.name not in kept:
@@ -98,8 +98,8 @@ class Parts:
         if not record.is_file():
             if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
                 raise VideoError(
-                    f"{self.folder}: is there, and not derain's; expected room for unfinished"
-                    " segments: move it away"
+                    f"{self.folder}: already exists and derain did not make it; expected a"
+                    " free name for unfinished segments: move it away"
                 )
             return {}
         try:

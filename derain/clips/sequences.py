@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # needs PyAV
 
 ROOM = 4
 """Frames that wait between two stages."""
-AGAIN = "is a result of derain, and was derained once more"
+AGAIN = "is already a result of derain and was derained again"
 """Note on a clip that derain made and that was named alone."""
 
 Kind = Literal["animation", "video", "pictures"]
@@ -91,7 +91,7 @@ class SequenceJob:
 
     @property
     def first_due(self) -> int:
-        """The first frame to write, from 0: pictures that are there are left alone."""
+        """The first frame to write, from 0: existing pictures are skipped."""
         if self.kind != "pictures" or self.force:
             return 0
         place = 0
@@ -167,7 +167,7 @@ def plan_sequence(
         is_named: Derain it even if derain has made it.
 
     Returns:
-        The job; None for a result of derain, which is left alone.
+        The job; None for a result of derain, which is ignored.
 
     Raises:
         UsageError: If an option cannot be meant.
@@ -267,7 +267,7 @@ def _check_target(path: Path, target: Path, files: Sequence[Path]) -> None:
     first = numbered(target, 1) or target
     inputs = {os.path.realpath(each) for each in (path, *files)}
     if os.path.realpath(first) in inputs:
-        raise DerainError(f"{path}: would become itself; expected another name")
+        raise DerainError(f"{path}: the result would overwrite its input; expected another name")
     if not first.exists():
         check_writable(first)
 
@@ -280,7 +280,7 @@ def run_sequences(
     derainer: Derainer | None,
     on_start: Callable[[SequenceJob], Progress] = lambda _: silent,
 ) -> Iterator[Result]:
-    """Do the jobs in order, and yield what became of each; existing files are left alone.
+    """Do the jobs in order, and yield the result of each; existing files are skipped.
 
     Whatever goes wrong with a clip, the others are done. A file is complete or not there.
 
@@ -288,7 +288,7 @@ def run_sequences(
         jobs: As `plan_sequence` makes them.
         derainer: What takes the rain out, in the calling thread; None for the temporal filter
             alone.
-        on_start: Called before each job that is not left alone; gets that job's reports of
+        on_start: Called before each job that is not skipped; gets that job's reports of
             ``frames``.
 
     Raises:

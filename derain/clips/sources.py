@@ -19,7 +19,7 @@ RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class Source:
-    """Frames that can be read, none of which is kept.
+    """Frames that are read one at a time and not kept.
 
     Attributes:
         facts: What they have in common.

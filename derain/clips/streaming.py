@@ -65,7 +65,7 @@ class ClipStream:
     def notes(self) -> list[str]:
         """Return what of the clip did not come along, a line each."""
         notes = [*self._of_reading, *self.colouring.notes()]
-        notes += [f"{each} is left out: frames alone are written" for each in self._clip.companions]
+        notes += [f"{each} is left out: only frames are written" for each in self._clip.companions]
         # Times are rounded to ticks.
         if self._lengths and max(self._lengths) - min(self._lengths) > 1:
             rate = float(self._clip.rate)

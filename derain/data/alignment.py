@@ -1,4 +1,4 @@
-"""Compare two pictures: do they show one scene at one place, and which of them has the rain?
+"""Compare two pictures: whether they show one scene at one place, and which one has the rain.
 
 Phase correlation (Kuglin and Hines, "The phase correlation image alignment method", 1975): every
 frequency counts alike, so that the streaks of heavy rain, which hold most of the energy, cannot
@@ -44,7 +44,7 @@ BAND = 0.15
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a picture lies on another one of the same scene.
+    """The position of a picture on another one of the same scene.
 
     Attributes:
         down: Pixels by which the first lies below the second.

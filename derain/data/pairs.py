@@ -57,7 +57,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Pair:
-    """A rainy picture and its clean twin, named by the rainy file.
+    """A rainy picture and its clean one, named by the rainy file.
 
     Attributes:
         rainy_half: Which half is the rainy one, if both are in one picture and both paths are the
@@ -84,7 +84,7 @@ class PairedFolder:
 
 @dataclass(frozen=True)
 class TwoFolders:
-    """A folder of rainy pictures and one of their clean twins, wherever they lie."""
+    """A folder of rainy pictures and one of their clean pictures, anywhere on the disk."""
 
     rainy: Path
     clean: Path
@@ -176,7 +176,7 @@ def read_pair(pair: Pair, read: Callable[[Path], Array] = read_image) -> tuple[A
     if rainy.shape != clean.shape:
         sizes = " and ".join(f"{pixels.shape[1]}x{pixels.shape[0]}" for pixels in (rainy, clean))
         both = f"{printable(pair.rainy)} and {printable(pair.clean)}"
-        raise SizesDifferError(f"{both} are {sizes}: expected twins of one size")
+        raise SizesDifferError(f"{both} are {sizes}: expected the same size")
     return rainy, clean
 
 

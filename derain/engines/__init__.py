@@ -1,4 +1,4 @@
-"""How a network is executed: with PyTorch, ONNX Runtime or OpenVINO.
+"""Execute networks with PyTorch, ONNX Runtime or OpenVINO.
 
 An `Engine` maps arrays to arrays. `open_model` makes one for weights by name or path,
 `make_engine` for a network or an exported graph. `derain.engines.pytorch`, ``export`` and

@@ -4,9 +4,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from derain.tiles import Float32s, Tiling
 
-NO_NUMBERS = (
-    "the network gave values that are no numbers; its weights are damaged, or were never trained"
-)
+NO_NUMBERS = "the network returned NaN or infinity; its weights are damaged or were never trained"
 """What an engine says that would otherwise give such values."""
 
 

@@ -74,6 +74,8 @@ def to_onnx(network: Network, card: Card, *, plain: bool = False) -> bytes:
     w multiples of the tiling's.
 
     Args:
+        network: The network to export.
+        card: Its card.
         plain: Whether Petrichor is written as for PyTorch, which suits eight bits, instead of in
             the form that is faster in float32.
 
@@ -95,6 +97,7 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
     """Return a network as an ONNX model without a card.
 
     Args:
+        network: The network to trace.
         opset: Version of ONNX's operations.
         folded: Whether the graph holds weights as operations take them, or the network's own and
             how others are computed from them.
@@ -188,7 +191,7 @@ def open_weights(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         ValueError: As `derain.engines.open_exported`.
         MissingExtraError: Without the extra ``onnx``, or that of the engine.
     """

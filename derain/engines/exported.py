@@ -73,8 +73,8 @@ class Exported:
         """Read a file's card and facts.
 
         Raises:
-            FileNotFoundError: If there is none.
-            WeightsError: If it is none that derain wrote, or weights lie outside its folder.
+            FileNotFoundError: If it does not exist.
+            WeightsError: If derain did not write it, or weights lie outside its folder.
             MissingExtraError: If what reads it is not installed.
         """
         if path.suffix.lower() == ".onnx":
@@ -249,7 +249,7 @@ class ExportedEngine(ABC):
     def density(self, rainy: Float32s) -> Float32s:  # noqa: ARG002 (as other engines)
         """Not in what is exported."""
         raise UsageError(
-            "cannot tell how dense rain is; expected torch", option="engine", value=self.runtime
+            "cannot measure rain density; expected torch", option="engine", value=self.runtime
         )
 
 
@@ -378,7 +378,7 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
     """Return the execution provider of a device and its options.
 
     Raises:
-        UsageError: If there is none of the name, or it is not in this build.
+        UsageError: If the name is unknown, or this build lacks it.
     """
     kind, _, number = device.partition(":")
     there = [name for name, provider in PROVIDERS.items() if provider in available]

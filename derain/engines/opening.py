@@ -1,4 +1,4 @@
-"""Which engine executes a model: by what it is, by what is asked for, by what is installed."""
+"""Choose the engine of a model, by its kind, the request and the installed packages."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ def make_engine(
     Args:
         model: What is executed.
         engine: ``auto`` is PyTorch for a network, and for a file what its suffix says.
+        device: Name of a device; ``auto`` is the fastest that the engine has.
+        dtype: Number format; ``auto`` is bfloat16 where it is faster and costs nothing.
 
     Raises:
         ValueError: If engine, device or number format are unknown or do not go together.
@@ -53,10 +55,12 @@ def open_model(
         name_or_path: As `derain.load` takes it.
         engine: ``auto`` is PyTorch if it is installed, otherwise ONNX Runtime, and for an exported
             file what its suffix says.
+        device: As for `make_engine`.
+        dtype: As for `make_engine`.
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         ValueError: If engine, device or number format are unknown or do not go together.
         MissingExtraError: If what is asked for needs a package that is not installed.
     """
@@ -88,7 +92,7 @@ def check_model(name_or_path: str) -> None:
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         MissingExtraError: If the weights need PyTorch, and that is not installed.
     """
     check_exists(name_or_path)
@@ -123,7 +127,7 @@ def _require_torch(name_or_path: str, engine: str = "auto") -> None:
         without = [row.name for row in CATALOGUE.values() if row.graph]
         if engine == "torch" and name_or_path in without:
             raise
-        raise MissingExtraError(f"{error}; {', '.join(without)} do without") from None
+        raise MissingExtraError(f"{error}; these work without it: {', '.join(without)}") from None
 
 
 def _require_for(device: str, dtype: str) -> None:
@@ -142,7 +146,7 @@ def _as_it_is(model: Engine, **asked: str) -> Engine:
     for option, value in asked.items():
         if value != "auto":
             raise UsageError(
-                f"the engine is made already: {model.name}; leave it out",
+                f"the engine {model.name} is already created; leave this setting out",
                 option=option,
                 value=value,
             )

@@ -37,7 +37,7 @@ _hearing = threading.Lock()
 
 @dataclass(frozen=True)
 class End:
-    """What goes into a graph, or comes out of it, as the graph declares it.
+    """An input or output of a graph, as the graph declares it.
 
     Attributes:
         name: Its name.

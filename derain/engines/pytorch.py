@@ -139,14 +139,14 @@ class TorchEngine:
         """
         if not (isinstance(self.network, SensesDensity) and self.network.senses_density):
             raise ValueError(
-                "these weights cannot tell how dense rain is; expected CRDNet's with a classifier,"
+                "these weights cannot measure rain density; expected CRDNet's with a classifier,"
                 " such as crdnet"
             )
         with torch.inference_mode():
             sensed = self.network.density(self._sent(rainy)).float().cpu()
         if not bool(torch.isfinite(sensed).all()):
             raise FloatingPointError(
-                "the classifier gave values that are no numbers; its weights are damaged, or never"
+                "the classifier returned NaN or infinity; its weights are damaged or were never"
                 " trained"
             )
         return sensed.numpy()
@@ -163,10 +163,10 @@ def open_network(model: Tiled, device: str = "auto", dtype: str = "auto") -> Tor
 
 
 def as_network(model: Tiled) -> Network:
-    """Return a network as one.
+    """Return the argument if it is a network.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not a network.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"a {type(model).__name__}; expected a network, or an engine")
@@ -183,7 +183,7 @@ def open_weights(
 
     Raises:
         FileNotFoundError: If there are no such weights.
-        WeightsError: If the file is none of a network known here.
+        WeightsError: If the file does not hold a known network.
         ValueError: As `TorchEngine`.
     """
     network, card = find(name_or_path)
@@ -256,7 +256,7 @@ def choose_training_dtype(name: str, device: torch.device) -> torch.dtype:
     ``auto`` is bfloat16 where the device has instructions for it, which is faster.
 
     Raises:
-        ValueError: If there is none of the name, or gradients would vanish in it (float16).
+        ValueError: If the name is unknown, or gradients would vanish in it (float16).
     """
     if name == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
@@ -271,7 +271,7 @@ def choose_dtype(name: str) -> torch.dtype:
     """Return the number format of a name.
 
     Raises:
-        ValueError: If there is none of it.
+        ValueError: If the name is unknown.
     """
     known = {
         "auto": torch.float32,

@@ -71,7 +71,7 @@ Processors without VNNI add products of two bytes in 16 bits, which then never o
 
 @dataclass(frozen=True)
 class Style:
-    """Which operations a runtime computes faster if they are quantized.
+    """The operations that a runtime computes faster if they are quantized.
 
     Attributes:
         operations: Their ONNX names.
@@ -163,6 +163,8 @@ def export_int8(network: Network, card: Card, path: Path, to: Target, crops: Cro
     The note of its card says how much of it is int8, and how close it is to float32.
 
     Args:
+        network: The network to export.
+        card: Its card.
         path: Ends in the suffix of the runtime.
         to: The runtime that it is for.
         crops: Crops to calibrate with.
@@ -187,6 +189,8 @@ def check_likeness(
     """Return the PSNR of an exported file in int8 to the network it was made from, in dB.
 
     Args:
+        network: The network, in float32.
+        path: The exported file.
         rainy: Pictures to compare on, (N, 3, H, W) in [0, 1].
         name: What to call it in an error; None for its path.
 
@@ -273,6 +277,7 @@ def ranked(graph: "Graph", rainy: Float32s) -> list[str]:
     Convolutions, which gain most, come after all others.
 
     Args:
+        graph: The graph to quantize.
         rainy: Pictures to measure on, (N, 3, H, W) in [0, 1].
     """
     exact = _outputs(onnx_run(graph.model), rainy)

@@ -158,7 +158,7 @@ def compare(
     """
     identities = [identity(dataset) for dataset in datasets]
     rows = _scorings(models, datasets, identities, scoring)
-    # Pictures are decoded anew for every model. Decoding them once would need all models in memory
+    # Pictures are decoded again for every model. Decoding them once would need all models in memory
     # at the same time, or all pictures, and both count in what is measured: peak memory is that of
     # the process. It would also lose the scores of finished models when a later one cannot be
     # loaded. Decoding takes milliseconds where deraining takes a second.
@@ -205,6 +205,8 @@ def were_saved(
     """Return whether a folder has results of one of some models on one of some datasets.
 
     Args:
+        models: Models whose results are looked for.
+        datasets: Datasets whose results are looked for.
         folder: As ``save_to`` of `compare`.
     """
     places = _folder_names([model.label for model in models])

@@ -1,11 +1,11 @@
-"""What a network asks of the machine: parameters, multiply-adds, time and memory."""
+"""Measure the cost of a network: parameters, multiply-adds, time and memory."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a network asks of the machine.
+    """The cost of a network.
 
     Attributes:
         parameters: Trained numbers: all that the weights hold, those of CRDNet's classifier too.

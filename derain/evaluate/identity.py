@@ -1,4 +1,4 @@
-"""What a dataset is, in a line that belongs to every score."""
+"""Identify a dataset in a line that is printed with every score."""
 
 import contextlib
 import hashlib

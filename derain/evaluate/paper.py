@@ -1,4 +1,4 @@
-"""What the papers print for their own networks."""
+"""Scores that the papers print for their own networks."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from derain.metrics import Protocol
 
 @dataclass(frozen=True)
 class PaperScore:
-    """What a paper prints for its own network; the digits are as printed.
+    """A score that a paper prints for its own network, with the digits as printed.
 
     Attributes:
         network: Class of the network.

@@ -29,7 +29,7 @@ class Photographs:
     name: str
     photographs: tuple[Photograph, ...]
 
-    layout = "photographs without clean twins"
+    layout = "photographs without ground truth"
 
     def __len__(self) -> int:
         return len(self.photographs)

@@ -62,7 +62,7 @@ class Saved:
     Args:
         folder: It is made if it is not there.
         settings: What results are made by.
-        keep: Keep results that were made by the same settings; otherwise begin anew.
+        keep: Keep results that were made by the same settings; otherwise start again.
 
     Raises:
         ExistsError: If the folder holds results of other settings, or none of an evaluation.
@@ -82,7 +82,7 @@ class Saved:
         write_file(self._file, b"".join(_line(line) for line in lines))
 
     def find(self, name: str, target: Path) -> Scored | None:
-        """Return the scores of a picture whose result is there; None if it has to be done.
+        """Return the scores of a picture whose result exists; None if it has to be derained.
 
         Args:
             name: What the picture is called in results.
@@ -123,7 +123,7 @@ def check_saved(folder: Path, settings: Settings) -> None:
 
 
 def holds_results(folder: Path) -> bool:
-    """Return whether a folder has nothing in it, or results of an evaluation that can go on."""
+    """Return whether a folder is empty, or holds results of an evaluation that can be continued."""
     return _is_empty(folder) or has_scores(folder)
 
 

@@ -138,7 +138,7 @@ class OnResult(typing.Protocol):
 
 @dataclass(frozen=True)
 class Scoring:
-    """How pictures are scored, and what becomes of the results.
+    """Settings for scoring pictures and saving their results.
 
     Attributes:
         protocols: Of pairs; photographs have no PSNR.
@@ -419,8 +419,8 @@ def _read(picture: Pair | Photograph) -> tuple[Pixels, Bytes | None]:
     rainy, clean = read_pair(picture)
     if rainy.dtype != np.uint8 or clean.dtype != np.uint8:
         raise ValueError(
-            f"{picture.rainy} or its twin has 16 bits a channel: the protocols compare 8-bit"
-            " pictures"
+            f"{picture.rainy} or its clean picture has 16 bits a channel: the protocols compare"
+            " 8-bit pictures"
         )
     return rainy, clean.astype(np.uint8, copy=False)
 

@@ -34,6 +34,7 @@ def with_metadata(data: bytes, picture: Picture, format: Format, notes: list[str
     Args:
         data: As an encoder wrote it, without metadata.
         picture: As it was encoded: whether it is grey has to be true of the file.
+        format: Format of the file.
         notes: Gets a line for the user about what the format cannot hold.
     """
     lost = ["16 bits a channel"] if picture.is_deep and format not in DEEP else []
@@ -103,6 +104,7 @@ def _blocks(picture: Picture, fields: Sequence[Field] = ()) -> Iterator[bytes]:
     """Yield EXIF blocks, the one with most in it first, for the writer to take what fits.
 
     Args:
+        picture: The picture whose EXIF is written.
         fields: What becomes EXIF in the new format; new tags alone.
     """
     block = picture.metadata.exif

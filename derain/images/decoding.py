@@ -32,7 +32,7 @@ Opener = Callable[[], ImageFile.ImageFile]
 
 @dataclass(frozen=True)
 class Decoded:
-    """What was decoded, as it lies in the file.
+    """Decoded pixels, in the orientation of the file.
 
     Attributes:
         pixels: (H, W, 3), uint8 or uint16.

@@ -58,7 +58,7 @@ _INCH, _CENTIMETRE = 2, 3
 
 @dataclass(frozen=True)
 class Turn:
-    """How a picture was turned to stand upright.
+    """The turn that makes a picture upright.
 
     Attributes:
         orientation: EXIF's, 1 to 8.

@@ -25,7 +25,7 @@ _MARK = re.compile(rb"derain \d+\.\d+[\w.+]*")
 
 @dataclass(frozen=True)
 class GifFrame:
-    """A picture of a GIF, which is drawn on what is there.
+    """A picture of a GIF, which is drawn over the pictures before it.
 
     Attributes:
         left: Of its place on the canvas, in pixels; so `top`, `width` and `height`.
@@ -51,7 +51,7 @@ class GifFrame:
 
 @dataclass
 class GifFile:
-    """What a GIF holds.
+    """The content of a GIF.
 
     Attributes:
         width: Of the canvas, in pixels.
@@ -91,7 +91,7 @@ def frames_of(data: bytes) -> int:
 
 
 def parsed(data: bytes) -> GifFile:
-    """Return what a GIF holds; of one that is cut off, what is there."""
+    """Return the content of a GIF; if it is cut off, the part before the cut."""
     found = GifFile(*struct.unpack_from("<HH", data.ljust(10, b"\0"), 6))
     try:
         _parse(data, found)

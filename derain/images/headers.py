@@ -1,4 +1,4 @@
-"""What a file says that it holds, read from its bytes before anything is decoded.
+"""Read the claims of a file's header, before anything is decoded.
 
 Every format is known by its first bytes here, so that a file meets the decoder of its own format
 and no other. `limits` judges what is found.
@@ -56,7 +56,7 @@ _JPEG_BARE = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xFF})
 
 @dataclass(frozen=True)
 class Claim:
-    """What the header of a file says.
+    """The claims of a file's header.
 
     Attributes:
         kind: Its format.
@@ -101,7 +101,7 @@ def kind_of(data: bytes) -> Kind:
     """Return the format of a file by its first bytes.
 
     Raises:
-        ImageError: If it is none that can be read; says what it is instead.
+        ImageError: If it cannot be read; the message says what it is.
     """
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"
@@ -268,7 +268,7 @@ def _webp(data: bytes) -> Claim:
 
 
 def _bmp(data: bytes) -> Claim:
-    """The headers of OS/2 (12 bytes) and of Windows (40 and more)."""
+    """Read the headers of OS/2 (12 bytes) and of Windows (40 and more)."""
     start, size = struct.unpack_from("<II", data, 10)
     compression = 0
     if size == 12:

@@ -1,4 +1,4 @@
-"""What formats cannot hold, so that it is known before the work."""
+"""Check before the work whether a format can hold a picture."""
 
 import numpy as np
 

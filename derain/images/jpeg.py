@@ -33,7 +33,7 @@ _REGENERATED: tuple[tuple[int, bytes], ...] = (
     (0xE8, b"SPIFF\0"),
     (0xEE, b"Adobe"),
 )
-"""Segments about how the pixels were stored, which the encoder writes anew."""
+"""Segments about how the pixels were stored, which the encoder writes again."""
 _END, _SCAN = 0xD9, 0xDA
 _PARAMETERLESS = frozenset({0x01, *range(0xD0, 0xD9)})
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
@@ -153,6 +153,7 @@ def others_of(segments: Iterable[Segment], lost: set[str]) -> Iterator[Segment]:
     """Yield the segments that no standard of pictures names, such as a camera maker's.
 
     Args:
+        segments: All segments of the file.
         lost: Gets names for the user of those that hold for the rainy picture only.
     """
     known = (
@@ -245,6 +246,8 @@ def with_segments(
     """Return a file with more segments, behind the one that the encoder begins with.
 
     Args:
+        data: The file.
+        segments: The segments to add.
         aspect: Pixels per unit across and down where no unit is known, at most 65,535.
     """
     place = 2

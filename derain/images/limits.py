@@ -1,4 +1,4 @@
-"""How large a picture may be, judged by its header before anything is decoded.
+"""Limit the size of pictures by their headers, before anything is decoded.
 
 Three things are asked of a file. Its pixels are no more than were allowed. Its bytes are enough for
 so many pixels, else it is truncated or lies. And what decoding takes is in proportion to the file:

@@ -1,4 +1,4 @@
-"""What Pillow and libtiff print on their own: caught, and given to whoever reads the picture.
+"""Catch what Pillow and libtiff print, and pass it to the reader of the picture.
 
 libtiff calls a function with its errors, Pillow logs and warns, each for the whole process. Nothing
 is taken from other threads here: a message is caught only in a thread that reads a picture, and
@@ -39,7 +39,7 @@ def caught_messages() -> Generator[list[str]]:
 class _Libtiff:
     """What libtiff calls with its errors, of the libtiff that Pillow is linked to.
 
-    Where its functions cannot be looked up, as in a Pillow for Windows, libtiff goes on printing.
+    Where its functions cannot be looked up, as in a Pillow for Windows, libtiff still prints.
     """
 
     def __init__(self) -> None:

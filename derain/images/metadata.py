@@ -22,7 +22,7 @@ _BITMAP_V4, _BITMAP_V5 = 108, 124
 
 @dataclass
 class Found:
-    """What a file holds besides pixels, as it stands there.
+    """The data of a file besides pixels, unchanged.
 
     Attributes:
         metadata: Not corrected yet.

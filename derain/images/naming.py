@@ -1,4 +1,4 @@
-"""What a name for results stands for: a file or a folder."""
+"""Decide whether a name for results is a file or a folder."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def names_a_file(output: str) -> bool:
     if suffix in SUFFIXES:
         return True
     if _ENDING.fullmatch(suffix):
-        found = f"{suffix} is no ending of a picture that derain writes"
+        found = f"{suffix} is not a picture format that derain writes"
         meant = closest(suffix, SUFFIXES) or next(iter(SUFFIXES))
     elif trimmed != output and Path(trimmed).suffix.lower() in SUFFIXES:
         found, meant = "a name that ends in a dot or a space", trimmed

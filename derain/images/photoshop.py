@@ -78,6 +78,8 @@ def with_iptc(block: bytes, iptc: bytes, lost: list[str]) -> bytes:
     """Return a block with this IPTC in place of its own; the block may be empty.
 
     Args:
+        block: Image resources of Photoshop.
+        iptc: The IPTC record to store.
         lost: Gets a name for the user if its own was another.
     """
     own = iptc_of(block)

@@ -114,7 +114,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a picture file holds besides pixels; empty where it holds none.
+    """The metadata of a picture file; empty where it has none.
 
     It describes the upright picture, not the file that it was read from.
 

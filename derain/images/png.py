@@ -85,7 +85,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Header:
-    """What a PNG says of its pixels.
+    """The header of a PNG.
 
     Attributes:
         depth: Bits a channel.
@@ -102,6 +102,7 @@ def chunks_of(data: bytes, damaged: list[bytes]) -> Iterator[Chunk]:
     """Yield the ancillary chunks of a file, and its palette.
 
     Args:
+        data: The file.
         damaged: Gets the kinds of those whose checksum or length is wrong; they are left out.
     """
     after = False
@@ -208,6 +209,7 @@ def extras_of(chunks: Iterable[Chunk], *, turned: bool, lost: set[str]) -> Itera
     """Yield the chunks that hold for the derained picture.
 
     Args:
+        chunks: Ancillary chunks of the file.
         turned: The picture was not upright.
         lost: Gets names for the user of the others, where they are anybody's loss.
     """

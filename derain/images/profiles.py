@@ -126,6 +126,7 @@ def of_png(chunks: Mapping[bytes, bytes], lost: list[str], *, grey: bool) -> byt
     Args:
         chunks: Content of cICP, sRGB, gAMA and cHRM, of which the first that exists counts.
         lost: Gets a name for the user of what no profile made here can say.
+        grey: Whether the pixels are grey.
     """
     if b"cICP" in chunks:
         primaries, transfer, matrix, full = (*chunks[b"cICP"], *b"\0\0\0\0")[:4]
@@ -180,6 +181,7 @@ def fitted(profile: bytes, lost: list[str], *, grey: bool) -> bytes:
         profile: Any, or empty.
         lost: Gets a name for the user of one that cannot be used. One that is damaged or of an
             unknown kind is left to the programs that show the picture.
+        grey: Whether the pixels are grey.
     """
     space = profile[16:20]
     if len(profile) < 132 or profile[36:40] != b"acsp":

@@ -173,6 +173,7 @@ def with_tags(data: bytes, metadata: Metadata, lost: list[str]) -> bytes:
 
     Args:
         data: As an encoder wrote it: one directory, pixels in strips.
+        metadata: The metadata to store.
         lost: Gets names for the user of tags that cannot be written.
     """
     file = read(data)

@@ -48,7 +48,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file writes numbers.
+    """The byte order and sizes of the numbers in a file.
 
     Attributes:
         order: ``<`` or ``>``, as in `struct`.
@@ -60,10 +60,10 @@ class Layout:
 
 
 def layout_of(data: bytes) -> Layout:
-    """Return how a TIFF file or EXIF block writes numbers.
+    """Return the byte order and sizes of a TIFF file or EXIF block.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is neither.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     version = struct.unpack_from(f"{order}H", data, 2)[0] if order and len(data) >= HEADER else 0
@@ -186,6 +186,9 @@ def append_entries(
     """Write a directory of finished entries by their tags, and return where it lies.
 
     Args:
+        block: The file so far, to which the directory is added.
+        order: Byte order, as ``struct`` writes it.
+        entries: Finished entries of 12 bytes, by tag.
         following: Offset of the directory after this one, 0 for the last.
     """
     block.extend(b"\0" * (len(block) % 2))

@@ -53,6 +53,7 @@ def unknown_of(data: bytes, lost: set[str]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the chunks that the specification does not name.
 
     Args:
+        data: The file.
         lost: Gets names for the user of those that hold for the rainy picture only.
     """
     for kind, content in chunks_of(data):
@@ -66,7 +67,9 @@ def with_chunks(data: bytes, size: tuple[int, int], chunks: Sequence[tuple[bytes
     """Return a file with these chunks besides its pixels.
 
     Args:
+        data: The file.
         size: Width and height.
+        chunks: Kinds and contents of the chunks to add.
     """
     pixels = [(kind, content) for kind, content in chunks_of(data) if kind in _PIXELS]
     old = dict(pixels).get(b"VP8X", b"\0")[0]

@@ -83,6 +83,8 @@ def corrected(packet: bytes, turn: Turn, lost: set[str]) -> bytes:
     """Return a packet that describes the upright picture alone.
 
     Args:
+        packet: The XMP packet.
+        turn: How the picture was turned.
         lost: Gets a name for the user for each thing that the packet announced, which is not kept.
     """
     try:

@@ -88,7 +88,7 @@ class NaturalModel:
                 f"mean and covariance are {shapes[0]} and {shapes[1]}; expected (36,) and (36, 36)"
             )
         if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
-            raise NiqeError("mean or covariance hold values that are no finite numbers")
+            raise NiqeError("mean or covariance contain NaN or infinity")
         if not _is_covariance(self.covariance):
             raise NiqeError("the covariance is not symmetric, or has negative eigenvalues")
         if self.pictures < 1 or self.patches <= FEATURES:
@@ -171,7 +171,7 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
         squared = _squared_distance(model.mean - mean, (model.covariance + covariance) / 2)
     if not math.isfinite(squared):
         raise NiqeError(
-            "the distance from the NIQE model is no finite number; expected a model fitted on clean"
+            "the distance from the NIQE model is NaN or infinity; expected a model fitted on clean"
             " pictures"
         )
     return math.sqrt(max(0.0, squared))  # rounding may leave it a little under zero

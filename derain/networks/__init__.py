@@ -1,6 +1,6 @@
 """The networks: one file per paper, and derain's own, Petrichor.
 
-To add a network, write its file and its line here (CONTRIBUTING.md shows how).
+To add a network, write its file and its line here (docs/guides/networks.md shows how).
 """
 
 from collections.abc import Callable

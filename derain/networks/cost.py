@@ -1,4 +1,4 @@
-"""What a network asks of a machine: parameters and multiply-adds, counted without computing."""
+"""Count the parameters and multiply-adds of a network, without computing it."""
 
 import functools
 from typing import Any

@@ -55,7 +55,7 @@ def region_runs(size: int, grid: int) -> list[tuple[int, int]]:
 
 
 def pooling_kernel(height: int, width: int) -> tuple[int, int]:
-    """Return 2x2; a side of one pixel is left alone (the released code fails there)."""
+    """Return 2x2; a side of one pixel is not pooled (the released code fails there)."""
     return min(2, height), min(2, width)
 
 

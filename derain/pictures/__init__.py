@@ -6,6 +6,7 @@ network works.
 """
 
 from derain.pictures.finding import STREAM, describe_others
+from derain.pictures.parts import Part
 from derain.pictures.pipeline import Result, run, settled
 from derain.pictures.plan import Job, Options, Plan, plan
 
@@ -13,6 +14,7 @@ __all__ = [
     "STREAM",
     "Job",
     "Options",
+    "Part",
     "Plan",
     "Result",
     "describe_others",

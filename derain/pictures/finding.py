@@ -56,7 +56,7 @@ class Source:
 
 @dataclass
 class Sources:
-    """What names stand for.
+    """The pictures and folders that names stand for.
 
     Attributes:
         pictures: Each once, by path, in the order of the names.
@@ -86,7 +86,7 @@ def find_sources(inputs: Sequence[str], output: str | None) -> Sources:
     found = Sources()
     given = [name for name in inputs if not is_systems_own(name)] or inputs
     if len(given) < len(inputs):
-        _log.info("%d files of the system's left out", len(inputs) - len(given))
+        _log.info("%d system files ignored", len(inputs) - len(given))
     for name in given:
         try:
             _add(found, name, inputs, output)
@@ -171,7 +171,7 @@ def _add_picture(found: Sources, source: Source) -> None:
 def _add_file(found: Sources, path: Path, *, alone: bool) -> None:
     """Add a file that was named itself."""
     if path.name.startswith("._") or (is_litter(path.name) and not _is_readable(path)):
-        raise DerainError("a file of the system's, which holds no picture; expected a picture")
+        raise DerainError("a system file without a picture; expected a picture")
     if is_result_name(path.name) and not alone:
         found.results.append(path)
     else:
@@ -199,7 +199,7 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
         else:
             _add_picture(found, Source(file, path))
     for error in inside.unreadable:
-        message = f"cannot be looked into: {error.strerror}"
+        message = f"cannot be read: {error.strerror}"
         found.refused.append((Path(error.filename), DerainError(message)))
     return inside
 
@@ -311,10 +311,10 @@ def _is_readable(path: Path) -> bool:
 
 
 def describe_others(others: Counter[str], at_most: int = 6) -> str:
-    """Return how many files were left alone, and of what kinds.
+    """Return the number of ignored files, and their kinds.
 
     >>> describe_others(Counter({".mp4": 1, ".cr2": 3, "": 1}))
-    '5 other files left alone: 3 .cr2, 1 .mp4, 1 without an ending'
+    '5 other files ignored: 3 .cr2, 1 .mp4, 1 without an ending'
     """
     kinds = sorted(others.items(), key=lambda kind: (-kind[1], not kind[0], kind[0]))
     words = [f"{count} {suffix or 'without an ending'}" for suffix, count in kinds[:at_most]]
@@ -328,7 +328,7 @@ def describe_others(others: Counter[str], at_most: int = 6) -> str:
     if lacking.intersection(suffixes_of("AVIF")):
         hint += "; pip install -U pillow reads AVIF"
     files = "file" if total == 1 else "files"
-    return f"{total} other {files} left alone: {', '.join(words)}{hint}"
+    return f"{total} other {files} ignored: {', '.join(words)}{hint}"
 
 
 def _missing(path: Path, name: str, inputs: Sequence[str]) -> DerainError:

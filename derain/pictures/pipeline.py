@@ -44,7 +44,7 @@ Status = Literal["done", "skipped", "left", "failed"]
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a picture.
+    """The result of a picture.
 
     Attributes:
         source: The picture.
@@ -115,7 +115,7 @@ def run(
     derainer: Derainer,
     on_start: Callable[[Job], Progress] = lambda _: silent,
 ) -> Iterator[Result]:
-    """Do the jobs in order, and yield what became of each; existing files are left alone.
+    """Do the jobs in order, and yield the result of each; existing files are skipped.
 
     The network works in the calling thread. A result is yielded when its file is complete, at the
     latest after the network is done with the next picture. Whatever goes wrong with a picture, the
@@ -125,7 +125,7 @@ def run(
     Args:
         jobs: As `plan` makes them.
         derainer: What takes the rain out.
-        on_start: Called in the calling thread before each job that is not left alone; gets that
+        on_start: Called in the calling thread before each job that is not skipped; gets that
             job's reports of progress.
     """
     inputs = _inputs(jobs)
@@ -183,7 +183,7 @@ def _overlapped(
             yield behind.result()
             behind = None
         rainy = ahead.result() if ahead else None
-        # What has come to exist since it was read ahead is left alone, too.
+        # What has come to exist since it was read ahead is skipped, too.
         rainy, progress = _begin(job, rainy, inputs, on_start)
         large = rainy.value is not None and rainy.value.is_large
         beside = None if large else following
@@ -206,7 +206,7 @@ def _overlapped(
 
 
 def _read(job: Job, inputs: AbstractSet[str]) -> _Step[_Rainy]:
-    """Read a picture unless it is to be left alone."""
+    """Read a picture unless it is to be skipped."""
 
     def work() -> _Rainy | Result:
         return _left_alone(job, inputs) or _load(job)
@@ -289,7 +289,7 @@ def _stage(job: Job, before: float, work: Callable[[], T | Result]) -> _Step[T]:
 
 
 def settled(jobs: Sequence[Job]) -> list[Result] | None:
-    """Return what became of jobs of which none is to be done; None if there is work to do.
+    """Return the results of jobs if all are done already; None if there is work to do.
 
     It spares the loading of a model, where everything is there already.
     """

@@ -28,6 +28,7 @@ from derain.pictures.finding import (
     find_sources,
     result_folder,
 )
+from derain.pictures.parts import Part
 
 INSTEAD: Format = "JPEG"
 """Format of results whose input has one that derain reads and does not write."""
@@ -35,7 +36,7 @@ INSTEAD: Format = "JPEG"
 
 @dataclass(frozen=True)
 class Options:
-    """How pictures are derained.
+    """Options for deraining pictures.
 
     Attributes:
         force: Overwrite existing files.
@@ -44,6 +45,8 @@ class Options:
         density: Sense how dense the rain is, too.
         mask: Where to work, as `Derainer` takes it; None for everywhere.
         max_pixels: Refuse pictures of more; None for the usual limit of `derain.images.read`.
+        part: Do this part of the pictures alone; None for all. What lies in a folder is parted by
+            its path below the folder.
     """
 
     force: bool = False
@@ -52,6 +55,7 @@ class Options:
     density: bool = False
     mask: NDArray[Any] | None = field(default=None, compare=False, repr=False)
     max_pixels: int | None = None
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,30 @@ def plan(
         target = Path(output or "") if single else _target(source, output, options)
         format = format_of(target) if single else _format_by_name(source.path, target)
         jobs.add(_job(source, target, format, options))
-    return Plan(tuple(jobs.made), tuple(found.refused), tuple(found.results), found.others)
+    made = Plan(tuple(jobs.made), tuple(found.refused), tuple(found.results), found.others)
+    return made if options.part is None else _part_of(made, options.part, found)
+
+
+def _part_of(whole: Plan, part: Part, found: Sources) -> Plan:
+    """Return one part of a plan.
+
+    Raises:
+        UsageError: If one of the pictures is a stream.
+    """
+    if any(STREAM in (job.source, job.target) for job in whole.jobs):
+        raise UsageError("is for files and folders; expected no -", option="part")
+
+    def is_in(path: Path) -> bool:
+        source = found.pictures.get(path)
+        root = None if source is None else source.root
+        return part.has(path if root is None else path.relative_to(root))
+
+    return Plan(
+        tuple(job for job in whole.jobs if is_in(job.source)),
+        tuple((path, error) for path, error in whole.refused if is_in(path)),
+        tuple(path for path in whole.results if is_in(path)),
+        whole.others,
+    )
 
 
 def _names(inputs: Name | Sequence[Name]) -> list[str]:

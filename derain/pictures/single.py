@@ -1,11 +1,11 @@
-"""What is done with each picture besides deraining, wherever it comes from and goes to."""
+"""Steps for each picture besides deraining, for files and streams alike."""
 
 from dataclasses import replace
 
 from derain.files import is_result_name
 from derain.images import Format, Picture, encode
 
-AGAIN = "is a result of derain, and was derained once more"
+AGAIN = "is already a result of derain and was derained again"
 """Note on a picture that derain made and that was named alone."""
 
 

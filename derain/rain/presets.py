@@ -363,7 +363,7 @@ _HEAVY = RainPreset(
 )
 _CLEAR = RainPreset(
     "clear",
-    "no rain on half of the pictures, hardly any on the others: what is to be left alone",
+    "no rain on half of the pictures, hardly any on the others: pictures to leave as they are",
     (replace(_FINE, probability=0.5, coverage=(0, 0.03), brightness=(0, 0.15)),),
 )
 

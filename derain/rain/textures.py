@@ -269,7 +269,11 @@ def _bilinear(
     """Sample textures at (n, H, 1) and (n, H, W), wrapped: floats in [0, 1].
 
     Args:
+        texels: All textures, one after the other.
         first: Where each layer's texture begins, (n, 1, 1); its height and width are ``size``.
+        size: Height and width of each texture.
+        y: Rows to sample, (n, H, 1).
+        x: Columns to sample, (n, H, W).
     """
     height, width = size
     above, left = y.floor(), x.floor()

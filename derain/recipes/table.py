@@ -77,8 +77,8 @@ _PAPERS = (
         name="crdnet",
         source=(
             "Peng et al., IEEE SPL 2020, and the authors' settings; their decay of the rate has no"
-            " effect, and none is here; the number of steps, and a refinement that starts near the"
-            " identity, are ours"
+            " effect and is left out; the number of steps, and a refinement that starts near the"
+            " identity, are derain's"
         ),
         network="crdnet",
         hyperparameters={"classifier": "paper"},
@@ -93,7 +93,7 @@ _PAPERS = (
         name="dpenet",
         source=(
             "Gao et al., arXiv 2205.03553, and the authors' settings; epochs 30, 50 and 80 of 100"
-            " as shares of all steps, whose number is ours"
+            " as shares of all steps, whose number is derain's choice"
         ),
         network="dpenet",
         batch=18,
@@ -108,8 +108,8 @@ _PAPERS = (
 _CRDNET = replace(
     _general("crdnet"),
     source=(
-        "derain: general use, as the others, with a small density classifier beside it;"
-        " normalisation wants larger batches, the narrow refinement a lower rate"
+        "derain: general use, with a small density classifier beside it, larger batches for"
+        " normalisation, and a lower rate for the narrow refinement"
     ),
     hyperparameters={"classifier": "compact"},
     batch=16,
@@ -120,9 +120,9 @@ _CRDNET = replace(
 _PETRICHOR = replace(
     _general("petrichor"),
     source=(
-        "derain: general use, as the others, with the rate and moments that were found by trials"
-        " (docs/lab-notes/petrichor.md), and with exposures that make skies white behind leaves,"
-        " which is no rain; larger sizes grow from the default one"
+        "derain: general use, with the rate and moments of the trials in"
+        " docs/lab-notes/petrichor.md, and with exposures that make skies white behind leaves;"
+        " larger sizes grow from petrichor"
     ),
     exposure=1.0,
     blown=0.1,
@@ -150,8 +150,8 @@ RECIPES: dict[str, Recipe] = {
             _CRDNET,
             name="crdnet-density",
             source=(
-                "derain: the small density classifier alone, beside the weights of init, which stay"
-                " as they are; on whole pictures, as it is used, and on some without rain"
+                "derain: only the small density classifier, beside the unchanged weights of init;"
+                " on whole pictures, some of them without rain"
             ),
             init="crdnet",
             rain=("light", "heavy", "mixed", "clear"),

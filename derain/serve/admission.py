@@ -1,4 +1,4 @@
-"""How many pictures may wait, and how much memory they may take.
+"""Limit the pictures that may wait, and their memory.
 
 `Admission` and `Bytes` belong to the event loop, and `Pixels` to the threads that do the work.
 """
@@ -47,7 +47,7 @@ class Bytes:
         return True
 
     def take_anyway(self, count: int) -> None:
-        """Take bytes for what is there already: the results of pictures that were accepted."""
+        """Take bytes for existing data: the results of accepted pictures."""
         self.taken += count
 
     def give_back(self, count: int) -> None:

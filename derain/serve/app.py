@@ -25,10 +25,11 @@ QualityQuery = Annotated[
 ]
 StrengthQuery = Annotated[
     float,
-    Query(ge=0, le=MOST_STRENGTH, description="How much of the rain is removed: 1 is all of it."),
+    Query(ge=0, le=MOST_STRENGTH, description="Share of the rain to remove: 1 is all of it."),
 ]
 JobQuery = Annotated[
-    str | None, Query(pattern=JOB, description="A UUID of the client's, to follow the work by.")
+    str | None,
+    Query(pattern=JOB, description="A UUID that the client chooses, to follow the work."),
 ]
 JobPath = Annotated[str, Path(pattern=JOB, description="The UUID that was sent with the picture.")]
 
@@ -42,7 +43,7 @@ def create_app(service: Service) -> App:
     app = FastAPI(
         title="derain",
         version=__version__,
-        summary="Takes the rain out of pictures.",
+        summary="Removes rain from pictures.",
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,

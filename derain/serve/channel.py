@@ -36,7 +36,7 @@ class Channel:
         """Wait for a message, and return it.
 
         Raises:
-            OSError: If it is none.
+            OSError: If it is not a message.
         """
         try:
             message = json.loads(self._connection.recv_bytes(LONGEST_MESSAGE))

@@ -1,4 +1,4 @@
-"""What a decoder does with a file: as ``derain run`` reads and writes it, with the server's limits.
+"""Decode and encode files as ``derain run`` does, within the server's limits.
 
 Only the decoders' processes import this module, and Pillow with it.
 """

@@ -29,7 +29,7 @@ LONGEST_NOTES = 2000
 
 @dataclass(frozen=True)
 class Options:
-    """What a client asks for, besides the format.
+    """The options that a client sends, besides the format.
 
     Attributes:
         model: Weights; None for the default.
@@ -79,10 +79,10 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
         status = 409 if body.is_complete and not await request.is_disconnected() else CLOSED
         if status == CLOSED:
             return Response(status_code=CLOSED)
-        raise Problem(status, "the picture was taken back by its client") from None
+        raise Problem(status, "the client cancelled the picture") from None
     except Problem as problem:
         status = problem.status
-        # A client that waits to be told whether to send its body sends none.
+        # A client that waits for permission to send its body sends nothing.
         if "expect" not in request.headers or body.taken:
             await body.drain()
         raise
@@ -144,7 +144,7 @@ async def _derained(service: Service, request: Request, task: Task, name: str | 
     try:
         job = service.jobs.add(name)
     except JobExistsError:
-        raise Problem(409, "there is a job of this UUID; expected another one") from None
+        raise Problem(409, "there is a job with this UUID already; expected another UUID") from None
     try:
         ticket = service.admission.enter()
     except FullError as error:

@@ -1,4 +1,4 @@
-"""What every request is checked for, and what every answer carries."""
+"""Check the headers of every request, and add headers to every answer."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping

@@ -1,4 +1,4 @@
-"""Which weights and qualities the server offers."""
+"""The weights and qualities that the server offers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a client chose.
+    """The choice of a client.
 
     Attributes:
         model: Name of the weights.

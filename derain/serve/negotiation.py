@@ -1,4 +1,4 @@
-"""Which format a client asks for by its header ``Accept`` (RFC 9110, section 12.5.1)."""
+"""Choose the format that a header ``Accept`` asks for (RFC 9110, section 12.5.1)."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ def offered_formats() -> list[Format]:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a client accepts.
+    """A format that a client accepts.
 
     Attributes:
         formats: The formats that it likes best, the first named first.

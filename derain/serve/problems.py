@@ -1,4 +1,4 @@
-"""What is answered when something is wrong: RFC 9457, or a small page for a plain form."""
+"""Answers to errors: RFC 9457, or a small page for a plain form."""
 
 import html
 import json

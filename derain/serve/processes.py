@@ -67,7 +67,7 @@ class StoppedError(RefusedError):
     """The work on a picture was stopped, because nobody waits for it."""
 
     def __init__(self) -> None:
-        super().__init__(499, "the picture was taken back")
+        super().__init__(499, "the picture was cancelled")
 
 
 class NotStartedError(DerainError):

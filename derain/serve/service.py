@@ -182,7 +182,7 @@ def _naming(phase: str) -> Generator[None]:
 
 @contextmanager
 def _as_problems() -> Generator[None]:
-    """Raise what went wrong with a picture as the problem that its client is told of."""
+    """Raise what went wrong with a picture as the problem that its client receives."""
     try:
         yield
     except StoppedError:

@@ -1,4 +1,4 @@
-"""How much the server takes on, and what it refuses."""
+"""The limits of the server."""
 
 import math
 import os
@@ -27,7 +27,7 @@ and the rows that are being blended."""
 
 @dataclass(frozen=True)
 class Settings:
-    """What the server is set to.
+    """The settings of the server.
 
     Attributes:
         host: Address to listen on.

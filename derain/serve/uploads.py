@@ -39,7 +39,7 @@ class GoneError(Exception):
 
 @dataclass
 class Upload:
-    """What a client sent.
+    """The data that a client sent.
 
     Attributes:
         file: The picture's file.

@@ -74,7 +74,7 @@ class Worker(Child):
             StoppedError: If it was stopped.
         """
         size = array_size(decoded.shape, decoded.kind)
-        # Each end of the relay is watched: whoever falls silent is killed.
+        # Each end of the relay is watched: a process that falls silent is killed.
         with limited(self.timeout, self, decoder):
             with self._telling:
                 self.channel.tell(

@@ -47,7 +47,7 @@ class Batch:
 
 
 class BatchSource(Protocol):
-    """Where the trainer gets its batches from."""
+    """A source of batches for the trainer."""
 
     def __len__(self) -> int:
         """Return how many pictures make an epoch."""
@@ -229,9 +229,11 @@ def compress_pairs(
     compression.
 
     Args:
+        batch: The pairs.
         share: Share of pairs to compress, in [0, 1].
         numbers: Uniform in [0, 1), (N, 2): the first chooses whether a pair is compressed, the
             second at which quality.
+        compression: Settings of the compression.
     """
     low, high = JPEG_QUALITIES
     quality = (low + (high - low) * numbers[:, 1]).floor()

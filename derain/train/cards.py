@@ -43,7 +43,7 @@ def current_commit() -> str:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a card says about a run besides how far it has come.
+    """The facts of a card about a run besides its progress.
 
     Attributes:
         recipe: The recipe it trains by.
@@ -86,6 +86,7 @@ class Provenance:
         """Return this run so far: its validations are those in its log, and the one just made.
 
         Args:
+            state: State of the training.
             scores: Of that one; empty where a run stops between two.
         """
         run = self.run

@@ -1,4 +1,4 @@
-"""How a run came along, as SVG: validation scores and the loss over the steps.
+"""Draw the progress of a run as SVG: validation scores and the loss over the steps.
 
 Written by hand, because matplotlib is not part of every installation that can train.
 """

@@ -27,7 +27,7 @@ class LeakError(ValueError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What is known of a run's pictures before the first step.
+    """The facts about a run's pictures before the first step.
 
     Attributes:
         note: What the card has to say about leaks; empty if there are none.
@@ -98,7 +98,7 @@ def _state_of_files(run: TrainingRun, files: Sequence[Path]) -> str:
     """
     state = hashlib.sha256(str(run.layout).encode())
     for path in files:
-        with contextlib.suppress(OSError):  # whoever reads the picture reports it
+        with contextlib.suppress(OSError):  # the reader of the picture reports it
             found = path.stat()
             line = f"{path} {found.st_size} {int(found.st_mtime)}\n"
             state.update(line.encode(errors="surrogateescape"))

@@ -55,16 +55,16 @@ def train(
     on_note: Say = lambda _: None,
     on_start: Say = lambda _: None,
 ) -> Generator[dict[str, Any], None, None]:
-    """Train, and yield one record for each line of the log.
-
-    The run's time limit may end it before its last step.
+    """Train to the last step or the time limit, and yield a record for each line of the log.
 
     Args:
+        recipe: What to train, and how.
+        run: Data, folder and device of the run.
         resume: Continue from the run's checkpoint, bit for bit as if it had never stopped.
-        ranks: The processes of the run, each of which calls this function; they share every batch
-            and validation, and the first writes. Their number may change between checkpoints.
-        progress: Receives the stages "copies", while validation pictures are searched for among
-            those to train on, and "training" with its steps, or its seconds if they are limited.
+        ranks: The processes of the run, which share every batch and validation. Each calls this
+            function, and the first writes. Their number may change between checkpoints.
+        progress: Receives the stages "copies" (the search for leaks) and "training" (steps, or
+            seconds if they are limited).
         on_note: Called with what the user should know, such as a change of the number format.
         on_start: Called before the work with what the folders were taken for, a line each.
 
@@ -73,9 +73,8 @@ def train(
         FileNotFoundError: If there is nothing to resume, or no pictures.
         OSError: If the run's folder cannot be written into.
         LeakError: If validation pictures are among the training pictures, and this is not allowed.
-        ValueError: If the checkpoint is of another recipe, a picture cannot be read, the weights
-            to begin from do not fit, or pictures are pairs in an unknown layout.
-        FloatingPointError: If the loss, or what the network gives, is not a finite number.
+        ValueError: If checkpoint or weights do not fit the recipe, or pictures cannot be used.
+        FloatingPointError: If the loss or the network's result is NaN or infinity.
         RankLostError: If another process of the run ended.
         RunStoppedError: If the disk is full, before the work or while it lasts.
     """
@@ -160,12 +159,12 @@ def _prepare(
     if ranks.count > 1 and measures_norms(state, recipe):
         say.note(
             f"batch normalisation measures {recipe.batch // ranks.count} crops in each process,"
-            f" not all {recipe.batch}: the run differs a little from one of one process"
+            f" not all {recipe.batch}: results differ slightly from a run in one process"
         )
     if lacks_textures(recipe, batches):
         say.note(
-            f"{', '.join(recipe.rain)}: all rain is drawn; with --set textures=DIR some is cut from"
-            " streak textures"
+            f"{', '.join(recipe.rain)}: rain is drawn without streak textures; --set textures=DIR"
+            " uses them"
         )
     looks = ranks.writes
     checked = refuse_leaks(run, training, validation, progress) if looks else Checked()
@@ -174,8 +173,8 @@ def _prepare(
         say.note(checked.note)
     if state.dtype not in ("", run.number_format):
         say.note(
-            f"continues in {run.number_format}, was in {state.dtype} until step {state.step};"
-            f" --dtype {state.dtype} keeps it"
+            f"resuming in {run.number_format}, after {state.step} steps in {state.dtype};"
+            f" --dtype {state.dtype} keeps that"
         )
     state.dtype = run.number_format
     if ranks.writes and resume:

@@ -31,7 +31,8 @@ def check_place(run: TrainingRun, *, resume: bool) -> None:
     there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
     if there and not resume:
         raise FileExistsError(
-            f"{there}: a run of this name is there; give --resume to continue it, or another -o"
+            f"{there}: a run of this name already exists; use --resume to continue it, or another"
+            " -o"
         )
     if resume and not (run.out / CHECKPOINT).exists():
         raise FileNotFoundError(

@@ -42,7 +42,7 @@ class RankLostError(DerainError):
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process of a run this is, and what the processes exchange.
+    """The place of this process among those of a run, and their exchange of data.
 
     With one process no method exchanges anything, or changes a value.
 

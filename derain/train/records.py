@@ -1,4 +1,4 @@
-"""What a run writes while it trains: weights, log and checkpoint, and what people look at."""
+"""Write the files of a run while it trains: weights, log, checkpoint, curve and samples."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,10 +29,10 @@ AS_GOOD = 1e-3
 
 
 class Recorder:
-    """Validates a run, and writes what has to be kept of it.
+    """Validates a run, and writes its files.
 
     Weights, log and checkpoint have to be written, or the run stops. Samples, curve and TensorBoard
-    events are for people: if they cannot be written, it is said once, and the run goes on.
+    events are for people: if they cannot be written, it is said once, and the run continues.
 
     Args:
         recipe: The recipe it trains by.

@@ -1,4 +1,4 @@
-"""Where a training run reads and writes, and how a command's arguments become one."""
+"""The places of a training run, and how to plan one from the arguments of a command."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ BOARD = "tensorboard"
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Where a training run reads and writes.
+    """The places where a training run reads and writes, and its device.
 
     Attributes:
         data: Clean pictures, which get synthetic rain, or pairs of rainy and clean ones, perhaps as
@@ -87,20 +87,24 @@ def plan_run(
     Args:
         recipe: Name of a recipe.
         data: Pictures to train on, or a folder with ``train`` and ``val``.
-        rainy: Instead of data the folder of rainy pictures,
-        clean: and that of their clean twins.
+        rainy: Folder of rainy pictures, in place of data.
+        clean: Folder of the clean pictures, by the same names.
         val: Pictures to validate on; None for ``val`` in the data.
         output: Folder of the run; None for ``runs/RECIPE``.
         branch: Run of a trunk, whose checkpoint the run begins from.
         resume: Whether the run will be resumed, and not begun.
         settings: Fields of the recipe to override, as text.
+        layout: Name of the layout of pairs; None to detect it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        dtype: ``auto``, ``float32`` or ``bfloat16``.
+        minutes: Time after which the run stops; None for no limit.
+        allow_leak: Train even if validation pictures are among the training pictures.
+        licence: Licence of the weights, for their card.
 
     Raises:
-        FileNotFoundError: If there is no checkpoint to branch from or resume, or nothing to
-            validate on.
-        ValueError: If an argument does not fit.
+        FileNotFoundError: If there is no checkpoint, or nothing to validate on.
+        ValueError: If an argument does not fit. Cheap checks come first, then folders.
     """
-    # The cheap checks first: names and numbers, then folders.
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError("expected a number over 0", option="minutes", value=minutes)
     chosen, folder = _choose_recipe(recipe, output, branch, dict(settings or {}), resume=resume)

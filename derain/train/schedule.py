@@ -9,6 +9,7 @@ def learning_rate(recipe: Recipe, step: int, lr_factor: float) -> float:
     """Return the rate of a step that is about to be taken.
 
     Args:
+        recipe: The recipe, which chooses the schedule.
         step: Number of the step, from 0.
         lr_factor: Factor that a plateau schedule has come to; the other schedules ignore it.
     """

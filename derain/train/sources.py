@@ -1,4 +1,4 @@
-"""What a run trains and validates on: pairs of a folder, or clean pictures under synthetic rain."""
+"""Sources of training data: pairs of a folder, or clean pictures under synthetic rain."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ BEST_PSNR = 100.0
 
 @dataclass(frozen=True)
 class Source:
-    """What a place was taken for: pairs, or photographs without rain.
+    """The content of a folder: pairs, or photographs without rain.
 
     Attributes:
         pairs: None for photographs.
@@ -65,10 +65,10 @@ class Source:
         if self.pairs is None:
             count = len(self.photographs)
             noun = "photograph" if count == 1 else "photographs"
-            return f"{count} {noun} in {where}, rain is made on them ({', '.join(rain)})"
+            return f"{count} {noun} in {where}, with synthetic rain ({', '.join(rain)})"
         count = len(self.pairs.pairs)
         noun = "pair" if count == 1 else "pairs"
-        return f"{count} {noun} in {where}, {self.pairs.layout}; no rain is made"
+        return f"{count} {noun} in {where}, {self.pairs.layout}; no rain is added"
 
 
 def find_source(place: Place, layout: Layout | None = None) -> Source:
@@ -216,8 +216,7 @@ class ValidationSet:
                 output = network(pair.rainy[None].to(device))[0].float().cpu()
                 if not bool(torch.isfinite(output).all()):
                     raise FloatingPointError(
-                        "the network gives values that are no numbers; a smaller lr, or clip=1, may"
-                        " help"
+                        "the network returned NaN or infinity; a smaller lr, or clip=1, may help"
                     )
                 psnr = metrics.psnr(_luma(output), _luma(pair.clean))
                 found[number] = min(psnr, BEST_PSNR)

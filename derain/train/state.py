@@ -1,4 +1,4 @@
-"""What changes while a run trains: network, running mean, optimiser, and where it stands."""
+"""The state of a training run: network, running mean, optimiser and step."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _NUMBERS = ("step", "seconds", "best", "lr_factor", "epoch_loss", "epoch_steps",
 
 @dataclass
 class State:
-    """What changes while a run trains, all of which a checkpoint holds.
+    """The state of a training run, which a checkpoint holds completely.
 
     Attributes:
         network: Weights that the optimiser changes.
@@ -65,6 +65,7 @@ class State:
         """Return a checkpoint of the state.
 
         Args:
+            recipe: Recipe of the run.
             stage: What the run did so far.
         """
         return Checkpoint(

@@ -81,6 +81,8 @@ def take_step(
 
     Args:
         module: A `TrainingStep`, perhaps compiled.
+        state: State of the training, which the step changes.
+        recipe: Recipe of the run.
         batch: This process's part of the batch.
         epoch: Number of pictures in an epoch.
         ranks: The processes that take the step together; the loss is the mean over them.
@@ -133,7 +135,10 @@ def _average(averaged: AveragedModel, network: nn.Module, done: int, decay: floa
     `AveragedModel.update_parameters` does, which would wait for a GPU at every step.
 
     Args:
+        averaged: The running mean, which is changed.
+        network: The network with the latest weights.
         done: Steps that the mean has followed so far.
+        decay: Share of the old mean that is kept, in [0, 1).
     """
     share = 1 - min(decay, (1 + done) / (10 + done)) if done else 1.0
     with torch.no_grad():

@@ -1,6 +1,6 @@
-"""What a video file holds: the facts of its frames, and the streams beside them.
+"""Open a video file: the facts of its frames, and the streams beside them.
 
-This module imports PyAV: whoever imports it asks for that first (`derain.extras.require`).
+This module imports PyAV: importers ask for that first (`derain.extras.require`).
 """
 
 import os
@@ -142,7 +142,7 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
     if container.format.name in _NO_CLIPS or container.format.name.endswith("_pipe"):
         kind = container.format.long_name
         container.close()
-        raise VideoError(f"{path}: is no video, but {kind}; expected a file such as MP4 or MKV")
+        raise VideoError(f"{path}: is not a video but {kind}; expected a file such as MP4 or MKV")
     return container
 
 
@@ -158,7 +158,7 @@ def _unreadable(path: Path, error: Exception) -> Exception:
         return VideoError(f"{path}: has 0 frames: it ends with its header; expected a video")
     if not isinstance(error, ValueError):
         return VideoError(f"{path}: cannot be opened ({words_of(error)}); expected a video")
-    return VideoError(f"{path}: is no video that can be read; expected a file such as MP4 or MKV")
+    return VideoError(f"{path}: is not a readable video; expected a file such as MP4 or MKV")
 
 
 def _lacks_index(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""How levels become colours: luma and chroma to RGB and back, without PyAV.
+"""Convert luma and chroma to RGB and back, without PyAV.
 
 What a network changes is added to the planes of the frame: pixels that it leaves alone keep their
 levels exactly, whatever the chroma is subsampled by and however many levels colours have.
@@ -254,6 +254,7 @@ def planes_as(frame: Frame, layout: Layout, target: Layout, colours: Colours) ->
 
 
 def scaled(plane: Plane, scale: float, target: Layout) -> Plane:
+    """Return the levels of a plane times a factor, in the type and range of a layout."""
     levels = plane if scale == 1 else np.rint(plane * np.float32(scale))
     return np.clip(levels, 0, target.peak).astype(target.dtype)
 

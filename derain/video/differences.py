@@ -1,4 +1,4 @@
-"""How far frames agree: limits of their differences, and by what streaks of rain are known."""
+"""Compare frames: limits of their differences, and signs of rain streaks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -90,8 +90,8 @@ def container_named(path: str | os.PathLike[str], codec: str) -> Container:
     suffix = Path(path).suffix.lower()
     if suffix not in CONTAINERS:
         raise VideoError(
-            f"{path}: {suffix or 'a name without an ending'} is no video file that derain writes;"
-            f" expected a name in {' '.join(CONTAINERS)}"
+            f"{path}: {suffix or 'a name without an ending'} is not a video format that derain"
+            f" writes; expected a name in {' '.join(CONTAINERS)}"
         )
     container = CONTAINERS[suffix]
     if codec not in container.codecs:
@@ -446,7 +446,7 @@ class _Counted:
 
 
 def _describe(copy: Stream, stream: Stream) -> None:
-    """Give a stream what another says of itself, but for what is counted anew."""
+    """Copy the facts of a stream to another, except those that are counted again."""
     stale = (*_COUNTED, "ENCODER") if copy.type == "video" else _COUNTED
     copy.metadata.update(
         {key: value for key, value in stream.metadata.items() if not key.upper().startswith(stale)}

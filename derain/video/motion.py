@@ -1,4 +1,4 @@
-"""What moves, without the rain that the frames beside do not have at the same place of it.
+"""Remove rain from moving parts, where the neighbouring frames do not have it.
 
 Optical flow says where pixels lie in the frames beside. One that is brighter than in all of them,
 as rain is, becomes what they have; where they disagree it stays.

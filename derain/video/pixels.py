@@ -142,13 +142,13 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Turn:
-    """How a stored picture becomes upright: transposed first, then flipped.
+    """The turn that makes a stored picture upright: it is transposed first, then flipped.
 
     Attributes:
         swaps: Rows become columns.
         flips_rows: The top becomes the bottom.
         flips_columns: The left becomes the right.
-        slanted: The matrix says something else, which is left to whoever shows the clip.
+        slanted: The matrix says something else, which is left to the player of the clip.
     """
 
     swaps: bool = False

@@ -35,7 +35,7 @@ _PAUSE = 0.005
 
 @dataclass(frozen=True)
 class RawFormat:
-    """How the bytes of a frame lie one behind the other.
+    """The layout of the bytes of a frame.
 
     Attributes:
         name: FFmpeg's name.
@@ -170,7 +170,7 @@ def format_named(name: str) -> RawFormat:
 
 @dataclass(frozen=True)
 class Form:
-    """What is the same of all frames of a stream.
+    """The facts that all frames of a stream share.
 
     Attributes:
         format: Of their pixels.
@@ -208,7 +208,7 @@ def size_of(text: str) -> tuple[int, int]:
     (1920, 1080)
 
     Raises:
-        UsageError: If it is none that a frame can have.
+        UsageError: If no frame can have this size.
     """
     found = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
     width, height = (int(found[1]), int(found[2])) if found else (0, 0)

@@ -217,7 +217,7 @@ class FrameReader:
         """Change the time of one of two frames, of which the later has not a later time.
 
         One of the two is wrong: the former, where the latter fits behind the frame before. Else
-        the file begins to count anew, and what follows is shifted.
+        the file begins to count again, and what follows is shifted.
         """
         self._wrong_times += 1
         if self._last is None:

@@ -61,6 +61,8 @@ def encoder_of(
         form: Of the frames.
         path: The file; its suffix decides on the container.
         codec: As `derain.video.encoding.encoder_for`, and so are those that follow.
+        crf: As for `encoder_for`.
+        preset: As for `encoder_for`.
         in_order: Store frames as they are shown, so that the file can say how long the last lasts.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which pixels stay in the frames of a window, and their means over these.
+"""Find the pixels that stay still in a window of frames, and compute their means.
 
 Whether a pixel stays is judged on the luma, in three ways. Averaged over blocks, which streaks
 hardly change, it agrees with most of the window (or is brighter in this frame alone, as rain is).

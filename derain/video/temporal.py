@@ -1,4 +1,4 @@
-"""What neighbouring frames know: rain passes a pixel in few frames, everything else stays or moves.
+"""Remove rain by neighbouring frames: it covers a pixel in few frames only.
 
 A pixel that stays becomes a trimmed mean over the frames of a window. One that moves becomes what
 optical flow finds of it in the frames beside, if it is brighter than in both, as rain is. Where the
@@ -187,7 +187,7 @@ def steadied(frames: Iterable[Frame], window: int = 7, motion: Motion = "auto") 
 
 @dataclass
 class Steadiness:
-    """How much still pixels change from frame to frame, before and after: root mean squares.
+    """Change of still pixels from frame to frame, before and after, as root mean squares.
 
     Attributes:
         pixels: How many were compared.

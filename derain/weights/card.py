@@ -82,7 +82,7 @@ class Card:
         machine: On what.
         validation: What the scores of validations were measured on.
         scores: Measured, by dataset and protocol: ``{"Rain100L-dev10 y-matlab": "32.1 / 0.93"}``.
-        licence: Under which the weights may be used; empty if whoever trained them names none.
+        licence: Under which the weights may be used; empty if their author names none.
         commit: Of the code that trained them.
         version: Of derain that trained them, in the last stage.
         digest: Of the files they were trained on, in the last stage, as a `Stage` has it.
@@ -139,7 +139,7 @@ class Card:
         if not isinstance(values.get("hyperparameters", {}), dict) or not isinstance(
             values.get("scores", {}), dict
         ):
-            raise ValueError("hyperparameters or scores are no table")
+            raise ValueError("hyperparameters or scores are not a table")
         return cls(**_known(cls, values, history=_stages(values.get("history", []))))
 
 
@@ -158,7 +158,7 @@ def _stages(values: Any) -> tuple[Stage, ...]:
             Stage(**_known(Stage, stage, curve=_points(stage.get("curve", [])))) for stage in values
         )
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"its history is no list of stages ({error})") from None
+        raise ValueError(f"its history is not a list of stages ({error})") from None
     for part in (*stages, *(point for stage in stages for point in stage.curve)):
         _check_types(part)
     return stages
@@ -182,7 +182,7 @@ def _check_types(part: Stage | Point) -> None:
             raise ValueError(f"{name} of a stage in its history is {value!r}")
     scores: Mapping[str, Any] = part.scores if isinstance(part, Point) else {}
     if not all(isinstance(value, int | float) for value in scores.values()):
-        raise ValueError(f"scores in its history are no numbers: {scores!r}")
+        raise ValueError(f"scores in its history are not numbers: {scores!r}")
 
 
 def _known(kind: type, values: Mapping[str, Any], **rebuilt: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def replace_row(table: Path, row: ShippedWeights) -> None:
 
 @dataclass(frozen=True)
 class Cost:
-    """What weights cost, whatever they were trained on.
+    """The cost of weights, which does not depend on their training.
 
     Attributes:
         parameters: Trained numbers.

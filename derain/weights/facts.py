@@ -1,4 +1,4 @@
-"""What has to be known of a network to execute it without PyTorch: facts beside its weights."""
+"""The facts about a network that are needed to execute it without PyTorch."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ LARGEST = (1024, 256, 4096, 1 << 16)
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network besides its weights.
+    """The facts about a network besides its weights.
 
     Attributes:
         title: Name of its class, which is that of its paper.
@@ -67,7 +67,7 @@ class Facts:
         numbers += (tiling.memory, tiling.multiple)
         known = [number for number in (facts.multiply_adds, tiling.reach) if number is not None]
         if not all(isinstance(number, int) and number >= 0 for number in (*numbers, *known)):
-            raise ValueError(f"the facts about its network are no numbers: {(*numbers, *known)}")
+            raise ValueError(f"the facts about its network are not numbers: {(*numbers, *known)}")
         sizes = (facts.least_side, tiling.multiple, tiling.overlap, tiling.tile)
         if any(size > most for size, most in zip(sizes, LARGEST, strict=True)):
             raise ValueError(

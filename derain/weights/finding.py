@@ -1,4 +1,4 @@
-"""What weights say of themselves, by name or path, without PyTorch where that is possible."""
+"""Find weights and their cards by name or path, without PyTorch where possible."""
 
 from pathlib import Path
 

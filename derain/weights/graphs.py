@@ -73,7 +73,7 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
             if kind == "external data"
         ]
         if any("\0" in place for _, place in places):
-            raise ValueError("a file name in it is none")
+            raise ValueError("a file name in it is invalid")
     except (ValueError, IndexError) as error:
         raise damaged(path) from error
     targets = {_target(path, place) for key, place in places if key == "location"}

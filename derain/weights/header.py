@@ -94,7 +94,7 @@ def card_of(header: str, path: Path) -> Card:
     """Return the card that a header holds.
 
     Raises:
-        WeightsError: If it is none.
+        WeightsError: If the header holds no card.
     """
     try:
         return Card.from_json(header)

@@ -1,4 +1,4 @@
-"""What `derain weights list` shows: sizes, times, quality, and which weights to take.
+"""The table of ``derain weights list``: sizes, times, quality and uses.
 
 Nothing but the headers of the files is read, without the packages that read the rest of them.
 """
@@ -18,8 +18,8 @@ PROTOCOL = "y-matlab"
 HEADINGS = ("weights", "million", "MB", "s/MP", "light", "heavy", "take them for")
 
 NOTES = (
-    "million: trained numbers. s/MP: seconds for a megapixel with ONNX Runtime, or (T) with"
-    " PyTorch, which those need.",
+    "million: parameters in millions. s/MP: seconds a megapixel with ONNX Runtime, or (T) with"
+    " PyTorch, which these weights need.",
     f"light, heavy: PSNR in dB on {' and '.join(DATASETS)}, {PROTOCOL}. derain weights show NAME"
     " says more.",
     f"Measured: {MEASURED}",

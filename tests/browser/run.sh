@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Drives the page of `derain serve` in Debian's Chromium. Installs what it needs: Chromium through apt
-# where it is missing (as root), the packages of package-lock.json through npm. Needs Node.js 20.
+# Drives the page of `derain serve`, and the site of the documentation, in Debian's Chromium. Installs
+# what it needs: Chromium through apt where it is missing (as root), the packages of package-lock.json
+# through npm. Needs Node.js 20.
 #
 #   tests/browser/run.sh [--test-name-pattern WORDS]
 #
@@ -21,4 +22,4 @@ cd "$here"
 if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 fi
-exec node --test --test-reporter=spec "$@" page.test.mjs
+exec node --test --test-reporter=spec "$@" page.test.mjs site.test.mjs

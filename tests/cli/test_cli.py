@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,9 +29,9 @@ from derain.weights import CATALOGUE, QUALITIES, Quality
 FLAGS = {
     "run": (
         "--as-clip --codec --colours --compare --crf --density --device --dtype --end --engine"
-        " --force --format --mask --max-pixels --model --output --overlap --pixel-format --preset"
-        " --preview --quality --rate --raw --resume --start --strength --temporal --tile -m -o"
-        " INPUTS"
+        " --force --format --mask --max-pixels --model --output --overlap --part --pixel-format"
+        " --preset --preview --quality --rate --raw --resume --start --strength --temporal --tile"
+        " -m -o INPUTS"
     ),
     "train": (
         "--allow-leak --branch --clean --data --device --dtype --layout --licence --minutes"
@@ -50,6 +51,7 @@ FLAGS = {
     ),
     "weights list": "",
     "weights show": "MODEL",
+    "weights cite": "MODELS",
     "weights import": "--bgr --force --output -o CHECKPOINT",
 }
 """Adding a verb or a flag is a decision: it is made here too."""
@@ -139,6 +141,19 @@ def test_the_shell_completes_verbs_and_flags() -> None:
     assert "--preset" in complete("derain synth --pr")
 
 
+def test_the_script_of_a_shell_is_printed() -> None:
+    """As docs/guides/shell.md has it, for those who manage these files on their own."""
+    code = "from derain.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"_DERAIN_COMPLETE": "source_zsh"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.strip().startswith("#compdef derain")
+
+
 def test_a_traceback_is_shown_where_the_environment_asks_for_it(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     command = [sys.executable, "-m", "derain", "a.png", "none.png"]
@@ -181,7 +196,7 @@ def test_one_bad_file_is_named_and_the_others_done(picture: Path) -> None:
     errors = [line for line in result.stderr.decode().splitlines() if line.startswith("error")]
     assert len(errors) == 1
     assert "bad.jpg: not a picture that can be read; expected JPEG" in errors[0]
-    assert "1 done, 0 skipped because they were there, 1 failed" in result.stderr.decode()
+    assert "1 done, 0 skipped because they already exist, 1 failed" in result.stderr.decode()
     assert (picture.parent / "out/photo.png").exists()
 
 
@@ -229,7 +244,7 @@ ERRORS = [
     (
         ["evaluate", "nledn", "."],
         1,
-        "photographs without clean twins are scored with --niqe CLEAN",
+        "photographs without ground truth are scored with --niqe CLEAN",
     ),
     (
         ["evaluate", "nledn", ".", "--niqe", "none"],
@@ -513,7 +528,7 @@ def test_train_a_trunk_branch_it_and_run_what_came_out(
     train = ["train", "petrichor-live", "--data", tmp_path / "clean"]
     trunk = derain(*train, "-o", tmp_path / "trunk", *[a for s in settings for a in ("--set", s)])
     assert trunk.returncode == 0, trunk.stderr.decode()
-    assert "warning: mixed: all rain is drawn" in trunk.stderr.decode()
+    assert "warning: mixed: rain is drawn without streak textures" in trunk.stderr.decode()
     command = [*train, "--branch", "trunk", "--set", "min_lr=1e-5"]
     branch = derain(*command, cwd=tmp_path)
     assert branch.returncode == 0, branch.stderr.decode()
@@ -717,7 +732,7 @@ def test_photographs_are_scored_by_niqe(
     assert lines[3].startswith("| petrichor-live | street photos | 1 of 2 | ")
     assert load("petrichor-live", device="cpu").describe() in lines[5]
     assert lines[6].startswith(
-        "street photos: photographs without clean twins, 2 pictures, sha256 "
+        "street photos: photographs without ground truth, 2 pictures, sha256 "
     )
     assert lines[7].startswith("NIQE, lower is better: fitted on 48 clean pictures, ")
     (tmp_path / "street photos/b.jpg").unlink()
@@ -766,7 +781,7 @@ def test_density_is_told_for_each_picture(picture: Path, tmp_path: Path) -> None
     wrong = derain("--density", picture, "-o", tmp_path / "c.png")
     assert wrong.returncode == 2
     assert (
-        "--density: petrichor cannot tell; expected CRDNet's weights with a classifier"
+        "--density: petrichor cannot measure rain density; expected CRDNet's weights with a"
         in wrong.stderr.decode()
     )
     assert not (tmp_path / "c.png").exists()
@@ -944,7 +959,18 @@ def test_a_quality_may_average_over_flips(
 def test_help_names_every_quality() -> None:
     text = " ".join(derain("run", "--help").stdout.decode().split())
     *others, last = QUALITIES
-    assert f"{', '.join(others)} or {last}, in place of -m." in text
+    assert f"{', '.join(others)} or {last}, instead of -m." in text
+
+
+def test_weights_cite_prints_the_papers_once_and_derain() -> None:
+    text = derain("weights", "cite", "dpenet", "petrichor", "dpenet-rain100h").stdout.decode()
+    assert re.findall(r"^@\w+\{(\w+),$", text, re.M) == ["gao2024heavy", "derain"]
+    alone = derain("weights", "cite").stdout.decode()
+    assert re.findall(r"^@\w+\{(\w+),$", alone, re.M) == ["derain"]
+    failed = derain("weights", "cite", "nothing")
+    assert failed.returncode == 1
+    assert failed.stdout == b""
+    assert failed.stderr.startswith(b"error: nothing: no such weights")
 
 
 def test_weights_show_a_card() -> None:

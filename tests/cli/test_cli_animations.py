@@ -72,7 +72,7 @@ def test_folders_are_derained_with_the_animations_in_them(
     assert derain("all", "-o", "dry") == 0
     assert derain("dry", "-o", "again") == 0
     assert not Path("again").exists()
-    assert "2 results of derain left alone: dry/b.webp, dry/inner/a.gif" in capsys.readouterr().err
+    assert "2 results of derain ignored: dry/b.webp, dry/inner/a.gif" in capsys.readouterr().err
 
 
 def test_what_is_said_of_pictures_alone_fails_animations_in_folders(
@@ -84,7 +84,7 @@ def test_what_is_said_of_pictures_alone_fails_animations_in_folders(
     assert derain("all", "--compare") == 1
     out, err = capsys.readouterr()
     assert out.splitlines() == [str(Path("all_derained/photo.png").absolute())]
-    assert "error: all/a.gif: an animation; --compare is for pictures alone" in err
+    assert "error: all/a.gif: an animation; --compare applies to pictures only" in err
 
 
 def test_a_gif_of_one_frame_gets_the_model_of_pictures(loads: list[str | None]) -> None:
@@ -103,9 +103,9 @@ def test_neighbours_work_without_a_model(loads: list[str | None]) -> None:
 def test_results_among_inputs_are_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert derain("anim.gif") == 0
     assert derain("anim.gif", "anim_derained.gif", "--force") == 0
-    assert "1 result of derain left alone: anim_derained.gif" in capsys.readouterr().err
+    assert "1 result of derain ignored: anim_derained.gif" in capsys.readouterr().err
     assert derain("anim_derained.gif") == 0
-    assert "was derained once more" in capsys.readouterr().err
+    assert "was derained again" in capsys.readouterr().err
 
 
 def test_a_folder_is_a_clip_if_asked_for(
@@ -115,7 +115,7 @@ def test_a_folder_is_a_clip_if_asked_for(
     out, err = capsys.readouterr()
     assert out == "dry\n"
     assert loads == ["petrichor-live"]
-    assert "frames: 6 frames done, 0 skipped because they were there, 0 failed" in err
+    assert "frames: 6 frames done, 0 skipped because they already exist, 0 failed" in err
     assert sorted(path.name for path in Path("dry").iterdir()) == [f"f{k}.png" for k in range(6)]
     # Not one by one: neighbours have helped.
     assert not np.array_equal(read_image("dry/f2.png"), read_image("frames/f2.png"))
@@ -151,16 +151,16 @@ def test_one_bad_file_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
         (["anim.gif", "-o", "dry.jpg"], "-o dry.jpg: a .jpg holds one picture; expected"),
         (["anim.gif", "-o", "-"], "-o -: expected a file or a folder for clips"),
         (["anim.gif", "anim.webp", "-o", "dry.gif"], "one file for 2 clips; expected a folder"),
-        (["anim.gif", "--crf", "20"], "--crf: is for video files, of which none is named"),
-        (["anim.gif", "--resume"], "--resume: is for video files"),
-        (["anim.gif", "--rate", "5"], "--rate 5: is for frames from standard input"),
-        (["frames", "--as-clip", "--rate", "5"], "--rate: is for folders of frames"),
-        (["anim.gif", "--as-clip"], "--as-clip: is for folders, of which none is named"),
-        (["anim.gif", "--density"], "--density: is for pictures"),
-        (["anim.gif", "-o", "dry.webp", "--format", "webp"], "--format: is for pictures whose"),
+        (["anim.gif", "--crf", "20"], "--crf: applies to video files, but no video file is named"),
+        (["anim.gif", "--resume"], "--resume: applies to video files"),
+        (["anim.gif", "--rate", "5"], "--rate 5: applies to frames from standard input"),
+        (["frames", "--as-clip", "--rate", "5"], "--rate: applies to folders of frames"),
+        (["anim.gif", "--as-clip"], "--as-clip: applies to folders, but no folder is named"),
+        (["anim.gif", "--density"], "--density: applies to pictures"),
+        (["anim.gif", "-o", "dry.webp", "--format", "webp"], "--format: applies only if -o"),
         (["anim.gif", "-m", "none", "--temporal", "off"], "nothing to do without a model"),
-        (["frames", "--temporal", "5"], "with --as-clip a folder is one"),
-        (["frames", "--as-clip", "--preview", "1"], "--preview: is for clips that have times"),
+        (["frames", "--temporal", "5"], "--as-clip treats a folder as a clip"),
+        (["frames", "--as-clip", "--preview", "1"], "--preview: applies to clips with times"),
         (["frames", "--as-clip", "--rate", "0", "-o", "a.gif"], "--rate 0: expected frames a"),
     ],
 )

@@ -58,7 +58,7 @@ def test_all_clips_may_be_named_twice(
     assert derain("clip.mkv", "clip_derained.mkv", "clip_preview.mkv") == 0
     assert loads == []
     assert (
-        "2 results of derain left alone: clip_derained.mkv, clip_preview.mkv"
+        "2 results of derain ignored: clip_derained.mkv, clip_preview.mkv"
         in capsys.readouterr().err
     )
     assert derain("clip_derained.mkv") == 1
@@ -67,7 +67,7 @@ def test_all_clips_may_be_named_twice(
 
 def test_none_is_for_clips(capsys: pytest.CaptureFixture[str]) -> None:
     assert derain("still.png", "-m", "none") == 2
-    assert "--model none: is for clips; expected weights for" in capsys.readouterr().err
+    assert "--model none: works for clips only; expected weights for" in capsys.readouterr().err
     assert derain("nothere.mkv", "-m", "none") == 1
     assert capsys.readouterr().err == "error: nothere.mkv: no such file\n"
 
@@ -108,7 +108,7 @@ def test_one_bad_clip_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
     assert derain("bad.mp4", "clip.mkv") == 1
     out, err = capsys.readouterr()
     assert out == "clip_derained.mkv\n"
-    assert "error: bad.mp4: is no video" in err
+    assert "error: bad.mp4: is not a readable video" in err
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_one_bad_clip_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
         (["clip.mkv", "--preview", "0"], "--preview 0.0: expected seconds"),
         (["clip.mkv", "-m", "none", "--temporal", "off"], "nothing to do without a model"),
         (["clip.mkv", "other.mkv", "-o", "-"], "-o -: expected a file or a folder for clips"),
-        (["clip.mkv", "--density"], "--density: is for pictures"),
-        (["photo.png", "--crf", "20"], "--crf: is for clips"),
+        (["clip.mkv", "--density"], "--density: applies to pictures"),
+        (["photo.png", "--crf", "20"], "--crf: applies to clips"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -149,3 +149,23 @@ def test_folders_are_no_clips() -> None:
         ["b.MP4"],
         ["a.png", "folder.mp4", "-"],
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("quality", "fast"),
+        ("device", "cpu"),
+        ("dtype", "float32"),
+        ("engine", "onnx"),
+        ("tile", "64"),
+        ("overlap", "8"),
+        ("strength", "0.5"),
+    ],
+)
+def test_what_is_said_of_a_model_is_refused_without_one(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("clip.mkv", "-m", "none", f"--{option}", value) == 2
+    assert f"--{option} {value}: is for a model, and -m none uses none" in capsys.readouterr().err
+    assert not Path("clip_derained.mkv").exists()

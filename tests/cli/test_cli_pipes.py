@@ -143,16 +143,16 @@ def test_a_clip_goes_to_standard_output(
         (["--raw", "0x6", "--pixel-format", "gray"], 2, "--raw 0x6: expected the width and"),
         ([*BARE, "gray", "--rate", "x"], 2, "--rate x: expected frames a second"),
         ([*BARE, "gray", "--colours", "red"], 2, "--colours red: expected one or two of"),
-        ([*BARE, "gray", "--start", "3"], 2, "--start: is for clips that are files"),
-        ([*BARE, "gray", "--resume"], 2, "--resume: is for clips that are files"),
-        ([*BARE, "gray", "--crf", "20"], 2, "--crf: is for results that are files"),
-        ([*BARE, "gray", "--density"], 2, "--density: is for pictures"),
+        ([*BARE, "gray", "--start", "3"], 2, "--start: applies to clips that are files"),
+        ([*BARE, "gray", "--resume"], 2, "--resume: applies to clips that are files"),
+        ([*BARE, "gray", "--crf", "20"], 2, "--crf: applies to results that are files"),
+        ([*BARE, "gray", "--density"], 2, "--density: applies to pictures"),
         ([*BARE, "gray", "--temporal", "4"], 2, "--temporal 4: expected auto, off, or an odd"),
         ([*BARE, "gray", "-m", "none", "--temporal", "off"], 2, "nothing to do without a model"),
         ([*BARE, "gray", "-m", "petrichor-of-tomorrow"], 1, "petrichor-of-tomorrow"),
         ([*BARE, "gray", "-o", "no/where/clip.mp4"], 2, "--rate: expected for a video file"),
         ([*BARE, "gray"], 1, "standard input: 0 frames; expected at least one of 8x6 gray"),
-        (["more.png", *BARE, "gray"], 2, "--raw 8x6: is for frames from standard input"),
+        (["more.png", *BARE, "gray"], 2, "--raw 8x6: applies to frames from standard input"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -173,9 +173,9 @@ def test_what_cannot_be_meant_is_refused(
 def test_options_of_frames_are_for_frames(send: Any, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--pixel-format", "--rate", "--colours"):
         assert send(b"no picture", "-", option, "25") == 2
-        assert f"{option} 25: is for frames from standard input" in capsys.readouterr().err
+        assert f"{option} 25: applies to frames from standard input" in capsys.readouterr().err
     assert send(y4m(1), "-", "--pixel-format", "gray") == 2
-    assert "--pixel-format gray: is said by the stream" in capsys.readouterr().err
+    assert "--pixel-format gray: is given by the stream itself" in capsys.readouterr().err
 
 
 def test_pictures_still_come_through_standard_input(

@@ -177,15 +177,15 @@ def test_the_first_models_scores_are_not_lost(
         (
             ["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"],
             2,
-            "both to s: expected two places",
+            "both write to s; expected two different files",
         ),
-        (["--save", "s", "--json", "s"], 2, "both to s: expected two places"),
+        (["--save", "s", "--json", "s"], 2, "both write to s; expected two different files"),
         (
             ["--niqe", "small/clean", "--save-niqe", "-"],
             2,
             "only tables go to standard output; expected a file",
         ),
-        (["--report", "s", "--csv", "./s"], 2, "both to s: expected two places"),
+        (["--report", "s", "--csv", "./s"], 2, "both write to s; expected two different files"),
         (["--report", "-"], 2, "only tables go to standard output; expected a file"),
         (["--save", "-"], 2, "only tables go to standard output; expected a folder"),
     ],
@@ -443,17 +443,20 @@ COMMAND = ("evaluate", "petrichor-live", "small", "--protocol", "rgb", "--json",
 def test_an_interrupted_evaluation_goes_on_where_results_are_saved(interrupted: list[int]) -> None:
     first = derain(*COMMAND, "--save", "out")
     assert first.exit_code == 130
-    assert "interrupted: 2 of 4 done; the same command does the rest" in first.stderr.splitlines()
+    assert (
+        "interrupted: 2 of 4 done; run the same command again to continue"
+        in first.stderr.splitlines()
+    )
     assert not Path("s.json").exists()
     second = derain(*COMMAND, "--save", "out")
     assert second.exit_code == 0, second.stderr
-    assert "petrichor-live on small: done, 2 of 4 were there and are kept" in second.stderr
+    assert "petrichor-live on small: done, 2 of 4 already exist and are kept" in second.stderr
     assert len(interrupted) == 5
     assert len(json.loads(Path("s.json").read_text())[0]["pictures"]) == 4
     next(Path("out").glob("*/small/*.png")).unlink()
     again = derain(*COMMAND, "--save", "out")
     assert again.exit_code == 0, again.stderr
-    assert "3 of 4 were there and are kept" in again.stderr
+    assert "3 of 4 already exist and are kept" in again.stderr
     Path("elsewhere").mkdir()
     other = derain(*COMMAND, "--save", "elsewhere")
     assert errors(other) == ["error: s.json already exists; --force overwrites it"]
@@ -471,8 +474,7 @@ def test_an_interrupted_evaluation_writes_what_it_has_where_nothing_is_saved() -
     result = derain(*COMMAND)
     assert result.exit_code == 130
     assert (
-        "interrupted: 2 of 4 done; with --save DIR it would do the rest"
-        in result.stderr.splitlines()
+        "interrupted: 2 of 4 done; --save DIR would keep the results" in result.stderr.splitlines()
     )
 
 

@@ -42,7 +42,7 @@ def test_a_second_run_loads_no_model(
     assert capsys.readouterr().err.splitlines() == [
         "skipped a.png: a_derained.png already exists; --force overwrites it",
         "skipped a.png: a_derained.png already exists; --force overwrites it",
-        "1 result of derain left alone: a_derained.png; one that is named alone is derained again",
+        "1 result of derain ignored: a_derained.png; name one alone to derain it again",
     ]
     assert derain("*.png", "-m", "petrichr") == 1  # what is mistyped is said all the same
 
@@ -70,12 +70,11 @@ def test_results_are_left_alone_in_one_line(capsys: pytest.CaptureFixture[str]) 
     capsys.readouterr()
     assert derain(*sorted(first)) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert [line for line in lines if "left alone" in line] == [
-        "6 results of derain left alone: a_derained.png, a_derained_compare.png, b_derained.png,"
-        " b_derained_compare.png, c_derained.bmp and 1 more; one that is named alone is derained"
-        " again"
+    assert [line for line in lines if "ignored" in line] == [
+        "6 results of derain ignored: a_derained.png, a_derained_compare.png, b_derained.png,"
+        " b_derained_compare.png, c_derained.bmp and 1 more; name one alone to derain it again"
     ]
-    assert lines[-1] == "0 done, 3 skipped because they were there, 0 failed"
+    assert lines[-1] == "0 done, 3 skipped because they already exist, 0 failed"
     assert {path.name for path in Path.cwd().iterdir()} == first
     assert derain(*sorted(first), "--force", "--format", "jpg", "-q") == 0
     made = {path.name for path in Path.cwd().iterdir()} - first
@@ -90,14 +89,14 @@ def test_a_result_that_is_named_alone_is_derained_with_a_note(
     assert derain("a_derained.png") == 0
     written = capsys.readouterr()
     assert written.out == "a_derained_derained.png\n"
-    assert "(is a result of derain, and was derained once more)" in written.err
+    assert "(is already a result of derain and was derained again)" in written.err
 
 
 def test_other_files_are_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("b.cr2", "c.CR2", "d.mp4"):
         Path(name).write_bytes(b"")
     assert derain(".", "-o", "out/") == 0
-    line = "3 other files left alone: 2 .cr2, 1 .mp4"
+    line = "3 other files ignored: 2 .cr2, 1 .mp4"
     assert capsys.readouterr().err.splitlines()[0] == line
     assert derain("*", "-o", "out/", "--force") == 0
     assert capsys.readouterr().err.splitlines()[0] == line
@@ -149,7 +148,7 @@ def test_the_line_on_bfloat16_is_for_those_who_want_to_know(
     assert derain("a.png") == 0
     assert "bfloat16" not in capsys.readouterr().err
     assert derain("a.png", "--force", "-v") == 0
-    assert "nothing: in bfloat16, which costs these weights" in capsys.readouterr().err
+    assert "nothing: computes in bfloat16, which costs" in capsys.readouterr().err
 
 
 def test_what_the_library_logs_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,11 +181,11 @@ def test_an_interrupted_run_says_what_was_done(
     monkeypatch.setattr(Unchanged, "forward", forward)
     assert derain("a.png", "b.png", "c.png", "d.png") == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "interrupted: 2 of 4 done; the same command does the rest"
+        "interrupted: 2 of 4 done; run the same command again to continue"
     )
     assert derain("a.png", "b.png", "c.png", "d.png") == 0
     assert capsys.readouterr().err.splitlines()[-1] == (
-        "2 done, 2 skipped because they were there, 0 failed"
+        "2 done, 2 skipped because they already exist, 0 failed"
     )
 
 
@@ -268,3 +267,39 @@ def test_names_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
     assert "\x1b" not in said
     assert "b\\n\\x1b[31m.png: " in said
     assert "compared in b\\n\\x1b[31m_derained_compare.png\n" in said
+
+
+def test_parts_are_all_pictures_and_clips_once(
+    photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in/deep").mkdir(parents=True)
+    for number in range(6):
+        write_image(f"in/{number}.png", photo[:4, :4])
+        write_image(f"in/deep/{number}.png", photo[:4, :4])
+    for index in range(3):
+        assert derain("in", "--part", f"{index}/3") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted(map(str, Path("in_derained").resolve().rglob("*.png")))
+    assert len(lines) == 12
+    assert derain("in") == 0
+    assert "0 done, 12 skipped because they already exist, 0 failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["8/8", "-1/8", "1", "a/b", "0/0", ""])
+def test_a_part_that_is_not_there_is_refused(
+    part: str, here: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert derain("a.png", f"--part={part}") == 2
+    assert f"--part {part}: expected INDEX/COUNT" in capsys.readouterr().err
+    assert not here
+
+
+def test_a_stream_has_no_parts(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["a.png", "-o", "-"], ["-", "--raw", "4x4"]):
+        assert derain(*arguments, "--part", "0/2") == 2
+        assert "--part: is for files and folders" in capsys.readouterr().err
+
+
+def test_clips_of_several_parts_need_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain("a.gif", "b.gif", "-o", "c.gif", "--part", "0/2") == 2
+    assert "one file for 2 clips; expected a folder" in capsys.readouterr().err

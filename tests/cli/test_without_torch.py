@@ -43,7 +43,7 @@ try:
 finally:
     print("loaded", *sys.modules, file=sys.stderr)
 """
-WITHOUT = "petrichor, petrichor-live, petrichor-deep do without"
+WITHOUT = "these work without it: petrichor, petrichor-live, petrichor-deep"
 
 
 def derain(
@@ -116,6 +116,7 @@ def test_models_are_timed(place: Path) -> None:
         (["weights", "list"], "petrichor "),
         (["weights", "show", "petrichor"], "name "),
         (["weights", "show", "nledn"], "name "),
+        (["weights", "cite", "nledn"], "@inproceedings{"),
         (["weights", "show", "w.safetensors"], "name "),
         (["data", "check", "set"], "set: no dataset known here, 1 pair"),
     ],

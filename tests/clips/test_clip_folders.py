@@ -87,7 +87,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, frames: list[NDArray[An
     (tmp_path / "empty").mkdir()
     with pytest.raises(DerainError, match="0 frames"):
         plan_folder(tmp_path / "empty")
-    with pytest.raises(DerainError, match="would become themselves"):
+    with pytest.raises(DerainError, match="results would overwrite the frames"):
         plan_folder(tmp_path / "frames", tmp_path / "frames")
     with pytest.raises(UsageError, match="temporal=4"):
         plan_folder(tmp_path / "frames", temporal=4)

@@ -277,7 +277,7 @@ def test_progress_counts_frames() -> None:
         ({"raw": "0x8", "pixel_format": "gray"}, "raw=0x8: expected the width and the height"),
         ({"raw": "12x8", "pixel_format": "grey"}, r"did you mean gray\?"),
         ({"raw": "12x8", "pixel_format": "gray", "rate": "x"}, "rate=x: expected frames"),
-        ({"pixel_format": "gray"}, "pixel_format=gray: is said by the stream"),
+        ({"pixel_format": "gray"}, "pixel_format=gray: is given by the stream itself"),
         ({"colours": "red"}, "colours=red: expected one or two of"),
     ],
 )

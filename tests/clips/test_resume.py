@@ -67,14 +67,14 @@ def test_without_resume_all_is_done_again(stopped: Job) -> None:
 def test_another_network_begins_anew(stopped: Job) -> None:
     result = derained(stopped, Scaled(0.8))
     assert (result.status, result.resumed) == ("done", 0)
-    assert result.notes == ("begun anew, not resumed: another model",)
+    assert result.notes == ("started again instead of resuming: different model",)
 
 
 @pytest.mark.parametrize("changes", [{"window": 3}, {"start": 0.2}, {"end": 0.8}])
 def test_other_settings_begin_anew(stopped: Job, changes: dict[str, Any]) -> None:
     result = derained(replace(stopped, **changes), Scaled())
     assert (result.status, result.resumed) == ("done", 0)
-    assert result.notes[0].startswith("begun anew")
+    assert result.notes[0].startswith("started again instead of resuming")
 
 
 def test_another_clip_of_the_same_name_begins_anew(stopped: Job) -> None:
@@ -83,7 +83,7 @@ def test_another_clip_of_the_same_name_begins_anew(stopped: Job) -> None:
     stopped.source.write_bytes(data)
     result = derained(stopped, Scaled())
     assert (result.status, result.resumed) == ("done", 0)
-    assert result.notes[0].startswith("begun anew, not resumed: another clip")
+    assert result.notes[0].startswith("started again instead of resuming: different clip")
 
 
 @pytest.mark.parametrize("place", [40, -20])
@@ -115,7 +115,7 @@ def test_a_folder_that_is_not_derains_is_left_alone(stopped: Job) -> None:
     parts = Parts(stopped.target.with_name("other.mkv"))
     parts.folder.mkdir()
     (parts.folder / "000000.segment").write_text("mine")
-    with pytest.raises(VideoError, match="is there, and not derain's"):
+    with pytest.raises(VideoError, match="already exists and derain did not make it"):
         parts.open(facts_of(stopped, None), resume=True)
     result = derained(replace(stopped, target=stopped.target.with_name("other.mkv")), Scaled())
     assert (result.status, result.unfinished) == ("failed", None)

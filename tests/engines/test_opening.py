@@ -87,14 +87,14 @@ def test_shipped_graphs_are_opened_without_torch(name: str) -> None:
         (
             "nledn",
             {},
-            'nledn needs PyTorch: pip install "derain[torch]"; petrichor, petrichor-live,'
-            " petrichor-deep do without",
+            'nledn needs PyTorch: pip install "derain[torch]"; these work without it: petrichor,'
+            " petrichor-live, petrichor-deep",
         ),
         (
             "nledn",
             {"engine": "onnx"},
-            'nledn needs PyTorch: pip install "derain[torch]"; petrichor, petrichor-live,'
-            " petrichor-deep do without",
+            'nledn needs PyTorch: pip install "derain[torch]"; these work without it: petrichor,'
+            " petrichor-live, petrichor-deep",
         ),
         (
             "petrichor",
@@ -163,7 +163,10 @@ def test_an_engine_that_is_made_stays_as_it_is(option: str) -> None:
     engine = Unchanged()
     assert make_engine(engine) is engine
     value = "onnx" if option == "engine" else "cpu" if option == "device" else "float32"
-    message = f"^{option}={value}: the engine is made already: numpy, float32, cpu; leave it out$"
+    message = (
+        f"^{option}={value}: the engine numpy, float32, cpu is already created;"
+        " leave this setting out$"
+    )
     with pytest.raises(UsageError, match=message):
         make_engine(engine, **{option: value})
 

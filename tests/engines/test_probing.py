@@ -133,7 +133,7 @@ WRONG: dict[str, tuple[onnx.ModelProto, str]] = {
     ),
     "no numbers": (
         graph(node("Neg", "rainy", "m"), node("Log", "m")),
-        "values that are no numbers",
+        "returned NaN or infinity",
     ),
     "what fails": (
         graph(node("Reshape", "rainy s"), constants=[numbers("s", 1, 3, 5, 5)]),

@@ -144,12 +144,12 @@ def test_nledn_has_no_seams(photo: NDArray[np.uint8]) -> None:
 
 
 def test_density_that_cannot_be_sensed() -> None:
-    with pytest.raises(ValueError, match="cannot tell how dense rain is; expected CRDNet's"):
+    with pytest.raises(ValueError, match="cannot measure rain density; expected CRDNet's"):
         Derainer(Local(), device="cpu").density(np.zeros((8, 8, 3), np.uint8))
     network = CRDNet(classifier="compact")
     for parameter in network.parameters():
         parameter.data.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match="the classifier gave values that are no numbers"):
+    with pytest.raises(FloatingPointError, match="the classifier returned NaN or infinity"):
         Derainer(network, device="cpu").density(np.zeros((8, 8, 3), np.uint8))
 
 

@@ -60,7 +60,7 @@ def test_one_bad_pair_leaves_the_others(nothing: Derainer, pairs: Path) -> None:
     assert evaluation.total == 2
     assert seen == [("nothing on set", done, 2) for done in (0, 1, 2)]
     assert failure.path == pairs / "rainy/2.png"
-    assert "are 30x30 and 50x40: expected twins of one size" in str(failure.error)
+    assert "are 30x30 and 50x40: expected the same size" in str(failure.error)
 
 
 def test_pixels_are_handed_out_as_they_are_scored(nothing: Derainer, pairs: Path) -> None:
@@ -158,6 +158,6 @@ def test_the_identity_is_of_the_bytes_and_in_the_evaluation(nothing: Derainer, p
     (pairs / "clean/1.png").write_bytes((pairs / "clean/1.png").read_bytes() + b" ")
     assert identity(find_pairs(pairs)) != first
     photographs = find_photographs(pairs / "clean")
-    assert identity(photographs).startswith("photographs without clean twins, 2 pictures, sha256 ")
+    assert identity(photographs).startswith("photographs without ground truth, 2 pictures, sha256 ")
     (pairs / "clean/1.png").unlink()
-    assert identity(photographs).startswith("photographs without clean twins, 2 pictures, sha256 ")
+    assert identity(photographs).startswith("photographs without ground truth, 2 pictures, sha256 ")

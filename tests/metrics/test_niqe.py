@@ -178,7 +178,7 @@ def test_the_digest_tells_pictures_apart(crops: list[Bytes], natural: niqe.Natur
         ({"format": "else"}, "expected a NIQE model"),
         ({"patch": 48}, "expected a NIQE model"),
         ({"mean": [0.0] * 35}, r"\(35,\)"),
-        ({"mean": [float("nan")] * 36}, "no finite numbers"),
+        ({"mean": [float("nan")] * 36}, "contain NaN or infinity"),
         ({"mean": ["1"] * 36}, "mean of the NIQE model: expected numbers"),
         ({"covariance": [[0.0] * 36, [0.0]]}, "covariance of the NIQE model: expected numbers"),
         (
@@ -254,7 +254,7 @@ def test_absurd_numbers_give_no_score(
     covariance = np.eye(niqe.FEATURES) * variance
     model = replace(natural, mean=np.full(niqe.FEATURES, mean), covariance=covariance)
     with pytest.raises(
-        niqe.NiqeError, match="no finite number; expected a model fitted on clean pictures"
+        niqe.NiqeError, match="NaN or infinity; expected a model fitted on clean pictures"
     ):
         niqe.niqe(photographs[0], model)
 

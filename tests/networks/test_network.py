@@ -152,13 +152,13 @@ def test_crdnets_classifier_learns_one_batch_too(seeded: None) -> None:
 
 
 def test_another_network_is_one_file_and_one_line(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
-    """Follow CONTRIBUTING's worked example, word for word, in a copy of the package."""
+    """Follow the guide's worked example, word for word, in a copy of the package."""
     shutil.copytree(
         ROOT / "derain",
         tmp_path / "derain",
         ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"),
     )
-    text = (ROOT / "CONTRIBUTING.md").read_text()
+    text = (ROOT / "docs/guides/networks.md").read_text()
     (tmp_path / "derain/networks/blur.py").write_text(text.split("```python\n")[1].split("```")[0])
     place = tmp_path / "derain/networks/__init__.py"
     line = text.split("The line goes into `NETWORKS`")[1].split("`")[3]

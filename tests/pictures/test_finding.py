@@ -100,7 +100,7 @@ def test_folders_that_fit_are_searched_as_a_shell_would_have_it() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_pattern_that_no_picture_fits_says_what_fits_it() -> None:
     make("a.cr2", "b.CR2")
-    message = "no picture fits this pattern; 2 other files left alone: 2 .cr2"
+    message = "no picture fits this pattern; 2 other files ignored: 2 .cr2"
     assert refusals("*.[cC][rR]2") == {"*.[cC][rR]2": message}
     assert refusals("*.jpg") == {"*.jpg": "no file fits this pattern"}
 
@@ -138,7 +138,7 @@ def test_what_systems_keep_there_is_left_out_whoever_hands_it_over(litter: str) 
 def test_litter_that_is_all_that_was_named_is_answered_in_a_line() -> None:
     make("Thumbs.db", "._a.jpg", ".DS_Store", "@eaDir/a.jpg")
     for name in ("Thumbs.db", "._a.jpg", ".DS_Store"):
-        assert "a file of the system's, which holds no picture" in refusals(name)[name]
+        assert "a system file without a picture" in refusals(name)[name]
     assert found("@eaDir/a.jpg") == ["@eaDir/a.jpg"]
     assert found("@eaDir") == ["@eaDir/a.jpg"]
 
@@ -236,16 +236,14 @@ def test_other_files_in_folders_and_patterns_are_counted() -> None:
     expected[".cr2"] = 2
     assert find_sources(["*.*"], None).others == expected
     assert refusals("f.mp4") == {}  # named itself: it is read, and what is wrong with it said
-    assert refusals("deep") == {
-        "deep": "no pictures in this folder; 1 other file left alone: 1 .cr2"
-    }
+    assert refusals("deep") == {"deep": "no pictures in this folder; 1 other file ignored: 1 .cr2"}
 
 
 def test_other_files_are_told_in_one_line() -> None:
-    assert describe_others(Counter({".a": 2})) == "2 other files left alone: 2 .a"
+    assert describe_others(Counter({".a": 2})) == "2 other files ignored: 2 .a"
     many = Counter({f".{letter}": 1 for letter in "abcdefgh"})
     assert describe_others(many) == (
-        "8 other files left alone: 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 2 of other kinds"
+        "8 other files ignored: 1 .a, 1 .b, 1 .c, 1 .d, 1 .e, 1 .f, 2 of other kinds"
     )
 
 

@@ -285,7 +285,7 @@ def test_unreadable_folder_is_named(
     monkeypatch.setattr(os, "scandir", scandir)
     results = run([str(folder)])
     assert results[0].source.name == "deep"
-    assert results[0].message == "cannot be looked into: Permission denied"
+    assert results[0].message == "cannot be read: Permission denied"
     assert [result.status for result in results[1:]] == ["done", "done"]
 
 

@@ -106,7 +106,7 @@ def test_a_result_is_marked_and_read_again_with_a_note(
     file, notes = encoded(picture, chosen)
     assert (read(file).is_result, notes) == (format != "BMP", "")
     again, _ = decoded(file, "a_derained.png", ANY, 10**6)
-    assert "derained once more" in again.notes[-1]
+    assert "derained again" in again.notes[-1]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_twins_of_two_sizes_are_refused(tmp_path: Path) -> None:
     source = train.PairedBatches(
         data.find_pairs(tmp_path).pairs, batch=1, crop=16, augment="flip", seed=0
     )
-    with pytest.raises(ValueError, match="are 24x20 and 25x20: expected twins of one size"):
+    with pytest.raises(ValueError, match="are 24x20 and 25x20: expected the same size"):
         source.batch(0, CPU)
 
 

@@ -105,10 +105,10 @@ def test_going_on_in_another_number_format_is_said(run: TrainingRun) -> None:
     recipe, notes = find_recipe("petrichor-live", TINY), list[str]()
     list(train(recipe, replace(run, minutes=1e-9), on_note=notes.append))
     list(train(recipe, replace(run, minutes=1e-9), resume=True, on_note=notes.append))
-    assert not [note for note in notes if "continues" in note]
+    assert not [note for note in notes if "resuming" in note]
     list(train(recipe, replace(run, dtype=torch.bfloat16), resume=True, on_note=notes.append))
-    assert [note for note in notes if "continues" in note] == [
-        "continues in bfloat16, was in float32 until step 2; --dtype float32 keeps it"
+    assert [note for note in notes if "resuming" in note] == [
+        "resuming in bfloat16, after 2 steps in float32; --dtype float32 keeps that"
     ]
 
 
@@ -129,7 +129,7 @@ def test_batches_made_ahead_on_a_gpu_are_those_of_their_steps(run: TrainingRun) 
 def test_a_run_is_not_begun_over_another(run: TrainingRun) -> None:
     recipe = find_recipe("petrichor-live", TINY | {"steps": "3"})
     list(train(recipe, run))
-    with pytest.raises(FileExistsError, match="give --resume to continue it"):
+    with pytest.raises(FileExistsError, match="use --resume to continue it"):
         next(train(recipe, run))
     with pytest.raises(ValueError, match=r"was begun with lr=0\.0015; give the same"):
         next(train(replace(recipe, lr=0.5), run, resume=True))

@@ -36,7 +36,7 @@ def test_broken_pairs_are_not_taken_for_clean_pictures(
     for name in ("rainy/1.png", "rainy/2.png", "clean/1.png"):
         (tmp_path / "pairs" / name).parent.mkdir(parents=True, exist_ok=True)
         write_image(tmp_path / "pairs" / name, photo)
-    with pytest.raises(ValueError, match="no clean twin"):
+    with pytest.raises(ValueError, match="no clean picture"):
         next(train(find_recipe("nledn", TINY), replace(run, data=tmp_path / "pairs")))
 
 
@@ -77,7 +77,7 @@ def test_textures_are_rained_with_and_named_and_their_lack_is_said(
             on_note=notes.append,
         )
     )
-    lacking = "mixed: all rain is drawn; with --set textures=DIR some is cut from streak textures"
+    lacking = "mixed: rain is drawn without streak textures; --set textures=DIR uses them"
     assert notes.count(lacking) == 1
     assert store.load(run.out / "drawn" / training.BEST)[1].rain == "mixed"
     notes.clear()
@@ -152,8 +152,8 @@ def test_what_the_folders_were_taken_for_is_said_before_anything_else(
     next(going)
     middles = "; the middle 24x24 pixels of each picture"
     assert lines == [
-        f"training on 3 photographs in {run.data}, rain is made on them (light)",
-        f"validating on 3 photographs in {run.validation}, rain is made on them (rain100l,"
+        f"training on 3 photographs in {run.data}, with synthetic rain (light)",
+        f"validating on 3 photographs in {run.validation}, with synthetic rain (rain100l,"
         f" rain100h){middles}",
         "3 validation pictures are among the training pictures: its validation scores say little",
     ]
@@ -163,13 +163,15 @@ def test_what_the_folders_were_taken_for_is_said_before_anything_else(
     whole = find_recipe("nledn", TINY | {"validation_crop": "none"})
     next(train(whole, pairs, on_start=lines.append))
     assert lines == [
-        f"training on 4 pairs in {tmp_path / 'set'}, lq/ and gt/, one to one; no rain is made",
-        f"validating on 4 pairs in {tmp_path / 'set'}, lq/ and gt/, one to one; no rain is made;"
+        f"training on 4 pairs in {tmp_path / 'set'}, lq/ and gt/, one to one; no rain is added",
+        f"validating on 4 pairs in {tmp_path / 'set'}, lq/ and gt/, one to one; no rain is added;"
         " whole pictures, made smaller where a side is longer than 512 pixels",
     ]
     both = TwoFolders(tmp_path / "set/gt", tmp_path / "set/lq")
     assert (
-        find_source(both).describe(()).endswith("gt/ and lq/ as named, one to one; no rain is made")
+        find_source(both)
+        .describe(())
+        .endswith("gt/ and lq/ as named, one to one; no rain is added")
     )
 
 

@@ -280,7 +280,7 @@ def test_a_result_has_the_clips_container_where_it_fits(
 def test_containers_are_known_by_their_names() -> None:
     assert container_named("a.MP4", "h264").muxer == "mp4"
     with pytest.raises(
-        VideoError, match=r"\.xyz is no video file that derain writes; expected a name in"
+        VideoError, match=r"\.xyz is not a video format that derain writes; expected a name in"
     ):
         container_named("a.xyz", "h264")
     with pytest.raises(VideoError, match="webm does not hold h264; expected av1 or vp9"):

@@ -201,9 +201,9 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
     cases = {
         "empty.mp4": "is empty",
-        "text.mp4": "is no video",
-        "noise.mkv": "is no video",
-        "list.mp4": "is no video",
+        "text.mp4": "is not a readable video",
+        "noise.mkv": "is not a readable video",
+        "list.mp4": "is not a readable video",
     }
     for name, words in cases.items():
         with pytest.raises(VideoError, match=words):
@@ -215,7 +215,7 @@ def test_a_picture_is_no_clip(tmp_path: Path) -> None:
 
     write_image(tmp_path / "a.png", picture(0, (20, 20)))
     (tmp_path / "a.png").rename(tmp_path / "a.mp4")
-    with pytest.raises(VideoError, match="is no video, but"):
+    with pytest.raises(VideoError, match="is not a video but"):
         open_clip(tmp_path / "a.mp4")
 
 

@@ -113,7 +113,7 @@ def test_transparency_is_left_out(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="rate: expected for a video file, such as 25"):
         encoder_of(form_of("gray", None), "clip.mp4")
-    with pytest.raises(VideoError, match=r"\.xyz is no video file that derain writes"):
+    with pytest.raises(VideoError, match=r"\.xyz is not a video format that derain writes"):
         encoder_of(form_of("gray"), "clip.xyz")
     with pytest.raises(VideoError, match=r"\.webm does not hold h264"):
         encoder_of(form_of("gray"), "clip.webm")

@@ -59,7 +59,7 @@ def test_facts_that_this_version_cannot_heed_are_refused() -> None:
 def test_facts_of_other_kinds_are_refused(name: str, value: object) -> None:
     values = json.loads(FACTS.to_json())
     (values if name in values else values["tiling"])[name] = value
-    with pytest.raises(ValueError, match=r"the facts about its network (are no numbers|have no)"):
+    with pytest.raises(ValueError, match=r"the facts about its network (are not numbers|have no)"):
         Facts.from_json(json.dumps(values))
 
 

@@ -198,7 +198,7 @@ def test_what_is_no_graph_is_refused(content: bytes, tmp_path: Path) -> None:
                 "derain": CARD,
                 FACTS: json.dumps(json.loads(SOME_FACTS.to_json()) | {"least_side": "x"}),
             },
-            "the facts about its network are no numbers",
+            "the facts about its network are not numbers",
         ),
     ],
 )

@@ -47,6 +47,7 @@ class ZooEntry:
 
         Args:
             device: ``cpu`` or ``cuda``.
+            steps: Number of steps.
             init: Weights to begin from; empty for random weights.
             seed: Seed of the crops and the rain, which no two stages should share.
         """

@@ -333,6 +333,8 @@ def measure(recipe: Recipe, run: train.TrainingRun, *, compiled: bool | None = N
     """Time whole steps, rain included; on a GPU also compiled steps, if these are faster.
 
     Args:
+        recipe: Recipe of the stage.
+        run: Data and device of the stage.
         compiled: Whether the stage began with compiled steps; None for a new stage.
     """
     prepare(run.device, recipe)

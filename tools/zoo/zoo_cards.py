@@ -24,12 +24,12 @@ from tools.zoo.entries import ZOO
 
 HEAD = """# The zoo
 
-What is inside the package, by its own account: `derain weights show NAME` prints the same. Printed
-by `tools/zoo/zoo_cards.py`. Validation is the mean PSNR (`y-matlab`) of the middles (192x192;
-CRDNet's of the whole) of twenty photographs held back from training, under seeded rain of the
-presets named; test scores are of ten pictures each of Rain100L and Rain100H and of Rain12, whole,
-float32. All weights are under the licence of the package, and were never trained on a benchmark
-picture.
+These are the cards of the weights inside the package. `derain weights show NAME` prints the same,
+and `tools/zoo/zoo_cards.py` printed this page. Validation is the mean PSNR (`y-matlab`) of the
+middles (192x192; CRDNet's of the whole) of twenty photographs that were held out from training,
+under seeded rain of the named presets. Test scores are for ten pictures each of Rain100L and
+Rain100H and for Rain12, whole, in float32. All weights are under the licence of the package, and
+were never trained on a benchmark picture.
 
 ![Validation score against the operations spent](zoo-curves.png)
 """
@@ -93,14 +93,17 @@ def score_table(card: Card) -> Iterator[str]:
 
 
 def is_validation(key: str) -> bool:
+    """Return whether a score of a card is one of validation."""
     return key.startswith("validation ")
 
 
 def is_still(key: str) -> bool:
+    """Return whether a score of a card is of a clip from a still camera."""
     return key.split(" ")[1:2] == [KEY_WORD]
 
 
 def is_test(key: str) -> bool:
+    """Return whether a score of a card is of a test set."""
     return not is_validation(key) and not is_still(key)
 
 
@@ -115,6 +118,7 @@ def still_gains(card: Card) -> str:
 
 
 def hyperparameters_of(card: Card) -> str:
+    """Return the hyperparameters of a card in one line."""
     return ", ".join(f"{key}={value}" for key, value in card.hyperparameters.items())
 
 

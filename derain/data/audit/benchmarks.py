@@ -87,7 +87,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Traits:
-    """What was measured of a dataset.
+    """Measurements of a dataset.
 
     Attributes:
         names: Of its folder, and of those in it that say more.

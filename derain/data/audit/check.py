@@ -49,7 +49,7 @@ AT_MOST = 20
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in a dataset.
+    """Findings in a dataset.
 
     Attributes:
         layout: How it lies on disk, in words; empty for a folder of clean pictures.
@@ -112,7 +112,7 @@ class Report:
         if self.layout:
             lines.append(f"  layout     {self.layout}")
         if self.identity and self.identity.evidence:
-            lines.append(f"  told by    {'; '.join(self.identity.evidence)}")
+            lines.append(f"  evidence   {'; '.join(self.identity.evidence)}")
         lines.append(f"  sizes      {listed([f'{size} ({count})' for size, count in self.sizes])}")
         if self.psnr is not None:
             lines.append(f"  input      {self.psnr:.3f} dB PSNR, y-matlab")
@@ -171,7 +171,7 @@ def check(
 
     Args:
         folder: The dataset, or a list file, or its two folders.
-        against: Training data, paired or clean, in which none of its pictures may occur.
+        against: Training data, paired or clean, in which its pictures must not occur.
         layout: How it lies on disk; None recognises it. Two folders have none.
         progress: Receives the stages "pairs" or "pictures", "duplicates" and "copies".
         album: What is already known of files, if several datasets are checked.
@@ -246,7 +246,7 @@ def _check_pairs(
         prints = [(each.pair.clean, each.fingerprint) for each in measured]
         found += _known_test_pictures(prints, against)
     if not dataset.pairs:
-        message = f"{printable(str(folder))}: not one pair of twins"
+        message = f"{printable(str(folder))}: no pair found"
         found.append(Problem("no pictures", message, (_folder_of(folder),)))
     found += _duplicates(clean, album, progress)
     found += _leaks(_with_loose(clean, problems), against, album, progress)
@@ -384,13 +384,13 @@ def _wrong_with(measured: MeasuredPair) -> Iterator[Problem]:
         else f"{printable(pair.rainy)} and {printable(pair.clean)}"
     )
     if np.isinf(measured.psnr):
-        yield Problem("no rain", f"{twins}: the rainy picture is the clean one", both)
+        yield Problem("no rain", f"{twins}: the rainy picture equals the clean one", both)
     if laid.verdict == "shifted":
         place = f"{laid.down} pixels down and {laid.right} right"
-        message = f"{twins}: the rainy picture lies {place} of where its twin does"
+        message = f"{twins}: the rainy picture is shifted by {place}"
         yield Problem("misaligned", message, both)
     if laid.verdict == "different":
-        yield Problem("not twins", f"{twins}: do not show one scene", both)
+        yield Problem("not twins", f"{twins}: do not show the same scene", both)
 
 
 def _exchanged(folder: Place, measured: Sequence[MeasuredPair]) -> Iterator[Problem]:
@@ -454,7 +454,8 @@ def _oddities(folder: Place, files: Sequence[Path] = ()) -> Iterator[Problem]:
 def _walk(folder: Path, followed: Collection[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     """Walk as `os.walk` does, and through some of the links to folders."""
     for place, folders, names in os.walk(folder):
-        # What systems put beside pictures is none of the user's: neither a fault nor worth a note.
+        # What systems put beside pictures is not the user's: it is neither a fault nor worth a
+        # note.
         folders[:] = filterfalse(is_litter, folders)
         names = list(filterfalse(is_litter, names))
         yield place, folders, names

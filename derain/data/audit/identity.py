@@ -35,7 +35,7 @@ ENOUGH_PAIRS = 400
 
 @dataclass(frozen=True)
 class MeasuredPair:
-    """What was measured of a pair.
+    """Measurements of a pair.
 
     Attributes:
         width: In pixels.
@@ -58,7 +58,7 @@ class MeasuredPair:
 
 @dataclass(frozen=True)
 class Identity:
-    """Which dataset a folder of pairs is.
+    """The dataset that a folder of pairs is recognised as.
 
     Attributes:
         benchmark: Its name; None if it is not a known one, or one of several.

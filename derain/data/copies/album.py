@@ -26,7 +26,7 @@ Device and inode say which file it is; size and time differ if a later file gets
 
 @dataclass(frozen=True)
 class Content:
-    """What is kept of a picture, about 25 kB.
+    """The data that are kept of a picture, about 25 kB.
 
     Attributes:
         digest: SHA-256 of its pixels with their type and shape.
@@ -121,6 +121,7 @@ class Album:
         """Return the pixels (H, W, 3) of a file, both halves if there are two.
 
         Args:
+            path: The file.
             again: The file will be asked for once more, even if that was not announced.
 
         Raises:
@@ -179,6 +180,7 @@ class Album:
         """Return the luma of a picture; opens the file again only if it was not kept.
 
         Args:
+            content: The content of the file, as `Content`.
             path: A file that holds this content.
 
         Raises:
@@ -210,6 +212,8 @@ class Album:
         """Return the pixels of a file, kept ones if there are some.
 
         Args:
+            file: What is known about the file.
+            path: Its path.
             data: The bytes of the file, if they are at hand.
         """
         if isinstance(file.error, ImageError):

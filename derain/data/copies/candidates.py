@@ -38,7 +38,7 @@ BLOCK = 2048
 
 @dataclass(frozen=True)
 class Features:
-    """What a picture is found again by, about 25 kB.
+    """Features by which copies of a picture are found, about 25 kB.
 
     Attributes:
         size: Height and width of the averaged-down picture.

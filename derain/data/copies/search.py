@@ -255,6 +255,8 @@ def _find_alike(
     """Return pictures that show the same though their pixels differ, as pairs of contents.
 
     Args:
+        files: The files of each content.
+        album: Reads and keeps the pictures.
         ours: Contents to look for.
         theirs: Contents to compare with; None compares each with those before it, until one is
             found.

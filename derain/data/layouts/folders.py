@@ -99,8 +99,8 @@ def find_pairs(folder: GivenPlace, layout: Layout | None = None) -> PairedFolder
         raise ValueError(wrong[0].message + _more_like_it(wrong))
     if not found.pairs:
         raise ValueError(
-            f"{printable(str(folder))}: {found.layout}, but not one pair; expected rainy pictures"
-            " with clean twins"
+            f"{printable(str(folder))}: {found.layout}, but no pair; expected rainy pictures, and"
+            " clean ones of the same names"
         )
     return found
 

@@ -63,7 +63,7 @@ def path_inside(path: Path, root: Path) -> Path:
 def match_names(
     rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
 ) -> tuple[list[Pair], list[Problem]]:
-    """Return pairs by what their names have in common, and which files have no twin.
+    """Return pairs by the common part of their names, and the files that have no counterpart.
 
     The same names come first, then names that differ in a word or in leading zeros, and last those
     with an ending of the many rainy pictures of one clean one; this one must be left over: beside
@@ -97,13 +97,13 @@ def match_names(
             pairs.append(Pair(inside.with_suffix("").as_posix(), path, found[path]))
         else:
             message = (
-                f"{printable(path)}: no clean twin of this name; add one, or take this one away"
+                f"{printable(path)}: no clean picture of this name; add one, or remove this one"
             )
             problems.append(Problem("unpaired", message, (path,)))
     used = {pair.clean for pair in pairs}
     for path in clean_files.keys() - used if pairs else ():
         problems.append(
-            Problem("spare", f"{printable(path)}: a clean picture without a rainy twin", (path,))
+            Problem("spare", f"{printable(path)}: a clean picture without a rainy one", (path,))
         )
     return pairs, sorted(problems, key=lambda problem: problem.message)
 
@@ -154,7 +154,7 @@ def _keys_of_many(inside: Path, *, one_place: bool) -> list[str]:
 
 
 def twin_key(inside: Path) -> str:
-    """Return what a rainy name and its clean twin's have in common.
+    """Return the common part of the names of a rainy picture and its clean one.
 
     For example, ``rain-007``, ``norain-007`` and ``007gt`` give ``7``.
     """

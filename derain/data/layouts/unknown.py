@@ -68,7 +68,8 @@ RESULT = RESULT_MARK.strip("_")
 """Ending of what ``derain run`` writes beside rainy photographs."""
 
 PHOTOGRAPHS = (
-    "if these are photographs without twins, name their folder alone, or say --layout photographs"
+    "if these are photographs without ground truth, name only their folder, or use --layout"
+    " photographs"
 )
 """What to do if the signs are wrong."""
 
@@ -173,10 +174,10 @@ def refuse_pairs(folder: Path, without: Path | None = None) -> None:
     layout = _layout_of(folder, without)
     if layout:
         raise ValueError(
-            f"{printable(folder)}: holds rainy pictures too ({layout}); expected clean ones alone,"
-            " such as its folder of clean twins"
+            f"{printable(folder)}: holds rainy pictures too ({layout}); expected only clean ones,"
+            " such as its folder of clean pictures"
         )
-    otherwise = "expected a folder of clean pictures alone"
+    otherwise = "expected a folder with only clean pictures"
     doubt = unknown_pairs(folder, copies=False, otherwise=otherwise, without=without)
     if doubt:
         raise ValueError(doubt.message)
@@ -374,9 +375,9 @@ def _by_rain(tree: _Tree) -> Problem | None:
     return _problem(
         tree.root,
         f"{what} holds rainy pictures" if rainy else f"{what} are rainy pictures",
-        "name the folder that holds them with their clean twins, or the clean ones",
+        "name the folder that holds both them and their clean pictures, or only the clean ones",
         rainy or wet,
-        by=" by name, and no clean twins of them are found",
+        by=" by name, and no clean pictures of them are found",
     )
 
 
@@ -426,6 +427,8 @@ def _halves_of(one: Path, other: Path, rain: int) -> tuple[Path, Path] | None:
     """Return which of two folders is the rainy one, and the other, by their names or by the rain.
 
     Args:
+        one: The first folder.
+        other: The second folder.
         rain: By how many signs more pictures of the first are the rainier ones.
     """
     names = [half_by_folder(place.name) or half_by_name(place.name) for place in (one, other)]
@@ -464,7 +467,7 @@ class _Looks:
     _seen: dict[Path, Float64s | None] = field(default_factory=dict)
 
     def compare(self, twins: Sequence[tuple[Path, Path]]) -> tuple[int, int, int] | None:
-        """Return how many of some twins show one scene; None if most do not.
+        """Return how many of some possible pairs show one scene; None if most do not.
 
         Returns:
             Twins that do, twins that were looked at, and by how many signs the first ones have more

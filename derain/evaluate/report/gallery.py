@@ -52,7 +52,7 @@ class Exhibit:
 
 @dataclass
 class Exhibits:
-    """What is kept of a dataset.
+    """The pictures of a dataset that are kept for the report.
 
     Attributes:
         chosen: Names of the pictures to show.

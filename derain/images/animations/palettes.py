@@ -16,7 +16,7 @@ Colours = NDArray[np.uint8]
 SAMPLES = 1 << 16
 """Pixels of a frame that a palette is made from: more take longer and gain nothing."""
 WORSE = 1.25
-"""A palette is made anew for a frame whose squared error is so many times that of the frame that it
+"""A new palette is made for a frame whose squared error is so many times that of the frame that it
 was made for: fewer make no better palettes, more lose more than they save."""
 LEVELS_SQUARED = 0.5
 """Mean squared error that is never worth a new palette."""

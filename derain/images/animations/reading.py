@@ -42,7 +42,7 @@ EXPECTED = "GIF, WebP, PNG or AVIF"
 
 @dataclass(frozen=True)
 class Facts:
-    """What an animation has besides its frames.
+    """The facts of an animation besides its frames.
 
     Attributes:
         width: Of its frames, upright, in pixels.

@@ -125,7 +125,7 @@ def _first_complete(path: Path, found: Sequence[Found], *, bgr: bool) -> tuple[N
     """Return the first network whose tensors are all there: running means may lack some.
 
     Raises:
-        WeightsError: If there is none; says what is wrong with the first.
+        WeightsError: If there is no network; says what is wrong with the first candidate.
     """
     problems: list[WeightsError] = []
     for one in found:
@@ -156,7 +156,7 @@ def _build(path: Path, found: Found, *, bgr: bool) -> Network:
         reason = " ".join(str(error).split())[:300]
         whose = f"the authors' {name}" if found.authors else f"derain's {name}"
         raise WeightsError(
-            f"{path}: {found.held.title} looks like {whose}, but is not complete ({reason})"
+            f"{path}: {found.held.title} looks like {whose}, but is incomplete ({reason})"
         ) from None
 
 

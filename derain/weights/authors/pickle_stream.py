@@ -88,7 +88,7 @@ Nothing of other modules is run either. The list serves to refuse such a file wi
 
 @dataclass(frozen=True)
 class Name:
-    """What a pickle names: a class or a function."""
+    """A class or a function that a pickle names."""
 
     name: str
 

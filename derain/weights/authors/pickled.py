@@ -53,7 +53,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Content:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
         tree: Mappings, lists and tuples of numbers, text and `Stored` tensors.

@@ -1,4 +1,4 @@
-"""What the readers of authors' checkpoints share: how one is described, and renaming of tensors."""
+"""Tools for readers of authors' checkpoints: their description, and renaming of tensors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BATCH_NORM = "weight bias running_mean running_var num_batches_tracked"
 
 @dataclass(frozen=True)
 class Reader:
-    """How one network's published files become its state dict.
+    """Turns the published files of a network into its state dict.
 
     Attributes:
         markers: Names of tensors that a checkpoint of this network has, and no other.

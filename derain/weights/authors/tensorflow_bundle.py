@@ -44,7 +44,7 @@ TYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype
 
 @dataclass(frozen=True)
 class Variable:
-    """Where one variable lies in the data file."""
+    """The place of a variable in the data file."""
 
     dtype: int = 0
     shape: tuple[int, ...] = ()

@@ -157,7 +157,7 @@ def test_a_shifted_twin(pairs: Path, scenes: list[Bytes]) -> None:
     assert not report.sound
     assert kinds(report) == ["misaligned"]
     assert (
-        "1.png: the rainy picture lies -3 pixels down and 2 right of where its twin does"
+        "1.png: the rainy picture is shifted by -3 pixels down and 2 right"
         in report.problems[0].message
     )
 
@@ -173,7 +173,7 @@ def test_sizes_that_differ(pairs: Path, scenes: list[Bytes]) -> None:
     put(pairs / "clean/1.png", scenes[1][:-1])
     report = check(pairs)
     assert "sizes differ" in kinds(report)
-    assert "1.png are 240x200 and 240x199: expected twins of one size" in report.describe()
+    assert "1.png are 240x200 and 240x199: expected the same size" in report.describe()
 
 
 @pytest.mark.parametrize("half", ["rainy", "clean"])
@@ -234,7 +234,7 @@ def test_odd_files_are_named_and_harm_nothing(pairs: Path) -> None:
 def test_names_with_newlines_stay_on_one_line_and_whole_in_json(pairs: Path) -> None:
     (pairs / "rainy/1.png").rename(pairs / "rainy/a\nb \udcff.png")
     report = check(pairs)
-    assert "a\\nb \\udcff.png: no clean twin" in report.describe()
+    assert "a\\nb \\udcff.png: no clean picture" in report.describe()
     files = [
         problem["files"]
         for problem in json.loads(report.to_json())["problems"]

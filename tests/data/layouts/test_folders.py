@@ -59,7 +59,7 @@ def test_layouts(files: list[str], pairs: list[tuple[str, str]], tmp_path: Path)
 
 def test_missing_twin_is_named(tmp_path: Path) -> None:
     put(tmp_path, ["rainy/1.png", "rainy/2.png", "clean/1.png"])
-    with pytest.raises(ValueError, match=r"2\.png: no clean twin"):
+    with pytest.raises(ValueError, match=r"2\.png: no clean picture"):
         data.find_pairs(tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_all_missing_twins_are_counted(tmp_path: Path) -> None:
     put(tmp_path, ["rainy/1.png", "rainy/2.png", "rainy/3.png", "clean/1.png", "clean/9.png"])
     with pytest.raises(
         ValueError,
-        match=r"2\.png: no clean twin .* \(1 more like it: derain data check names them all\)",
+        match=r"2\.png: no clean picture .* \(1 more like it: derain data check names them all\)",
     ):
         data.find_pairs(tmp_path)
     _, problems = folders.survey(tmp_path)
@@ -181,7 +181,7 @@ def test_odd_names_and_links(tmp_path: Path) -> None:
     (tmp_path / "clean/notes.pdf").write_text("no picture")
     assert [pair.name for pair in data.find_pairs(tmp_path).pairs] == ["a b", "line\nbreak", "雨"]
     (tmp_path / "clean/line\nbreak.png").unlink()
-    with pytest.raises(ValueError, match=r"line\\nbreak\.png: no clean twin") as raised:
+    with pytest.raises(ValueError, match=r"line\\nbreak\.png: no clean picture") as raised:
         data.find_pairs(tmp_path)
     assert "\n" not in str(raised.value)
 

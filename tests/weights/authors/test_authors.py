@@ -86,7 +86,7 @@ def test_incomplete_and_overfull_checkpoints_are_refused(
     plain = torch.load(reference_data / "published-weights/nledn/net_DDN.pth", weights_only=True)
     without = {key: value for key, value in plain.items() if key != "up_2.fusion.0.bias"}
     torch.save(without, tmp_path / "less.pth")
-    with pytest.raises(WeightsError, match=r"not complete \('up_2.fusion.0.bias'\)"):
+    with pytest.raises(WeightsError, match=r"incomplete \('up_2.fusion.0.bias'\)"):
         authors.load(tmp_path / "less.pth")
     torch.save(plain | {"extra.weight": torch.zeros(1)}, tmp_path / "more.pth")
     with pytest.raises(WeightsError, match=r"extra.weight"):

@@ -129,7 +129,7 @@ def test_crdnet_folders_that_miss_something_say_what(tmp_path: Path) -> None:
     with pytest.raises(
         WeightsError,
         match=(
-            r"looks like the authors' crdnet, but is not complete"
+            r"looks like the authors' crdnet, but is incomplete"
             r" \('refinement.high1.conv1.weight'\)"
         ),
     ):
