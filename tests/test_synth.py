@@ -110,7 +110,7 @@ def test_pairs_are_no_clean_pictures(photo: NDArray[np.uint8], tmp_path: Path) -
             (folder / name).mkdir(parents=True)
             write_image(folder / name / "1.png", np.minimum(photo, 200) + np.uint8(change))
         with pytest.raises(
-            ValueError, match=r"expected (a folder of )?clean (pictures|ones) alone"
+            ValueError, match=r"expected (a folder with )?only clean (pictures|ones)"
         ):
             plan(folder, tmp_path / "out")
         assert len(plan(folder / clean, tmp_path / "out").jobs) == 1
