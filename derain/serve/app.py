@@ -11,7 +11,7 @@ from derain import __version__
 from derain.restore import MOST_STRENGTH
 from derain.serve import api_page, static
 from derain.serve.exchange import Options, exchange
-from derain.serve.headers import App, Guard
+from derain.serve.headers import App, Guard, has_key, headers_of
 from derain.serve.negotiation import TYPES, offered_formats
 from derain.serve.problems import TYPE, Problem, answer
 from derain.serve.service import Service
@@ -96,11 +96,16 @@ def _add_state(app: FastAPI, service: Service) -> None:
     """Add what tells of the server."""
 
     @app.get("/v1/models")
-    async def models() -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        """List the weights and qualities to choose from, the formats and the limits."""
+    async def models(request: Request) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
+        """List the weights and qualities to choose from, the formats and the limits.
+
+        `needs_key` is true if pictures are taken with a key only, and this request has another one
+        or none.
+        """
         settings = service.settings
         return {
             "version": __version__,
+            "needs_key": not has_key(settings, headers_of(request.scope)),
             "models": service.models.described(),
             "qualities": service.models.qualities,
             "formats": [TYPES[format] for format in offered_formats()],

@@ -1,7 +1,7 @@
 """Check the headers of every request, and add headers to every answer."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,7 +58,7 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *_as_bytes(SECURITY)]
             await send(message)
 
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = headers_of(scope)
         problem = self._problem(scope["method"], scope["path"], headers)
         if problem is None:
             await self._app(scope, receive, send_with_headers)
@@ -79,7 +79,7 @@ class Guard:
             return Problem(
                 403, "the request comes from a page of another site; expected one of this server"
             )
-        if path.startswith(PROTECTED) and not self._has_key(headers):
+        if path.startswith(PROTECTED) and not has_key(self._settings, headers):
             return Problem(
                 401,
                 "no key, or a wrong one; expected it in a header: Authorization: Bearer KEY",
@@ -106,14 +106,25 @@ class Guard:
             origin.lower() == host.lower() or host_of(origin).lower() in self._names
         )
 
-    def _has_key(self, headers: dict[bytes, str]) -> bool:
-        """Compare the key in constant time; True if none is needed."""
-        expected = self._settings.api_key
-        if not expected:
-            return True
-        scheme, _, token = headers.get(b"authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
-        return hmac.compare_digest(given.encode("latin-1"), expected.encode())
+
+def headers_of(scope: Mapping[str, Any]) -> dict[bytes, str]:
+    """Return the headers of a request by their names in lower case."""
+    return {name: value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def has_key(settings: Settings, headers: Mapping[bytes, str]) -> bool:
+    """Return whether a request has the key, compared in constant time; True if none is needed.
+
+    Args:
+        settings: Those of the server.
+        headers: Of the request, by their names in lower case; decoded as Latin-1.
+    """
+    expected = settings.api_key
+    if not expected:
+        return True
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else headers.get(b"x-api-key", "")
+    return hmac.compare_digest(given.encode("latin-1"), expected.encode())
 
 
 def host_of(authority: str) -> str:

@@ -27,7 +27,7 @@ from derain.images import write_image
 
 PROGRAMS = (
     *("pip", "pytest", "mkdocs", "curl", "docker", "ffmpeg", "git", "cd", "cat", "man"),
-    *("python", "python3", "torchrun", "openssl", "."),
+    *("python", "python3", "torchrun", "openssl", "npm", "."),
 )
 """What may stand in a block of shell code beside derain."""
 

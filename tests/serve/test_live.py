@@ -289,6 +289,7 @@ def test_it_tells_of_itself(server: Running, rainy: Path) -> None:
     found = json.loads(server.ask("GET", "/v1/models").body)
     assert [model["name"] for model in found["models"] if model["default"]] == [MODEL]
     assert found["qualities"] == ["fast"]
+    assert found["needs_key"] is False
     assert found["limits"] == {"bytes": 1_000_000, "pixels": 500_000, "queue": 4}
     assert server.ask("GET", "/healthz").status == server.ask("GET", "/readyz").status == 200
     server.post((rainy / "a.jpg").read_bytes())

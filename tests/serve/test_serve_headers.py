@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from derain.serve.headers import SECURITY, Guard
+from derain.serve.headers import SECURITY, Guard, has_key
 from derain.serve.settings import Settings
 
 
@@ -107,6 +107,14 @@ def test_a_key_is_asked_for(headers: dict[str, str], status: int) -> None:
         assert ask(settings, path=path, **headers)[0] == status
     for path in ("/", "/v1/models", "/healthz", "/readyz"):
         assert ask(settings, path=path, **headers)[0] == 200
+
+
+def test_a_key_is_missing_only_where_one_is_wanted() -> None:
+    locked = Settings(api_key="secret")
+    assert has_key(Settings(), {})
+    assert not has_key(locked, {})
+    assert not has_key(locked, {b"authorization": "Bearer secre"})
+    assert has_key(locked, {b"x-api-key": "secret"})
 
 
 @pytest.mark.parametrize("host", ["localhost", "evil.example"])

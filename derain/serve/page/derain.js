@@ -1,6 +1,5 @@
 /** The page: connects what the visitor does with the pictures, the viewer and the engine. */
 
-import { ServerEngine } from "./engine.js";
 import { Pictures } from "./pictures.js";
 import { Viewer } from "./viewer.js";
 import { MOST_BYTES, zip } from "./zip.js";
@@ -10,11 +9,10 @@ const $ = (id) => document.getElementById(id);
 /** How long a progress that is heard, not seen, keeps silent between two reports. */
 const SAY_EVERY_MS = 5000;
 
-const engine = new ServerEngine();
-const pictures = new Pictures(engine, settings, changed);
 const viewer = new Viewer((zoom) => {
   $("zoom-now").textContent = words.percent(zoom);
 });
+let engine, pictures;
 let selected = null;
 let models = [];
 let pasted = 0;
@@ -22,13 +20,23 @@ let lastSaid = 0;
 
 // What the page offers at first -------------------------------------------------------------------
 
-document.documentElement.classList.add("js");
-$("image").multiple = true;
-$("image").required = false;
-if (/Mac|iPhone|iPad/.test(navigator.platform)) $("paste-key").textContent = "⌘ V";
-void learn();
-listen();
-showSettings();
+/**
+ * Begin.
+ * @param {object} chosen who derains; see engine.js
+ * @returns {Pictures} the pictures of this visit
+ */
+export function start(chosen) {
+  engine = chosen;
+  pictures = new Pictures(engine, settings, changed);
+  document.documentElement.classList.add("js");
+  $("image").multiple = true;
+  $("image").required = false;
+  if (/Mac|iPhone|iPad/.test(navigator.platform)) $("paste-key").textContent = "⌘ V";
+  void learn();
+  listen();
+  showSettings();
+  return pictures;
+}
 
 /** Ask the engine what it has, and offer that. */
 async function learn() {
@@ -241,6 +249,7 @@ function factsOf({ before, after, file, result }) {
     view && `${view.width} × ${view.height}`,
     words.bytes(file.size),
     result?.model,
+    result?.where,
     result?.seconds && words.duration(result.seconds),
   ]
     .filter(Boolean)
@@ -426,12 +435,14 @@ function element(tag, properties) {
 
 function listen() {
   $("form").addEventListener("submit", (event) => event.preventDefault());
-  $("form").addEventListener("input", (event) => event.target !== $("image") && showSettings());
-  $("image").addEventListener("change", () => {
-    take([...$("image").files]);
-    // The same file may be chosen again.
-    $("image").value = "";
-  });
+  $("form").addEventListener("input", ({ target }) => target.type !== "file" && showSettings());
+  for (const input of [$("image"), $("camera")]) {
+    input.addEventListener("change", () => {
+      take([...input.files]);
+      // The same file may be chosen again.
+      input.value = "";
+    });
+  }
   $("key-form").addEventListener("submit", onKey);
   $("tabs").addEventListener("keydown", onTabKey);
   for (const button of document.querySelectorAll("[data-sample]")) {

@@ -1,17 +1,23 @@
 /**
  * Who derains: the server, over HTTP.
  *
- * The page knows an engine by two functions, so that another one can take its place:
+ * The page knows an engine by two functions, so that another one can take its place (the page in a
+ * browser without a server, in `web`):
  *
  *   models() -> {version, models, qualities, formats, limits, needsKey}
- *   derain(file, options, onProgress, signal) -> {blob, notes, seconds, model, name}
+ *   derain(file, options, onProgress, signal) -> {blob, notes, seconds, model, name, where}
+ *
+ * and by two properties: `place` is what messages call it, `atOnce` how many pictures it gets at
+ * once.
  *
  * options: {model, quality, strength, format}; model "" is by quality, quality "" is the default,
  * format "" is that of the picture.
  * onProgress gets {state: "uploading", share}, {state: "queued", place},
- * {state: "working", done, total} or {state: "busy", seconds}.
+ * {state: "working", done, total}, {state: "busy", seconds}, {state: "loading", share},
+ * {state: "reading"}, {state: "saving"} or {state: "elsewhere"}.
  * Both throw EngineError, and what the signal says when it is aborted.
- * name is that of the result's file, "" if the engine does not name it.
+ * name is that of the result's file, "" if the engine does not name it; where says by what means
+ * the result was computed, if that is worth a word.
  */
 
 const BY_STATUS = {
@@ -33,12 +39,16 @@ const POLL_MS = [300, 300, 500, 500, 1000];
 const MOST_PATIENCE = 30;
 const KEY = "derain-key";
 
-/** A refusal or a failure; `kind` says which, `detail` is the engine's own line or "". */
+/**
+ * A refusal or a failure. `kind` says which, `detail` is the engine's own line or "", `title` the
+ * engine's own words for the kind or "".
+ */
 export class EngineError extends Error {
-  constructor(kind, detail = "") {
+  constructor(kind, detail = "", title = "") {
     super(detail || kind);
     this.kind = kind;
     this.detail = detail;
+    this.title = title;
   }
 }
 
@@ -93,6 +103,10 @@ function decoded(text) {
 export class ServerEngine {
   #key = sessionKey();
 
+  place = "this server";
+  /** One picture travels while the server works on another. */
+  atOnce = 2;
+
   constructor(base = document.baseURI) {
     this.base = base;
   }
@@ -114,13 +128,8 @@ export class ServerEngine {
   async models() {
     const response = await this.#fetch("v1/models");
     if (!response.ok) throw failure(response.status, await response.text());
-    return { ...(await response.json()), needsKey: await this.#needsKey() };
-  }
-
-  /** Ask for a job that is not there, so that no picture is sent in vain for want of a key. */
-  async #needsKey() {
-    const response = await this.#fetch(`v1/jobs/${uuid()}`);
-    return response.status === 401;
+    const { needs_key: needsKey, ...offered } = await response.json();
+    return { ...offered, needsKey };
   }
 
   async derain(file, options, onProgress, signal) {

@@ -3,8 +3,6 @@
 import { EngineError } from "./engine.js";
 import { formatName, megapixels, bytes, resultName, typeOf } from "./words.js";
 
-/** As many are sent at once: one travels while the server works on another. */
-const AT_ONCE = 2;
 const PREVIEW = { strength: 0, format: "image/png" };
 const THUMBNAIL = 144;
 
@@ -119,12 +117,13 @@ export class Pictures {
     const seen = await picture.looked;
     if (!seen) return;
     picture.before = seen.view;
-    picture.thumbnail = seen.thumbnail;
+    this.onChange(picture);
+    picture.thumbnail = await thumbnailOf(picture.file, seen.image);
     this.onChange(picture);
   }
 
   #next() {
-    while (this.running < AT_ONCE && !this.isLocked) {
+    while (this.running < this.engine.atOnce && !this.isLocked) {
       const picture = this.all.find((one) => one.state === "waiting");
       if (!picture) return;
       this.running += 1;
@@ -156,19 +155,20 @@ export class Pictures {
     }
   }
 
-  /** Refuse here what the server would refuse after a long upload. */
+  /** Refuse here what a server would refuse after a long upload. */
   #check(picture, seen) {
     const limit = this.limits;
+    const { place } = this.engine;
     if (!picture.file.size) {
       throw new EngineError("picture", "The file is empty: choose another one.");
     }
     if (limit.bytes && picture.file.size > limit.bytes) {
-      const found = `${bytes(picture.file.size)}; this server takes at most ${bytes(limit.bytes)}`;
+      const found = `${bytes(picture.file.size)}; ${place} takes at most ${bytes(limit.bytes)}`;
       throw new EngineError("large", `${found}. Save it smaller, then add it again.`);
     }
     const pixels = seen ? seen.view.width * seen.view.height : 0;
     if (limit.pixels && pixels > limit.pixels) {
-      const found = `${megapixels(pixels)}; this server takes at most ${megapixels(limit.pixels)}`;
+      const found = `${megapixels(pixels)}; ${place} takes at most ${megapixels(limit.pixels)}`;
       throw new EngineError("large", `${found}. Make it smaller, then add it again.`);
     }
   }
@@ -213,7 +213,7 @@ export class Pictures {
     const { blob } = await this.engine.derain(file, options, null, signal);
     const seen = await look(blob);
     if (!seen) throw new EngineError("other");
-    picture.thumbnail ??= seen.thumbnail;
+    picture.thumbnail ??= await thumbnailOf(blob, seen.image);
     return seen.view;
   }
 }
@@ -229,7 +229,7 @@ function outcome(error, signal) {
 
 const isSameSize = (one, other) => one.width === other.width && one.height === other.height;
 
-/** Load a picture as the browser shows it, upright: its address, size and thumbnail; or null. */
+/** Load a picture as the browser shows it, upright: its address and size, and itself; or null. */
 async function look(blob) {
   const type = blob.name === undefined ? blob.type : typeOf(blob);
   if (type && !type.startsWith("image/")) return null;
@@ -242,19 +242,28 @@ async function look(blob) {
     URL.revokeObjectURL(url);
     return null;
   }
-  const view = { url, width: image.naturalWidth, height: image.naturalHeight };
-  return { view, thumbnail: thumbnailOf(image) };
+  return { view: { url, width: image.naturalWidth, height: image.naturalHeight }, image };
 }
 
 /** A square cut from the middle. */
-function thumbnailOf(image) {
+async function thumbnailOf(blob, image) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = THUMBNAIL;
   const side = Math.min(image.naturalWidth, image.naturalHeight);
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
-  const left = (image.naturalWidth - side) / 2;
-  const top = (image.naturalHeight - side) / 2;
-  context.drawImage(image, left, top, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
+  const [width, height] = [image.naturalWidth, image.naturalHeight].map((length) =>
+    Math.round((length * THUMBNAIL) / side),
+  );
+  const place = [(THUMBNAIL - width) / 2, (THUMBNAIL - height) / 2];
+  try {
+    // Of a file, browsers do it beside the page; drawing a large picture would hold that up.
+    const size = { resizeWidth: width, resizeHeight: height, resizeQuality: "medium" };
+    const small = await createImageBitmap(blob, size);
+    context.drawImage(small, ...place);
+    small.close();
+  } catch {
+    context.drawImage(image, ...place, width, height);
+  }
   return canvas;
 }

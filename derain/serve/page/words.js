@@ -153,14 +153,14 @@ const WORTH_RETRYING = new Set([
 
 /**
  * Say what went wrong and what to do.
- * @param {{kind?: string, detail?: string}} error what an engine threw
+ * @param {{kind?: string, detail?: string, title?: string}} error what an engine threw
  * @returns {{title: string, detail: string, again: boolean}} again: whether a retry may help
  */
 export function problem(error) {
   const kind = error.kind in PROBLEMS ? error.kind : "other";
   const [title, advice] = PROBLEMS[kind];
-  // The server's line ends with what to do; the page's own advice is for errors without one.
-  return { title, detail: sentence(error.detail || advice), again: WORTH_RETRYING.has(kind) };
+  // The engine's line ends with what to do; the page's own advice is for errors without one.
+  return { title: error.title || title, detail: sentence(error.detail || advice), again: WORTH_RETRYING.has(kind) };
 }
 
 /**
@@ -192,6 +192,18 @@ export function stage(progress) {
         share: known ? done / total : null,
       };
     }
+    case "loading":
+      return { title: "Loading the model", detail: share ? percent(share) : "", share };
+    case "reading":
+      return { title: "Reading the picture", detail: "", share: null };
+    case "saving":
+      return { title: "Saving the result", detail: "", share: null };
+    case "elsewhere":
+      return {
+        title: "Waiting for another tab",
+        detail: "It works on a picture, and they take turns",
+        share: null,
+      };
     case "key":
       return { title: PROBLEMS.key[0], detail: PROBLEMS.key[1], share: null };
     case "preview":

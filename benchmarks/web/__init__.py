@@ -1,0 +1,1 @@
+"""The page without a server: its results, time and memory beside the library's."""
