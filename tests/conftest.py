@@ -37,6 +37,7 @@ OF_PYAV = (
     "clips/test_clips_plan.py",
     "clips/test_resume.py",
     "clips/test_streaming.py",
+    "cluster/test_cluster_clips.py",
     "video/test_encoding.py",
     "video/test_joining.py",
     "video/test_pixels.py",
@@ -57,6 +58,7 @@ OF_FASTAPI = (
 
 OF_RAY = (
     "cluster/archives.py",
+    "cluster/test_cluster_clips.py",
     "cluster/test_cluster_manifest.py",
     "cluster/test_cluster_nodes.py",
     "cluster/test_cluster_run.py",

@@ -31,7 +31,7 @@ from derain.video.errors import VideoError
 from derain.video.frame import Frame
 from derain.video.joining import join
 from derain.video.pixels import Pixels
-from derain.video.reading import FrameReader
+from derain.video.reading import Decoded, FrameReader
 from derain.video.temporal import TemporalFilter, check_work, lead_in
 
 ROOM = 4
@@ -92,7 +92,7 @@ def _kept(parts: Parts) -> Path | None:
 def _derained(job: Job, derainer: Derainer | None, parts: Parts, progress: Progress) -> Result:
     """Make the result of a job."""
     done = parts.open(facts_of(job, derainer), resume=job.resume)
-    work = _Work(job, derainer, parts, progress, done)
+    work = Work(job, derainer, parts, progress, done)
     work.run()
     notes = _joined(job, work.segments, parts, progress)
     parts.remove()
@@ -142,8 +142,16 @@ class _Placed:
     planes: Frame
 
 
-class _Work:
+class Work:
     """The stages of one clip.
+
+    Args:
+        job: The clip.
+        derainer: As for `run`.
+        parts: Where its segments go.
+        progress: Takes reports of ``frames``.
+        done: Segments from the first on that are finished.
+        due: The first frame that is not done yet; None for the one after those segments.
 
     Attributes:
         segments: Finished ones, in order.
@@ -155,7 +163,9 @@ class _Work:
         derainer: Derainer | None,
         parts: Parts,
         progress: Progress,
-        done: Sequence[Segment],
+        done: Sequence[Segment] = (),
+        *,
+        due: int | None = None,
     ) -> None:
         self.segments = list(done)
         self._job, self._derainer, self._parts, self._progress = job, derainer, parts, progress
@@ -164,8 +174,9 @@ class _Work:
         self._batch = derainer.at_once(height, width) if derainer else 1
         self._filter = TemporalFilter(job.window) if job.window else None
         self._known = [pts for segment in done for pts in segment.pts]
+        self._due = len(self._known) if due is None else due
         # The filter has to see what it saw before; batches have to begin where they began.
-        self._first = lead_in(len(self._known), job.window, self._batch)
+        self._first = lead_in(self._due, job.window, self._batch)
         room = max(ROOM, self._batch)
         self._read: Channel[Passing[_Placed]] = Channel(room)
         self._restored: Channel[Passing[_Placed]] = Channel(room)
@@ -198,15 +209,18 @@ class _Work:
             for place, decoded in enumerate(reader):
                 count = place + 1
                 self._check(place, decoded.pts)
-                if place < self._first:
-                    continue
-                planes = self._pixels.planes(decoded.frame)
-                rgb = self._pixels.rgb(planes) if self._derainer else None
-                self._read.put(Passing(_Placed(place, decoded.pts, planes), rgb))
+                if place >= self._first:
+                    self._take(place, decoded)
         if count < len(self._known):
             raise self._differs()
         self._of_reading = reader.notes()
         self._read.end()
+
+    def _take(self, place: int, decoded: Decoded) -> None:
+        """Hand a frame to the network."""
+        planes = self._pixels.planes(decoded.frame)
+        rgb = self._pixels.rgb(planes) if self._derainer else None
+        self._read.put(Passing(_Placed(place, decoded.pts, planes), rgb))
 
     def _check(self, place: int, pts: int) -> None:
         """Check that a frame is where it was when it was done before."""
@@ -252,8 +266,12 @@ class _Work:
         """Hand over frames that are not done yet."""
         for frame in frames:
             place, pts = waiting.popleft()
-            if place >= len(self._known):
+            if self._is_due(place):
                 self._ready.put(_Placed(place, pts, frame))
+
+    def _is_due(self, place: int) -> bool:
+        """Return whether a frame is to be written; others are there for their neighbours."""
+        return place >= self._due
 
     def _encode(self) -> None:
         for number, frames in groupby(self._ready, lambda one: one.place // SEGMENT_FRAMES):
@@ -261,7 +279,11 @@ class _Work:
             with SegmentWriter(path, self._job.encoder) as writer:
                 for one in frames:
                     writer.add(one.planes, one.pts)
-            self.segments.append(read_segment(path))
+            self._add(read_segment(path))
+
+    def _add(self, segment: Segment) -> None:
+        """Take a segment that is finished."""
+        self.segments.append(segment)
 
 
 def _batches(items: Iterable[Passing[_Placed]], size: int) -> Iterator[list[Passing[_Placed]]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import filterfalse
 from pathlib import PurePosixPath
+from typing import Literal
 
 from derain.clips.names import SUFFIXES as OF_VIDEO
 from derain.clips.names import is_clip_name, is_made_name, result_name
@@ -22,6 +23,8 @@ from derain.pictures.plan import format_by_name, renamed, rivalry
 OF_CLIP = ".mp4"
 """Ending of a clip's result until the clip is opened, which decides."""
 
+
+Task = Literal["whole", "part", "join"]
 
 NO_TEXT = "a name that is not in UTF-8, which records need; rename it"
 
@@ -38,6 +41,9 @@ class Item:
         kind: What it is called as.
         format: Of the result; None for the picture's own.
         there: Bytes of what is in the place of the result; None if nothing is.
+        task: What to do of a clip; see `derain.cluster.sharing`.
+        first: Of a part: its first segment, from 0.
+        end: The segment after its last one.
     """
 
     path: str
@@ -47,6 +53,14 @@ class Item:
     kind: Kind = "picture"
     format: Format | None = None
     there: int | None = None
+    task: Task = "whole"
+    first: int = 0
+    end: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What no other item of a plan has."""
+        return self.path, self.first
 
 
 @dataclass(frozen=True)

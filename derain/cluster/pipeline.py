@@ -5,7 +5,8 @@
     worker             read | network | write, overlapped, one shard after the other
 
 Only numbers of shards and rows of the manifest pass through the driver. Ray Data gives a worker two
-shards at most, and waits with more while their rows are not taken.
+shards at most, and waits with more while their rows are not taken. Long clips take further rounds
+of this, see `derain.cluster.sharing`.
 """
 
 import json
@@ -22,6 +23,7 @@ from derain.cluster.places import open_place
 from derain.cluster.planning import Plan, Unfinished
 from derain.cluster.remote import drive_there
 from derain.cluster.request import Kind, Outcome, Request, Tally
+from derain.cluster.sharing import Shared, is_shared
 from derain.cluster.work import Orders
 from derain.errors import DerainError, ExistsError
 from derain.extras import require
@@ -109,6 +111,8 @@ class _Run:
         self._request, self._archive, self._models = request, archive, models
         self._progress: Progress = silent
         self._plan = Plan(archive.output)
+        self._others: list[Plan] = []
+        self._clips = 0
         self._manifest = Manifest(archive.output)
 
     def outcomes(self, progress: Progress, on_plan: Callable[[Tally], None]) -> Iterator[Outcome]:
@@ -127,7 +131,8 @@ class _Run:
                 self._manifest.flush()
             self._manifest.close()
         # Only now: until then they say which results may be there without a record.
-        self._plan.remove()
+        for plan in (self._plan, *self._others):
+            plan.remove()
         unfinished.remove()
 
     def _planned(
@@ -146,6 +151,7 @@ class _Run:
                 yield Outcome(item.path, target, "skipped", str(error))
             elif self._request.force or not known.is_done(item, self._models[item.kind][1]):
                 self._plan.add(item)
+                self._clips += item.kind == "clip"
             else:
                 kept["kept"] += 1
 
@@ -158,21 +164,43 @@ class _Run:
     def _worked(self, cluster: Cluster) -> Iterator[Outcome]:
         """Let workers do what is planned, and record it."""
         workers = self._request.workers or cluster.workers(self._request.settings)
-        self._plan.close(workers)
-        orders = Orders(
-            self._archive, self._plan, self._models, self._request.settings, self._request.retries
-        )
-        done = 0
-        self._progress("files", 0, self._plan.count)
-        for rows in cluster.rows(orders, workers):
+        shared = Shared(workers)
+        total, done = self._plan.count, 0
+        self._progress("files", 0, total)
+        for rows in self._rounds(cluster, workers, shared):
             self._manifest.add(rows)
             done += len(rows)
-            self._progress("files", done, self._plan.count)
+            self._progress("files", done, total)
             yield from map(self._outcome, rows)
-        if done < self._plan.count:
+        shared.remove_parts(self._archive.output, self._models["clip"][1])
+
+    def _rounds(self, cluster: Cluster, workers: int, shared: Shared) -> Iterator[list[Row]]:
+        """Yield rows: of files that are done whole, then of clips that are shared out."""
+        share = is_shared(self._clips, workers)
+        yield from self._round(cluster, workers, shared, self._plan, share=share)
+        for items in (shared.parts, shared.joins):
+            plan = Plan(self._archive.output)
+            for item in items():
+                plan.add(item)
+            if plan.count:
+                self._others.append(plan)
+                yield from self._round(cluster, workers, shared, plan)
+
+    def _round(
+        self, cluster: Cluster, workers: int, shared: Shared, plan: Plan, *, share: bool = False
+    ) -> Iterator[list[Row]]:
+        """Let workers do one plan."""
+        plan.close(workers)
+        request = self._request
+        orders = Orders(self._archive, plan, self._models, request.settings, request.retries, share)
+        done = 0
+        for rows in cluster.rows(orders, workers):
+            done += len(rows)
+            yield shared.ended(rows)
+        if done < plan.count:
             raise DerainError(
-                f"{self._plan.count - done} files were lost with their workers; the same command"
-                " does them"
+                f"{plan.count - done} files were lost with their workers; the same command does"
+                " them"
             )
 
     def _outcome(self, row: Row) -> Outcome:

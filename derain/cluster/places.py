@@ -6,6 +6,7 @@ retry what a store refuses for the moment, or through fsspec, where PyArrow has 
 
 import os
 import posixpath
+import shutil
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from derain.files import write_file
 
 _TRIES = 8
 """Of a request to S3, with growing pauses, before it fails."""
+_PIECE = 4 << 20
+"""Bytes of a large file that are copied at once."""
 _BY_ARROW = ("s3", "gs", "gcs")
 _OF_S3 = ("endpoint_override", "region", "scheme")
 """What an address may say of an S3-compatible store, after a question mark."""
@@ -67,6 +70,14 @@ class Place(ABC):
 
         Raises:
             OSError: If it cannot be read.
+        """
+
+    @abstractmethod
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a path of this machine, of which no more than a piece is in memory.
+
+        Raises:
+            OSError: If it cannot be copied.
         """
 
     @abstractmethod
@@ -137,6 +148,10 @@ class Local(Place):
         """Return a file's bytes."""
         return self._path(name).read_bytes()
 
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a path of this machine."""
+        shutil.copyfile(self._path(name), path)
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file, with the folders that it lies in."""
         path = self._path(name)
@@ -202,6 +217,11 @@ class Remote(Place):
         """Return a file's bytes."""
         with self._files.open_input_file(self._path(name)) as file:
             return file.read()
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file to a path of this machine."""
+        with self._files.open_input_stream(self._path(name)) as file, path.open("wb") as copy:
+            shutil.copyfileobj(file, copy, _PIECE)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file. Object stores show it when it is complete, others after it was renamed."""

@@ -41,6 +41,9 @@ COLUMNS = {
     "kind": "string",
     "format": "string",
     "there": "int64",
+    "task": "string",
+    "first": "int64",
+    "end": "int64",
 }
 
 

@@ -1,32 +1,23 @@
 """What each worker of a cluster executes: the local command's pipelines, on files of a place."""
 
-import hashlib
-import random
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 from derain import pictures
+from derain.cluster.clips import ClipWork
 from derain.cluster.ledger import Row, Shard
 from derain.cluster.listing import Archive, Item
 from derain.cluster.manifest import COLUMNS, Terms
 from derain.cluster.model import Model
 from derain.cluster.planning import Plan
+from derain.cluster.storage import PlaceStorage
 from derain.cluster.tables import table_of
-from derain.errors import reason
 from derain.extras import require
 from derain.restore import Derainer
-
-PAUSE = 0.5
-"""Seconds before a file is tried again; each further time twice as many."""
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""What is not worth another try."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +30,7 @@ class Orders:
         models: Weights and all else that results depend on, by kind of file.
         settings: For `derain.restore.load`.
         retries: Further tries.
+        share: Whether long clips are to be shared out.
     """
 
     archive: Archive
@@ -46,70 +38,7 @@ class Orders:
     models: dict[str, tuple[Model, Terms]]
     settings: dict[str, Any]
     retries: int
-
-
-class PlaceStorage:
-    """A `derain.pictures` storage that reads from one place and writes to another.
-
-    Args:
-        archive: The two.
-        retries: Further tries after an error that may pass.
-        on_read: Called with the name of a picture before it is read, in the thread that reads.
-    """
-
-    def __init__(self, archive: Archive, retries: int, on_read: Callable[[str], None]) -> None:
-        self._archive, self._retries, self._on_read = archive, retries, on_read
-        self._facts: dict[str, Row] = {}
-
-    def read(self, source: Path) -> bytes:
-        """Return a picture's bytes.
-
-        Raises:
-            OSError: If it cannot be read.
-        """
-        name = source.as_posix()
-        self._on_read(name)
-        data, tries = self._tried(lambda: self._archive.source.read(name))
-        facts = self._facts.setdefault(name, {"attempts": 1})
-        facts |= {"attempts": max(facts["attempts"], tries), "input_sha256": sha256_of(data)}
-        return data
-
-    def write(self, target: Path, data: bytes) -> None:
-        """Write a result.
-
-        Raises:
-            OSError: If it cannot be written.
-        """
-        name = target.as_posix()
-        _, tries = self._tried(lambda: self._archive.output.write(name, data))
-        facts = {"attempts": tries, "output_sha256": sha256_of(data), "output_size": len(data)}
-        self._facts[f">{name}"] = facts
-
-    def facts(self, item: Item) -> Row:
-        """Return what is known of a file's bytes, and forget it."""
-        read = self._facts.pop(item.path, {})
-        written = self._facts.pop(f">{item.target}", {})
-        tries = max(read.get("attempts", 1 + self._retries), written.get("attempts", 1))
-        return {**read, **written, "attempts": tries}
-
-    def _tried(self, work: Callable[[], T]) -> tuple[T, int]:
-        """Do something with a store; return what it gives, and how often it was tried."""
-        for tries in range(1, self._retries + 2):
-            try:
-                return work(), tries
-            except _FINAL:
-                raise
-            except OSError:
-                if tries > self._retries:
-                    raise
-                # Not all workers at the same time.
-                time.sleep(PAUSE * 2 ** (tries - 1) * (0.5 + random.random()))
-        raise AssertionError("not reached")
-
-
-def sha256_of(data: bytes) -> str:
-    """Return the SHA-256 of bytes, in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
+    share: bool = False
 
 
 class Worker:
@@ -123,9 +52,9 @@ class Worker:
     def __init__(self, orders: Orders, ledger: Any = None) -> None:
         self._orders, self._ledger = orders, ledger
         self._models: dict[str, Derainer] = {}
-        self._places: dict[str, int] = {}
+        self._places: dict[tuple[str, int], int] = {}
         self._shard = 0
-        self._storage = PlaceStorage(orders.archive, orders.retries, self._begun)
+        self._storage = PlaceStorage(orders.archive, orders.retries, self._read)
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[Any]:
         """Yield Arrow's table of rows for each shard of a batch."""
@@ -137,14 +66,14 @@ class Worker:
         """Return the rows of the manifest for a shard."""
         items = self._orders.plan.items(number)
         known = self._opened(number)
-        self._shard, self._places = number, {item.path: k for k, item in enumerate(items)}
+        self._shard, self._places = number, {item.key: k for k, item in enumerate(items)}
         rows = dict(known.rows)
         suspects = [items[k] for k in sorted(known.begun) if k not in rows]
         fresh = [item for k, item in enumerate(items) if k not in rows and k not in known.begun]
         for item, row in self._done(fresh):
             rows[self._ended(item, row)] = row
         for item in suspects:
-            deaths = known.begun[self._places[item.path]]
+            deaths = known.begun[self._places[item.key]]
             for _, row in self._done_alone(item, deaths):
                 rows[self._ended(item, row)] = row
         return [rows[k] for k in sorted(rows)]
@@ -219,6 +148,7 @@ class Worker:
             "error": error,
             "notes": notes,
             "attempts": 1,
+            "task": item.task,
             "finished": datetime.now(timezone.utc),
         }
 
@@ -228,37 +158,19 @@ class Worker:
             self._models[kind] = model.load(self._orders.settings)
         return self._models[kind]
 
-    # Clips, whole, through files of this machine: decoders and encoders seek in them.
-
     def _clip(self, item: Item) -> Row:
-        self._begun(item.path)
+        self._begun(item)
         begin = time.monotonic()
-        try:
-            row = self._derained_clip(item)
-        except Exception as error:
-            row = self._row(item, "failed", error=reason(error))
+        terms = self._orders.models["clip"][1]
+        work = ClipWork(
+            self._orders.archive.output,
+            self._storage,
+            terms,
+            lambda: self._model("clip"),
+            share=self._orders.share,
+        )
+        row = self._row(item, "failed") | work.do(item)
         return row | {"seconds": time.monotonic() - begin}
-
-    def _derained_clip(self, item: Item) -> Row:
-        require("av", "derain --cluster for clips")
-        from derain.clips.pipeline import run
-        from derain.clips.plan import plan
-
-        with tempfile.TemporaryDirectory(prefix="derain-") as folder:
-            source = Path(folder, PurePosixPath(item.path).name)
-            data = self._storage.read(Path(item.path))
-            source.write_bytes(data)
-            del data
-            planned = plan([source], Path(folder, "done"))
-            for _, error in planned.refused:
-                raise error
-            (result,) = run(planned.jobs, self._model("clip"))
-            if result.error is not None:
-                raise result.error
-            target = PurePosixPath(item.target).with_suffix(result.target.suffix).as_posix()
-            self._storage.write(Path(target), result.target.read_bytes())
-        row = self._row(item, "done", notes=result.message) | {"target": target}
-        return row | self._storage.facts(Item(item.path, target, item.size, item.modified))
 
     # Notes in the ledger. Nothing waits for it but the first question about a shard.
 
@@ -267,16 +179,22 @@ class Worker:
             return Shard()
         return require("ray").get(self._ledger.open.remote(number))
 
-    def _begun(self, path: str) -> None:
+    def _begun(self, item: Item) -> None:
+        self._note(item.key)
+
+    def _read(self, picture: str) -> None:
+        self._note((picture, 0))
+
+    def _note(self, key: tuple[str, int]) -> None:
         if self._ledger is not None:
-            self._ledger.begin.remote(self._shard, self._places[path])
+            self._ledger.begin.remote(self._shard, self._places[key])
 
     def _ended(self, item: Item, row: Row) -> int:
-        place = self._places[item.path]
+        place = self._places[item.key]
         if self._ledger is not None:
             self._ledger.end.remote(self._shard, place, row)
         return place
 
 
-ROW_COLUMNS = {**COLUMNS, "shard": "int64"}
-"""Of what workers give: rows of the manifest, each with its shard."""
+ROW_COLUMNS = {**COLUMNS, "shard": "int64", "task": "string", "segments": "int64"}
+"""Of what workers give: rows of the manifest, each with its shard; see `derain.cluster.sharing`."""

@@ -6,7 +6,7 @@ from typing import Any
 import archives
 import pytest
 
-from derain.cluster import work
+from derain.cluster import storage, work
 from derain.cluster.ledger import Ledger, Row
 from derain.cluster.listing import Archive, Item, list_items
 from derain.cluster.manifest import Terms
@@ -47,7 +47,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
         return _Ray if name == "ray" else real(name, purpose)
 
     monkeypatch.setattr(work, "require", require)
-    monkeypatch.setattr(work, "PAUSE", 0.001)
+    monkeypatch.setattr(storage, "PAUSE", 0.001)
 
 
 def orders_for(source: Path, output: Path, retries: int = 2) -> Orders:
@@ -80,9 +80,9 @@ def test_a_shard_gives_a_row_for_each_file(tmp_path: Path) -> None:
     for name, data in made.items():
         row = rows[name]
         assert (row["status"], row["attempts"], row["error"]) == ("done", 1, "")
-        assert row["output_sha256"] == work.sha256_of(data)
+        assert row["output_sha256"] == storage.sha256_of(data)
         assert row["output_size"] == len(data)
-        assert row["input_sha256"] == work.sha256_of((tmp_path / "in" / name).read_bytes())
+        assert row["input_sha256"] == storage.sha256_of((tmp_path / "in" / name).read_bytes())
     # A damaged picture is read once: another time it would not be better.
     failed = rows[names[3]]
     assert (failed["status"], failed["attempts"]) == ("failed", 1)
