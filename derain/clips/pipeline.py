@@ -42,6 +42,7 @@ def run(
     jobs: Sequence[Job],
     derainer: Derainer | None,
     on_start: Callable[[Job], Progress] = lambda _: silent,
+    work_of: "WorkMaker | None" = None,
 ) -> Iterator[Result]:
     """Do the jobs in order, and yield the result of each; existing files are skipped.
 
@@ -54,6 +55,7 @@ def run(
             alone.
         on_start: Called before each job that is not skipped; gets that job's reports of
             ``frames`` and, at the end, of ``joining``. The total is an estimate, 0 for none.
+        work_of: Makes the stages of a clip; None for the usual ones.
 
     Raises:
         UsageError: If there is neither a network nor a window.
@@ -61,17 +63,22 @@ def run(
     to_do = [job for job in jobs if job.force or not job.target.exists()]
     for job in to_do:
         check_work(job.window, has_model=derainer is not None)
-    return (_done(job, derainer, on_start) for job in jobs)
+    return (_done(job, derainer, on_start, work_of or Work) for job in jobs)
 
 
-def _done(job: Job, derainer: Derainer | None, on_start: Callable[[Job], Progress]) -> Result:
+def _done(
+    job: Job,
+    derainer: Derainer | None,
+    on_start: Callable[[Job], Progress],
+    work_of: "WorkMaker",
+) -> Result:
     if job.target.exists() and not job.force:
         error = ExistsError(f"{job.target} already exists")
         return Result(job.source, job.target, "skipped", error)
     parts = Parts(job.target)
     begin = time.monotonic()
     try:
-        result = _derained(job, derainer, parts, on_start(job))
+        result = _derained(job, derainer, parts, on_start(job), work_of)
     except Exception as error:
         notes = tuple(parts.notes)
         result = Result(job.source, job.target, "failed", error, notes, unfinished=_kept(parts))
@@ -89,10 +96,16 @@ def _kept(parts: Parts) -> Path | None:
     return None
 
 
-def _derained(job: Job, derainer: Derainer | None, parts: Parts, progress: Progress) -> Result:
+def _derained(
+    job: Job,
+    derainer: Derainer | None,
+    parts: Parts,
+    progress: Progress,
+    work_of: "WorkMaker",
+) -> Result:
     """Make the result of a job."""
     done = parts.open(facts_of(job, derainer), resume=job.resume)
-    work = Work(job, derainer, parts, progress, done)
+    work = work_of(job, derainer, parts, progress, done)
     work.run()
     notes = _joined(job, work.segments, parts, progress)
     parts.remove()
@@ -208,25 +221,24 @@ class Work:
         with FrameReader(job.clip, start=job.start, end=job.end) as reader:
             for place, decoded in enumerate(reader):
                 count = place + 1
-                self._check(place, decoded.pts)
+                self._check(place, decoded)
                 if place >= self._first:
-                    self._take(place, decoded)
+                    self._take(place, decoded.pts, self._pixels.planes(decoded.frame))
         if count < len(self._known):
             raise self._differs()
         self._of_reading = reader.notes()
         self._read.end()
 
-    def _take(self, place: int, decoded: Decoded) -> None:
+    def _take(self, place: int, pts: int, planes: Frame) -> None:
         """Hand a frame to the network."""
-        planes = self._pixels.planes(decoded.frame)
         rgb = self._pixels.rgb(planes) if self._derainer else None
-        self._read.put(Passing(_Placed(place, decoded.pts, planes), rgb))
+        self._read.put(Passing(_Placed(place, pts, planes), rgb))
 
-    def _check(self, place: int, pts: int) -> None:
+    def _check(self, place: int, decoded: Decoded) -> None:
         """Check that a frame is where it was when it was done before."""
         known = self._known
         if place < len(known):
-            same = known[place] == pts
+            same = known[place] == decoded.pts
         else:
             # A short segment was the last one.
             same = place > len(known) or len(known) % SEGMENT_FRAMES == 0
@@ -284,6 +296,9 @@ class Work:
     def _add(self, segment: Segment) -> None:
         """Take a segment that is finished."""
         self.segments.append(segment)
+
+
+WorkMaker = Callable[[Job, Derainer | None, Parts, Progress, Sequence[Segment]], Work]
 
 
 def _batches(items: Iterable[Passing[_Placed]], size: int) -> Iterator[list[Passing[_Placed]]]:

@@ -2,27 +2,35 @@
 
 After a jump a decoder gives the frames of the whole clip only where nothing is damaged. So the
 times of all frames are read from the packets first, and a share ends at a frame that is lost,
-damaged, or shown at another time. Whoever joins the segments does the rest, from the clip's
-beginning, as after an interruption.
+damaged, or shown at another time. Whoever joins the segments decodes the clip from its beginning,
+checks that its frames are those that the shares have seen, and does what is missing, as after an
+interruption.
 
 This module needs PyAV.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
+from queue import Queue
+from typing import Any
 
-from derain.clips.pipeline import Work
+import numpy as np
+
+from derain.clips.pipeline import Work, run
 from derain.clips.plan import Job
-from derain.clips.resume import Parts
+from derain.clips.results import Result
+from derain.clips.resume import Parts, facts_of
 from derain.progress import silent
 from derain.restore import Derainer
 from derain.video.clip import Clip, open_input, packets_of
 from derain.video.encoding import SEGMENT_FRAMES, Segment
-from derain.video.reading import FrameReader
+from derain.video.errors import VideoError
+from derain.video.frame import Frame
+from derain.video.reading import Decoded, FrameReader
 
 Times = tuple[int, ...]
 
@@ -89,7 +97,7 @@ def do_share(
     job: Job,
     derainer: Derainer | None,
     share: Share,
-    on_segment: Callable[[int, Path], None],
+    on_segment: Callable[[int, bytes], None],
 ) -> bool:
     """Make the segments of a share, with the bytes that they have in the whole clip.
 
@@ -97,8 +105,8 @@ def do_share(
         job: The clip, from its beginning to its end; segments are written beside its result.
         derainer: As for `derain.clips.pipeline.run`.
         share: What to do.
-        on_segment: Called in another thread with each segment's number and file, when it is
-            finished.
+        on_segment: Called in another thread when a segment is finished, with its number and what
+            `join_shares` takes of it.
 
     Returns:
         Whether all are made; otherwise those up to a place where the clip is damaged.
@@ -116,6 +124,58 @@ def do_share(
     return True
 
 
+def join_shares(job: Job, derainer: Derainer | None, segments: Iterable[bytes]) -> Result:
+    """Do a clip of which shares are done.
+
+    Args:
+        job: As for `do_share`.
+        derainer: The same.
+        segments: Finished ones, from the first of the clip on.
+
+    Raises:
+        OSError: If a segment cannot be written.
+    """
+    parts = Parts(job.target)
+    parts.open(facts_of(job, derainer), resume=False)
+    checks: Checks = {}
+    for number, packed in enumerate(segments):
+        data, found = _unpacked(packed)
+        parts.path(number).write_bytes(data)
+        for place, check in found.items():
+            # A frame that two shares have seen, and one of them otherwise, is none of the clip's.
+            checks[place] = check if checks.get(place, check) == check else -1
+
+    def work_of(*arguments: Any) -> Work:
+        return _JoinWork(*arguments, checks=checks)
+
+    (result,) = run([replace(job, resume=True)], derainer, work_of=work_of)
+    if isinstance(result.error, VideoError):
+        # As a whole it has other frames.
+        (result,) = run([job], derainer)
+    return result
+
+
+Checks = dict[int, int]
+"""Check sums of frames as they were decoded, by place in the clip."""
+
+
+def _check_of(frame: Frame) -> int:
+    check = 0
+    for plane in frame.planes:
+        check = zlib.crc32(np.ascontiguousarray(plane).data, check)
+    return check
+
+
+def _packed(segment: bytes, checks: Checks) -> bytes:
+    index = json.dumps(list(checks.items())).encode()
+    return segment + index + len(index).to_bytes(8, "big")
+
+
+def _unpacked(data: bytes) -> tuple[bytes, Checks]:
+    end = len(data) - 8 - int.from_bytes(data[-8:], "big")
+    return data[:end], dict(json.loads(data[end:-8]))
+
+
 class _DamagedError(Exception):
     """The frames are not those that the packets promise."""
 
@@ -129,10 +189,11 @@ class _ShareWork(Work):
         derainer: Derainer | None,
         parts: Parts,
         share: Share,
-        on_segment: Callable[[int, Path], None],
+        on_segment: Callable[[int, bytes], None],
     ) -> None:
         super().__init__(job, derainer, parts, silent, due=share.due)
         self._share, self._on_segment = share, on_segment
+        self._seen: Queue[tuple[int, int]] = Queue()
         # Behind the last frame as many as its window needs, and whole batches.
         stop = share.until + (job.window or 0)
         self._stop = min(-(-stop // self._batch) * self._batch, len(share.times))
@@ -143,7 +204,9 @@ class _ShareWork(Work):
             for decoded in reader:
                 if reader.losses or place == len(times) or decoded.pts != times[place]:
                     raise _DamagedError
-                self._take(place, decoded)
+                planes = self._pixels.planes(decoded.frame)
+                self._seen.put((place, _check_of(planes)))
+                self._take(place, decoded.pts, planes)
                 place += 1
                 if place == self._stop < len(times):
                     break
@@ -163,5 +226,23 @@ class _ShareWork(Work):
         return self._share.due <= place < self._share.until
 
     def _add(self, segment: Segment) -> None:
-        self._on_segment(self._share.first + len(self.segments), segment.path)
+        # All frames that it depends on have been read; each is noted once.
+        seen = dict(self._seen.get() for _ in range(self._seen.qsize()))
+        data = _packed(segment.path.read_bytes(), seen)
+        self._on_segment(self._share.first + len(self.segments), data)
+        segment.path.unlink()
         super()._add(segment)
+
+
+class _JoinWork(Work):
+    """The stages of a clip of which shares are done."""
+
+    def __init__(self, *arguments: Any, checks: Checks) -> None:
+        super().__init__(*arguments)
+        self._checks = checks
+
+    def _check(self, place: int, decoded: Decoded) -> None:
+        super()._check(place, decoded)
+        expected = self._checks.get(place)
+        if expected is not None and _check_of(self._pixels.planes(decoded.frame)) != expected:
+            raise self._differs()

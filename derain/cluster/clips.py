@@ -6,6 +6,7 @@ Clips go through files of this machine: decoders and encoders seek in them.
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count, takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from derain.restore import Derainer
 
 if TYPE_CHECKING:
     from derain.clips.plan import Job
+    from derain.clips.results import Result
 
 SUFFIX = ".segment"
 
@@ -84,14 +86,13 @@ class ClipWork:
         return segments_in(len(times)) if times else 0
 
     def _derained(self, item: Item, job: "Job") -> Row:
-        """Do a clip, except for segments that are finished where the job resumes."""
         from derain.clips.pipeline import run
-        from derain.video.errors import VideoError
 
         (result,) = run([job], self.model())
-        if job.resume and isinstance(result.error, VideoError):
-            # Decoded as a whole it has other frames than its parts.
-            (result,) = run([replace(job, resume=False)], self.model())
+        return self._stored(item, result)
+
+    def _stored(self, item: Item, result: "Result") -> Row:
+        """Write a result."""
         if result.error is not None:
             raise result.error
         target = PurePosixPath(item.target).with_suffix(result.target.suffix).as_posix()
@@ -109,9 +110,8 @@ class ClipWork:
         if times is None:
             return {"status": "done"}
 
-        def keep(number: int, path: Path) -> None:
-            self.storage.keep(f"{folder}/{_name(number, job)}", path.read_bytes())
-            path.unlink()
+        def keep(number: int, segment: bytes) -> None:
+            self.storage.keep(f"{folder}/{_name(number, job)}", segment)
 
         if not do_share(job, self.model(), Share(missing[0], item.end, times), keep):
             return {"status": "done", "notes": "damaged; the rest is done when it is joined"}
@@ -119,16 +119,12 @@ class ClipWork:
 
     def _joined(self, item: Item, job: "Job") -> Row:
         """Join the segments that are there; the local command's pipeline does what is missing."""
-        from derain.clips.resume import Parts, facts_of
+        from derain.clips.shares import join_shares
 
         folder, there = self._there(item)
-        parts = Parts(job.target)
-        parts.open(facts_of(job, self.model()), resume=False)
-        number = 0
-        while (name := _name(number, job)) in there:
-            self.storage.kept(f"{folder}/{name}", parts.path(number))
-            number += 1
-        return self._derained(item, replace(job, resume=True))
+        names = takewhile(there.__contains__, (_name(k, job) for k in count()))
+        segments = (self.storage.kept(f"{folder}/{name}") for name in names)
+        return self._stored(item, join_shares(job, self.model(), segments))
 
     def _there(self, item: Item) -> tuple[str, set[str]]:
         """Return the folder for the segments of a clip, and the names of those in it."""

@@ -73,13 +73,13 @@ class PlaceStorage:
         """
         self._tried(lambda: self._archive.output.write(name, data))
 
-    def kept(self, name: str, path: Path) -> None:
-        """Copy a file that is no result to a path of this machine.
+    def kept(self, name: str) -> bytes:
+        """Return the bytes of a file that is no result.
 
         Raises:
-            OSError: If it cannot be read, or written here.
+            OSError: If it cannot be read.
         """
-        self._tried(lambda: self._archive.output.fetch(name, path))
+        return self._tried(lambda: self._archive.output.read(name))[0]
 
     def facts(self, item: Item) -> Row:
         """Return what is known of a file's bytes, and forget it."""

@@ -8,7 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import archives
+import av
+import numpy as np
 import pytest
+from av import VideoFrame
 from filming import Film, film, packets, shown
 
 from derain.clips import pipeline, resume, shares
@@ -16,15 +19,13 @@ from derain.clips.plan import plan
 from derain.cluster import Outcome, storage
 from derain.cluster import pipeline as driver
 from derain.cluster.ledger import Row
-from derain.cluster.listing import Item
-from derain.cluster.manifest import Terms, read_manifest
+from derain.cluster.manifest import read_manifest
 from derain.cluster.places import Local
-from derain.cluster.sharing import FOLDER, folder_of, is_shared
+from derain.cluster.sharing import is_shared
 from derain.cluster.work import Orders, Worker
-from derain.errors import DerainError
 from derain.restore import load
 from derain.video.clip import Clip
-from derain.video.reading import FrameReader
+from derain.video.reading import Decoded, FrameReader
 
 MODEL = "petrichor-live"
 LENGTH = 8
@@ -202,21 +203,57 @@ def test_an_interrupted_run_leaves_parts_for_the_next(
     assert clip.exists()
 
 
-@pytest.mark.parametrize("share", [0.3, 0.7])
 def test_a_damaged_clip_is_as_the_local_command_makes_it(
-    share: float, tmp_path: Path, run: Run
+    tmp_path: Path, run: Run, kept: list[int]
 ) -> None:
     clip = film(tmp_path / "in/yard.mp4", replace(LONG, sound=False))
+    with av.open(str(clip)) as container:
+        places = [packet.pos for packet in container.demux() if packet.pos is not None]
     data = bytearray(clip.read_bytes())
-    place = int(len(data) * share)
-    data[place : place + 40] = bytes(255 - byte for byte in data[place : place + 40])
+    data[places[30] : places[30] + 4] = b"\xff" * 4  # a length, without which it is lost
     clip.write_bytes(data)
     here = Here()
     (done,) = run(here)
     assert done.status == "done"
     assert "damaged" in done.message
     assert len(here.did("part")) == 3
+    # Nothing from the damage on, and nothing of the part before it that is not sure.
+    assert 0 < len(kept) < 9
     assert archives.files_in(tmp_path / "out") == locally(tmp_path / "in", tmp_path / "local")
+
+
+def test_frames_that_only_a_part_has_seen_are_not_used(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Drifting(FrameReader):
+        """After a jump it gives other pixels, as decoders do of some streams."""
+
+        def __next__(self) -> Decoded:
+            decoded = super().__next__()
+            if self.jumped:
+                pixels = np.bitwise_xor(decoded.frame.to_ndarray(), 1).astype(np.uint8)
+                frame = VideoFrame.from_ndarray(pixels, format=decoded.frame.format.name)
+                return replace(decoded, frame=frame)
+            return decoded
+
+        def __init__(self, clip: Clip, *, start: float) -> None:
+            super().__init__(clip, start=start)
+            self.jumped = start > 1
+
+    film(tmp_path / "in/yard.mp4", replace(LONG, sound=False))
+    monkeypatch.setattr(shares, "FrameReader", Drifting)
+    (done,) = run(Here())
+    assert (done.status, done.message) == ("done", "")
+    assert archives.files_in(tmp_path / "out") == locally(tmp_path / "in", tmp_path / "local")
+
+
+@pytest.mark.parametrize(
+    ("clips", "workers", "expected"), [(1, 2, True), (7, 2, True), (8, 2, False), (1, 1, False)]
+)
+def test_clips_are_shared_out_where_they_do_not_keep_all_busy(
+    clips: int, workers: int, expected: bool
+) -> None:
+    assert is_shared(clips, workers) == expected
 
 
 def test_a_clip_that_no_one_can_decode_fails_in_one_line(tmp_path: Path, run: Run) -> None:

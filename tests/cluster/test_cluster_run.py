@@ -14,29 +14,32 @@ from commands import status_of
 
 from derain.cluster.manifest import read_manifest
 from derain.cluster.places import Local
+from derain.extras import is_installed
+from derain.restore import load
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray warns of its own use of itself
 
 
-@pytest.fixture
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    archives.start_ray(monkeypatch)
-    yield
-    ray.shutdown()
+@pytest.fixture(scope="module")
+def two_cores() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        archives.start_ray(patch)
+        yield
+        ray.shutdown()
 
 
 class _Killer(threading.Thread):
-    """Kills a worker when some results are there."""
+    """Kills a worker when some files are there."""
 
-    def __init__(self, output: Path, count: int) -> None:
+    def __init__(self, output: Path, count: int, pattern: str = "*.png") -> None:
         super().__init__(daemon=True)
-        self._output, self._count = output, count
+        self._output, self._count, self._pattern = output, count, pattern
         self.killed: int | None = None
 
     def run(self) -> None:
         while self.killed is None:
             time.sleep(0.02)
-            if sum(1 for _ in self._output.rglob("*.png")) >= self._count:
+            if sum(1 for _ in self._output.rglob(self._pattern)) >= self._count:
                 victims = sorted(archives.workers_below(os.getpid()))
                 if victims:
                     os.kill(victims[0], signal.SIGKILL)
@@ -88,3 +91,24 @@ def test_an_archive_outlives_a_worker_and_names_damaged_files(
     assert {one.status for one in others} == {"done"}
     assert archives.files_in(output) != archives.files_in(local)
     assert not archives.outcomes(source, output, "petrichor")
+
+
+@pytest.mark.skipif(not is_installed("av"), reason="needs PyAV")
+@pytest.mark.usefixtures("two_cores")
+def test_a_long_clip_is_shared_out_and_outlives_a_worker(tmp_path: Path) -> None:
+    from filming import Film, film
+
+    from derain.clips.pipeline import run
+    from derain.clips.plan import plan
+
+    source, output, local = tmp_path / "in", tmp_path / "out", tmp_path / "local"
+    source.mkdir()
+    clip = film(source / "yard.mp4", Film(times=range(481), size=(32, 24), sound=True))
+    killer = _Killer(output, 1, "*.segment")
+    killer.start()
+    (done,) = archives.outcomes(source, output, "petrichor-live")
+    assert (done.status, done.message) == ("done", "")
+    assert killer.killed
+    list(run(plan([clip], local).jobs, load("petrichor-live", **archives.SETTINGS)))
+    assert archives.files_in(output) == archives.files_in(local)
+    assert not list(output.rglob("*.segment"))
