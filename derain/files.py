@@ -76,6 +76,8 @@ BLOCK = 1 << 20
 LONGEST_PATH = 4096
 """Bytes of a path that Linux takes, with the end; no system takes more."""
 
+_ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")
+
 RESULT_MARK = "_derained"
 """What the names of results end in, where they lie beside the rainy pictures."""
 COMPARISON_MARK = "_compare"
@@ -326,10 +328,15 @@ def natural_key(text: str) -> list[tuple[int, str]]:
 
 
 def printable(path: str | os.PathLike[str]) -> str:
-    """Return a name on one line: line ends and other control characters become escapes."""
-    return "".join(
-        letter if letter.isprintable() else ascii(letter)[1:-1] for letter in os.fspath(path)
-    )
+    """Return a name on one line: line ends and other control characters become escapes.
+
+    An address gets back the slash that it lost as a path.
+
+    >>> printable(Path("s3://bucket/photo.jpg"))
+    's3://bucket/photo.jpg'
+    """
+    name = _ADDRESS.sub(r"\1://", os.fspath(path))
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def listed(names: Sequence[str], at_most: int = 5) -> str:

@@ -1,6 +1,6 @@
 """Write what the page in the browser has to know of the library: models, and how tiles are cut.
 
-    python tools/web_facts.py
+    python -m tools.web_facts
 
 `web/src/facts.json` gets the models with their facts, and for each a small picture with what it
 makes of it, by which a browser's graphics processor is tried. `web/test/windows.json` gets the

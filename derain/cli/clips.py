@@ -146,6 +146,8 @@ def parted(inputs: Sequence[str], *, as_clip: bool = False) -> tuple[list[str], 
 
 
 def _is_clip(name: str, *, as_clip: bool) -> bool:
+    if "://" in name:  # is refused with the pictures
+        return False
     if Path(name).is_dir():
         return as_clip
     return is_clip_name(name) or is_animated(name)

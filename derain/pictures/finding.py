@@ -334,7 +334,9 @@ def describe_others(others: Counter[str], at_most: int = 6) -> str:
 def _missing(path: Path, name: str, inputs: Sequence[str]) -> DerainError:
     """Return the error for a name that is that of no file, with what it may stand for."""
     if "://" in name:
-        return DerainError("an address; expected a file: download it first")
+        return DerainError(
+            "an address; expected a file: download it first, or derain its folder with --cluster"
+        )
     if path.exists():
         return DerainError("a pipe or a device; expected a file, or - for standard input")
     folders = [Path(other).is_dir() for other in inputs[:-1]]

@@ -303,3 +303,12 @@ def test_a_stream_has_no_parts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_clips_of_several_parts_need_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert derain("a.gif", "b.gif", "-o", "c.gif", "--part", "0/2") == 2
     assert "one file for 2 clips; expected a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/a.jpg", "https://host.example/a.mp4", "gs://b/in"])
+def test_an_address_is_shown_whole(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert derain(name, "-o", "out/") == 1
+    assert capsys.readouterr().err == (
+        f"error: {name}: an address; expected a file: download it first, or derain its folder with"
+        " --cluster\n"
+    )

@@ -18,9 +18,9 @@ def test_the_page_knows_the_models() -> None:
             for model in (one, other)
         )
         assert np.abs(before - after).max() <= 1
-    assert committed == found, "run: python tools/web_facts.py"
+    assert committed == found, "run: python -m tools.web_facts"
 
 
 def test_the_page_is_tested_with_todays_windows() -> None:
     committed = json.loads(web_facts.WINDOWS.read_text(encoding="utf-8"))
-    assert committed == web_facts.windows(), "run: python tools/web_facts.py"
+    assert committed == web_facts.windows(), "run: python -m tools.web_facts"
