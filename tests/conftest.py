@@ -36,6 +36,7 @@ OF_PYAV = (
     "clips/test_clips_pipeline.py",
     "clips/test_clips_plan.py",
     "clips/test_resume.py",
+    "clips/test_shares.py",
     "clips/test_streaming.py",
     "cluster/test_cluster_clips.py",
     "video/test_encoding.py",
