@@ -10,7 +10,8 @@ import pytest
 import ray
 
 from derain import pictures
-from derain.cluster import Outcome, Request, run
+from derain.cluster import Outcome, Request, run, storage, work
+from derain.cluster.ledger import Ledger
 from derain.images import write_image
 from derain.restore import load
 
@@ -99,3 +100,33 @@ def files_in(folder: Path) -> dict[str, bytes]:
 def times_in(folder: Path) -> dict[str, int]:
     """Return when the files of a folder were written, by name."""
     return {name: os.stat(folder / name).st_mtime_ns for name in files_in(folder)}  # noqa: PTH116
+
+
+class Now:
+    """Ray's handle of a ledger, which calls at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._ledger, name)
+        return type("Method", (), {"remote": staticmethod(method)})
+
+
+class _Ray:
+    """Ray, where everything is there at once."""
+
+    @staticmethod
+    def get(value: Any) -> Any:
+        return value
+
+
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what ledgers return be there at once, and let nothing wait before another try."""
+    real = work.require
+
+    def require(name: str, purpose: str = "") -> Any:
+        return _Ray if name == "ray" else real(name, purpose)
+
+    monkeypatch.setattr(work, "require", require)
+    monkeypatch.setattr(storage, "PAUSE", 0.001)

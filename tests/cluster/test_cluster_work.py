@@ -1,12 +1,11 @@
 """What a worker does, in this process: retries, notes of what it was at, clips."""
 
 from pathlib import Path
-from typing import Any
 
 import archives
 import pytest
 
-from derain.cluster import storage, work
+from derain.cluster import storage
 from derain.cluster.ledger import Ledger, Row
 from derain.cluster.listing import Archive, Item, list_items
 from derain.cluster.manifest import Terms
@@ -19,35 +18,9 @@ from derain.extras import is_installed
 MODEL = "petrichor-live"
 
 
-class _Now:
-    """Ray's handle of a ledger, which calls at once."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._ledger, name)
-        return type("Method", (), {"remote": staticmethod(method)})
-
-
-class _Ray:
-    """Ray, where everything is there at once."""
-
-    @staticmethod
-    def get(value: Any) -> Any:
-        return value
-
-
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the ledger returns is there at once."""
-    real = work.require
-
-    def require(name: str, purpose: str = "") -> Any:
-        return _Ray if name == "ray" else real(name, purpose)
-
-    monkeypatch.setattr(work, "require", require)
-    monkeypatch.setattr(storage, "PAUSE", 0.001)
+    archives.without_ray(monkeypatch)
 
 
 def orders_for(source: Path, output: Path, retries: int = 2) -> Orders:
@@ -149,7 +122,7 @@ def test_a_picture_that_ends_every_worker_is_given_up_alone(
     ends = 0
     while rows is None:
         try:
-            rows = Worker(orders, _Now(ledger)).do(0)
+            rows = Worker(orders, archives.Now(ledger)).do(0)
         except _EndedError:
             ends += 1
     # Once more in any case: the first time a neighbour may have been at fault.
