@@ -1,7 +1,10 @@
 """Archives of small pictures, and what the tests of them share."""
 
 import os
-from collections.abc import Iterator
+import random
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ import ray
 
 from derain import pictures
 from derain.cluster import Outcome, Request, run, storage, work
-from derain.cluster.ledger import Ledger
+from derain.cluster import pipeline as driver
+from derain.cluster.ledger import Ledger, Row
+from derain.cluster.work import Orders, Worker
 from derain.images import write_image
 from derain.restore import load
 
@@ -130,3 +135,57 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(work, "require", require)
     monkeypatch.setattr(storage, "PAUSE", 0.001)
+
+
+class EndedError(BaseException):
+    """Stands for the end of a process."""
+
+
+@dataclass
+class Here:
+    """A cluster of workers in this process, which take shards in any order.
+
+    Attributes:
+        seed: Of the order.
+        last: The driver is interrupted after so many parts.
+        tasks: What was done: path, task and first segment of each item.
+    """
+
+    seed: int = 0
+    last: int = 1000
+    tasks: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
+
+    def rows(self, orders: Orders, workers: int) -> Iterator[list[Row]]:
+        """Yield rows, as `derain.cluster.engine.Cluster` does."""
+        ledger = Now(Ledger())
+        members = [Worker(orders, ledger) for _ in range(workers)]
+        shards = list(range(orders.plan.shards))
+        random.Random(self.seed).shuffle(shards)
+        for k, shard in enumerate(shards):
+            items = orders.plan.items(shard)
+            if sum(task == "part" for _, task, _ in self.tasks) == self.last:
+                raise KeyboardInterrupt
+            self.tasks += [(item.path, item.task, item.first) for item in items]
+            yield self._done(members[k % workers], orders, ledger, shard)
+
+    def _done(self, worker: Worker, orders: Orders, ledger: object, shard: int) -> list[Row]:
+        """Do a shard, with another worker if one ends."""
+        while True:
+            try:
+                return worker.do(shard)
+            except EndedError:
+                worker = Worker(orders, ledger)
+
+    def did(self, task: str) -> list[tuple[str, int]]:
+        """Return path and first segment of what was done of a kind, in order."""
+        return sorted((path, first) for path, found, first in self.tasks if found == task)
+
+    def connect(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let runs use it instead of Ray."""
+
+        @contextmanager
+        def connect(_: str) -> "Generator[Here]":
+            yield self
+
+        monkeypatch.setattr(driver, "connect", connect)
+        without_ray(monkeypatch)

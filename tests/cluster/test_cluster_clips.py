@@ -1,9 +1,7 @@
 """Long clips, of which several workers do some segments each, as one would do them all."""
 
-import random
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,18 +9,16 @@ import archives
 import av
 import numpy as np
 import pytest
+from archives import EndedError, Here
 from av import VideoFrame
 from filming import Film, film, packets, shown
 
 from derain.clips import pipeline, resume, shares
 from derain.clips.plan import plan
 from derain.cluster import Outcome, storage
-from derain.cluster import pipeline as driver
-from derain.cluster.ledger import Ledger, Row
 from derain.cluster.manifest import read_manifest
 from derain.cluster.places import Local
 from derain.cluster.sharing import is_shared
-from derain.cluster.work import Orders, Worker
 from derain.restore import load
 from derain.video.clip import Clip
 from derain.video.reading import Decoded, FrameReader
@@ -40,50 +36,6 @@ LONG = Film(
 """A clip of nine segments, with key frames inside, whose frames are shown at uneven times."""
 
 
-class EndedError(BaseException):
-    """Stands for the end of a process."""
-
-
-@dataclass
-class Here:
-    """A cluster of workers in this process, which take shards in any order.
-
-    Attributes:
-        seed: Of the order.
-        last: The driver is interrupted after so many parts.
-        tasks: What was done: path, task and first segment of each item.
-    """
-
-    seed: int = 0
-    last: int = 1000
-    tasks: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
-
-    def rows(self, orders: Orders, workers: int) -> Iterator[list[Row]]:
-        """Yield rows, as `derain.cluster.engine.Cluster` does."""
-        ledger = archives.Now(Ledger())
-        members = [Worker(orders, ledger) for _ in range(workers)]
-        shards = list(range(orders.plan.shards))
-        random.Random(self.seed).shuffle(shards)
-        for k, shard in enumerate(shards):
-            items = orders.plan.items(shard)
-            if sum(task == "part" for _, task, _ in self.tasks) == self.last:
-                raise KeyboardInterrupt
-            self.tasks += [(item.path, item.task, item.first) for item in items]
-            yield self._done(members[k % workers], orders, ledger, shard)
-
-    def _done(self, worker: Worker, orders: Orders, ledger: object, shard: int) -> list[Row]:
-        """Do a shard, with another worker if one ends."""
-        while True:
-            try:
-                return worker.do(shard)
-            except EndedError:
-                worker = Worker(orders, ledger)
-
-    def did(self, task: str) -> list[tuple[str, int]]:
-        """Return path and first segment of what was done of a kind, in order."""
-        return sorted((path, first) for path, found, first in self.tasks if found == task)
-
-
 Run = Callable[[Here], list[Outcome]]
 
 
@@ -96,11 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "in").mkdir()
 
     def run_here(here: Here) -> list[Outcome]:
-        @contextmanager
-        def connect(_: str) -> Generator[Here]:
-            yield here
-
-        monkeypatch.setattr(driver, "connect", connect)
+        here.connect(monkeypatch)
         return archives.outcomes(tmp_path / "in", tmp_path / "out", MODEL, workers=2)
 
     return run_here

@@ -1,9 +1,11 @@
 """What a worker does, in this process: retries, notes of what it was at, clips."""
 
+import os
 from pathlib import Path
 
 import archives
 import pytest
+from archives import EndedError, Here
 
 from derain.cluster import storage
 from derain.cluster.ledger import Ledger, Row
@@ -95,10 +97,6 @@ def test_what_is_not_there_any_more_is_not_tried_again(tmp_path: Path) -> None:
     assert rows[names[1]]["status"] == "done"
 
 
-class _EndedError(BaseException):
-    """Stands for the end of a process."""
-
-
 @pytest.mark.parametrize("retries", [0, 1, 2])
 def test_a_picture_that_ends_every_worker_is_given_up_alone(
     retries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -114,7 +112,7 @@ def test_a_picture_that_ends_every_worker_is_given_up_alone(
     def ending(place: Local, name: str) -> bytes:
         reads.append(name)
         if name == deadly:
-            raise _EndedError
+            raise EndedError
         return read(place, name)
 
     monkeypatch.setattr(Local, "read", ending)
@@ -123,7 +121,7 @@ def test_a_picture_that_ends_every_worker_is_given_up_alone(
     while rows is None:
         try:
             rows = Worker(orders, archives.Now(ledger)).do(0)
-        except _EndedError:
+        except EndedError:
             ends += 1
     # Once more in any case: the first time a neighbour may have been at fault.
     assert ends == reads.count(deadly) == 1 + max(1, retries)
@@ -137,6 +135,29 @@ def test_a_picture_that_ends_every_worker_is_given_up_alone(
     assert reads.count(shown[0]) == 1
     ledger.forget([0])
     assert ledger.size() == 0
+
+
+def test_what_failed_is_tried_again_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    names = archives.draw(source, 5)
+    damaged = source / names[3]
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-60] + bytes(60))  # as many bytes as before
+    time = damaged.stat().st_mtime_ns
+
+    def run() -> dict[str, str]:
+        Here().connect(monkeypatch)
+        done = archives.outcomes(source, output, MODEL, workers=2)
+        return {one.source: one.status for one in done}
+
+    assert run() == {name: "failed" if name == names[3] else "done" for name in names}
+    assert run() == {names[3]: "failed"}
+    damaged.write_bytes(whole)
+    os.utime(damaged, ns=(time, time))
+    assert run() == {names[3]: "done"}
+    assert run() == {}
 
 
 def test_pictures_that_derain_made_are_left_alone(tmp_path: Path) -> None:
