@@ -206,6 +206,8 @@ def test_a_place_of_this_machine(tmp_path: Path) -> None:
     assert (entry.name, entry.size) == ("b.txt", 2)
     assert entry.modified == (tmp_path / "new/a/b.txt").stat().st_mtime_ns
     assert place.contents("").folders == ["a"]
+    place.fetch("a/b.txt", tmp_path / "copy.txt")
+    assert (tmp_path / "copy.txt").read_bytes() == b"12"
     assert place.shown("a/b.txt") == str(tmp_path / "new/a/b.txt")
     place.remove_folder("a")
     assert place.contents("").folders == ["a"]
