@@ -83,6 +83,12 @@ class Channel:
             target.send(part)
             left -= len(part)
 
+    def drop(self, size: int) -> None:
+        """Wait for so many bytes, and throw them away."""
+        left = size
+        while left > 0:
+            left -= len(self._connection.recv_bytes(left))
+
 
 def bytes_of(pixels: NDArray[Any]) -> memoryview:
     """Return the bytes of an array, which are not copied if they lie in a row."""

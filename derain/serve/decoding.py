@@ -65,6 +65,7 @@ class Decoder(Child):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._waiting = 0
         super().__init__(main, (settings,), "derain decoder")
 
     def judge(self, file: bytes | bytearray) -> int:
@@ -83,7 +84,13 @@ class Decoder(Child):
             if said["kind"] not in KINDS or channels != 3:
                 raise OSError("no picture in a pipe")
             shape = (height, width, channels)
+            self._waiting = array_size(shape, said["kind"])
             return Decoded(shape, said["kind"], said["format"], str(said["name"]))
+
+    def hand_over(self, target: Channel) -> None:
+        """Pass the pixels that wait in the pipe on to another process."""
+        size, self._waiting = self._waiting, 0
+        self.channel.relay(target, size)
 
     def encode(self) -> tuple[bytes, str]:
         """Return the file of the result, whose pixels were sent, and what was not kept."""
@@ -92,7 +99,11 @@ class Decoder(Child):
             return bytes(self.channel.receive(int(said["size"]))), str(said["notes"])
 
     def forget(self) -> None:
-        """Let go of the picture."""
+        """Let go of the picture, and of its pixels if nobody took them from the pipe."""
+        size, self._waiting = self._waiting, 0
+        if size:
+            with limited(self._settings.decode_timeout, self):
+                self.channel.drop(size)
         with contextlib.suppress(OSError):
             self.channel.tell(do="forget")
 

@@ -85,7 +85,7 @@ class Worker(Child):
                     shape=decoded.shape,
                     kind=decoded.kind,
                 )
-            decoder.channel.relay(self.channel, size)
+            decoder.hand_over(self.channel)
             with self._telling:
                 self._is_deraining = True
             seconds = self._heard_result(progress)

@@ -350,7 +350,8 @@ def test_a_client_that_goes_away_leaves_no_work(server: Running, rainy: Path) ->
         wait_until(lambda: server.service.admission.waiting == 0)
         resume(server)
     wait_until(lambda: server.service.is_idle)
-    assert server.post(file).status == 200
+    # As many as there are decoders, and one more: what was left in them spoils none.
+    assert [server.post(file).status for _ in range(4)] == [200] * 4
 
 
 def test_slow_clients_hold_nothing_but_a_connection(server: Running, rainy: Path) -> None:
@@ -377,8 +378,8 @@ def test_a_worker_that_is_killed_fails_one_picture(server: Running, rainy: Path)
         wait_until(lambda: server.service.admission.working == 3)
         time.sleep(0.3)  # one of them is in the worker
         signal_workers(server, signal.SIGKILL)
-        statuses = sorted(reply.result().status for reply in replies)
-    assert statuses == [200, 200, 413]
+        answers = sorted((reply.result() for reply in replies), key=lambda answer: answer.status)
+    assert [answer.status for answer in answers] == [200, 200, 413], answers[1].body
     assert server.ask("GET", "/readyz").status == 200
 
 
