@@ -1,5 +1,6 @@
 """The weights and qualities that the server offers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,5 +149,6 @@ def _shipped(row: ShippedWeights, engine: str) -> Model:
     cost = COSTS.get(row.name)
     seconds = None if cost is None else cost.onnx if engine == "onnx" else cost.torch
     parameters = None if cost is None else cost.parameters
-    about = f"{row.summary}; for {row.advice}"
+    # The options of the command line are no part of the API.
+    about = re.sub(r" \([^)]*\)", "", f"{row.summary}; for {row.advice}")
     return Model(row.name, row.name, row.name, about, parameters, seconds)
