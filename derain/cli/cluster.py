@@ -93,6 +93,10 @@ def request_of(
             option="cluster",
             value=options.cluster,
         )
+    if not options.cluster:
+        raise UsageError(
+            "expected auto, HOST:PORT or ray://HOST:PORT", option="cluster", value=options.cluster
+        )
     if model == "none":
         raise UsageError(
             "is not done with --cluster; expected weights", option="model", value=model
@@ -105,7 +109,7 @@ def request_of(
         format,
         max_pixels,
         force=force,
-        address=options.cluster or "auto",
+        address=options.cluster,
         retries=RETRIES if options.retries is None else options.retries,
     )
 

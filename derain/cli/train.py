@@ -122,6 +122,7 @@ def train(
                 allow_leak=allow_leak,
                 licence=licence,
             )
+            ranks.share(chosen.batch)  # all processes refuse it, before one waits for another
             _train(chosen, run, ranks, resume=resume)
 
 

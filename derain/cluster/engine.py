@@ -162,6 +162,7 @@ def _initialise(ray: Any, address: str) -> None:
     }
     there = running_address() if address == "auto" else address
     if there:
+        _check_answers(there)
         ray.init(address=there, **settings)
         return
     ray.init(
@@ -171,6 +172,22 @@ def _initialise(ray: Any, address: str) -> None:
         object_store_memory=STORE,
         **settings,
     )
+
+
+def _check_answers(address: str) -> None:
+    """Check that something listens at an address: Ray itself waits for minutes.
+
+    Raises:
+        OSError: If nothing does.
+        ValueError: If it is no address.
+    """
+    if address == "local":
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("expected auto, HOST:PORT or ray://HOST:PORT")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER):
+        return
 
 
 def running_address() -> str | None:

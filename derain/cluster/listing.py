@@ -217,6 +217,9 @@ class _Folder:
 
     def _add(self, item: Item) -> Refused | None:
         """Add an item, unless its result's name is another's; results of derain give way."""
+        if self._is_among_inputs(item.target):
+            target = self.archive.output.shown(item.target)
+            return Refused(item.path, f"would become {target}, in the archive; use another output")
         key = _key(PurePosixPath(item.target), item.kind)
         rival = self._taken.get(key)
         if rival is None:
@@ -229,6 +232,11 @@ class _Folder:
             return Refused(item.path, str(error))
         self.passed.results += 1
         return None
+
+    def _is_among_inputs(self, target: str) -> bool:
+        """Return whether a result would lie in the archive, where that is in the output."""
+        inputs = self.archive.source.inside(self.archive.output)
+        return bool(inputs) and target.startswith(f"{inputs}/")
 
     def _is_marked(self, item: Item) -> bool:
         """Return whether a picture says that derain made it."""

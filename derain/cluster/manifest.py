@@ -11,11 +11,13 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.clips.names import is_clip_name
 from derain.cluster.listing import Item
 from derain.cluster.places import Place
 from derain.cluster.tables import (
@@ -53,7 +55,16 @@ COLUMNS = {
 }
 """Of a row, by name: types of Arrow."""
 
-_OF_KEY = ("path", "size", "modified", "model_sha256", "settings", "status", "output_size")
+_OF_KEY = (
+    "path",
+    "size",
+    "modified",
+    "model_sha256",
+    "settings",
+    "status",
+    "output_size",
+    "target",
+)
 MOST_ROWS = 1000
 """Rows that are not written yet, at most."""
 SECONDS = 10.0
@@ -92,12 +103,15 @@ class Known:
         keys: list[NDArray[np.uint64]] = []
         states: list[NDArray[np.uint64]] = []
         sizes: list[NDArray[np.int64]] = []
+        claims: list[int] = []
         for table in tables:
             columns = [table.column(name).to_pylist() for name in _OF_KEY]
             rows = list(zip(*columns, strict=True))
             keys.append(np.array([hashed(row[0]) for row in rows], np.uint64))
             states.append(np.array([_state(*row[1:6]) for row in rows], np.uint64))
             sizes.append(np.array([-1 if row[6] is None else row[6] for row in rows], np.int64))
+            claims += [claim(row[0], row[7]) for row in rows if row[5] == "done"]
+        self._claims = np.unique(np.array(claims, np.uint64))
         every = np.concatenate([np.empty(0, np.uint64), *keys])
         order = np.argsort(every, kind="stable")
         every = every[order]
@@ -111,9 +125,9 @@ class Known:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def has(self, path: str) -> bool:
-        """Return whether there is a row for a path."""
-        return self._find(path) is not None
+    def has_made(self, item: Item) -> bool:
+        """Return whether a run has written the result of a file where the item has it."""
+        return has_number(self._claims, claim(item.path, item.target))
 
     def is_done(self, item: Item, terms: Terms) -> bool:
         """Return whether a file was done on these terms, and its result is still there."""
@@ -129,6 +143,18 @@ class Known:
         key = np.uint64(hashed(path))
         place = int(np.searchsorted(self._keys, key))
         return place if place < len(self._keys) and self._keys[place] == key else None
+
+
+def claim(path: str, target: str) -> int:
+    """Return a number for a file and the place of its result; a clip's ending does not count."""
+    place = PurePosixPath(target)
+    return hashed(f"{path}\0{place.with_suffix('') if is_clip_name(path) else place}")
+
+
+def has_number(numbers: NDArray[np.uint64], number: int) -> bool:
+    """Return whether a number is among sorted ones."""
+    place = int(np.searchsorted(numbers, np.uint64(number)))
+    return place < len(numbers) and bool(numbers[place] == np.uint64(number))
 
 
 def hashed(text: str) -> int:

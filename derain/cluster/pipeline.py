@@ -159,7 +159,7 @@ class _Run:
         """Return whether what is in a result's place was made by no run of this archive."""
         if item.there is None or self._request.force:
             return False
-        return not (known.has(item.path) or unfinished.has(item.path))
+        return not (known.has_made(item) or unfinished.has(item))
 
     def _worked(self, cluster: Cluster) -> Iterator[Outcome]:
         """Let workers do what is planned, and record it."""

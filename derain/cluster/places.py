@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from derain.errors import DerainError, UsageError, did_you_mean
 from derain.extras import require
@@ -21,6 +21,8 @@ from derain.files import write_file
 
 _TRIES = 8
 """Of a request to S3, with growing pauses, before it fails."""
+_PATIENCE = 60
+"""Seconds in which a request to Google's store is repeated."""
 _PIECE = 4 << 20
 """Bytes of a large file that are copied at once."""
 _BY_ARROW = ("s3", "gs", "gcs")
@@ -136,12 +138,14 @@ class Local(Place):
             return found
         with entries:
             for entry in entries:
-                if entry.is_dir():
-                    if not entry.is_symlink():
-                        found.folders.append(entry.name)
-                elif entry.is_file():
-                    status = entry.stat()
-                    found.files.append(Entry(entry.name, status.st_size, status.st_mtime_ns))
+                # A link to itself cannot be looked at, nor what was removed meanwhile.
+                with suppress(OSError):
+                    if entry.is_dir():
+                        if not entry.is_symlink():
+                            found.folders.append(entry.name)
+                    elif entry.is_file():
+                        status = entry.stat()
+                        found.files.append(Entry(entry.name, status.st_size, status.st_mtime_ns))
         return found
 
     def read(self, name: str) -> bytes:
@@ -266,8 +270,8 @@ class Remote(Place):
         if self._scheme == "s3":
             return self._s3(fs)
         if self._scheme in _BY_ARROW:
-            options = f"?{urlencode(self._query)}" if self._query else ""
-            return fs.FileSystem.from_uri(f"gs://{self._root}{options}")[0]
+            query = {"retry_limit_seconds": str(_PATIENCE)} | self._query
+            return fs.FileSystem.from_uri(f"gs://{self._root}?{urlencode(query)}")[0]
         fsspec = require("fsspec", f"{self._scheme}://")
         try:
             made = fsspec.filesystem(self._scheme, **self._query)
@@ -316,10 +320,15 @@ def open_place(url: str, option: str) -> Place:
     if not url or url == "-":
         raise _unmeant(url, "expected a folder or an address", option)
     if "://" not in url:
+        if Path(url).is_file():
+            raise _unmeant(url, "a file; expected a folder", option)
         return Local(url)
     split = urlsplit(url)
     if split.scheme == "file":
-        return Local(split.path)
+        path = url.partition("://")[2].removeprefix("localhost")
+        if not path.startswith("/"):
+            raise _unmeant(url, "expected three slashes, as in file:///pictures", option)
+        return Local(unquote(path))
     if not split.netloc and not split.path.strip("/"):
         raise _unmeant(url, "expected a bucket after ://", option)
     return Remote(url)

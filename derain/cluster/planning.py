@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from derain.cluster.listing import Item
-from derain.cluster.manifest import RECORDS, hashed
+from derain.cluster.manifest import RECORDS, claim, has_number
 from derain.cluster.places import Place
 from derain.cluster.tables import SUFFIX, read_table, read_tables, table_names, write_rows
 
@@ -132,11 +132,9 @@ class Unfinished:
         self._folders = sorted(place.contents(FOLDER).folders)
         self._keys = np.unique(np.fromiter(self._read(), np.uint64))
 
-    def has(self, path: str) -> bool:
-        """Return whether a file was planned and may have been done."""
-        key = np.uint64(hashed(path))
-        place = int(np.searchsorted(self._keys, key))
-        return place < len(self._keys) and bool(self._keys[place] == key)
+    def has(self, item: Item) -> bool:
+        """Return whether a file was planned, and may have been done, with this result."""
+        return has_number(self._keys, claim(item.path, item.target))
 
     def remove(self) -> None:
         """Remove these plans."""
@@ -148,6 +146,6 @@ class Unfinished:
 
     def _read(self) -> Iterator[int]:
         for folder in self._folders:
-            for table in read_tables(self._place, f"{FOLDER}/{folder}", ["path"]):
-                paths: Sequence[str] = table.column("path").to_pylist()
-                yield from map(hashed, paths)
+            for table in read_tables(self._place, f"{FOLDER}/{folder}", ["path", "target"]):
+                columns: list[Sequence[str]] = [column.to_pylist() for column in table.columns]
+                yield from map(claim, *columns)

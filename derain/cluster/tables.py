@@ -69,14 +69,18 @@ def read_tables(place: Place, folder: str, columns: Sequence[str]) -> Iterator[A
         try:
             # On this thread: Arrow's own threads would keep memory of their own.
             file = parquet.ParquetFile(arrow.BufferReader(data))
+            if missing := [each for each in columns if each not in file.schema_arrow.names]:
+                raise KeyError(f"no column {missing[0]}")
             yield from (
                 arrow.Table.from_batches([batch])
                 for batch in file.iter_batches(4096, columns=list(columns), use_threads=False)
             )
-        except (arrow.ArrowInvalid, KeyError) as error:
+        except (arrow.ArrowInvalid, KeyError, OSError) as error:
             text = " ".join(str(error).split())[:200]
             shown = place.shown(f"{folder}/{name}")
-            raise DerainError(f"{shown}: not a record of derain's: {text}") from error
+            raise DerainError(
+                f"{shown}: not a record of derain's ({text}); remove it, or use another output"
+            ) from error
 
 
 def table_names(place: Place, folder: str) -> list[str]:

@@ -40,7 +40,7 @@ class Part:
         Raises:
             UsageError: If it names none.
         """
-        found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text.strip())
         if found is None:
             raise UsageError(EXPECTED, option="part", value=text)
         return cls(int(found[1]), int(found[2]))

@@ -316,6 +316,11 @@ ERRORS = [
         " as s3://bucket/rainy",
     ),
     (
+        ["run", "empty", "--cluster", ""],
+        2,
+        "error: --cluster : expected auto, HOST:PORT or ray://HOST:PORT",
+    ),
+    (
         ["run", "empty", "--cluster", "auto", "--compare"],
         2,
         "error: --compare: is not done with --cluster; leave one of them out",

@@ -215,3 +215,38 @@ def test_a_place_of_this_machine(tmp_path: Path) -> None:
     place.remove("a/b.txt")
     place.remove_folder("a")
     assert place.contents("").folders == []
+
+
+def test_links_to_themselves_are_passed_over(tmp_path: Path) -> None:
+    draw(tmp_path / "in", "1.png", "deep/2.png")
+    for folder in ("in", "in/deep"):
+        (tmp_path / folder / "self").symlink_to("self")
+    items, refused, _ = found(archive_of(tmp_path / "in", tmp_path / "out"))
+    assert sorted(items) == ["1.png", "deep/2.png"]
+    assert refused == []
+
+
+def test_no_result_takes_the_place_of_a_picture_of_the_archive(tmp_path: Path) -> None:
+    draw(tmp_path / "rainy", "x.png", "rainy/x.png")
+    items, refused, _ = found(archive_of(tmp_path / "rainy", tmp_path))
+    assert items == {"x.png": "x.png"}
+    assert refused == ["rainy/x.png"]
+
+
+def test_addresses_of_files_are_absolute(tmp_path: Path) -> None:
+    draw(tmp_path / "a b", "x#1.png")
+    for start in ("file://", "file://localhost"):
+        place = open_place(f"{start}{tmp_path}/a%20b", "source")
+        assert [entry.name for entry in place.contents("").files] == ["x#1.png"]
+    for address in ("file://in", "file://"):
+        with pytest.raises(DerainError, match="three slashes"):
+            open_place(address, "source")
+
+
+def test_a_file_is_no_place(tmp_path: Path) -> None:
+    draw(tmp_path, "a.png")
+    with pytest.raises(DerainError, match="a file; expected a folder"):
+        open_place(str(tmp_path / "a.png"), "source")
+    with pytest.raises(UsageError) as raised:
+        open_place(str(tmp_path / "a.png"), "output")
+    assert raised.value.option == "output"

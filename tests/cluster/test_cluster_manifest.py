@@ -15,6 +15,7 @@ from derain.cluster.listing import Item
 from derain.cluster.manifest import FOLDER, Known, Manifest, Row, Terms, read_manifest
 from derain.cluster.places import Local
 from derain.cluster.planning import MOST_SHARDS, Plan, Unfinished
+from derain.cluster.tables import write_rows
 from derain.errors import DerainError
 
 TERMS = Terms("petrichor", "ab" * 32, '{"tile": 64}', "1.0")
@@ -61,8 +62,10 @@ def known(place: Local) -> Known:
 def test_what_was_done_is_done(tmp_path: Path) -> None:
     found = known(written(tmp_path, [row()]))
     assert len(found) == 1
-    assert found.has("a/1.png")
-    assert not found.has("a/2.png")
+    assert found.has_made(ITEM)
+    assert not found.has_made(replace(ITEM, path="a/2.png"))
+    # What lies where another format would have its result was made by somebody else.
+    assert not found.has_made(replace(ITEM, target="a/1.jpg"))
     assert found.is_done(ITEM, TERMS)
     # Another version of derain makes nothing due.
     assert found.is_done(ITEM, replace(TERMS, version="2.0", model="renamed"))
@@ -118,7 +121,8 @@ def test_the_last_row_of_a_path_counts(
     found = known(place)
     assert len(found) == len(last)
     for path in "abcd":
-        assert found.has(path) == (path in last)
+        done = any(one == (path, "done") for run in runs for one in run)
+        assert found.has_made(replace(ITEM, path=path)) == done
         is_done = path in last and last[path]["status"] != "failed"
         assert found.is_done(replace(ITEM, path=path), TERMS) == is_done
 
@@ -191,12 +195,30 @@ def test_small_files_are_done_more_at_a_time(size: int, shards: int, tmp_path: P
 
 def test_plans_of_runs_that_were_cut_short_are_known(tmp_path: Path) -> None:
     place = Local(str(tmp_path))
-    assert not Unfinished(place).has(ITEM.path)
+    assert not Unfinished(place).has(ITEM)
     plan = Plan(place)
     plan.add(ITEM)
     plan.close(1)
     left = Unfinished(place)
-    assert left.has(ITEM.path)
-    assert not left.has("b.png")
+    assert left.has(ITEM)
+    assert not left.has(replace(ITEM, path="b.png"))
+    assert not left.has(replace(ITEM, target="b.png"))
     left.remove()
-    assert not Unfinished(place).has(ITEM.path)
+    assert not Unfinished(place).has(ITEM)
+
+
+def test_damaged_records_are_named(tmp_path: Path) -> None:
+    place = written(tmp_path, [row()])
+    (file,) = (tmp_path / FOLDER).iterdir()
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[10:-100] = bytes(byte ^ 255 for byte in damaged[10:-100])
+    for content in (b"", b"PAR1", whole[:-20], bytes(damaged)):
+        file.write_bytes(content)
+        with pytest.raises(DerainError, match=f"{file.name}: not a record of derain's") as raised:
+            known(place)
+        assert "\n" not in str(raised.value)
+        assert str(raised.value).endswith("; remove it, or use another output")
+    write_rows(place, f"{FOLDER}/{file.name}", [{"path": "a"}], {"path": "string"})
+    with pytest.raises(DerainError, match="no column size"):
+        known(place)

@@ -12,8 +12,10 @@ import pytest
 import ray
 from commands import status_of
 
+from derain.cluster.engine import connect
 from derain.cluster.manifest import read_manifest
 from derain.cluster.places import Local
+from derain.errors import UsageError
 from derain.extras import is_installed
 from derain.restore import load
 
@@ -109,3 +111,13 @@ def test_an_archive_outlives_a_worker_and_names_damaged_files(
     assert {one.status for one in others} == {"done"}
     assert archives.files_in(output) != archives.files_in(local)
     assert not archives.outcomes(source, output, "petrichor")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nonsense", ":6379"])
+def test_an_address_without_ray_is_refused_at_once(address: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(UsageError, match="no Ray there") as raised, connect(address):
+        pass
+    assert raised.value.option == "cluster"
+    assert "\n" not in str(raised.value)
+    assert time.monotonic() - began < 30  # Ray itself waits for minutes
