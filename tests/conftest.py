@@ -74,7 +74,7 @@ collect_ignore = [
     *(() if is_installed("ray") else OF_RAY),
 ]
 
-settings.register_profile("derain", deadline=None, max_examples=25)
+settings.register_profile("derain", deadline=None, max_examples=15)
 settings.load_profile("derain")
 
 OF_TORCH = (

@@ -313,7 +313,7 @@ def test_copies_of_real_pictures_are_found_among_hundreds(
     originals += sorted((reference_data / "pairs/Rain12/clean").iterdir())
     random = np.random.default_rng(0)
     made = [attack(path, tmp_path / f"{k}.jpg", random) for k, path in enumerate(originals)]
-    train = sorted((reference_data / "clean/train").iterdir())[::3]  # all take a minute more
+    train = sorted((reference_data / "clean/train").iterdir())[::4]  # all take a minute more
     assert len(train) > 200
     found = find_copies([path for path, _ in made], [*train, *originals], album=album)
     assert [(copy.picture, copy.of) for copy in found.copies] == [
