@@ -13,7 +13,7 @@ from derain.cli.console import interruptible, one_line_errors, say
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.cli.shown import Shown, complain_of, report, say_left
-from derain.clips.names import is_animated, is_clip_name
+from derain.clips.names import is_animated, is_clip_name, model_for
 from derain.errors import DerainError, UsageError
 from derain.files import printable
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from derain.clips.sequences import SequenceJob
     from derain.restore import Derainer
 
-MODEL = "petrichor-live"
-"""Shipped weights that are fast enough for clips."""
 NO_MODEL = "none"
 
 TemporalOption = Annotated[
@@ -169,7 +167,7 @@ def derain_clips(
     Args:
         names: Of video files, animated pictures, and folders of frames.
         output: A file, a pattern for frames or a folder; None for beside the clips.
-        model: Weights; None for those of the quality, or for `MODEL`; ``none`` for none.
+        model: Weights; None for those of the quality, or the fast ones; ``none`` for none.
         settings: For `derain.restore.load`.
         options: Of clips.
         force: Overwrite what is there.
@@ -212,7 +210,9 @@ def check_model(name: str | None, settings: dict[str, Any]) -> None:
     usual = {"device": "auto", "dtype": "auto", "engine": "auto", "strength": 1.0}
     for option, value in settings.items():
         if value != usual.get(option):
-            raise UsageError("is for a model, and -m none uses none", option=option, value=value)
+            raise UsageError(
+                "applies to a model, but -m none uses none", option=option, value=value
+            )
 
 
 def _derain_films(
@@ -284,9 +284,8 @@ class _Models:
     """
 
     def __init__(self, model: str | None, settings: dict[str, Any]) -> None:
-        unnamed = model is None and settings.get("quality") is None
-        self.name = MODEL if unnamed else model
-        self._unnamed = unnamed
+        self.name = model_for(model, settings.get("quality"))
+        self._unnamed = self.name != model
         self._settings = settings
         self._loaded: dict[str | None, Derainer] = {}
 

@@ -48,7 +48,7 @@ class ClusterOptions:
             UsageError: Else.
         """
         if self.retries is not None:
-            raise UsageError("is for --cluster, which is not there", option="retries")
+            raise UsageError("applies to --cluster, which is not given", option="retries")
 
 
 def check_others(*others: object, but: Sequence[str] = ()) -> None:

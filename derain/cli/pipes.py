@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.clips import MODEL, NO_MODEL, ClipOptions, check_model
+from derain.cli.clips import NO_MODEL, ClipOptions, check_model
 from derain.cli.console import (
     complain,
     interruptible,
@@ -22,7 +22,7 @@ from derain.cli.console import (
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.cli.shown import Shown, say_unsteadiness
-from derain.clips.names import is_clip_name
+from derain.clips.names import is_clip_name, model_for
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.extras import require
 from derain.files import check_writable, printable
@@ -134,7 +134,7 @@ def derain_pipe(
         typer.Exit: If not all could be done, nobody reads, or the user interrupts the work.
     """
     with one_line_errors():
-        chosen = MODEL if model is None and settings.get("quality") is None else model
+        chosen = model_for(model, settings.get("quality"))
         check_model(chosen, settings)
         target = None if output in (None, STREAM) else Path(str(output))
         _check_streams(name, target, of_clips, force=force)

@@ -184,14 +184,30 @@ def run(
     _check_format(format)
     settings: dict[str, Any] = {"quality": quality, "device": device, "dtype": dtype, "tile": tile}
     settings |= {"overlap": overlap, "engine": engine, "strength": strength}
-    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels, part)
+    of_pictures = _PictureOptions(compare, format, density, mask, max_pixels)
     of_folder = rate if as_clip else None
     of_clips = ClipOptions(
         temporal, codec, crf, preset, preview, start, end, resume, as_clip, of_folder
     )
     frames = PipeOptions(raw, pixel_format, rate, colours)
     chosen = _Chosen(of_pictures, of_clips, frames, ClusterOptions(cluster, retries))
-    _derain_all(inputs, output, model, settings, chosen, force=force)
+    _derain_all(_Command(inputs, output, model, settings, force, part), chosen)
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What is to be derained, whatever kinds of inputs there are; names are those of the flags.
+
+    Attributes:
+        settings: For `derain.restore.load`.
+    """
+
+    inputs: Sequence[str]
+    output: str | None
+    model: str | None
+    settings: dict[str, Any]
+    force: bool
+    part: str | None
 
 
 @dataclass(frozen=True)
@@ -203,7 +219,6 @@ class _PictureOptions:
     density: bool = False
     mask: str | None = None
     max_pixels: str | None = None
-    part: str | None = None
 
     def check_unused(self, *, has_animated: bool) -> None:
         """Check that nothing is said of pictures, where there are none.
@@ -215,8 +230,6 @@ class _PictureOptions:
             UsageError: Else.
         """
         for option, value in vars(self).items():
-            if option == "part":
-                continue
             if has_animated and option in ("format", "max_pixels"):
                 continue
             if value != getattr(_PictureOptions, option):
@@ -245,69 +258,60 @@ class _Chosen:
             self.of_pictures.check_unused(has_animated=any(map(is_animated, clips)))
 
 
-def _derain_all(
-    inputs: Sequence[str],
-    output: str | None,
-    model: str | None,
-    settings: dict[str, Any],
-    chosen: _Chosen,
-    *,
-    force: bool,
-) -> None:
+def _derain_all(command: _Command, chosen: _Chosen) -> None:
     """Derain a stream of frames, or clips and then pictures.
 
     Raises:
         typer.Exit: If something could not be done, or the user interrupts it.
     """
-    of_clips = chosen.of_clips
     if chosen.of_cluster.cluster is not None:
-        _derain_archive(inputs, output, model, settings, chosen, force=force)
+        _derain_archive(command, chosen)
         return
     with one_line_errors():
         chosen.of_cluster.check_unused()
-    if is_piped(inputs, output, chosen.frames):
+    if is_piped(command.inputs, command.output, chosen.frames):
         with one_line_errors():
             chosen.of_pictures.check_unused(has_animated=False)
-            if chosen.of_pictures.part is not None:
-                raise UsageError("is for files and folders; expected no -", option="part")
-        derain_pipe(inputs[0], output, model, settings, of_clips, chosen.frames, force=force)
+            if command.part is not None:
+                raise UsageError("applies to files and folders; expected no -", option="part")
+        derain_pipe(
+            command.inputs[0],
+            command.output,
+            command.model,
+            command.settings,
+            chosen.of_clips,
+            chosen.frames,
+            force=command.force,
+        )
         return
-    clips, others = parted(inputs, as_clip=of_clips.as_clip)
+    clips, others = parted(command.inputs, as_clip=chosen.of_clips.as_clip)
     with one_line_errors(has_limit=True):
         chosen.check_unused(clips, others)
-        if others and model == NO_MODEL:
+        if others and command.model == NO_MODEL:
             raise UsageError(
                 "works for clips only; expected weights for pictures and folders",
                 option="model",
-                value=model,
+                value=command.model,
             )
         limit = _pixels(chosen.of_pictures.max_pixels)
-        clips = _clips_in(_part_of(chosen.of_pictures.part), clips, output)
+        clips = _clips_in(_part_of(command.part), clips, command.output)
     well = not clips or derain_clips(
         clips,
-        output,
-        model,
-        settings,
-        of_clips,
-        force=force,
+        command.output,
+        command.model,
+        command.settings,
+        chosen.of_clips,
+        force=command.force,
         format=chosen.of_pictures.format,
         max_pixels=limit,
     )
     if others:
-        _derain_pictures(others, output, model, settings, chosen.of_pictures, force=force)
+        _derain_pictures(replace(command, inputs=others), chosen.of_pictures)
     if not well:
         raise typer.Exit(1)
 
 
-def _derain_archive(
-    inputs: Sequence[str],
-    output: str | None,
-    model: str | None,
-    settings: dict[str, Any],
-    chosen: _Chosen,
-    *,
-    force: bool,
-) -> None:
+def _derain_archive(command: _Command, chosen: _Chosen) -> None:
     """Derain an archive on a cluster.
 
     Raises:
@@ -316,28 +320,22 @@ def _derain_archive(
     of_pictures = chosen.of_pictures
     with one_line_errors(has_limit=True):
         check_others(of_pictures, chosen.of_clips, chosen.frames, but=("format", "max_pixels"))
+        if command.part is not None:
+            raise UsageError("is not done with --cluster; leave one of them out", option="part")
         request = request_of(
-            inputs,
-            output,
-            model,
-            settings,
+            command.inputs,
+            command.output,
+            command.model,
+            command.settings,
             chosen.of_cluster,
-            force=force,
+            force=command.force,
             format=_format_of(of_pictures.format),
             max_pixels=_pixels(of_pictures.max_pixels),
         )
     derain_archive(request)
 
 
-def _derain_pictures(
-    inputs: Sequence[str],
-    output: str | None,
-    model: str | None,
-    settings: dict[str, Any],
-    chosen: _PictureOptions,
-    *,
-    force: bool,
-) -> None:
+def _derain_pictures(command: _Command, chosen: _PictureOptions) -> None:
     """Derain pictures and report each.
 
     Raises:
@@ -349,21 +347,26 @@ def _derain_pictures(
         from derain.restore import check_asked, load
 
         # What can be refused is refused before a folder is searched, and a model loaded.
-        check_asked(model, **settings)
+        check_asked(command.model, **command.settings)
         limit = _pixels(chosen.max_pixels)
         area = read_mask(chosen.mask, limit) if chosen.mask else None
-        part = _part_of(chosen.part)
         options = pictures.Options(
-            force, chosen.compare, _format_of(chosen.format), chosen.density, area, limit, part
+            force=command.force,
+            compare=chosen.compare,
+            format=_format_of(chosen.format),
+            density=chosen.density,
+            mask=area,
+            max_pixels=limit,
+            part=_part_of(command.part),
         )
-        plan = pictures.plan(inputs, output, options)
+        plan = pictures.plan(command.inputs, command.output, options)
         _report_plan(plan)
         results = pictures.settled(plan.jobs)
-        derainer = load(model, **settings) if results is None else None
+        derainer = load(command.model, **command.settings) if results is None else None
         if chosen.density and derainer:
             _check_density(derainer)
     if derainer:
-        _say_choices(derainer, settings["quality"], settings["dtype"])
+        _say_choices(derainer, command.settings["quality"], command.settings["dtype"])
     done = _do(plan, derainer, results or [])
     for option in ("mask", "compare", "density"):
         if getattr(chosen, option):
@@ -374,7 +377,7 @@ def _derain_pictures(
                 done.statuses["failed"] += 1
             done.clips.clear()
     well = not done.clips or derain_found(
-        done.clips, model, settings, force=force, max_pixels=limit
+        done.clips, command.model, command.settings, force=command.force, max_pixels=limit
     )
     if done.failed or not well:
         raise typer.Exit(1)

@@ -114,6 +114,23 @@ def numbered(name: str | os.PathLike[str], number: int) -> Path | None:
     return path.with_name(_NUMBER.sub(digits.replace(" ", "0"), path.name))
 
 
+MODEL = "petrichor-live"
+"""Shipped weights that are fast enough for clips."""
+
+
+def model_for(model: str | None, quality: str | None) -> str | None:
+    """Return the name of the weights for clips; None for those of the quality.
+
+    Args:
+        model: As the user named them; None for no name.
+        quality: The same.
+
+    >>> model_for(None, None), model_for("nledn", None), model_for(None, "best")
+    ('petrichor-live', 'nledn', None)
+    """
+    return MODEL if model is None and quality is None else model
+
+
 PREVIEW_MARK = "_preview"
 """What the names of results of a few seconds end in."""
 

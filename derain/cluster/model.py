@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from derain.clips.names import model_for
 from derain.cluster.request import Kind, Request
 from derain.errors import DerainError
 from derain.files import file_digest
 from derain.restore import Derainer, check_asked, load
 from derain.weights.catalogue import CATALOGUE
 
-CLIP_MODEL = "petrichor-live"
-"""Weights for clips where none are named: as for the local command."""
 _LARGEST = 1 << 30
 """Bytes of weights that are sent to the workers; others have to lie where all find them."""
 
@@ -68,8 +67,8 @@ def model_of(request: Request, kind: Kind) -> Model:
         ValueError: As `derain.restore.check_asked`.
     """
     name = request.model
-    if kind == "clip" and name is None and request.settings.get("quality") is None:
-        name = CLIP_MODEL
+    if kind == "clip":
+        name = model_for(name, request.settings.get("quality"))
     quality = check_asked(name, **request.settings)
     chosen = quality.weights
     path = Path(chosen)

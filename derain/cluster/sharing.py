@@ -56,7 +56,7 @@ class Shared:
 
     def ended(self, rows: Iterable[Row]) -> list[Row]:
         """Return the rows that say what became of a file, and take down the others."""
-        return [row for row in rows if self._is_end(row)]
+        return [row for row in rows if self._note(row)]
 
     def parts(self) -> Iterator[Item]:
         """Yield what is to be done of the long clips; a short one among these as a whole."""
@@ -95,7 +95,8 @@ class Shared:
                     place.remove(f"{folder}/{file.name}")
                 place.remove_folder(folder)
 
-    def _is_end(self, row: Row) -> bool:
+    def _note(self, row: Row) -> bool:
+        """Take a row down; return whether it says what became of a file."""
         task, segments, path = row.pop("task"), row.pop("segments", None), row["path"]
         if row["status"] == LONG:
             item = Item(path, row["target"], row["size"], row["modified"], "clip")

@@ -159,7 +159,7 @@ def _part_of(whole: Plan, part: Part, found: Sources) -> Plan:
         UsageError: If one of the pictures is a stream.
     """
     if any(STREAM in (job.source, job.target) for job in whole.jobs):
-        raise UsageError("is for files and folders; expected no -", option="part")
+        raise UsageError("applies to files and folders; expected no -", option="part")
 
     def is_in(path: Path) -> bool:
         source = found.pictures.get(path)

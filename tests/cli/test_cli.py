@@ -343,7 +343,7 @@ ERRORS = [
     (
         ["run", "photo.png", "--retries", "3"],
         2,
-        "error: --retries: is for --cluster, which is not there",
+        "error: --retries: applies to --cluster, which is not given",
     ),
 ]
 ERRORS_WITH_TORCH = [

@@ -167,5 +167,7 @@ def test_what_is_said_of_a_model_is_refused_without_one(
     option: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert derain("clip.mkv", "-m", "none", f"--{option}", value) == 2
-    assert f"--{option} {value}: is for a model, and -m none uses none" in capsys.readouterr().err
+    assert (
+        f"--{option} {value}: applies to a model, but -m none uses none" in capsys.readouterr().err
+    )
     assert not Path("clip_derained.mkv").exists()

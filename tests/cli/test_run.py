@@ -297,7 +297,7 @@ def test_a_part_that_is_not_there_is_refused(
 def test_a_stream_has_no_parts(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["a.png", "-o", "-"], ["-", "--raw", "4x4"]):
         assert derain(*arguments, "--part", "0/2") == 2
-        assert "--part: is for files and folders" in capsys.readouterr().err
+        assert "--part: applies to files and folders" in capsys.readouterr().err
 
 
 def test_clips_of_several_parts_need_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
