@@ -45,7 +45,7 @@ def main() -> None:
         for name, recipe in recipes.items()
     }
     network = NETWORKS[drawn.network](**drawn.hyperparameters)
-    module = train.TrainingStep(network, dtype)
+    module = train.TrainingStep(network, dtype, drawn.loss)
     module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimiser = torch.optim.AdamW(network.parameters(), fused=True)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}

@@ -298,7 +298,7 @@ class CRDNet(nn.Module):
                 nn.init.zeros_(module.bias)
         self.refinement.start_from_identity()
 
-    def _estimate(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
+    def _with_rain(self, rainy: Tensor) -> tuple[Tensor, Tensor]:
         """Return the clean picture, not clamped, and the nine rain channels.
 
         Sides must be multiples of 32.
@@ -306,10 +306,14 @@ class CRDNet(nn.Module):
         rain = self.extractor(rainy)
         return self.refinement(rainy, rain, self.background(rainy)), rain
 
+    def estimate(self, rainy: Tensor) -> Tensor:
+        """Return the derained (N, 3, H, W), not clamped."""
+        height, width = rainy.shape[2:]
+        return self._with_rain(pad_to(rainy, MULTIPLE))[0][..., :height, :width]
+
     def forward(self, rainy: Tensor) -> Tensor:
         """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
-        height, width = rainy.shape[2:]
-        return self._estimate(pad_to(rainy, MULTIPLE))[0][..., :height, :width].clamp(0, 1)
+        return self.estimate(rainy).clamp(0, 1)
 
     @property
     def senses_density(self) -> bool:
@@ -344,7 +348,7 @@ class CRDNet(nn.Module):
                 f"batch {count}, crop {width}x{height}: normalisation needs more to average; --set"
                 " batch=2"
             )
-        whole, rain = self._estimate(padded)
+        whole, rain = self._with_rain(padded)
         estimate = whole[..., :height, :width]
         terms = {
             "mse": F.mse_loss(estimate, clean),

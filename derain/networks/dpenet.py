@@ -106,9 +106,13 @@ class DPENet(nn.Module):
         first = rainy + self.r2net(rainy)
         return first, first + self.drnet(first.relu())
 
+    def estimate(self, rainy: Tensor) -> Tensor:
+        """Return what the second stage makes of a rainy (N, 3, H, W), not clamped."""
+        return self.estimates(rainy)[1]
+
     def forward(self, rainy: Tensor) -> Tensor:
         """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
-        return self.estimates(rainy)[1].clamp(0, 1)
+        return self.estimate(rainy).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Return the paper's comprehensive loss: structure and edges of both estimates.

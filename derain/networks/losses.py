@@ -13,6 +13,9 @@ from torch.nn import functional as F
 
 from derain.density import STEPS, THRESHOLD
 
+RMSE_FLOOR = 1e-3
+"""A quarter of a level of 255, added to the squared error: a root has no slope at zero."""
+
 WINDOW = 11
 SIGMA = 1.5
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -100,6 +103,16 @@ def laplacian_edge_loss(output: Tensor, clean: Tensor) -> Tensor:
     Source: DPENet, after Zamir et al., MPRNet, CVPR 2021, Eq. 4.
     """
     return charbonnier(laplacian_residual(output), laplacian_residual(clean))
+
+
+@in_float32
+def rmse_loss(output: Tensor, clean: Tensor) -> Tensor:
+    """Return the root of the mean squared error of each picture, averaged over the pictures.
+
+    PSNR is the logarithm of this root. Without the logarithm a picture from which all rain has
+    gone does not outweigh the others.
+    """
+    return ((output - clean).square().mean(dim=(1, 2, 3)) + RMSE_FLOOR**2).sqrt().mean()
 
 
 @in_float32

@@ -18,7 +18,8 @@ Hyperparameters = Mapping[str, bool | int | float | str]
 class Network(Protocol):
     """A network that derains pictures of every size from 1x1.
 
-    ``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range.
+    ``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range. It
+    clamps what ``estimate`` returns.
     Hyperparameters are the constructor's keyword arguments; ``hyperparameters`` gives them back, so
     that a weights file can rebuild the network.
     """
@@ -29,6 +30,10 @@ class Network(Protocol):
     def hyperparameters(self) -> Hyperparameters: ...
 
     def __call__(self, rainy: Tensor, /) -> Tensor: ...
+
+    def estimate(self, rainy: Tensor) -> Tensor:
+        """Return what ``forward`` clamps: the clean pictures, with gradients beyond [0, 1] too."""
+        ...
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Return named terms of the loss, each a scalar; the trainer sums and logs them."""

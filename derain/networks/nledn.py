@@ -272,10 +272,14 @@ class NLEDN(nn.Module):
         d1 = self.blocks[5](convolve(self.joints[1], p1, d2))
         return e1, unpool(d1, i1, e1.shape)
 
+    def estimate(self, rainy: Tensor) -> Tensor:
+        """Return the derained (N, 3, H, W), not clamped (Eq. 3)."""
+        return rainy + self.rain_map(rainy)
+
     def forward(self, rainy: Tensor) -> Tensor:
-        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same (Eq. 3)."""
-        return (rainy + self.rain_map(rainy)).clamp(0, 1)
+        """Derain (N, 3, H, W) in [0, 1]; shape and range stay the same."""
+        return self.estimate(rainy).clamp(0, 1)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Return the mean absolute error (Eq. 9), before clamping."""
-        return {"mae": F.l1_loss(rainy + self.rain_map(rainy), clean)}
+        return {"mae": F.l1_loss(self.estimate(rainy), clean)}

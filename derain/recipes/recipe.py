@@ -11,6 +11,7 @@ from derain.rain import PRESETS
 Augment = Literal["none", "flip", "dihedral"]
 Schedule = Literal["cosine", "plateau", "steps", "trunk", "branch"]
 Optimiser = Literal["adam", "adamw"]
+Loss = Literal["network", "rmse"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Recipe:
         rain: Names of `derain.rain.PRESETS`; every crop of a clean picture takes one at random. Not
             used on paired data.
         hyperparameters: Arguments of the network's constructor.
+        loss: ``network`` is the network's own, which is its paper's; ``rmse`` the root of each
+            picture's mean squared error, which PSNR is the logarithm of.
         textures: Folder of grey streak textures that layers of textures are cut from; empty draws
             them instead.
         init: Name of shipped weights, or path of a weights file, to start from; empty for random
@@ -67,6 +70,7 @@ class Recipe:
     network: str
     rain: tuple[str, ...]
     hyperparameters: Hyperparameters = field(default_factory=dict)
+    loss: Loss = "network"
     textures: str = ""
     init: str = ""
     batch: int = 4
@@ -112,6 +116,7 @@ class Recipe:
             ("schedule", get_args(Schedule)),
             ("augment", get_args(Augment)),
             ("optimiser", get_args(Optimiser)),
+            ("loss", get_args(Loss)),
         ):
             self._expect(key, getattr(self, key) in choices, f"one of {', '.join(choices)}")
 

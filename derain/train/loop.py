@@ -203,7 +203,7 @@ def _state(recipe: Recipe, run: TrainingRun, ranks: Ranks, *, resume: bool) -> S
 def _module(state: State, recipe: Recipe, run: TrainingRun) -> nn.Module:
     """Return the module whose steps are taken, in training mode and compiled if the run says so."""
     prepare(run.device, recipe)
-    module = TrainingStep(state.network, run.dtype)
+    module = TrainingStep(state.network, run.dtype, recipe.loss)
     set_training(module, recipe)
     return cast("nn.Module", torch.compile(module)) if run.compiled else module
 

@@ -8,7 +8,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from derain.machine import keep_freed_memory
 from derain.networks import Network
-from derain.recipes import Recipe
+from derain.networks.losses import rmse_loss
+from derain.recipes import Loss, Recipe
 from derain.train.batches import Batch, BatchSource
 from derain.train.ranks import ALONE, Ranks
 from derain.train.schedule import learning_rate
@@ -29,20 +30,30 @@ class TrainingStep(nn.Module):
     Args:
         network: The network.
         dtype: Number format of convolutions and products; the terms of the loss are float32.
+        loss: As of a recipe.
     """
 
-    def __init__(self, network: Network, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, network: Network, dtype: torch.dtype = torch.float32, loss: Loss = "network"
+    ) -> None:
         super().__init__()
         assert isinstance(network, nn.Module)
         self.network = network
         self.dtype = dtype
+        self.loss: Loss = loss
 
     def forward(self, rainy: Tensor, clean: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and its terms, these without gradient, for pictures of (N, 3, H, W)."""
         with torch.autocast(rainy.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            terms = {name: term.float() for name, term in self.network.loss(rainy, clean).items()}
+            terms = self._terms(rainy, clean)
+        terms = {name: term.float() for name, term in terms.items()}
         loss = torch.stack(list(terms.values())).sum()
         return loss, {name: term.detach() for name, term in terms.items()}
+
+    def _terms(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
+        if self.loss == "rmse":
+            return {"rmse": rmse_loss(self.network.estimate(rainy), clean)}
+        return self.network.loss(rainy, clean)
 
 
 def prepare(device: torch.device, recipe: Recipe) -> None:

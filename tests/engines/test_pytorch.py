@@ -42,8 +42,11 @@ class Local(nn.Module):
         self.blur = nn.Conv2d(3, 3, 3, padding=1, bias=False)
         self.blur.weight = nn.Parameter(kernel)
 
-    def forward(self, rainy: Tensor) -> Tensor:
+    def estimate(self, rainy: Tensor) -> Tensor:
         return self.blur(rainy)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        return self.estimate(rainy)
 
     def loss(self, rainy: Tensor, clean: Tensor) -> dict[str, Tensor]:
         return {"mae": (self(rainy) - clean).abs().mean()}

@@ -126,8 +126,32 @@ def test_frequency_loss_by_hand() -> None:
     )
 
 
+def test_rmse_loss_is_the_mean_over_pictures_of_what_psnr_is_the_logarithm_of() -> None:
+    clean = torch.rand(2, 3, 6, 8, dtype=torch.float64)
+    output = clean + torch.tensor([0.01, 0.1])[:, None, None, None] * torch.randn_like(clean)
+    roots = [
+        10 ** (-skimage.metrics.peak_signal_noise_ratio(a.numpy(), b.numpy(), data_range=1) / 20)
+        for a, b in zip(clean, output, strict=True)
+    ]
+    assert float(losses.rmse_loss(output, clean)) == pytest.approx(np.mean(roots), rel=0.01)
+
+
+def test_rmse_loss_has_gradients_where_nothing_is_wrong() -> None:
+    picture = torch.rand(2, 3, 6, 8, requires_grad=True)
+    losses.rmse_loss(picture, picture.detach()).backward()
+    assert picture.grad is not None
+    assert not picture.grad.any()
+
+
 @pytest.mark.parametrize(
-    "loss", [losses.edge_loss, losses.laplacian_edge_loss, losses.ssim, losses.frequency_loss]
+    "loss",
+    [
+        losses.edge_loss,
+        losses.laplacian_edge_loss,
+        losses.rmse_loss,
+        losses.ssim,
+        losses.frequency_loss,
+    ],
 )
 def test_losses_stay_exact_under_autocast(
     loss: Callable[[Tensor, Tensor], Tensor], photo: NDArray[np.uint8]

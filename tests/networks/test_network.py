@@ -43,6 +43,17 @@ def test_loss_is_named_scalars(name: str, seeded: None) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_forward_clamps_the_estimate(name: str, seeded: None) -> None:
+    network = NETWORKS[name]().eval()
+    rainy = 1.5 * torch.rand(1, 3, 24, 40) - 0.25
+    with torch.inference_mode():
+        estimate = network.estimate(rainy)
+        assert float(estimate.max()) > 1
+        assert float(estimate.min()) < 0
+        assert torch.allclose(network(rainy), estimate.clamp(0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_hyperparameters_are_the_constructors_keyword_arguments(name: str) -> None:
     network = NETWORKS[name]()
     assert set(network.hyperparameters) == set(inspect.signature(NETWORKS[name]).parameters)

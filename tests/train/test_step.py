@@ -91,6 +91,23 @@ def test_a_loss_that_is_no_number_stops_the_run(
         next(train(find_recipe("nledn", TINY), run))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_can_be_trained_for_the_error_that_psnr_counts(
+    name: str, run: TrainingRun
+) -> None:
+    recipe = find_recipe(name, TINY | {"crop": "48", "batch": "2", "loss": "rmse"})
+    batch = training.open_batches(recipe, run.data).batch(0, run.device)
+    network = NETWORKS[name](**recipe.hyperparameters)
+    assert isinstance(network, torch.nn.Module)
+    with torch.no_grad():
+        loss, terms = training.TrainingStep(network.eval(), loss=recipe.loss)(
+            batch.rainy, batch.clean
+        )
+        error = (network.estimate(batch.rainy) - batch.clean).square().mean(dim=(1, 2, 3)).sqrt()
+    assert set(terms) == {"rmse"}
+    assert float(loss) == pytest.approx(float(error.mean()), rel=1e-3)
+
+
 def test_parts_of_a_network_train_at_rates_of_their_own(run: TrainingRun) -> None:
     recipe = find_recipe(
         "crdnet", TINY | {"crop": "128", "steps": "1", "lr": "1e-3", "warmup": "0", "clip": "0"}

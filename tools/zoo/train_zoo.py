@@ -339,7 +339,8 @@ def measure(recipe: Recipe, run: train.TrainingRun, *, compiled: bool | None = N
     """
     prepare(run.device, recipe)
     batches = train.open_batches(recipe, run.data)
-    module = train.TrainingStep(NETWORKS[recipe.network](**recipe.hyperparameters), run.dtype)
+    network = NETWORKS[recipe.network](**recipe.hyperparameters)
+    module = train.TrainingStep(network, run.dtype, recipe.loss)
     set_training(module, recipe)
     module.to(run.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     batch = batches.batch(0, run.device)
