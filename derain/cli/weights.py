@@ -12,6 +12,12 @@ from derain.extras import require
 if TYPE_CHECKING:
     from derain.weights import Card
 
+_SHOWN = (
+    "name", "network", "hyperparameters", "failures", "note", "licence", "scores", "validation",
+    "data", "rain", "digest", "steps", "hours", "machine", "commit", "version", "history", "recipe",
+)  # fmt: skip
+"""The fields of a card in the order of what a user asks first."""
+
 app = typer.Typer(
     no_args_is_help=True, help="List, show, cite or import weights.", rich_markup_mode=None
 )
@@ -57,15 +63,18 @@ def show(
 
     with one_line_errors():
         card = _card_of(model)
-    stages = {"history": [stage.describe() for stage in card.history]}
-    for key, value in (asdict(card) | stages).items():
+    facts = asdict(card) | {"history": [stage.describe() for stage in card.history]}
+    for key in _SHOWN:
+        value = facts[key]
+        if not value:
+            continue
         lines = (
             [f"{name}: {item}" for name, item in value.items()]
             if isinstance(value, dict)
             else value
         )
         lines = lines if isinstance(lines, list) else [str(lines)]
-        for number, line in enumerate(lines or [""]):
+        for number, line in enumerate(lines):
             typer.echo(f"{'' if number else key:<16} {line}".rstrip())
 
 

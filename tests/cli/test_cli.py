@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from derain import cli
 from derain.cli.run import run
 from derain.images import read_image, write_image
 from derain.restore import load
-from derain.weights import CATALOGUE, QUALITIES, Quality
+from derain.weights import CATALOGUE, QUALITIES, Card, Quality, find_card
 
 FLAGS = {
     "run": (
@@ -1019,3 +1020,8 @@ def test_weights_show_a_card() -> None:
     text = derain("weights", "show", "nledn").stdout.decode()
     assert "licence          Apache-2.0" in text
     assert "Rain100L-dev10 y-matlab" in text
+    shown = re.findall(r"^(\w+)  ", text, re.M)
+    assert shown[:2] == ["name", "network"]
+    assert shown.index("failures") < shown.index("scores") < shown.index("recipe")
+    card = find_card("nledn")
+    assert set(shown) == {field.name for field in fields(Card) if getattr(card, field.name)}
