@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,5 +41,9 @@ def describe(record: dict[str, Any]) -> str:
     line = f"step {record['step']}  loss {record['loss']:.5f}  lr {rate}  {seconds} s"
     if "validation" not in record:
         return line
-    scores = (f"{name} {value:.2f} dB" for name, value in record["validation"].items())
-    return f"{line}  validation {', '.join(scores)}"
+    return f"{line}  validation {describe_scores(record['validation'])}"
+
+
+def describe_scores(scores: Mapping[str, float]) -> str:
+    """Return the scores of a validation, in dB, as a part of a line."""
+    return ", ".join(f"{name} {value:.2f} dB" for name, value in scores.items())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,7 +18,7 @@ from derain.train.batches import Batch, BatchSource
 from derain.train.cards import Provenance
 from derain.train.checkpoint import CHECKPOINT
 from derain.train.leaks import Checked, refuse_leaks
-from derain.train.log import cut_log
+from derain.train.log import cut_log, describe_scores
 from derain.train.place import check_place, check_space
 from derain.train.ranks import ALONE, Ranks
 from derain.train.records import Recorder
@@ -83,6 +84,9 @@ def train(
     prepared = _prepare(recipe, run, resume=resume, ranks=ranks, progress=progress, say=said)
     batches, state = prepared.batches, prepared.state
     validation = ValidationSet(recipe, prepared.validation)
+    if recipe.init and not resume:
+        scores = validation.score(state.evaluated.eval(), run.device, ranks=ranks)
+        said.start(f"before training, {Path(recipe.init).name} has {describe_scores(scores)}")
     module = _module(state, recipe, run)
     began = time.monotonic() - state.seconds
     recorder = Recorder(recipe, prepared.provenance, validation, batches, state, on_note, ranks)

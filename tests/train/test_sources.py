@@ -175,6 +175,15 @@ def test_what_the_folders_were_taken_for_is_said_before_anything_else(
     )
 
 
+def test_what_weights_score_before_training_is_said(run: TrainingRun) -> None:
+    lines: list[str] = []
+    rates = {"lr": "1e-9", "min_lr": "1e-10"}
+    recipe = find_recipe("petrichor-live", TINY | rates | {"init": "petrichor-live", "steps": "1"})
+    (record,) = train(recipe, run, on_start=lines.append)
+    scores = (f"{name} {score:.2f} dB" for name, score in record["validation"].items())
+    assert lines[-1] == f"before training, petrichor-live has {', '.join(scores)}"
+
+
 def test_two_folders_that_do_not_match_say_how_many_they_hold(
     photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
