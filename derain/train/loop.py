@@ -84,9 +84,7 @@ def train(
     prepared = _prepare(recipe, run, resume=resume, ranks=ranks, progress=progress, say=said)
     batches, state = prepared.batches, prepared.state
     validation = ValidationSet(recipe, prepared.validation)
-    if recipe.init and not resume:
-        scores = validation.score(state.evaluated.eval(), run.device, ranks=ranks)
-        said.start(f"before training, {Path(recipe.init).name} has {describe_scores(scores)}")
+    _say_scores(recipe, run, state, validation, ranks, said.start)
     module = _module(state, recipe, run)
     began = time.monotonic() - state.seconds
     recorder = Recorder(recipe, prepared.provenance, validation, batches, state, on_note, ranks)
@@ -107,6 +105,20 @@ def train(
             yield record
             if stops:
                 return
+
+
+def _say_scores(
+    recipe: Recipe,
+    run: TrainingRun,
+    state: State,
+    validation: ValidationSet,
+    ranks: Ranks,
+    say: Say,
+) -> None:
+    """Say what the weights score that a run begins from."""
+    if recipe.init and state.step == 0:
+        scores = validation.score(state.evaluated.eval(), run.device, ranks=ranks)
+        say(f"before training, {Path(recipe.init).name} has {describe_scores(scores)}")
 
 
 def _report(
