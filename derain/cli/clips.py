@@ -479,11 +479,15 @@ def derain_found(
 def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
     """Do the jobs and report each; return whether none has failed."""
     from derain.clips.pipeline import run
+    from derain.clips.resume import has_finished_segments
 
     count = 0
 
     def describe() -> str:
-        return f"{count} of {len(plan.jobs)} clips done; the same command with --resume continues"
+        done = f"{count} of {len(plan.jobs)} clips done"
+        if not count and not any(has_finished_segments(job.target) for job in plan.jobs):
+            return f"{done}; nothing is kept yet, and the same command begins again"
+        return f"{done}; the same command with --resume continues"
 
     well = True
     with interruptible(describe), Bars() as bars:

@@ -29,6 +29,11 @@ _SEGMENT = ".segment"
 _JOINED = "joined"
 
 
+def has_finished_segments(target: Path) -> bool:
+    """Return whether a run that was interrupted left something of a result to resume from."""
+    return Parts(target).path(0).exists()
+
+
 class Parts:
     """The folder of what is finished of a job: ``RESULT.parts``.
 

@@ -18,6 +18,8 @@ if not is_installed("av"):
 
 from filming import Film, film, shown
 
+from derain.clips.resume import Parts
+
 
 @pytest.fixture(autouse=True)
 def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
@@ -171,3 +173,26 @@ def test_what_is_said_of_a_model_is_refused_without_one(
         f"--{option} {value}: applies to a model, but -m none uses none" in capsys.readouterr().err
     )
     assert not Path("clip_derained.mkv").exists()
+
+
+@pytest.mark.parametrize(
+    ("kept", "promise"),
+    [
+        (0, "nothing is kept yet, and the same command begins again"),
+        (1, "the same command with --resume continues"),
+    ],
+)
+def test_an_interruption_promises_what_is_there(
+    kept: int, promise: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        for number in range(kept):
+            segment = Parts(Path("clip_derained.mkv")).path(number)
+            segment.parent.mkdir()
+            segment.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("derain.clips.pipeline.run", interrupt)
+    assert derain("clip.mkv") == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"interrupted: 0 of 1 clips done; {promise}"
