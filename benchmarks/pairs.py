@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from derain.data import clean_pictures, find_pairs
 from derain.images import read_image, to_eight_bits
-from derain.rain import PRESETS, generator_for, rain_on
+from derain.rain import PRESETS, Rain, TextureBank, compose_pixels, generator_for, sample
 
 PixelPair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A rainy and a clean picture, each (H, W, 3)."""
@@ -22,10 +22,19 @@ def real_pairs(folder: Path) -> list[PixelPair]:
     ]
 
 
-def synthetic_pairs(folder: Path, preset: str, seed: int = 7) -> list[PixelPair]:
+def synthetic_pairs(
+    folder: Path, preset: str, seed: int = 7, bank: TextureBank | None = None
+) -> list[PixelPair]:
     """Return clean pictures, each with itself under seeded rain of a preset."""
     clean = [to_eight_bits(read_image(path)) for path in clean_pictures(folder)]
     return [
-        (rain_on(picture, PRESETS[preset], generator_for(seed, k)), picture)
+        (compose_pixels(picture, _drops(picture, preset, (seed, k), bank)), picture)
         for k, picture in enumerate(clean)
     ]
+
+
+def _drops(
+    picture: NDArray[np.uint8], preset: str, seed: tuple[int, int], bank: TextureBank | None
+) -> Rain:
+    height, width = picture.shape[:2]
+    return sample(PRESETS[preset], (height, width), generator_for(*seed), bank=bank)

@@ -6,6 +6,7 @@ All that it prints is taken from the weights' own cards.
 """
 
 import json
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,7 +179,8 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
     from matplotlib.ticker import NullFormatter
 
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
-    kinds = {"mean of both": "mean", "light rain": "rain100l", "heavy rain": "rain100h"}
+    both = ("rain100l", "rain100h")
+    kinds = {"mean of both": both, "light rain": both[:1], "heavy rain": both[1:]}
     colours = {
         "petrichor": "#0072b2",
         "petrichor-live": "#56b4e9",
@@ -187,18 +189,17 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
         "dpenet": "#009e73",
     }
     colours |= {"remaen": "#cc79a7", "crdnet": "#e69f00"}
-    for panel, (title, rain) in zip(panels, kinds.items(), strict=True):
+    for panel, (title, rains) in zip(panels, kinds.items(), strict=True):
         for name, stages in curves.items():
             recipe = ZOO[name].planned
             specialised = len(recipe.validation_rain) == 1
-            # The mean of specialised weights is of their own rain alone.
-            if specialised and rain not in recipe.validation_rain:
+            if specialised and rains != recipe.validation_rain:
                 continue
             colour = colours.get(name) or colours[ZOO[name].origin]
             line = "^--" if specialised else ".-"
             for number, stage in enumerate(stages):
                 xs = [point.operations / 1e12 for point in stage]
-                ys = [point.scores[rain] for point in stage]
+                ys = [statistics.mean(point.scores[rain] for rain in rains) for point in stage]
                 panel.plot(
                     xs, ys, line, color=colour, markersize=5, label=name if number == 0 else None
                 )
