@@ -120,10 +120,11 @@ _CRDNET = replace(
 _PETRICHOR = replace(
     _general("petrichor"),
     source=(
-        "derain: general use, with the rate and moments of the trials in"
+        "derain: general use, with the loss, rate and moments of the trials in"
         " docs/lab-notes/petrichor.md, and with exposures that make skies white behind leaves;"
         " larger sizes grow from petrichor"
     ),
+    loss="rmse",
     exposure=1.0,
     blown=0.1,
     compressed=0.35,

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.networks import Petrichor
-from derain.networks.losses import frequency_loss
-from derain.networks.petrichor import FREQUENCY_WEIGHT, GatedBlock, ResidualBlock
+from derain.networks.losses import rmse_loss
+from derain.networks.petrichor import GatedBlock, ResidualBlock
 from derain.train import Batch, ResidentBatches
 
 MODES = ("compiled", "graph", "compiled graph", "shifted compiled graph")
@@ -185,9 +185,7 @@ class Stepper:
         kind = self._device.type
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
             estimate = self.network.estimate(self._batch.rainy)
-        estimate = estimate.float()
-        loss = F.l1_loss(estimate, self._batch.clean)
-        loss = loss + FREQUENCY_WEIGHT * frequency_loss(estimate, self._batch.clean)
+        loss = rmse_loss(estimate.float(), self._batch.clean)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
