@@ -14,7 +14,7 @@ from derain.data import TwoFolders
 from derain.data.audit.check import check
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, train
-from derain.weights import store
+from derain.weights import loading, store
 
 
 def test_the_card_knows_all_stages_and_their_curves(run: TrainingRun) -> None:
@@ -57,6 +57,22 @@ def test_the_card_of_a_branch_tells_of_its_trunk(trunk: TrainingRun) -> None:
     assert card.history[0].steps == 40
     assert [point.step for point in card.history[0].curve] == [20, 40]
     assert card.steps == 40 + card.history[1].steps
+
+
+def test_weights_that_begin_from_a_checkpoint_tell_of_its_stages(run: TrainingRun) -> None:
+    recipe = find_recipe("petrichor-live", TINY | {"init": "petrichor-live", "steps": "3"})
+    list(train(recipe, run))
+    checkpoint = run.out / training.CHECKPOINT
+    second = replace(run, out=run.out / "second")
+    list(train(replace(recipe, init=str(checkpoint)), second))
+    before = loading.find("petrichor-live")[1].history
+    history = store.load(second.out / training.BEST)[1].history
+    assert history[: len(before)] == before
+    assert [stage.steps for stage in history[len(before) :]] == [3, 3]
+    content = final(run)
+    content["before"] = "[" * 100_000
+    torch.save(content, checkpoint)
+    assert loading.find(str(checkpoint))[1].history == ()
 
 
 def test_a_trunk_that_stopped_between_validations_tells_only_of_those_it_made(

@@ -7,7 +7,7 @@ is ever run.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -91,7 +91,8 @@ def load(path: Path, *, bgr: bool = False) -> tuple[Network, Card]:
         )
     network, taken = _first_complete(path, found, bgr=bgr)
     _say_choice(path, taken, found, content)
-    return network, _card(path, taken, network, bgr=bgr)
+    card = _card(path, taken, network, bgr=bgr)
+    return network, card if taken.authors else replace(card, history=own.history(content.tree))
 
 
 def _read(path: Path) -> tuple[Content, list[Held]]:

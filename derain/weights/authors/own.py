@@ -8,6 +8,7 @@ from typing import Any
 
 from derain.networks import NETWORKS, Hyperparameters
 from derain.weights.authors.reader import Reader
+from derain.weights.card import Stage, stages_from_json
 from derain.weights.rebuilding import shapes_of
 
 
@@ -26,6 +27,21 @@ def readers(tree: Any) -> dict[str, Reader]:
         except ValueError:  # what is given is another network's
             found[name] = _reader(name, {})
     return found
+
+
+def history(tree: Any) -> tuple[Stage, ...]:
+    """Return the stages that a checkpoint of ``derain train`` went through, its own the last.
+
+    Args:
+        tree: What the checkpoint holds. There are no stages if it is of another program, or if what
+            it says of them makes no sense.
+    """
+    said = [tree.get(key) for key in ("before", "stage")] if isinstance(tree, dict) else []  # pyright: ignore
+    texts = [text for text in said if isinstance(text, str)]
+    try:
+        return tuple(stage for text in texts for stage in stages_from_json(text))
+    except (ValueError, RecursionError):
+        return ()
 
 
 def _reader(name: str, hyperparameters: Hyperparameters) -> Reader:
