@@ -65,7 +65,7 @@ def test_a_branch_begins_from_all_that_its_trunk_holds(trunk: TrainingRun) -> No
     going_on = find_recipe("petrichor-live", TRUNK)
     state = resumed(going_on, trunk.out / training.CHECKPOINT, trunk.device)
     batches = training.open_batches(recipe, trunk.data)
-    module = training.TrainingStep(state.network).train()
+    module = training.TrainingStep(state.network, loss=going_on.loss).train()
     step.take_step(module, state, going_on, batches.batch(0, trunk.device), len(batches))
     found = final(replace(trunk, out=trunk.out / "branch"))
     assert state.averaged is not None
