@@ -591,7 +591,7 @@ def test_rain100_and_rain12_are_found_among_bsds_pictures_that_hold_them(
     ]
     train = tmp_path / "train"
     train.mkdir()
-    for path in sorted((reference_data / "clean/train").iterdir())[::12]:
+    for path in sorted((reference_data / "clean/train").iterdir())[::30]:
         (train / path.name).symlink_to(path)
     for name in ("Rain100L-dev10", "Rain12"):
         for k, pair in enumerate(find_pairs(reference_data / "pairs" / name).pairs):
@@ -627,7 +627,7 @@ def test_no_false_alarm_among_clean_pictures_and_pairs(
     train, others = tmp_path / "train", tmp_path / "others"
     train.mkdir()
     others.mkdir()
-    for path in sorted((reference_data / "clean/train").iterdir())[::18]:
+    for path in sorted((reference_data / "clean/train").iterdir())[::36]:
         (train / path.name).symlink_to(path)
     assert check(train, album=album).problems == ()
     for name in (
