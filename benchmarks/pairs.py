@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from derain.data import clean_pictures, find_pairs
 from derain.images import read_image, to_eight_bits
-from derain.rain import PRESETS, Rain, TextureBank, compose_pixels, generator_for, sample
+from derain.rain import PRESETS, TextureBank, generator_for, rain_on
 
 PixelPair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """A rainy and a clean picture, each (H, W, 3)."""
@@ -28,13 +28,6 @@ def synthetic_pairs(
     """Return clean pictures, each with itself under seeded rain of a preset."""
     clean = [to_eight_bits(read_image(path)) for path in clean_pictures(folder)]
     return [
-        (compose_pixels(picture, _drops(picture, preset, (seed, k), bank)), picture)
+        (rain_on(picture, PRESETS[preset], generator_for(seed, k), bank), picture)
         for k, picture in enumerate(clean)
     ]
-
-
-def _drops(
-    picture: NDArray[np.uint8], preset: str, seed: tuple[int, int], bank: TextureBank | None
-) -> Rain:
-    height, width = picture.shape[:2]
-    return sample(PRESETS[preset], (height, width), generator_for(*seed), bank=bank)

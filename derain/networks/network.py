@@ -19,9 +19,8 @@ class Network(Protocol):
     """A network that derains pictures of every size from 1x1.
 
     ``forward`` maps rainy ``(N, 3, H, W)`` in [0, 1] to clean ones of the same shape and range. It
-    clamps what ``estimate`` returns.
-    Hyperparameters are the constructor's keyword arguments; ``hyperparameters`` gives them back, so
-    that a weights file can rebuild the network.
+    clamps what ``estimate`` returns. Hyperparameters are the constructor's keyword arguments;
+    ``hyperparameters`` gives them back, so that a weights file can rebuild the network.
     """
 
     tiling: ClassVar[Tiling]

@@ -136,9 +136,15 @@ def compose(clean: Tensor, rain: Rain) -> Tensor:
     return rainy.clamp(0, 1)
 
 
-def rain_on(pixels: NDArray[Any], preset: RainPreset, generator: torch.Generator) -> NDArray[Any]:
+def rain_on(
+    pixels: NDArray[Any],
+    preset: RainPreset,
+    generator: torch.Generator,
+    bank: TextureBank | None = None,
+) -> NDArray[Any]:
     """Let it rain on an image: (H, W, 3) of uint8 or uint16 -> the same."""
-    return compose_pixels(pixels, sample(preset, (pixels.shape[0], pixels.shape[1]), generator))
+    height, width = pixels.shape[:2]
+    return compose_pixels(pixels, sample(preset, (height, width), generator, bank=bank))
 
 
 def compose_pixels(pixels: NDArray[Any], rain: Rain) -> NDArray[Any]:

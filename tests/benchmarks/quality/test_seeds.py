@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
+from noise_pictures import noise_places
 
 from benchmarks.quality import seeds
-from derain.images import write_image
 
 
 def test_seeds_are_trained_alike_and_printed_with_their_spread(
@@ -15,11 +14,7 @@ def test_seeds_are_trained_alike_and_printed_with_their_spread(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    draws = np.random.default_rng(0)
-    for name in ("clean/train", "clean/val", "pairs/rainy", "pairs/clean"):
-        (tmp_path / name).mkdir(parents=True)
-        write_image(tmp_path / name / "1.png", draws.integers(0, 256, (40, 50, 3), np.uint8))
-    places = [str(tmp_path / name) for name in ("clean", "pairs")]
+    places = noise_places(tmp_path)
     options = [
         "--out",
         str(tmp_path / "runs"),
