@@ -150,6 +150,15 @@ def album() -> Album:
 
 
 @pytest.fixture(scope="session")
+def some_clean_pictures(reference_data: Path) -> list[Path]:
+    """Twenty-five of the clean pictures: all take minutes.
+
+    They are the same in all tests, so that the album reads each once.
+    """
+    return sorted((reference_data / "clean/train").iterdir())[::36]
+
+
+@pytest.fixture(scope="session")
 def golden(reference_data: Path) -> Path:
     """The folder of golden inputs, weights and outputs."""
     for place in (
