@@ -50,7 +50,8 @@ def run(
         on_plan: Takes how much there is to do, before it is begun.
 
     Raises:
-        DerainError: If the archive cannot be listed, the records are damaged, or Ray fails.
+        DerainError: If a store does not answer, the archive cannot be listed, the records are
+            damaged, or Ray fails.
         MissingExtraError: If Ray is not installed.
         ValueError: As `derain.restore.check_asked`; if the folders cannot be meant.
         OSError: If what is done cannot be recorded.
@@ -119,6 +120,8 @@ class _Run:
         """Yield what becomes of the files."""
         self._progress = progress
         passed, kept = Passed(), Counter[str]()
+        self._archive.source.check_answers()
+        self._archive.output.check_answers()
         unfinished = Unfinished(self._archive.output)
         yield from self._planned(unfinished, passed, kept)
         on_plan(Tally(self._plan.count, kept["kept"], passed.others))

@@ -7,6 +7,7 @@ retry what a store refuses for the moment, or through fsspec, where PyArrow has 
 import os
 import posixpath
 import shutil
+import socket
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _TRIES = 8
 """Of a request to S3, with growing pauses, before it fails."""
 _PATIENCE = 60
 """Seconds in which a request to Google's store is repeated."""
+ANSWER = 3.0
+"""Seconds in which what listens at an address answers."""
 _PIECE = 4 << 20
 """Bytes of a large file that are copied at once."""
 _BY_ARROW = ("s3", "gs", "gcs")
@@ -57,6 +60,13 @@ class Place(ABC):
     """A folder, with all that lies in it; it can be sent to other machines."""
 
     url: str
+
+    def check_answers(self) -> None:
+        """Check that a store listens: requests to one that does not are repeated for a minute.
+
+        Raises:
+            DerainError: If nothing does.
+        """
 
     @abstractmethod
     def contents(self, folder: str) -> Contents:
@@ -203,6 +213,23 @@ class Remote(Place):
         if self._scheme == "s3":
             _check_query(url, query)
         self.url = url
+
+    def check_answers(self) -> None:
+        """Check that something listens where the address names an endpoint."""
+        endpoint = self._query.get("endpoint_override", "")
+        if self._scheme != "s3" or not endpoint:
+            return
+        named, _, rest = endpoint.rpartition("://")
+        port = 80 if (named or self._query.get("scheme")) == "http" else 443
+        try:
+            split = urlsplit(f"//{rest}")
+            with socket.create_connection((split.hostname, split.port or port), timeout=ANSWER):
+                return
+        except (OSError, ValueError) as error:
+            raise DerainError(
+                f"{self.url}: no store answers at {endpoint} ({error}); expected an"
+                " S3 endpoint: check endpoint_override, or AWS_ENDPOINT_URL"
+            ) from None
 
     def contents(self, folder: str) -> Contents:
         """Return what a folder holds."""

@@ -1,5 +1,6 @@
 """What an archive holds, and what results are called: as the local plan has it."""
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,29 @@ def test_no_more_than_one_folder_is_held(tmp_path: Path) -> None:
 def test_places_that_cannot_be_meant(url: str, message: str) -> None:
     with pytest.raises(DerainError, match=message):
         open_place(url, "source")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("http://127.0.0.1:9", "Connection refused"),
+        ("127.0.0.1:9", "Connection refused"),
+        ("127.0.0.1:99999", "Port out of range"),
+        ("http://no-such-host.invalid", "http://no-such-host.invalid"),
+    ],
+)
+def test_a_store_that_does_not_listen_is_named(endpoint: str, reason: str) -> None:
+    place = open_place(f"s3://bucket/rainy?endpoint_override={endpoint}", "source")
+    with pytest.raises(DerainError, match=f"no store answers at .*{reason}.*S3 endpoint"):
+        place.check_answers()
+
+
+def test_what_listens_is_a_store_so_far(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        endpoint = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        open_place(f"s3://bucket/x?endpoint_override={endpoint}", "source").check_answers()
+    open_place("s3://bucket/x", "source").check_answers()
+    open_place(str(tmp_path), "source").check_answers()
 
 
 def test_places_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from commands import status_of
 from derain.cluster.engine import connect
 from derain.cluster.manifest import read_manifest
 from derain.cluster.places import Local
-from derain.errors import UsageError
+from derain.errors import DerainError, UsageError
 from derain.extras import is_installed
 from derain.restore import load
 
@@ -124,3 +124,12 @@ def test_an_address_without_ray_is_refused_at_once(address: str) -> None:
     assert raised.value.option == "cluster"
     assert "\n" not in str(raised.value)
     assert time.monotonic() - began < 30  # Ray itself waits for minutes
+
+
+def test_a_store_that_does_not_listen_is_said_at_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    store = "s3://bucket/rainy?endpoint_override=http://127.0.0.1:9"
+    for source, output in ((store, str(tmp_path)), (str(tmp_path), store)):
+        with pytest.raises(DerainError, match="no store answers at http://127.0.0.1:9"):
+            archives.outcomes(source, output, "petrichor-live")
+    assert time.monotonic() - began < 30  # the store's own tries take a minute
