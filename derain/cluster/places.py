@@ -61,6 +61,7 @@ class Place(ABC):
 
     url: str
 
+    @abstractmethod
     def check_answers(self) -> None:
         """Check that a store listens: requests to one that does not are repeated for a minute.
 
@@ -138,6 +139,9 @@ class Local(Place):
         self.url = url
         # Workers have other working directories.
         self._root = os.path.abspath(url)  # noqa: PTH100
+
+    def check_answers(self) -> None:
+        """Do nothing: a folder needs no answer."""
 
     def contents(self, folder: str) -> Contents:
         """Return what a folder holds; links to files count, links to folders are not followed."""
@@ -223,6 +227,8 @@ class Remote(Place):
         port = 80 if (named or self._query.get("scheme")) == "http" else 443
         try:
             split = urlsplit(f"//{rest}")
+            if not split.hostname:
+                raise ValueError("no host")
             with socket.create_connection((split.hostname, split.port or port), timeout=ANSWER):
                 return
         except (OSError, ValueError) as error:

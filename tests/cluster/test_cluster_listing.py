@@ -192,6 +192,7 @@ def test_places_that_cannot_be_meant(url: str, message: str) -> None:
         ("http://127.0.0.1:9", "Connection refused"),
         ("127.0.0.1:9", "Connection refused"),
         ("127.0.0.1:99999", "Port out of range"),
+        ("http://", "no host"),
         ("http://no-such-host.invalid", "http://no-such-host.invalid"),
     ],
 )

@@ -130,6 +130,6 @@ def test_a_store_that_does_not_listen_is_said_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
     store = "s3://bucket/rainy?endpoint_override=http://127.0.0.1:9"
     for source, output in ((store, str(tmp_path)), (str(tmp_path), store)):
-        with pytest.raises(DerainError, match="no store answers at http://127.0.0.1:9"):
+        with pytest.raises(DerainError, match="no store answers at http"):
             archives.outcomes(source, output, "petrichor-live")
     assert time.monotonic() - began < 30  # the store's own tries take a minute
