@@ -1,6 +1,7 @@
 """``derain train`` trains a network from a recipe."""
 
 import signal
+import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,8 @@ def train(
     derain refuses to train if validation pictures are among the training pictures, also if they are
     cropped, flipped or resized.
 
+    Ctrl-C ends the run after its step, with a checkpoint. A second Ctrl-C ends it at once.
+
     Several processes train together with: torchrun --nproc-per-node 8 -m derain train ...
     """
     with one_line_errors():
@@ -136,17 +139,21 @@ def _train(recipe: "Recipe", run: "TrainingRun", ranks: "Ranks", *, resume: bool
     if ranks.count > 1:
         where = f"{ranks.count} processes, the first on {where}"
     say(f"{recipe.name}: {recipe.source}; {recipe.steps} steps on {where}")
-    with Bars() as bars:
+    interrupts = _Interrupts()
+    with Bars() as bars, interrupts.heeded(alone=ranks.count == 1):
         records = train(
             recipe,
             run,
             resume=resume,
             ranks=ranks,
             progress=_Progress(bars),
+            stop=interrupts,
             on_note=warn,
             on_start=say,
         )
-        _follow(records, run.out, recipe.steps, ranks)
+        step = _follow(records, run.out, recipe.steps, ranks)
+    if interrupts.asked and step < recipe.steps:
+        raise typer.Exit(130)
     if ranks.writes and (run.out / BEST).exists():  # a short run may not have validated
         typer.echo(str(run.out / BEST))
 
@@ -173,8 +180,51 @@ def _one_voice(ranks: "Ranks") -> Generator[None]:
         raise typer.Exit(1) from None
 
 
-def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int, ranks: "Ranks") -> None:
-    """Train, and say how it comes along.
+class _Interrupts:
+    """Interrupts by the user: the first one ends a run after its step, with a checkpoint.
+
+    The second one ends it at once, and so does any before the first step was taken.
+
+    Attributes:
+        asked: Whether there was an interrupt while steps were taken.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._steps = False
+
+    def __call__(self) -> bool:
+        """Return whether the run should end; it asks after each step."""
+        self._steps = True
+        return self.asked
+
+    @contextmanager
+    def heeded(self, *, alone: bool) -> Generator[None]:
+        """Heed interrupts meanwhile, if the process is alone in its run."""
+        if not alone or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        # What a shell starts in the background ignores Ctrl-C.
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        before = [(number, signal.signal(number, self._hear)) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+
+    def _hear(self, _signal: int, _frame: object) -> None:
+        if self.asked or not self._steps:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int, ranks: "Ranks") -> int:
+    """Train, say how it comes along, and return the last step.
 
     Args:
         records: The run, as a generator of lines of its log.
@@ -191,6 +241,7 @@ def _follow(records: Iterable[dict[str, Any]], out: Path, steps: int, ranks: "Ra
             say(describe(record))
     if 0 < step < steps:
         say(f"stopped at step {step} of {steps}; --resume continues")
+    return step
 
 
 class _Progress:

@@ -53,6 +53,7 @@ def train(
     resume: bool = False,
     ranks: Ranks = ALONE,
     progress: Progress = silent,
+    stop: Callable[[], bool] = lambda: False,
     on_note: Say = lambda _: None,
     on_start: Say = lambda _: None,
 ) -> Generator[dict[str, Any], None, None]:
@@ -66,6 +67,8 @@ def train(
             function, and the first writes. Their number may change between checkpoints.
         progress: Receives the stages "copies" (the search for leaks) and "training" (steps, or
             seconds if they are limited).
+        stop: Asked after each step of a run in one process, which ends there if it returns True, as
+            at its time limit.
         on_note: Called with what the user should know, such as a change of the number format.
         on_start: Called before the work with what the folders were taken for, a line each.
 
@@ -79,7 +82,7 @@ def train(
         RankLostError: If another process of the run ended.
         RunStoppedError: If the disk is full, before the work or while it lasts.
     """
-    arrived = time.monotonic()
+    ending = _Ending(run, ranks, stop)
     said = _Said(on_note, on_start)
     prepared = _prepare(recipe, run, resume=resume, ranks=ranks, progress=progress, say=said)
     batches, state = prepared.batches, prepared.state
@@ -92,11 +95,9 @@ def train(
         for batch in prefetch(batches, state.step, recipe.steps, run.device):
             losses = take_step(module, state, recipe, batch, len(batches), ranks)
             state.seconds = time.monotonic() - began
-            elapsed = time.monotonic() - arrived
-            _report(progress, state.step, recipe, elapsed, run.minutes)
+            _report(progress, state.step, recipe, ending.elapsed, run.minutes)
             validates = state.step % recipe.validate_every == 0 or state.step == recipe.steps
-            # Clocks differ, and all processes have to stop at one step.
-            stops = run.minutes is not None and ranks.of_first(elapsed >= 60 * run.minutes)
+            stops = ending.is_here()
             if not (validates or stops or state.step % LOG_EVERY == 0):
                 continue
             record = recorder.record(losses, validates=validates, saves=validates or stops)
@@ -105,6 +106,28 @@ def train(
             yield record
             if stops:
                 return
+
+
+class _Ending:
+    """Where a run ends before its last step: at its time limit, or where it is asked to."""
+
+    def __init__(self, run: TrainingRun, ranks: Ranks, stop: Callable[[], bool]) -> None:
+        self._minutes, self._ranks, self._stop = run.minutes, ranks, stop
+        self._arrived = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run arrived."""
+        return time.monotonic() - self._arrived
+
+    def is_here(self) -> bool:
+        """Return whether the step just taken is the last."""
+        if self._ranks.count == 1 and self._stop():
+            return True
+        # Clocks differ, and all processes have to stop at one step.
+        return self._minutes is not None and self._ranks.of_first(
+            self.elapsed >= 60 * self._minutes
+        )
 
 
 def _say_scores(
