@@ -33,6 +33,8 @@ class Checkpoint:
         before: Stages that the weights it began from went through.
         stage: What the run did so far, for the cards of its branches.
         dtype: Number format that it is trained in.
+        validation: Digest of the files that it is validated on; empty in old checkpoints.
+        licence: Of its weights, for their card.
     """
 
     recipe: Recipe
@@ -44,6 +46,8 @@ class Checkpoint:
     before: tuple[weights.Stage, ...]
     stage: weights.Stage
     dtype: str
+    validation: str = ""
+    licence: str = ""
 
     def write(self, path: Path) -> None:
         """Write the checkpoint, completely or not at all.
@@ -61,6 +65,8 @@ class Checkpoint:
             "before": json.dumps([asdict(stage) for stage in self.before]),
             "hyperparameters": self.hyperparameters,
             "dtype": self.dtype,
+            "validation": self.validation,
+            "licence": self.licence,
         }
         # In memory first: of a full disk PyTorch says only that it failed.
         buffer = io.BytesIO()
@@ -89,6 +95,9 @@ class Checkpoint:
                 before=weights.stages_from_json(content["before"]),
                 stage=stage,
                 dtype=str(content["dtype"]),
+                # Younger than some checkpoints.
+                validation=str(content.get("validation", "")),
+                licence=str(content.get("licence", "")),
             )
         except Exception as error:  # damaged pickles raise whatever they come upon
             why = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from derain.recipes import Recipe
 from derain.train.batches import Batch, BatchSource
 from derain.train.cards import Provenance
 from derain.train.checkpoint import CHECKPOINT
-from derain.train.leaks import Checked, refuse_leaks
+from derain.train.leaks import Checked, check_same_pictures, refuse_leaks
 from derain.train.log import cut_log, describe_scores
 from derain.train.place import check_place, check_space
 from derain.train.ranks import ALONE, Ranks
@@ -210,6 +210,9 @@ def _prepare(
     checked = ranks.of_first(checked)
     if checked.note:
         say.note(checked.note)
+    check_same_pictures(state, checked, run.out / CHECKPOINT)
+    state.digest, state.validation = checked.digest, checked.validation
+    state.licence = run.licence or state.licence
     if state.dtype not in ("", run.number_format):
         say.note(
             f"resuming in {run.number_format}, after {state.step} steps in {state.dtype};"
@@ -220,7 +223,8 @@ def _prepare(
         cut_log(run.out / LOG, state.step)
     elif ranks.writes:
         write_file(run.out / LOG, b"")
-    provenance = Provenance(recipe, run, rain_of(recipe, batches), checked)
+    licensed = replace(run, licence=state.licence)
+    provenance = Provenance(recipe, licensed, rain_of(recipe, batches), checked)
     return _Prepared(batches, validation, state, provenance)
 
 

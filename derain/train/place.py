@@ -23,21 +23,25 @@ def check_place(run: TrainingRun, *, resume: bool) -> None:
     """Refuse to begin over another run, to resume without a checkpoint, or to write in vain.
 
     Raises:
-        FileExistsError: If a run is there that is not to be resumed.
+        FileExistsError: If a run is there that is not to be resumed, or cannot be.
         FileNotFoundError: If there is nothing to resume.
         NotADirectoryError: If a file lies where the folder should.
         OSError: If the folder cannot be made, or written into.
     """
-    there = next((run.out / name for name in (CHECKPOINT, BEST) if (run.out / name).exists()), None)
-    if there and not resume:
+    checkpoint, best = run.out / CHECKPOINT, run.out / BEST
+    if checkpoint.exists():
+        if not resume:
+            raise FileExistsError(
+                f"{checkpoint}: a run of this name already exists; use --resume to continue it, or"
+                " another -o"
+            )
+    elif best.exists():
         raise FileExistsError(
-            f"{there}: a run of this name already exists; use --resume to continue it, or another"
-            " -o"
+            f"{best}: weights of a run without {CHECKPOINT}, which cannot be resumed; name another"
+            f" -o; --set init={best} begins from them"
         )
-    if resume and not (run.out / CHECKPOINT).exists():
-        raise FileNotFoundError(
-            f"{run.out / CHECKPOINT}: nothing to resume; leave out --resume to begin"
-        )
+    elif resume:
+        raise FileNotFoundError(f"{checkpoint}: nothing to resume; leave out --resume to begin")
     check_makable(run.out)
     if run.out.is_dir():
         check_takes_files(run.out)

@@ -33,6 +33,9 @@ class State:
         before: Stages that the weights it began from went through.
         trunk_steps: Steps of its trunk that the running mean of a branch has followed.
         dtype: Number format it was trained in until now; empty at the beginning.
+        digest: Of the files it was trained on until now, likewise.
+        validation: Of the files it was validated on until now, likewise.
+        licence: Of its weights, for their card.
         step: Steps taken.
         seconds: Time taken.
         best: Best validation score so far, in dB.
@@ -48,6 +51,9 @@ class State:
     before: tuple[weights.Stage, ...] = ()
     trunk_steps: int = 0
     dtype: str = ""
+    digest: str = ""
+    validation: str = ""
+    licence: str = ""
     step: int = 0
     seconds: float = 0.0
     best: float = -math.inf
@@ -78,6 +84,8 @@ class State:
             before=self.before,
             stage=stage,
             dtype=self.dtype,
+            validation=self.validation,
+            licence=self.licence,
         )
 
     def fill(self, checkpoint: Checkpoint, path: Path) -> None:
@@ -139,6 +147,8 @@ def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
     network = NETWORKS[recipe.network](**checkpoint.hyperparameters)
     state = _assemble(network, recipe, checkpoint.before, device)
     state.dtype = checkpoint.dtype
+    state.digest, state.validation = checkpoint.stage.digest, checkpoint.validation
+    state.licence = checkpoint.licence
     for name in _NUMBERS:
         setattr(state, name, checkpoint.numbers[name])
     state.fill(checkpoint, path)

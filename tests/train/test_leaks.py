@@ -1,6 +1,8 @@
 """Validation pictures among the training pictures are refused."""
 
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from numpy.typing import NDArray
-from tiny_runs import TINY
+from tiny_runs import TINY, assert_same, final
 
 from derain import train as training
 from derain.data import Problem, TwoFolders
@@ -106,9 +109,61 @@ def test_leaks_are_looked_for_again_when_files_changed_and_only_then(
     assert len(searches) == 1
     assert isinstance(run.data, Path)
     picture = next(run.data.iterdir())
-    picture.with_name("another.png").write_bytes(picture.read_bytes())
+    os.utime(picture, (0, 0))
     list(train(recipe, run, resume=True))
     assert len(searches) == 2
+    picture.with_name("another.png").write_bytes(picture.read_bytes())
+    with pytest.raises(ValueError, match="begun with other training pictures"):
+        list(train(recipe, run, resume=True))
+    assert len(searches) == 3
+
+
+@pytest.mark.parametrize(("what", "kind"), [("data", "training"), ("validation", "validation")])
+def test_a_run_is_not_resumed_on_other_pictures(
+    what: str, kind: str, run: TrainingRun, tmp_path: Path, photo: NDArray[np.uint8]
+) -> None:
+    recipe = find_recipe("petrichor-live", TINY)
+    list(train(recipe, replace(run, licence="MIT")))
+    before = final(run)
+    (tmp_path / "others").mkdir()
+    write_image(tmp_path / "others/1.png", np.ascontiguousarray(photo[50:90, 60:110]))
+    longer = replace(recipe, steps=9)
+    with pytest.raises(
+        ValueError, match=rf"last\.pt: was begun with other {kind} pictures .*--set init="
+    ):
+        list(train(longer, replace(run, **{what: tmp_path / "others"}), resume=True))
+    assert_same(final(run), before)
+    # The same pictures may lie elsewhere, and a licence need not be given again.
+    shutil.copytree(getattr(run, what), tmp_path / "moved")
+    list(train(longer, replace(run, **{what: tmp_path / "moved"}), resume=True))
+    assert final(run)["numbers"]["step"] == 9
+    assert store.load(run.out / training.BEST)[1].licence == "MIT"
+
+
+def test_a_checkpoint_that_names_no_pictures_is_resumed(run: TrainingRun) -> None:
+    recipe = find_recipe("petrichor-live", TINY)
+    list(train(recipe, run))
+    old = final(run)
+    del old["validation"], old["licence"]  # as before these were kept
+    torch.save(old, run.out / training.CHECKPOINT)
+    list(train(replace(recipe, steps=9), run, resume=True))
+    assert final(run)["numbers"]["step"] == 9
+
+
+def test_pairs_that_cannot_be_trained_on_are_named_before_the_first_step(
+    run: TrainingRun, tmp_path: Path, photo: NDArray[np.uint8]
+) -> None:
+    for half in ("rainy", "clean"):
+        (tmp_path / "pairs" / half).mkdir(parents=True)
+        for k in range(6):
+            picture = np.roll(photo, 31 * k, axis=1)[: 40 - 2 * (k == 4 and half == "rainy"), :50]
+            write_image(tmp_path / "pairs" / half / f"{k}.png", np.ascontiguousarray(picture))
+    whole = tmp_path / "pairs/rainy/5.png"
+    whole.write_bytes(whole.read_bytes()[:-200])
+    paired = replace(run, data=tmp_path / "pairs")
+    with pytest.raises(ValueError, match=r"4\.png.*50x38 and 50x40.*5\.png.*repair or remove"):
+        next(train(find_recipe("petrichor-live", TINY), paired))
+    assert not run.out.exists()
 
 
 def test_a_picture_that_cannot_be_read_is_named_before_the_first_step(run: TrainingRun) -> None:

@@ -134,6 +134,10 @@ def test_a_run_is_not_begun_over_another(run: TrainingRun) -> None:
     with pytest.raises(ValueError, match=r"was begun with lr=0\.0015; give the same"):
         next(train(replace(recipe, lr=0.5), run, resume=True))
     assert len(list(train(replace(recipe, steps=6), run, resume=True))) == 1
+    (run.out / training.CHECKPOINT).unlink()
+    for resume in (False, True):
+        with pytest.raises(FileExistsError, match="cannot be resumed; name another -o; --set init"):
+            next(train(recipe, run, resume=resume))
 
 
 def test_nothing_to_resume_and_no_pictures(run: TrainingRun, tmp_path: Path) -> None:
