@@ -41,8 +41,8 @@ class Recipe:
             clipped at white, before it rains.
         blown: Share of crops whose brighter part is blown out to white instead, and the rest hazed,
             as skies behind leaves are.
-        compressed: Share of pairs that are compressed as JPEG after it has rained, both halves at
-            one quality, 30 to 96.
+        compressed: Share of crops that are compressed as JPEG after it has rained, rainy and clean
+            at one quality, 30 to 96. Like these two it is for photographs: pairs stay as they are.
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up;
             ``plateau`` multiplies by 0.9 after each epoch whose mean loss did not fall, down to

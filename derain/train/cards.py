@@ -15,7 +15,7 @@ from derain.recipes import Recipe
 from derain.train.leaks import Checked
 from derain.train.log import read_log
 from derain.train.run import LOG, TrainingRun
-from derain.train.sources import validated_part
+from derain.train.sources import OF_PHOTOGRAPHS, validated_part
 from derain.train.state import State
 
 _PATHS = ("init", "textures")
@@ -48,7 +48,7 @@ class Provenance:
     Attributes:
         recipe: The recipe it trains by.
         run: Where it reads and writes.
-        rain: Presets that fall on the pictures.
+        rain: Presets that fall on the pictures; empty for pairs, which stay as they are.
         checked: What is known of the pictures, such as a leak and their digest.
         commit: Of the code that trains.
     """
@@ -98,7 +98,7 @@ class Provenance:
         if scores:
             points.append(weights.Point(state.step, _hours(state.seconds, 4), dict(scores)))
         return weights.Stage(
-            recipe=_without_paths(self.recipe),
+            recipe=_without_paths(self._applied),
             data=_name_of(run.data),
             steps=state.step,
             hours=_hours(state.seconds, 3),
@@ -108,6 +108,11 @@ class Provenance:
             digest=self.checked.digest,
             curve=tuple(points),
         )
+
+    @property
+    def _applied(self) -> Recipe:
+        """The recipe, without settings that have no effect on pairs."""
+        return self.recipe if self.rain else replace(self.recipe, **OF_PHOTOGRAPHS)
 
 
 def on_a_card(scores: Mapping[str, float]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from derain.train.sources import (
     lacks_textures,
     open_batches,
     rain_of,
+    refuse_unused,
     validated_part,
 )
 from derain.train.state import State, begin, resumed
@@ -190,6 +191,7 @@ def _prepare(
     if ranks.writes:
         check_place(run, resume=resume)
     training, validation = (find_source(each, run.layout) for each in (run.data, run.validation))
+    refuse_unused(recipe, training)
     say.start(f"training on {training.describe(recipe.rain)}")
     rain = recipe.validation_rain or recipe.rain
     say.start(f"validating on {validation.describe(rain)}; {validated_part(recipe)}")

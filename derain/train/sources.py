@@ -1,6 +1,6 @@
 """Sources of training data: pairs of a folder, or clean pictures under synthetic rain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,26 @@ from derain.data import (
     read_pair,
     unknown_pairs,
 )
+from derain.errors import SettingError
 from derain.files import printable
 from derain.images import Pixels, read_image
 from derain.networks import Network
 from derain.rain.crops import generator_for, shrink, to_tensor
-from derain.recipes import Recipe
+from derain.recipes import RECIPES, Recipe
 from derain.train.batches import LONG_SIDE, BatchSource, PairedBatches, RainyBatches
 from derain.train.ranks import ALONE, Ranks
 
 BEST_PSNR = 100.0
 """PSNR in dB that perfect results count as: means of infinity say nothing."""
+
+
+OF_PHOTOGRAPHS: Mapping[str, float | str] = {
+    "exposure": 0.0,
+    "blown": 0.0,
+    "compressed": 0.0,
+    "textures": "",
+}
+"""Settings of what happens to photographs, and their values where nothing does, as with pairs."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,25 @@ def open_batches(
         bank=rain.load_textures(Path(recipe.textures)) if recipe.textures else None,
         **options,
     )
+
+
+def refuse_unused(recipe: Recipe, source: Source) -> None:
+    """Refuse settings that were made for photographs if there are pairs, which stay as they are.
+
+    Raises:
+        SettingError: For one that the recipe of this name has not, and pairs make no use of.
+    """
+    if source.pairs is None:
+        return
+    usual = RECIPES.get(recipe.name, recipe)
+    for key, unused in OF_PHOTOGRAPHS.items():
+        value = getattr(recipe, key)
+        if value not in (getattr(usual, key), unused):
+            raise SettingError(
+                "is for photographs, and these are pairs, which stay as they are; leave it out",
+                option=key,
+                value=str(value),
+            )
 
 
 def rain_of(recipe: Recipe, batches: BatchSource) -> str:

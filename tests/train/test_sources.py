@@ -1,5 +1,6 @@
 """Pairs and clean pictures, with textures and without."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,22 +13,49 @@ from tiny_runs import TINY, final
 
 from derain import train as training
 from derain.data import TwoFolders
+from derain.errors import SettingError
 from derain.images import write_image
 from derain.recipes import find_recipe
 from derain.train import TrainingRun, find_source, train
 from derain.weights import store
 
 
-def test_trains_on_pairs(run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+@pytest.fixture
+def paired(run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path) -> TrainingRun:
+    """A run on one pair, whose rainy half is brighter."""
     for name, shift in (("rainy", 20), ("clean", 0)):
         (tmp_path / "pairs" / name).mkdir(parents=True)
         write_image(
             tmp_path / "pairs" / name / "1.png",
             np.clip(photo.astype(int) + shift, 0, 255).astype(np.uint8),
         )
-    paired = replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs")
+    return replace(run, data=tmp_path / "pairs", validation=tmp_path / "pairs")
+
+
+def test_trains_on_pairs(paired: TrainingRun) -> None:
     records = list(train(find_recipe("nledn-rain100l", TINY), paired))
     assert set(records[-1]["validation"]) == {"pairs", "mean"}
+
+
+@pytest.mark.parametrize(
+    "setting", ["exposure=1.0", "blown=0.5", "compressed=1.0", "textures=streaks"]
+)
+def test_pairs_stay_as_they_are(setting: str, paired: TrainingRun) -> None:
+    key, _, value = setting.partition("=")
+    recipe = find_recipe("nledn", TINY | {key: value})
+    with pytest.raises(SettingError, match=f"{setting}: is for photographs, and these are pairs"):
+        next(train(recipe, paired))
+    assert not paired.out.exists()
+
+
+def test_a_card_tells_of_nothing_that_pairs_did_not_undergo(paired: TrainingRun) -> None:
+    recipe = find_recipe("petrichor-live", TINY)
+    assert recipe.exposure > 0
+    list(train(recipe, paired))
+    told = json.loads(store.load(paired.out / training.BEST)[1].recipe)
+    assert {told[key] for key in ("exposure", "blown", "compressed")} == {0.0}
+    # The recipe itself is unchanged, and can be resumed.
+    assert len(list(train(replace(recipe, steps=9), paired, resume=True))) == 1
 
 
 def test_broken_pairs_are_not_taken_for_clean_pictures(
