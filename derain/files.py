@@ -19,6 +19,9 @@ _log = logging.getLogger(__name__)
 DRAFT = ".derain-"
 """What the names of unfinished files begin with."""
 
+SCORES = "derain-scores.jsonl"
+"""The file of scores in a folder of results that an evaluation has saved."""
+
 LITTER = frozenset(
     {
         "@eadir",  # Synology: thumbnails, in folders that are called as the pictures
@@ -235,7 +238,8 @@ def _is_made_from(path: Path, originals: Container[Path]) -> bool:
 def search(folder: str | os.PathLike[str], suffixes: Collection[str]) -> Found:
     """Search a folder to the bottom for files by suffix.
 
-    What `is_litter` names is left out.
+    What `is_litter` names is left out, and so are folders of results that an evaluation has saved,
+    unless one is where the search begins: beside the data they would be taken for data.
 
     Args:
         folder: Where to begin; links to files count, links to folders are not followed.
@@ -243,6 +247,10 @@ def search(folder: str | os.PathLike[str], suffixes: Collection[str]) -> Found:
     """
     found = Found()
     for place, folders, names in os.walk(folder, onerror=found.unreadable.append):
+        if SCORES in names and place != os.fspath(folder):
+            _log.info("%s: results of derain evaluate, ignored", printable(place))
+            folders.clear()
+            continue
         folders[:] = sorted(filterfalse(is_litter, folders), key=natural_key)
         for name in sorted(filterfalse(is_litter, names), key=natural_key):
             path = Path(place, name)

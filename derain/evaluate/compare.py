@@ -27,9 +27,9 @@ from derain.evaluate.identity import identity
 from derain.evaluate.photographs import Photographs, find_photographs
 from derain.evaluate.report.gallery import Gallery
 from derain.evaluate.results import numbered
-from derain.evaluate.saved import SCORES, check_saved, weights_digest
+from derain.evaluate.saved import check_saved, weights_digest
 from derain.evaluate.scores import Evaluation, Failure, Scoring, evaluate_each
-from derain.files import is_systems_own
+from derain.files import SCORES, is_systems_own
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.weights import CATALOGUE
@@ -53,8 +53,9 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     """Return the models and the data among names, each once, however it is spelt.
 
     Folders and lists of pairs are data, except folders that hold the parts of a CRDNet; all other
-    names are models. What the system keeps beside files, which a shell's pattern hands over, is
-    neither.
+    names are models. A name in the catalogue is a model even where there is a folder of that name,
+    which ``./petrichor`` names. What the system keeps beside files, which a shell's pattern hands
+    over, is neither.
 
     Raises:
         OSError: If a name cannot be that of a file.
@@ -66,7 +67,7 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
         if is_systems_own(name) and len(inputs) > 1:
             continue
         is_data = path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
-        if is_data and not is_checkpoint(path):
+        if is_data and not is_checkpoint(path) and name not in CATALOGUE:
             folders.setdefault(path.resolve(), path)
         else:
             models.setdefault(name if name in CATALOGUE else str(path.resolve()), name)

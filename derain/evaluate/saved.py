@@ -7,19 +7,16 @@ settings are the same, and the picture is the very file that was scored.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from derain.errors import ExistsError
 from derain.evaluate.picture_scores import Naturalness, PictureScore, Scored
-from derain.files import append_line, file_digest, is_litter, write_file
+from derain.files import SCORES, append_line, file_digest, is_litter, write_file
 from derain.metrics import NiqeError, Score
 from derain.weights import CATALOGUE
-
-SCORES = "derain-scores.jsonl"
-"""The file of settings and scores."""
 
 
 @dataclass(frozen=True)
@@ -81,29 +78,37 @@ class Saved:
         lines = [asdict(settings), *self._known.values()]
         write_file(self._file, b"".join(_line(line) for line in lines))
 
-    def find(self, name: str, target: Path) -> Scored | None:
+    def find(self, name: str, files: Sequence[Path], target: Path) -> Scored | None:
         """Return the scores of a picture whose result exists; None if it has to be derained.
 
         Args:
             name: What the picture is called in results.
+            files: Its own, such as the two of a pair.
             target: Its result.
         """
         row = self._known.get(name)
         if row is None or not target.is_file() or file_digest(target) != row["sha256"]:
             return None
+        # Files may have exchanged their names.
+        if row.get("files") != [file_digest(path) for path in files]:
+            return None
         return _from_row(row)
 
-    def add(self, scored: Scored, result: bytes) -> None:
+    def add(self, scored: Scored, files: Sequence[Path], result: bytes) -> None:
         """Write down the scores of a picture.
 
         Args:
             scored: Its scores.
+            files: Its own, as for `find`.
             result: The bytes of the file of its result.
 
         Raises:
             OSError: If they cannot be written.
         """
-        row = _to_row(scored) | {"sha256": hashlib.sha256(result).hexdigest()}
+        row = _to_row(scored) | {
+            "files": [file_digest(path) for path in files],
+            "sha256": hashlib.sha256(result).hexdigest(),
+        }
         append_line(self._file, json.dumps(row).encode())
 
 

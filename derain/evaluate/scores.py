@@ -327,7 +327,8 @@ class _Scorer:
             return self._scored(picture, lambda _: None)
         # A name that leads outside the folder is refused before the work.
         target = result_file(save_to, picture.name)
-        if before := saved.find(picture.name, target):
+        files = [picture.rainy, picture.clean] if isinstance(picture, Pair) else [picture.rainy]
+        if before := saved.find(picture.name, files, target):
             self._hand_out(picture, target)
             self._kept += 1
             return before
@@ -340,7 +341,7 @@ class _Scorer:
             write_file(target, data)
 
         scored = self._scored(picture, save)
-        saved.add(scored, data)
+        saved.add(scored, files, data)
         return scored
 
     def evaluation(

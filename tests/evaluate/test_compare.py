@@ -125,6 +125,11 @@ def test_models_and_data_are_told_apart_and_each_taken_once(
     )
     assert models == ["petrichor", "w.pth"]
     assert folders == [Path("set"), Path("list.txt")]
+    # As everywhere else a name of shipped weights means these, whatever else has it.
+    (tmp_path / "petrichor").mkdir()
+    models, folders = sort_inputs(["petrichor", "./petrichor"])
+    assert models == ["petrichor"]
+    assert folders == [Path("petrichor")]
 
 
 def test_a_wrong_model_is_known_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from numpy_engines import Unchanged
 from derain.data import PairedFolder, find_pairs
 from derain.errors import ExistsError
 from derain.evaluate import Evaluation, Failure, Model, Scoring, compare, evaluate_each
-from derain.evaluate.saved import SCORES, Settings, check_saved, holds_results, weights_digest
-from derain.images import read_image, write_image
+from derain.evaluate.saved import Settings, check_saved, holds_results, weights_digest
+from derain.files import SCORES
+from derain.images import find_images, read_image, write_image
 from derain.metrics import NaturalModel
 from derain.restore import Derainer
 from derain.weights import CATALOGUE
@@ -119,6 +120,41 @@ def test_what_cannot_be_proved_is_done_again(
     done, outcomes = run(dataset, scoring)
     assert (done, only(outcomes).pictures) == (again, whole.pictures)
     assert run(dataset, scoring)[0] == 0
+
+
+def test_pictures_that_exchanged_their_names_are_done_again(
+    dataset: PairedFolder, scoring: Scoring, tmp_path: Path
+) -> None:
+    """The digest of the data is that of the same files, whatever they are called."""
+    before = only(run(dataset, scoring)[1])
+    for part in ("rainy", "clean"):
+        folder = tmp_path / "set" / part
+        (folder / "0.png").rename(folder / "x.png")
+        (folder / "1.png").rename(folder / "0.png")
+        (folder / "x.png").rename(folder / "1.png")
+    done, outcomes = run(find_pairs(tmp_path / "set"), scoring)
+    assert done == 2
+    assert only(outcomes).data == before.data
+    first, second, *others = only(outcomes).pictures
+    assert (first.output, second.output) == (before.pictures[1].output, before.pictures[0].output)
+    assert tuple(others) == before.pictures[2:]
+
+
+def test_results_beside_the_data_are_no_data(
+    dataset: PairedFolder, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for pair in dataset.pairs:
+        (flat / f"rain-{pair.name}.png").write_bytes(pair.rainy.read_bytes())
+        (flat / f"norain-{pair.name}.png").write_bytes(pair.clean.read_bytes())
+    saving = Scoring(save_to=flat / "out/a/flat", keep=True)
+    before = only(run(find_pairs(flat), saving)[1])
+    assert len(list(flat.rglob("*.png"))) == 12
+    assert len(find_pairs(flat).pairs) == 4
+    done, outcomes = run(find_pairs(flat), saving)
+    assert (done, only(outcomes).pictures) == (0, before.pictures)
+    assert len(find_images(flat / "out/a/flat")[0]) == 4  # as a user asks for them
 
 
 def test_other_settings_are_refused_and_nothing_is_touched(
