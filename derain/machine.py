@@ -89,6 +89,22 @@ def _cpuinfo() -> str:
 # Memory
 
 
+def python_command(program: str, *arguments: str) -> list[str]:
+    """Return the command of another Python that runs no file of the working folder.
+
+    A folder of pictures from somebody may hold a ``json.py``. Python would prefer that to its own
+    module, because a program that is handed over on the command line is looked up beside the
+    working folder's files.
+
+    Args:
+        program: Its text; what it imports may be derain.
+        arguments: What it finds in ``sys.argv`` from 1 on.
+    """
+    above = str(Path(__file__).parents[1])
+    guard = f"import sys; sys.path[:] = [*filter(None, sys.path), {above!r}]"
+    return [sys.executable, "-c", f"{guard}\n{program}", *arguments]
+
+
 def free_memory() -> int | None:
     """Return how many bytes this process may still ask for without harm to others.
 

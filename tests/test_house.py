@@ -94,3 +94,13 @@ def test_every_name_that_docstrings_and_docs_refer_to_exists() -> None:
     }
     assert len(names) > 20
     assert {(name, path) for name, path in names if not exists(name)} == set()
+
+
+def test_other_pythons_are_started_in_one_way() -> None:
+    """Each runs no file of the working folder, see `derain.machine.python_command`."""
+    starting = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "derain").rglob("*.py"))
+        if "sys.executable" in path.read_text(encoding="utf-8")
+    ]
+    assert starting == ["derain/machine.py"]

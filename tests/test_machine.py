@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from derain import machine
-from derain.machine import free_memory
+from derain.machine import free_memory, python_command
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads what Linux says")
 
@@ -137,3 +137,15 @@ def test_peak_memory_sees_what_was_held(monkeypatch: pytest.MonkeyPatch) -> None
     after = peak.read()
     assert after is not None
     assert after - before > 48 << 20
+
+
+def test_another_python_runs_no_file_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json", "numpy", "derain"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('somebody's file was run')")
+    monkeypatch.chdir(tmp_path)
+    program = "import json, numpy, derain.files; print(json.dumps(sys.argv[1:]))"
+    command = python_command(program, "a b", "-x")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ('["a b", "-x"]\n', "")

@@ -6,7 +6,6 @@ That is how the peak memory of a case is known, and nothing else keeps memory in
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -18,7 +17,7 @@ import numpy as np
 from derain.bench.cases import Case, Timing, picture
 from derain.bench.ceiling import Ceiling, in_turns, operations
 from derain.images import to_levels
-from derain.machine import PeakMemory, describe
+from derain.machine import PeakMemory, describe, python_command
 from derain.metrics import psnr
 from derain.progress import Progress, silent
 from derain.restore import load
@@ -64,7 +63,7 @@ def time_cases(
 def _in_own_process(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
     """Return what `measure` finds in a process of its own."""
     task = json.dumps({"case": asdict(case), "pictures": pictures, "corner": str(corner)})
-    command = [sys.executable, "-m", "derain.bench", task]
+    command = python_command("from derain.bench.__main__ import main; main()", task)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()

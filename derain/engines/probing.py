@@ -19,6 +19,7 @@ import numpy as np
 
 from derain.engines.engine import NO_NUMBERS
 from derain.extras import require
+from derain.machine import python_command
 from derain.tiles import Float32s
 from derain.weights.facts import Facts
 from derain.weights.graphs import LARGEST_GRAPH, damaged
@@ -260,7 +261,7 @@ def check_openvino(path: Path) -> None:
     if state in _sound:
         return
     numbers = map(str, (MEASURED_SIDE, MEMORY, int(SECONDS)))
-    command = [sys.executable, "-c", MEASURING, os.path.realpath(path), *numbers]
+    command = python_command(MEASURING, os.path.realpath(path), *numbers)
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
         try:
             require("openvino", f"reading {path}")

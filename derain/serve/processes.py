@@ -8,6 +8,7 @@ finishes what it accepted; it ends when the server's end of its pipe is closed.
 import contextlib
 import logging
 import multiprocessing
+import os
 import queue
 import re
 import signal
@@ -84,6 +85,8 @@ class Child:
     """
 
     def __init__(self, main: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
+        # No file of the working folder takes the place of Python's modules there (Python 3.11).
+        os.environ["PYTHONSAFEPATH"] = "1"
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         self._process = context.Process(

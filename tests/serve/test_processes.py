@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,6 +107,19 @@ def test_one_that_ends_is_replaced(
     assert replaced[-1] == cause
     assert add(pool) == 5
     assert set(before).isdisjoint(pool.pids())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python has no PYTHONSAFEPATH")
+def test_one_runs_no_file_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit('somebody's file was run')")
+    monkeypatch.chdir(tmp_path)
+    child = Child(main, ("works",), "worker")
+    try:
+        child.wait_ready()
+    finally:
+        child.kill()
 
 
 def test_one_that_refuses_is_kept(pool: Pool[Child]) -> None:
