@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Protocol
 
 MEMORY_OF_TIME = 0.2
 """Weight of the last picture in the mean of the time that pictures take."""
@@ -29,15 +30,29 @@ class FullError(Exception):
         self.detail, self.retry_after = detail, retry_after
 
 
+class Comer(Protocol):
+    """A file that comes in."""
+
+    pace: float
+    """Bytes a second of late; infinite while it has only begun."""
+
+    def give_up(self) -> None:
+        """Let it come no further, and give its memory back."""
+
+
 class Bytes:
     """Memory for files, of which each takes its part as it comes in.
 
     Args:
         most: Bytes that there are.
+
+    Attributes:
+        coming: Files that have not come completely.
     """
 
     def __init__(self, most: int) -> None:
         self.most, self.taken = most, 0
+        self.coming: set[Comer] = set()
 
     def take(self, count: int) -> bool:
         """Take bytes; return False, and take none, if there are not so many left."""
@@ -53,6 +68,13 @@ class Bytes:
     def give_back(self, count: int) -> None:
         """Give bytes back."""
         self.taken -= count
+
+    def give_up_slowest(self, pace: float) -> None:
+        """Give up the file that comes most slowly, if it is slower than so many bytes a second."""
+        slowest = min(self.coming, key=lambda comer: comer.pace, default=None)
+        if slowest is not None and slowest.pace < pace:
+            self.coming.discard(slowest)
+            slowest.give_up()
 
 
 class Ticket:

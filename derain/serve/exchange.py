@@ -83,7 +83,9 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
     except Problem as problem:
         status = problem.status
         # A client that waits for permission to send its body sends nothing.
-        if "expect" not in request.headers or body.taken:
+        sends = "expect" not in request.headers or body.taken
+        body.give_back()
+        if sends:
             await body.drain()
         raise
     finally:

@@ -44,7 +44,8 @@ class Settings:
         decode_timeout: Seconds that a picture may take to be decoded.
         wait: Seconds that a picture may wait in the queue.
         patience: Seconds without progress after which a client is given up.
-        least_rate: Bytes a second that a client has to send and take in the mean.
+        least_rate: Bytes a second that a client has to send, in any three times the patience, and
+            to take in the mean.
         worker_memory: Bytes that a worker may ask for on the CPU (Linux).
         connections: Clients that may be connected at once.
         engine: As `derain.load` takes it.

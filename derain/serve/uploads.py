@@ -5,6 +5,7 @@ read completely before the picture gets a place in the queue.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -28,6 +29,12 @@ MOST_PARTS = 20
 DRAINED = 4
 """So many times the largest picture is read, and thrown away, to answer a client that would not
 read an answer before it has sent everything. Browsers are such clients."""
+
+WINDOW = 3
+"""So many times the patience after which a client's pace is measured anew: one that has sent much
+at once may not take its time for the rest."""
+SLOW = 10
+"""Clients at less than so many times the least rate give way to others when there is no memory."""
 
 IMAGE = "image"
 """The field of the picture."""
@@ -61,14 +68,21 @@ class Body:
         receive: Of ASGI.
         settings: Those of the server.
         bytes: Where the memory for it comes from. What was taken is in `taken`.
+
+    Attributes:
+        pace: Bytes a second in the present window; infinite until the patience is over.
     """
 
     def __init__(self, receive: Receive, settings: Settings, bytes: Bytes) -> None:
         self._receive, self._settings, self._bytes = receive, settings, bytes
-        self._began = time.monotonic()
+        self._since, self._before = time.monotonic(), 0
         self._come = 0
+        self._waiting: asyncio.Future[MutableMapping[str, Any]] | None = None
+        self._is_given_up = False
+        self.pace = math.inf
         self.taken = 0
         self.is_complete = False
+        bytes.coming.add(self)
 
     async def part(self) -> bytes:
         """Wait for the next part; empty at the end.
@@ -81,6 +95,7 @@ class Body:
         while not part and not self.is_complete:
             part = await self._next()
         if not self._bytes.take(len(part)):
+            self._bytes.give_up_slowest(SLOW * self._settings.least_rate)
             raise Problem(
                 429, "too many files are being sent at once; try again", {"retry-after": "5"}
             )
@@ -90,20 +105,49 @@ class Body:
         return part
 
     async def _next(self) -> bytes:
+        if self._is_given_up:
+            raise _too_slow()
+        self._waiting = asyncio.ensure_future(self._receive())
         try:
-            message = await asyncio.wait_for(self._receive(), self._settings.patience)
+            message = await asyncio.wait_for(self._waiting, self._settings.patience)
         except asyncio.TimeoutError:
             raise _too_slow() from None
+        except asyncio.CancelledError:
+            if self._is_given_up:
+                raise _too_slow() from None
+            raise
         if message["type"] == "http.disconnect":
             raise GoneError
         part = message.get("body", b"")
         self.is_complete = not message.get("more_body", False)
         self._come += len(part)
-        seconds = time.monotonic() - self._began
-        is_late = seconds > self._settings.patience and not self.is_complete
-        if is_late and self._come < self._settings.least_rate * seconds:
-            raise _too_slow()
+        if self.is_complete:
+            self._bytes.coming.discard(self)
+        else:
+            self._measure()
         return part
+
+    def _measure(self) -> None:
+        """Measure the pace, and give up a client whose pace is too low.
+
+        Raises:
+            Problem: If it is.
+        """
+        patience, now = self._settings.patience, time.monotonic()
+        seconds = now - self._since
+        if seconds <= patience:
+            return
+        self.pace = (self._come - self._before) / seconds
+        if self.pace < self._settings.least_rate:
+            raise _too_slow()
+        if seconds > WINDOW * patience:
+            self._since, self._before = now, self._come
+
+    def give_up(self) -> None:
+        """Let nothing more come: others need the memory."""
+        self._is_given_up = True
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     async def drain(self) -> None:
         """Throw away what still comes, within limits, so that the client reads the answer."""
@@ -116,6 +160,7 @@ class Body:
 
     def give_back(self) -> None:
         """Give the memory back."""
+        self._bytes.coming.discard(self)
         self._bytes.give_back(self.taken)
         self.taken = 0
 

@@ -154,6 +154,50 @@ def test_slow_clients_are_given_up() -> None:
     assert len(read([b"x" * 100] * 10, "", settings, pause=0.02).file) == 1000
 
 
+def test_what_was_sent_at_once_buys_no_time() -> None:
+    settings = Settings(patience=0.05, least_rate=1000)
+    # In the mean 10 kB a second, but the rest would take for ever.
+    assert problem([b"x" * 10_000, *[b"x"] * 100], "", settings, pause=0.02).status == 408
+
+
+async def come(body: Body, parts: int) -> int:
+    """Take parts of a body; return the status that it ends with, 200 if it does not."""
+    try:
+        for _ in range(parts):
+            await body.part()
+    except Problem as problem:
+        body.give_back()
+        return problem.status
+    return 200
+
+
+@pytest.mark.parametrize(("size", "status"), [(2, 408), (4000, 200)])
+def test_the_slowest_gives_way_to_others(size: int, status: int) -> None:
+    """Of clients that hold the memory, one that barely comes is given up; the asker tries again."""
+    memory = Bytes(40_000)
+    settings = Settings(patience=0.03, least_rate=20)
+
+    async def slow() -> MutableMapping[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x" * size, "more_body": True}
+
+    async def quick() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"x" * 35_000, "more_body": True}
+
+    async def run() -> None:
+        holder = Body(slow, settings, memory)
+        assert memory.take(10_000)
+        holder.taken = 10_000
+        task = asyncio.create_task(come(holder, 6))
+        await asyncio.sleep(0.07)
+        assert await come(Body(quick, settings, memory), 1) == 429
+        assert await task == status
+        again = await come(Body(quick, settings, memory), 1)
+        assert again == (200 if status == 408 else 429)
+
+    asyncio.run(run())
+
+
 def test_a_client_that_goes_away_is_noticed() -> None:
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.disconnect"}
