@@ -1,6 +1,7 @@
 """Synthetic rain on clean pictures: `plan` says what goes where, `synthesise` makes it."""
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Generator, Sequence
@@ -39,6 +40,11 @@ DENSITY_COLUMNS = ("picture", "preset", "coverage", "density")
 """Of a picture: its name in the folder, the preset, the share under rain, how dense that is."""
 
 
+HALVES = ("rainy", "clean")
+PARTS = ("layer", "mask")
+"""Folders of an output."""
+
+
 @dataclass(frozen=True)
 class RainSource:
     """A source of rain.
@@ -60,7 +66,7 @@ class SynthJob:
 
     Attributes:
         source: The clean picture.
-        name: What it is called in the table of densities.
+        name: What it is called in the table of densities; its rain depends on this and the seed.
         rainy: The picture with rain.
         clean: The clean picture again, as PNG.
         layer: The rain alone.
@@ -143,7 +149,8 @@ def plan(
 
     Raises:
         UsageError: If parts are asked for and the output is one picture, or its name has an ending
-            of no format that derain writes, or it is one picture for a folder.
+            of no format that derain writes, or it is one picture for a folder, or the folders in it
+            would be those of the clean pictures.
         ValueError: If the folder holds rainy pictures too.
         OSError: If there are no pictures, or a folder cannot be listed.
     """
@@ -160,7 +167,8 @@ def plan(
             raise UsageError(
                 f"the output {output} is one picture; expected a folder", option="parts"
             )
-        return SynthPlan((SynthJob(clean, output.name, output),))
+        return SynthPlan((SynthJob(clean, f"{clean.stem}.png", output),))
+    _check_apart(clean, output, [*HALVES, *(PARTS if parts else ())])
     # Folders inside the folder are kept, so that pictures of one name do not collide.
     sources = [clean] if single else _clean_sources(clean, output)
     names = [
@@ -179,6 +187,25 @@ def plan(
         for source, name in zip(sources, names, strict=True)
     )
     return SynthPlan(jobs, output / DENSITY_FILE if parts else None)
+
+
+def _check_apart(clean: Path, output: Path, names: Sequence[str]) -> None:
+    """Refuse an output whose folders would lie among the clean pictures.
+
+    Raises:
+        UsageError: If one does, such as ``data/clean`` for the pictures in there.
+    """
+    whole = (clean.parent if clean.is_file() else clean).resolve()
+    # What lies in an output inside the folder is known to be no input.
+    inside = output.resolve().is_relative_to(whole) and clean.is_dir()
+    for folder in (output / name for name in names):
+        place = folder.resolve()
+        if place == whole or (clean.is_dir() and place.is_relative_to(whole) and not inside):
+            raise UsageError(
+                f"{folder} holds the clean pictures; choose another output",
+                option="output",
+                value=output,
+            )
 
 
 def _clean_sources(clean: Path, output: Path) -> list[Path]:
@@ -210,16 +237,17 @@ def synthesise(
     Args:
         planned: What goes where.
         rain: Where rain comes from.
-        seed: The same seed gives the same rain.
+        seed: The same seed gives pictures of the same names the same rain, whatever lies beside
+            them.
         force: Whether files that exist are overwritten.
         progress: Gets a report of "pictures" after each.
     """
     maker = _Maker(rain, seed, force, frozenset(job.source.resolve() for job in planned.jobs))
     table_error: Exception | None = None
     try:
-        for k, job in enumerate(planned.jobs):
-            yield maker.make(job, k)
-            progress("pictures", k + 1, len(planned.jobs))
+        for count, job in enumerate(planned.jobs, 1):
+            yield maker.make(job)
+            progress("pictures", count, len(planned.jobs))
     finally:
         # After an interruption too, so that the table has a row for every picture that was made.
         if planned.table and maker.densities:
@@ -245,17 +273,17 @@ class _Maker:
     taken: set[Path] = field(default_factory=set)
     densities: list[tuple[str, ...]] = field(default_factory=list)
 
-    def make(self, job: SynthJob, k: int) -> SynthResult:
-        """Make the k-th picture, or what is missing of it."""
+    def make(self, job: SynthJob) -> SynthResult:
+        """Make a picture, or what is missing of it."""
         try:
-            if self._make(job, k):
+            if self._make(job):
                 return SynthResult(job.source, job.rainy)
         except (DerainError, OSError) as error:
             return SynthResult(job.source, job.rainy, "failed", error)
         exists = ExistsError(f"{job.rainy} already exists")
         return SynthResult(job.source, job.rainy, "skipped", exists)
 
-    def _make(self, job: SynthJob, k: int) -> bool:
+    def _make(self, job: SynthJob) -> bool:
         """Return whether there was something to make.
 
         Raises:
@@ -272,7 +300,7 @@ class _Maker:
         if len(existing) == len(job.files) and not self.force:
             return False
         # The same seed gives the same bytes: files of an interrupted run are compared, not trusted.
-        contents, density = _render(job, self.rain, (self.seed, k))
+        contents, density = _render(job, self.rain, self.seed)
         for path in existing:
             if not self.force and path.read_bytes() != contents[path]:
                 raise ExistsError(f"{path} already exists and is another picture")
@@ -285,14 +313,16 @@ class _Maker:
 
 
 def _render(
-    job: SynthJob, rain: RainSource, seed: tuple[int, int]
+    job: SynthJob, rain: RainSource, seed: int
 ) -> tuple[dict[Path, bytes], tuple[str, str]]:
     """Return all files of one picture, the rainy one last, and the rain's coverage and density."""
     picture = read(job.source)
     if job.clean is None:
         check_format(picture, format_of(job.rainy))  # before the rain rather than after it
     size = (picture.pixels.shape[0], picture.pixels.shape[1])
-    drops = sample(rain.preset, size, generator_for(*seed), bank=rain.bank)
+    name = hashlib.sha256(job.name.encode("utf-8", "surrogateescape")).digest()
+    generator = generator_for(seed, int.from_bytes(name[:8], "big"))
+    drops = sample(rain.preset, size, generator, bank=rain.bank)
     # With rain on it a picture is no result of derain's any more.
     rainy = replace(picture, pixels=compose_pixels(picture.pixels, drops), is_result=False)
     contents: dict[Path, bytes] = {}

@@ -126,6 +126,43 @@ def test_what_an_earlier_run_made_inside_the_input_is_no_input(
         assert [(one.source, one.status) for one in results] == [(tmp_path / "1.png", status)]
 
 
+def test_the_rain_of_a_picture_stays_what_others_come_before_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    rain = find_rain("rain100l")
+    out, single = tmp_path / "out", tmp_path / "single"
+    (folder / "2.png").unlink()
+    list(synthesise(plan(folder, out, parts=True), rain, seed=7))
+    layers = {path.name: path.read_bytes() for path in (out / "layer").iterdir()}
+    write_image(folder / "0.png", read_image(folder / "1.png"))
+    results = list(synthesise(plan(folder, out, parts=True), rain, seed=7))
+    assert [one.status for one in results] == ["made", "skipped", "skipped"]
+    assert (out / "layer/0.png").read_bytes() not in layers.values()
+    assert all((out / "layer" / name).read_bytes() == data for name, data in layers.items())
+    # Alone, too, whatever the result is called.
+    list(synthesise(plan(folder / "3.png", single, parts=True), rain, seed=7))
+    list(synthesise(plan(folder / "3.png", single / "any.png"), rain, seed=7))
+    assert (single / "layer/3.png").read_bytes() == layers["3.png"]
+    assert np.array_equal(read_image(single / "any.png"), read_image(out / "rainy/3.png"))
+
+
+def test_an_output_among_the_clean_pictures_is_refused(
+    folder: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    (folder / "1.jpg").write_bytes(encode(Picture(photo), "JPEG"))
+    for clean in (folder, folder / "1.png", folder / "1.jpg"):
+        with pytest.raises(UsageError, match=r"clean holds the clean pictures; choose another"):
+            plan(clean, tmp_path)
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(UsageError, match="holds the clean pictures"):
+        plan(tmp_path / "link", tmp_path)
+    folder.rename(tmp_path / "mask")
+    with pytest.raises(UsageError, match="mask holds the clean pictures"):
+        plan(tmp_path / "mask", tmp_path, parts=True)
+    assert plan(tmp_path / "mask", tmp_path).jobs
+    assert plan(tmp_path / "mask", tmp_path / "mask/out", parts=True).jobs
+
+
 @pytest.mark.parametrize("output", ["rainy.heic", "rainy.jpgg", "rainy.txt"])
 def test_an_unknown_ending_is_refused(output: str, tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))

@@ -8,6 +8,7 @@ import typer
 from derain.cli.console import check_file, check_folder, one_line_errors, say
 from derain.cli.verb import Verb
 from derain.extras import require
+from derain.files import printable
 
 if TYPE_CHECKING:
     from derain.weights import Card
@@ -75,7 +76,23 @@ def show(
         )
         lines = lines if isinstance(lines, list) else [str(lines)]
         for number, line in enumerate(lines):
-            typer.echo(f"{'' if number else key:<16} {line}".rstrip())
+            # A card may hold anything, such as what would command a terminal.
+            typer.echo(f"{'' if number else key:<16} {printable(line)}".rstrip())
+
+
+def _check_apart(checkpoint: Path, target: Path) -> None:
+    """Refuse to write over the checkpoint, or into it.
+
+    Raises:
+        UsageError: If the target is or belongs to the checkpoint.
+    """
+    from derain.errors import UsageError
+
+    read, written = checkpoint.resolve(), target.resolve()
+    if written == read or (read in written.parents and target.exists()):
+        raise UsageError(
+            "is what would be imported; name another file", option="output", value=target
+        )
 
 
 def _card_of(model: str) -> "Card":
@@ -137,6 +154,7 @@ def import_weights(
             raise UsageError(
                 "expected a name ending in .safetensors", option="output", value=target
             )
+        _check_apart(checkpoint, target)
         check_folder(target.absolute().parent, force=True)
         check_file(target, force=True, within=target.parent)
         network, card = authors.load(checkpoint, bgr=bgr)

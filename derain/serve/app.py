@@ -10,14 +10,11 @@ from starlette.exceptions import HTTPException
 from derain import __version__
 from derain.restore import MOST_STRENGTH
 from derain.serve import api_page, static
-from derain.serve.exchange import Options, exchange
+from derain.serve.exchange import JOB, Options, exchange
 from derain.serve.headers import App, Guard, has_key, headers_of
 from derain.serve.negotiation import TYPES, offered_formats
 from derain.serve.problems import TYPE, Problem, answer
 from derain.serve.service import Service
-
-JOB = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-"""A UUID."""
 
 ModelQuery = Annotated[str | None, Query(max_length=200, description="Weights; see /v1/models.")]
 QualityQuery = Annotated[

@@ -1,6 +1,7 @@
 """One request for a picture, from its body to the answer."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from derain.serve.sending import PatientResponse
 from derain.serve.service import Answer, Service, Task
 from derain.serve.uploads import Body, GoneError, check_length, read_upload
 
+JOB = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+"""A UUID."""
 CLOSED = 499
 """What is counted, and sent to nobody, for a client that went away."""
 LONGEST_NOTES = 2000
@@ -47,8 +50,11 @@ class Options:
         """Return these with the fields of a form in their place; empty ones choose nothing.
 
         Raises:
-            Problem: If the strength is no number.
+            Problem: If the strength is no number, or the job no UUID.
         """
+        job = fields.get("job", "")
+        if job and not re.fullmatch(JOB, job):
+            raise Problem(422, f"job={job[:40]!r}: expected a UUID")
         strength = fields.get("strength", "")
         try:
             number = float(strength) if strength else self.strength
@@ -58,7 +64,7 @@ class Options:
             fields.get("model") or self.model,
             fields.get("quality") or self.quality,
             number,
-            fields.get("job") or self.job,
+            job or self.job,
         )
 
 

@@ -73,7 +73,11 @@ class Models:
             check_model(name)
             model = _model(name, choose_engine(engine, device))
             if model.name in self._by_name:
-                raise UsageError("named twice", option="model", value=model.name)
+                raise UsageError(
+                    "named twice; clients name weights by the file, so give it another name",
+                    option="model",
+                    value=model.name,
+                )
             self._by_name[model.name] = model
 
     def __getitem__(self, name: str) -> Model:

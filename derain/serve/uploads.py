@@ -317,7 +317,10 @@ def _disposition(header: str) -> dict[str, str]:
     found: dict[str, str] = {}
     parameters: Any = parsed.get_params(header="content-disposition")
     for name, value in parameters or ():
-        found[name.lower()] = collapse_rfc2231_value(value)
+        try:
+            found[name.lower()] = collapse_rfc2231_value(value)
+        except ValueError:  # its character set is none that decodes it
+            raise Problem(400, "a damaged form: a name that cannot be decoded") from None
     return found
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -910,6 +910,11 @@ def test_import_twice_says_that_it_is_done(tmp_path: Path) -> None:
         in other.stderr.decode()
     )
     assert derain("weights", "import", "b/w.pth", "--force", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "w.safetensors").read_bytes()
+    itself = derain("weights", "import", "w.safetensors", "--force", cwd=tmp_path)
+    assert itself.returncode == 2
+    assert "w.safetensors: is what would be imported; name another file" in itself.stderr.decode()
+    assert (tmp_path / "w.safetensors").read_bytes() == before
 
 
 @pytest.mark.torch
@@ -1014,6 +1019,18 @@ def test_weights_cite_prints_the_papers_once_and_derain() -> None:
     assert failed.returncode == 1
     assert failed.stdout == b""
     assert failed.stderr.startswith(b"error: nothing: no such weights")
+
+
+@pytest.mark.torch
+def test_a_card_commands_no_terminal(tmp_path: Path) -> None:
+    from derain.networks import PetrichorLive
+    from derain.weights import store
+
+    card = replace(find_card("petrichor-live"), note="\x1b]0;title\x07\x1b[2J a\nb")
+    store.save(PetrichorLive(), card, tmp_path / "w.safetensors")
+    shown = derain("weights", "show", tmp_path / "w.safetensors").stdout.decode()
+    assert "note             \\x1b]0;title\\x07\\x1b[2J a\\nb\n" in shown
+    assert "\x1b" not in shown
 
 
 def test_weights_show_a_card() -> None:

@@ -219,7 +219,9 @@ def test_numbers_of_pixels_may_be_short(text: str, pixels: int) -> None:
     assert _pixels(text) == pixels
 
 
-@pytest.mark.parametrize("text", ["", "M", "-5", "0", "many", "1e8x", "1,000", "5 T", "."])
+@pytest.mark.parametrize(
+    "text", ["", "M", "-5", "0", "many", "1e8x", "1,000", "5 T", ".", "_5", "_", "9" * 310]
+)
 def test_other_words_are_no_numbers_of_pixels(text: str) -> None:
     with pytest.raises(UsageError, match="expected a number of pixels"):
         _pixels(text)

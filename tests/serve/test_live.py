@@ -235,8 +235,9 @@ def test_wrong_pictures_are_named(server: Running, rainy: Path) -> None:
         assert (reply.status, words in reply.problem) == (status, True), reply.problem
     reply = server.post(file, accept="image/gif")
     assert (reply.status, "image/png" in reply.problem) == (406, True)
-    body, kind = form_of(file, "b.png", strength="much")
-    assert server.post(body, content_type=kind).status == 422
+    for field, value in (("strength", "much"), ("job", "not a uuid at all")):
+        body, kind = form_of(file, "b.png", **{field: value})
+        assert server.post(body, content_type=kind).status == 422
 
 
 def test_a_browsers_form_gets_a_page(server: Running) -> None:

@@ -115,6 +115,7 @@ def test_names_are_read(header: str, name: str) -> None:
         ([GOOD], "multipart/form-data", "no boundary"),
         ([GOOD], "multipart/form-data; boundary=" + 300 * "x", "damaged form"),
         ([form_of([('name="x"', b"")] * 21)], FORM, "more than 20 fields"),
+        ([form_of([("name=image; filename*=undefined''a.png", b"x")])], FORM, "cannot be decoded"),
     ],
 )
 def test_what_is_no_form_with_a_picture_is_refused(
