@@ -52,11 +52,14 @@ def check(
     with lasting():
         from derain.data import layout_named, named_folders
         from derain.data.audit.check import check as check_data
+    from derain.errors import UsageError
     from derain.files import write_file
 
     with one_line_errors():
         _check_places(against, json, force=force)
         place = _place(folder, named_folders(rainy, clean))
+        if layout is not None and not isinstance(place, Path):
+            raise UsageError("two folders have none; leave it out", option="layout", value=layout)
         with Bars() as bars:
             report = check_data(place, against, layout_named(layout), bars)
         try:

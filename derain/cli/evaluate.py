@@ -319,9 +319,12 @@ def _find_datasets(
     folders: "Sequence[Place]", layout: str | None, outcomes: "_Outcomes", *, photographs: bool
 ) -> "list[PairedFolder | Photographs]":
     """Return the datasets; what is wrong with them is named."""
-    from derain.data import NoPairsError, layout_named
+    from derain.data import NoPairsError, TwoFolders, layout_named
+    from derain.errors import UsageError
     from derain.evaluate import find_datasets
 
+    if layout is not None and all(isinstance(folder, TwoFolders) for folder in folders):
+        raise UsageError("two folders have none; leave it out", option="layout", value=layout)
     try:
         datasets, problems = find_datasets(folders, layout_named(layout), photographs=photographs)
     except NoPairsError as error:

@@ -73,6 +73,12 @@ def test_two_folders_that_cannot_be_meant(folder: Path) -> None:
         (["--clean", folder / "one"], 2, "error: --clean "),
         ([folder, "--rainy", folder / "one", "--clean", folder / "two"], 2, "error: --rainy "),
         (["--rainy", folder / "one", "--clean", folder / "none"], 1, "none: no such folder"),
+        (
+            ["--rainy", folder / "one", "--clean", folder / "two", "--layout", "flat"],
+            2,
+            "error: --layout flat: two folders have none; leave it out",
+        ),
+        ([next((folder / "one").iterdir())], 1, "one picture; expected a folder of pairs"),
     ):
         result = check(*arguments)
         assert result.exit_code == status, result.stderr

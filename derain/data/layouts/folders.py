@@ -142,6 +142,10 @@ def survey(
         raise FileNotFoundError(
             f"{folder}: no such folder; expected one with rainy and clean pictures"
         )
+    if folder.is_file() and folder.suffix.lower() in readable_suffixes():
+        raise ValueError(
+            f"{printable(folder)}: one picture; expected a folder of pairs, or a list of them"
+        )
     if layout == "photographs":
         raise NoPairsError(f"{folder}: photographs, as asked for; pairs have another layout")
     name = folder.resolve().name

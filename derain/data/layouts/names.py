@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -112,17 +113,25 @@ def _of_one_name(
     rainy_files: Mapping[Path, Path], clean_files: Mapping[Path, Path]
 ) -> dict[Path, Path]:
     """Return the clean file of each rainy one that has the same name but for suffix or folder."""
-    names: dict[Path, list[Path]] = {}
+    names: dict[str, list[Path]] = {}
     for path, inside in clean_files.items():
-        names.setdefault(inside.with_suffix(""), []).append(path)
+        names.setdefault(_composed(inside.with_suffix("")), []).append(path)
     only = {name: files[0] for name, files in names.items() if len(files) == 1}
-    one_place = all(name.parent == Path() for name in names)
+    one_place = all(inside.parent == Path() for inside in clean_files.values())
     twins = {
-        path: only.get(inside.with_suffix(""))
-        or (only.get(Path(inside.stem)) if one_place else None)
+        path: only.get(_composed(inside.with_suffix("")))
+        or (only.get(_composed(Path(inside.stem))) if one_place else None)
         for path, inside in rainy_files.items()
     }
     return {path: twin for path, twin in twins.items() if twin}
+
+
+def _composed(inside: Path) -> str:
+    """Return a path as text in which each letter is one character with its accents.
+
+    Some systems write them apart, so that one name may be spelt in two ways.
+    """
+    return unicodedata.normalize("NFC", inside.as_posix())
 
 
 def _by_key(clean_files: Mapping[Path, Path]) -> tuple[dict[str, Path], list[Problem]]:
@@ -158,6 +167,7 @@ def twin_key(inside: Path) -> str:
 
     For example, ``rain-007``, ``norain-007`` and ``007gt`` give ``7``.
     """
+    inside = Path(_composed(inside))
     key = re.sub(rf"^{_ANY_WORD}([-_ ]|(?=\d)|$)", "", inside.stem.lower())
     key = re.sub(rf"([-_ ]|(?<=\d)){_ANY_WORD}$", "", key)
     numbered = re.sub(r"^0+(?=\d)", "", key)

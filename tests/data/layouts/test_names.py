@@ -22,6 +22,10 @@ from derain.data.layouts.names import half_by_name, match_names
         ("input", ["clean"], "clean"),
         ("0", ["00", "1"], "00"),
         ("rainbow", ["rainbow", "bow"], "rainbow"),
+        # Accents as letters of their own, as macOS writes names.
+        ("caf\u00e9", ["cafe\u0301", "cafe"], "cafe\u0301"),
+        ("cafe\u0301_14", ["caf\u00e9", "cafe"], "caf\u00e9"),
+        ("u\u0308/rain-007", ["\u00fc/norain-007", "u/norain-007"], "\u00fc/norain-007"),
     ],
 )
 def test_twins(rainy: str, clean: list[str], twin: str) -> None:
