@@ -40,6 +40,7 @@ class Film:
     tags: Mapping[str, Any] = field(default_factory=dict)
     matrix: Sequence[int] = ()
     sound: bool = False
+    sound_codec: str = "aac"
     subtitles: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     chapters: Sequence[tuple[int, int, str]] = ()
@@ -99,7 +100,7 @@ def _others(target: Any, scene: Film) -> list[Any]:
     """Add the streams beside the video; return their packets."""
     packets: list[Any] = []
     if scene.sound:
-        sound = target.add_stream("aac", rate=48000)
+        sound = target.add_stream(scene.sound_codec, rate=48000)
         sound.metadata["language"] = "fra"
         draws = np.random.default_rng(0)
         for k in range(round(len(scene.times) * float(scene.time_base) * 48000 / 1024)):

@@ -131,6 +131,7 @@ def _joined(job: Job, segments: Sequence[Segment], parts: Parts, progress: Progr
             start=job.start,
             end=job.end,
             progress=progress,
+            name=job.target,
         )
         os.replace(parts.joined, job.target)
     except OSError as error:

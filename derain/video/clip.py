@@ -4,7 +4,7 @@ This module imports PyAV: importers ask for that first (`derain.extras.require`)
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,12 +14,13 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from derain.video.colours import Colours
 from derain.video.errors import VideoError, system_error, words_of
+from derain.video.timecode import is_timecode
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
 _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -39,14 +40,18 @@ class Companion:
         kind: ``audio``, ``subtitle``, ``data``, ``attachment``, or ``video`` for a cover picture
             or a second view.
         codec: Its name, empty where FFmpeg knows none.
+        repeats: ``timecode`` or ``chapters`` if it holds nothing but what the clip says of them,
+            else empty.
     """
 
     index: int
     kind: str
     codec: str
+    repeats: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} stream {self.index}{f' ({self.codec})' if self.codec else ''}"
+        name = self.codec or self.repeats
+        return f"{self.kind} stream {self.index}{f' ({name})' if name else ''}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class Clip:
         duration: Seconds, None where the file does not say.
         frames: How many there should be, None where nothing says.
         companions: The other streams.
+        timecode: Of the first frame, empty where the file has none.
+        chapters: How many the file has.
     """
 
     path: Path
@@ -90,6 +97,8 @@ class Clip:
     duration: Fraction | None
     frames: int | None
     companions: tuple[Companion, ...] = ()
+    timecode: str = ""
+    chapters: int = 0
 
     @property
     def frame_ticks(self) -> Fraction:
@@ -273,6 +282,7 @@ def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: Vid
     first = frame.pts if frame.pts is not None else 0
     duration = _duration(container, stream, first * time_base)
     frames = stream.frames or (round(duration * rate) if duration else None)
+    timecode = _timecode(container, stream, rate)
     return Clip(
         path=path,
         container=container.format.name,
@@ -291,11 +301,45 @@ def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: Vid
         duration=duration,
         frames=frames,
         companions=tuple(
-            Companion(other.index, str(other.type), _codec_of(other))
+            Companion(
+                other.index,
+                str(other.type),
+                _codec_of(other),
+                _repeated(container, other, timecode),
+            )
             for other in container.streams
             if other.index != stream.index
         ),
+        timecode=timecode,
+        chapters=len(container.chapters()),
     )
+
+
+def tag_of(metadata: Mapping[str, str], name: str) -> str:
+    """Return a tag, whose name a container may write in capitals; empty if there is none."""
+    return next((text for key, text in metadata.items() if key.lower() == name), "")
+
+
+def _timecode(container: InputContainer, stream: VideoStream, rate: Fraction) -> str:
+    """Return the time code of the first frame; that of the video comes first."""
+    others = [other for other in container.streams if other.type == "data"]
+    for each in (stream, container, *others):
+        text = tag_of(each.metadata, "timecode")
+        if is_timecode(text, rate):
+            return text
+    return ""
+
+
+def _repeated(container: InputContainer, stream: Stream, timecode: str) -> str:
+    """Return what a stream of MP4 or QuickTime only says again, see `Companion`."""
+    if stream.type != "data" or _codec_of(stream):
+        return ""
+    if timecode and tag_of(stream.metadata, "timecode") == timecode:
+        return "timecode"
+    # FFmpeg reads the titles of chapters from such a stream, and nothing else.
+    if stream.discard == Discard.all and container.chapters():
+        return "chapters"
+    return ""
 
 
 def colours_of(frame: VideoFrame) -> Colours:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from derain.progress import Progress, silent
 from derain.video.clip import Clip, Companion, open_input, packets_of
 from derain.video.encoding import CODECS, Encoder, Segment
 from derain.video.errors import VideoError, not_written
+from derain.video.timecode import later
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Container:
         reorders: Frames may be stored in another order without all times being set back.
         turns: It holds how frames become upright.
         constant: It holds a constant rate alone.
+        chapters: It holds chapters.
+        timecode: It holds the time code of the first frame.
     """
 
     muxer: str
@@ -48,14 +51,25 @@ class Container:
     reorders: bool = True
     turns: bool = False
     constant: bool = False
+    chapters: bool = True
+    timecode: bool = True
 
 
 _MP4 = Container("mp4", ("h264", "h265", "av1", "vp9", "mpeg4"), turns=True)
-_TS = Container("mpegts", ("h264", "h265", "mpeg4"), global_header=False, reorders=False)
+_TS = Container(
+    "mpegts",
+    ("h264", "h265", "mpeg4"),
+    global_header=False,
+    reorders=False,
+    chapters=False,
+    timecode=False,
+)
 
 _MATROSKA = ("matroska", "webm")
 _COUNTED = ("DURATION", "NUMBER_OF_", "BPS", "_STATISTICS_")
 """What Matroska says of a stream's size, of another one."""
+_LOOK = 256
+"""Packets that are looked through for the first one of each stream."""
 _OF_FORMAT = ("major_brand", "minor_version", "compatible_brands")
 """What MP4 says of itself, no tags of a user's."""
 
@@ -69,10 +83,15 @@ CONTAINERS: dict[str, Container] = {
     ".mts": _TS,
     ".m2ts": _TS,
     ".avi": Container(
-        "avi", ("h264", "mpeg4", "ffv1"), global_header=False, reorders=False, constant=True
+        "avi",
+        ("h264", "mpeg4", "ffv1"),
+        global_header=False,
+        reorders=False,
+        constant=True,
+        chapters=False,
     ),
-    ".flv": Container("flv", ("h264",), reorders=False),
-    ".3gp": Container("3gp", ("h264", "mpeg4"), turns=True),
+    ".flv": Container("flv", ("h264",), reorders=False, chapters=False),
+    ".3gp": Container("3gp", ("h264", "mpeg4"), turns=True, timecode=False),
 }
 """By the suffix of a file name."""
 
@@ -112,8 +131,10 @@ def suffix_for(clip: Clip, codec: str) -> str:
     own = clip.path.suffix.lower()
     if own in CONTAINERS and codec in CONTAINERS[own].codecs:
         return own
-    held, _ = _sorted(clip, _MP4) if codec in _MP4.codecs else ((), ())
-    return ".mp4" if codec in _MP4.codecs and len(held) == len(clip.companions) else ".mkv"
+    if codec not in _MP4.codecs:
+        return ".mkv"
+    _, left_out = _sorted(clip, _MP4)
+    return ".mkv" if left_out else ".mp4"
 
 
 def join(
@@ -125,6 +146,7 @@ def join(
     start: float = 0.0,
     end: float | None = None,
     progress: Progress = silent,
+    name: str | os.PathLike[str] | None = None,
 ) -> list[str]:
     """Write segments as a video file, with the other streams of the clip.
 
@@ -136,6 +158,7 @@ def join(
         start: As the frames were read: if not 0, the first of them is shown at once.
         end: The same; packets of other streams that are shown later are left out.
         progress: Receives ``joining`` with how many packets of video are written.
+        name: What errors call the result if it moves there afterwards; None for ``path``.
 
     Returns:
         What could not be kept, a line each.
@@ -149,15 +172,7 @@ def join(
         raise VideoError(f"{clip.path}: 0 frames to write; expected at least one")
     held, left_out = _sorted(clip, container)
     notes = [f"{companion} is left out: {container.muxer} cannot hold it" for companion in left_out]
-    if clip.display_matrix and not container.turns:
-        notes.append(f"{container.muxer} cannot hold how the picture is turned; expected .mp4")
-    if container.constant and not _is_constant(segments):
-        notes.append(f"{container.muxer} holds frames at a constant rate only: their times change")
-    if clip.aspect not in (None, 1) and not _tells_aspect(container, encoder):
-        notes.append(
-            f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
-            f" {container.muxer} does not hold it; expected h264 or h265"
-        )
+    notes += _notes(clip, container, encoder, segments)
     span = _Span.of(clip, segments, start, end)
     with replacing(path) as draft:
         try:
@@ -165,8 +180,27 @@ def join(
                 muxer = _Muxer(source, target, clip, encoder, held, span)
                 notes += muxer.write(segments, progress)
         except av.error.FFmpegError as error:
-            raise not_written(error, path) from error
+            raise not_written(error, name or path) from error
     return notes
+
+
+def _notes(
+    clip: Clip, container: Container, encoder: Encoder, segments: Sequence[Segment]
+) -> Iterator[str]:
+    """Yield what a container cannot hold, besides streams."""
+    if clip.display_matrix and not container.turns:
+        yield f"{container.muxer} cannot hold how the picture is turned; expected .mp4"
+    if container.constant and not _is_constant(segments):
+        yield f"{container.muxer} holds frames at a constant rate only: their times change"
+    if clip.aspect not in (None, 1) and not _tells_aspect(container, encoder):
+        yield (
+            f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
+            f" {container.muxer} does not hold it; expected h264 or h265"
+        )
+    if clip.chapters and not container.chapters:
+        yield f"{container.muxer} cannot hold chapters; expected .mp4 or .mkv"
+    if clip.timecode and not container.timecode:
+        yield f"{container.muxer} cannot hold the time code {clip.timecode}; expected .mp4 or .mkv"
 
 
 def _is_constant(segments: Sequence[Segment]) -> bool:
@@ -277,26 +311,71 @@ def _metadata_of(clip: Clip) -> dict[str, str]:
 def _sorted(
     clip: Clip, container: Container
 ) -> tuple[tuple[Companion, ...], tuple[Companion, ...]]:
-    """Return the streams beside the video that a container holds, and those that it does not."""
+    """Return the streams beside the video that are copied, and those that cannot be held.
+
+    Those that only repeat a time code or chapters are neither: the container gets their content.
+    """
+    others = [each for each in clip.companions if not each.repeats]
     with open_input(clip.path) as source:
-        fits = [_holds(container, source.streams[each.index]) for each in clip.companions]
-    pairs = list(zip(clip.companions, fits, strict=True))
+        packets = _first_packets(source, [each.index for each in others])
+        fits = [
+            _holds(container, source.streams[each.index], packets.get(each.index))
+            for each in others
+        ]
+    pairs = list(zip(others, fits, strict=True))
     return tuple(c for c, fit in pairs if fit), tuple(c for c, fit in pairs if not fit)
 
 
-def _holds(container: Container, stream: Stream) -> bool:
-    """Return whether a container takes a stream, which its header alone tells."""
+def _first_packets(source: InputContainer, indices: Sequence[int]) -> "dict[int, Packet[Stream]]":
+    """Return the first packet of each stream that has one near the beginning of the file."""
+    stills = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [source.streams[k] for k in indices]
+    wanted = {s.index for s in streams if s.type != "attachment" and not s.disposition & stills}
+    found: dict[int, Packet[Stream]] = {}
+    with suppress(av.error.FFmpegError):  # which stops the search where the file is damaged
+        for packet in islice(packets_of(source, sorted(wanted)) if wanted else (), _LOOK):
+            if packet.size:
+                found.setdefault(packet.stream.index, packet)
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _holds(container: Container, stream: Stream, packet: "Packet[Stream] | None") -> bool:
+    """Return whether a container takes a stream, and gives it back as one of its kind.
+
+    Args:
+        container: What is asked.
+        stream: The stream.
+        packet: Its first one, which is changed; without it the stream's header alone is tried.
+    """
+    file = io.BytesIO()
+    trial = av.open(file, "w", format=container.muxer)
     try:
-        trial = av.open(io.BytesIO(), "w", format=container.muxer)
-        try:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-        finally:
-            with suppress(av.error.FFmpegError):
-                trial.close()
+        copy = trial.add_stream_from_template(stream, opaque=True)
+        trial.start_encoding()
+        if packet is not None:
+            packet.stream = copy
+            packet.pts = packet.dts = 0
+            trial.mux(packet)
+            trial.close()
     except (av.error.FFmpegError, ValueError):
         return False
-    return True
+    finally:
+        # Some refuse to end a file without packets, which says nothing.
+        with suppress(av.error.FFmpegError):
+            trial.close()
+    return packet is None or _kind_in(file) in (stream.type, "")
+
+
+def _kind_in(file: io.BytesIO) -> str:
+    """Return the kind of the one stream of a file, empty if one packet is too few to tell."""
+    file.seek(0)
+    try:
+        with av.open(file) as written:
+            return str(written.streams[0].type)
+    except (av.error.FFmpegError, IndexError):
+        return ""
 
 
 class _Muxer:
@@ -327,6 +406,7 @@ class _Muxer:
                 _describe(copy, stream)
                 self._streams[stream.index] = copy
         self._add_chapters()
+        self._add_timecode()
         target.start_encoding()
 
     def _add_video(self, stream: Stream, encoder: Encoder) -> VideoStream:
@@ -341,6 +421,20 @@ class _Muxer:
         kept = [chapter for chapter in chapters if chapter is not None]
         if kept:
             self._target.set_chapters(kept)
+
+    def _add_timecode(self) -> None:
+        """Give the result the time code of its first frame, once."""
+        clip = self._clip
+        if not clip.timecode:
+            return
+        elapsed = 0 if self._span.first is None else self._span.first - clip.first * clip.time_base
+        text = later(clip.timecode, round(elapsed * clip.rate), clip.rate)
+        for metadata in (self._target.metadata, self._video.metadata):
+            for key in [key for key in metadata if key.lower() == "timecode"]:
+                del metadata[key]
+        # MP4 and QuickTime make a track of it.
+        owner = self._video if self._target.format.name in ("mp4", "mov") else self._target
+        owner.metadata["timecode"] = text
 
     def write(self, segments: Sequence[Segment], progress: Progress) -> list[str]:
         """Write all packets in the order of their times; return what was left out."""

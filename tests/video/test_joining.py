@@ -13,6 +13,7 @@ import pytest
 from av.stream import Disposition
 from filming import QUARTER, Film, film, packets, picture, remake, shown
 
+from derain.video.clip import tag_of
 from derain.video.encoding import read_segment
 from derain.video.errors import VideoError
 from derain.video.joining import container_named, join, suffix_for
@@ -159,6 +160,85 @@ def test_metadata_and_chapters_of_mp4_are_kept(tmp_path: Path) -> None:
     with av.open(str(made.path)) as after:
         assert {key: after.metadata[key] for key in metadata} == metadata
         assert [c["metadata"]["title"] for c in after.chapters()] == ["Anfang", "Ende"]
+
+
+def timecodes(path: Path) -> list[str]:
+    """Return the time codes of a file and of its streams, each once."""
+    with av.open(str(path)) as file:
+        held = [file.metadata, *(stream.metadata for stream in file.streams)]
+        return sorted({text for tags in held if (text := tag_of(tags, "timecode"))})
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("clip.mov", "a.mov"), ("clip.mp4", "a.mp4"), ("clip.mov", "a.mkv"), ("clip.mkv", "a.mov")],
+)
+def test_a_time_code_is_kept(tmp_path: Path, source: str, name: str) -> None:
+    scene = Film(sound=True, metadata={"timecode": "01:02:03:04"})
+    clip = film(tmp_path / source, scene)
+    made = remake(clip, tmp_path / name, codec="h264")
+    assert timecodes(made.path) == timecodes(clip) == ["01:02:03:04"]
+    assert made.notes == []
+    with av.open(str(made.path)) as target:
+        assert len(target.streams.data) == (name != "a.mkv")
+    assert packets(made.path, "audio")
+
+
+def test_a_part_has_the_time_code_of_its_first_frame(tmp_path: Path) -> None:
+    scene = Film(times=range(60), metadata={"timecode": "01:02:03:04"})
+    clip = film(tmp_path / "clip.mov", scene)
+    made = remake(clip, tmp_path / "a.mov", codec="h264", start=1.04, end=1.5)
+    assert timecodes(made.path) == ["01:02:04:05"]
+
+
+def test_the_stream_of_an_mp4s_chapters_is_no_loss(tmp_path: Path) -> None:
+    scene = Film(chapters=[(0, 500, "Anfang"), (500, 1200, "Ende")])
+    clip = film(tmp_path / "clip.mp4", scene)
+    assert [str(each) for each in open_clip(clip).companions] == ["data stream 1 (chapters)"]
+    for name in ("a.mp4", "a.mov", "a.mkv"):
+        made = remake(clip, tmp_path / name, codec="h264")
+        assert made.notes == []
+        with av.open(str(made.path)) as after:
+            assert [c["metadata"]["title"] for c in after.chapters()] == ["Anfang", "Ende"]
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.avi"])
+def test_lost_chapters_are_named(tmp_path: Path, name: str) -> None:
+    scene = Film(chapters=[(0, 1000, "all")], metadata={"timecode": "01:00:00:00"})
+    made = remake(film(tmp_path / "clip.mkv", scene), tmp_path / name, codec="h264")
+    muxer = {"a.ts": "mpegts", "a.avi": "avi"}[name]
+    chapters, *others = made.notes
+    assert chapters == f"{muxer} cannot hold chapters; expected .mp4 or .mkv"
+    lost = "mpegts cannot hold the time code 01:00:00:00; expected .mp4 or .mkv"
+    assert others == ([lost] if name == "a.ts" else [])
+    assert timecodes(made.path) == ([] if name == "a.ts" else ["01:00:00:00"])
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+def test_sound_that_only_a_whole_file_refuses_is_named(tmp_path: Path, name: str) -> None:
+    """MP4 fails at its end, and MPEG-TS takes it for data that no player plays."""
+    source = film(tmp_path / "clip.mkv", Film(sound=True, sound_codec="pcm_s16le"))
+    made = remake(source, tmp_path / name, codec="h264")
+    muxer = container_named(name, "h264").muxer
+    assert made.notes == [f"audio stream 1 (pcm_s16le) is left out: {muxer} cannot hold it"]
+    assert len(shown(made.path)) == 30
+    moved = source.rename(tmp_path / "clip.mpg")
+    assert suffix_for(open_clip(moved), "h264") == ".mkv"
+
+
+def test_what_fails_at_the_end_is_reported_with_the_final_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = film(tmp_path / "clip.mkv", Film(sound=True, sound_codec="pcm_s16le"))
+    made = remake(source, tmp_path / "a.mkv", codec="h264")
+
+    def holds(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr("derain.video.joining._holds", holds)
+    with pytest.raises(VideoError, match=r"^final\.mp4: cannot be written \(Invalid argument\)$"):
+        join(made.clip, made.segments, made.encoder, tmp_path / "b.mp4", name="final.mp4")
+    assert not (tmp_path / "b.mp4").exists()
 
 
 def test_the_index_of_an_mp4_comes_first(tmp_path: Path) -> None:
