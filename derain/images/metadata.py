@@ -62,16 +62,14 @@ def read_metadata(
     if dpi := _resolution(image, data, found.metadata.exif):
         found.metadata = replace(found.metadata, encoding={"dpi": dpi})
     orientation = 1 if upright else _orientation(found.metadata)
-    # Pillow turns a TIFF as it decodes it, and gives its size as it is then.
-    is_turned = image.format == "TIFF"
-    size = image.size[::-1] if orientation > 4 and not is_turned else image.size
+    size = image.size[::-1] if orientation > 4 else image.size
     turn = Turn(orientation, *size)
     metadata = _corrected(found, turn)
     if found.lost & xmp.NAMED:
         found.lost.discard(xmp.FURTHER)  # that is what they are
     if found.lost:
         notes.append(f"not kept: {listed(sorted(found.lost))}")
-    return metadata, 1 if is_turned else orientation
+    return metadata, orientation
 
 
 def listed(names: Iterable[str]) -> str:
@@ -118,8 +116,11 @@ def _corrected(found: Found, turn: Turn) -> Metadata:
 
 
 def bare(data: bytes) -> bytes:
-    """Return a file without what is not pixels, so that nothing odd in it stops a decoder."""
-    return jpeg.bare(png.bare(data))
+    """Return a file without what is not pixels, so that nothing odd in it stops a decoder.
+
+    Of a TIFF only what would turn it is hidden.
+    """
+    return tags.unturned(jpeg.bare(png.bare(data)))
 
 
 def with_profile(image: ImageFile.ImageFile, data: bytes) -> ImageFile.ImageFile:

@@ -60,8 +60,8 @@ def open_picture(data: bytes, claim: Claim) -> ImageFile.ImageFile:
         raise
     except Exception as error:  # decoders of hostile files raise whatever they stumble over
         raise damaged(claim.kind, error) from error
-    # A second header could claim more than the one that was judged; Pillow turns a TIFF upright.
-    if claim.pixels and sorted(image.size) != sorted((claim.width, claim.height)):
+    # A second header could claim more than the one that was judged.
+    if claim.pixels and image.size != (claim.width, claim.height):
         width, height = image.size
         raise ImageError(
             f"a damaged {claim.kind} picture (its headers say {claim.width}x{claim.height} and"

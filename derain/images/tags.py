@@ -148,6 +148,30 @@ class Tags:
         return tiff.first_integer(found[0], self.layout.order) if found else None
 
 
+def unturned(data: bytes) -> bytes:
+    """Return a TIFF in which a decoder finds no orientation; other files as they are.
+
+    Pillow would turn it as it decodes it, by rules for XMP that are not those of other formats.
+    """
+    try:
+        layout = tiff.layout_of(data)
+        fields, _, _ = tiff.read_directory(data, layout, tiff.first_offset(data, layout))
+    except (ValueError, struct.error):
+        return data
+    asking = [
+        each
+        for each in fields
+        if (each.tag == Base.Orientation and tiff.first_integer(each, layout.order) != 1)
+        or (each.tag == XMP and b"Orientation" in each.value)
+    ]
+    if not asking:
+        return data
+    edited = bytearray(data)
+    for each in asking:  # under the next number, which means nothing and keeps the order
+        struct.pack_into(f"{layout.order}H", edited, each.place, each.tag + 1)
+    return bytes(edited)
+
+
 def read(data: bytes) -> Tags:
     """Return the tags of the first directory of a TIFF file.
 

@@ -315,3 +315,50 @@ def test_tags_are_those_of_the_page_that_is_the_picture() -> None:
     picture = images.read(out.getvalue())
     assert picture.pixels.shape == (9, 6, 3)
     assert directory(images.encode(picture, "TIFF"))[315][3] == b"A. Nyone\0"
+
+
+SPACE = 'xmlns:{0}="http://ns.adobe.com/tiff/1.0/"'
+TURNING = {
+    "quotes": f'<rdf:Description {SPACE.format("tiff")} tiff:Orientation="6"/>'.encode(),
+    "apostrophes": f"<rdf:Description {SPACE.format('tiff')} tiff:Orientation='6'/>".encode(),
+    "spaces": f'<rdf:Description {SPACE.format("tiff")} tiff:Orientation = "6"/>'.encode(),
+    "element": f"<a {SPACE.format('tiff')}><tiff:Orientation>6</tiff:Orientation></a>".encode(),
+    "prefix": f'<rdf:Description {SPACE.format("t")} t:Orientation="6"/>'.encode(),
+    "utf-16": f'<rdf:Description {SPACE.format("tiff")} tiff:Orientation="6"/>'.encode("utf-16-le"),
+}
+"""Packets that ask for a quarter turn, each in another way of writing."""
+
+
+@pytest.mark.parametrize("packet", list(TURNING.values()), ids=list(TURNING))
+@pytest.mark.parametrize("deep", [False, True], ids=["8 bits", "16 bits"])
+def test_xmp_alone_turns_a_tiff_however_it_is_written(packet: bytes, deep: bool) -> None:
+    pixels = colours()
+    if deep:
+        pixels = pixels.astype(np.uint16) * 250 + 3
+        data = cv2.imencode(".tiff", pixels[..., ::-1])[1].tobytes()
+    else:
+        data = saved(pixels, "TIFF")
+    data = tiff_with(data, [(700, 1, len(packet), packet)])
+    picture = images.read(data)
+    assert np.array_equal(picture.pixels, np.rot90(pixels, -1))
+    assert picture.pixels.dtype == pixels.dtype
+    again = images.read(images.encode(picture, "TIFF"))
+    assert np.array_equal(again.pixels, picture.pixels)
+    assert again.metadata.xmp == packet.replace(b"6", b"1", 1)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_the_tag_counts_before_xmp(orientation: int) -> None:
+    packet = TURNING["quotes"].replace(b'="6"', b'="3"')
+    data = saved(colours(), "TIFF")
+    tag = struct.pack(f"{order_of(data)}H", orientation)
+    data = tiff_with(data, [(700, 1, len(packet), packet), (274, 3, 1, tag)])
+    expected = colours() if orientation == 1 else np.rot90(colours(), -1)
+    assert np.array_equal(images.read(data).pixels, expected)
+
+
+def test_an_orientation_that_is_no_whole_number_is_none_of_a_tiff() -> None:
+    data = saved(colours(), "TIFF")
+    fraction = struct.pack(f"{order_of(data)}II", 6, 1)
+    picture = images.read(tiff_with(data, [(274, 5, 1, fraction)]))
+    assert np.array_equal(picture.pixels, colours())
