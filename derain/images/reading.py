@@ -228,7 +228,8 @@ def _picture(image: Image.Image, data: bytes, decoded: Decoded, claim: Claim) ->
 def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     encoding: dict[str, Any] = {}
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.mode in ("L", "RGB"):
-        encoding["qtables"] = image.quantization
+        if tables := _quantization_tables(image):
+            encoding["qtables"] = tables
         if image.mode == "RGB":
             sampling = JpegImagePlugin.get_sampling(image)
             encoding["subsampling"] = sampling if sampling >= 0 else 0
@@ -238,3 +239,17 @@ def _encoding(image: Image.Image, data: bytes) -> dict[str, Any]:
     elif image.format == "WEBP":
         encoding["lossless"] = webp.is_lossless(data)
     return encoding
+
+
+def _quantization_tables(image: JpegImagePlugin.JpegImageFile) -> list[list[int]]:
+    """Return a table for each component, as Pillow writes them: the last is for all that follow.
+
+    A file gives its tables any numbers from 0 to 3, and may hold some that it does not use.
+    """
+    numbers = [number for _, _, _, number in image.layer]
+    if not set(numbers) <= set(image.quantization):
+        return []  # they come between the scans
+    tables = [image.quantization[number] for number in numbers]
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()
+    return tables

@@ -20,6 +20,7 @@ from containers import (
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from derain import images
 
@@ -346,3 +347,52 @@ def test_any_segments_give_a_picture(segments: list[tuple[int, bytes]], tail: by
     assert images.read(written).metadata == picture.metadata
     comments = [content for marker, content in segments if marker == 0xFE]
     assert [content for marker, content in jpeg_segments(written) if marker == 0xFE] == comments
+
+
+def renumbered(data: bytes, numbers: dict[int, int]) -> bytes:
+    """Return a baseline JPEG whose quantization tables have other numbers."""
+    edited = bytearray(data)
+    place = 2
+    while edited[place + 1] != 0xDA:
+        (length,) = struct.unpack_from(">H", edited, place + 2)
+        if edited[place + 1] == 0xDB:
+            for table in range(place + 4, place + 2 + length, 65):
+                edited[table] = numbers[edited[table]]
+        elif edited[place + 1] == 0xC0:
+            for component in range(edited[place + 9]):
+                at = place + 12 + 3 * component
+                edited[at] = numbers[edited[at]]
+        place += 2 + length
+    return bytes(edited)
+
+
+@pytest.mark.parametrize("numbers", [(1, 0), (0, 2), (2, 3), (3, 1)])
+@pytest.mark.parametrize("grey", [False, True], ids=["colour", "grey"])
+def test_quantization_tables_count_whatever_their_numbers(
+    numbers: tuple[int, int], grey: bool
+) -> None:
+    data = saved(colours()[..., 0] if grey else colours(), "JPEG", quality=60)
+    other = renumbered(data, dict(enumerate(numbers)))
+    assert other != data or (grey and numbers[0] == 0)
+    assert images.encode(images.read(other), "JPEG") == images.encode(images.read(data), "JPEG")
+
+
+@pytest.mark.parametrize(
+    "levels", [(3, 5, 7), (3, 5, 5), (3, 3, 5), (3, 3, 3), (5, 3, 5), (300, 5)]
+)
+def test_each_component_keeps_its_table(levels: tuple[int, ...]) -> None:
+    data = saved(colours(), "JPEG", qtables=[[level] * 64 for level in levels])
+    written = images.encode(images.read(data), "JPEG")
+    used = [
+        [image.quantization[number] for _, _, _, number in image.layer]
+        for image in (JpegImageFile(io.BytesIO(each)) for each in (data, written))
+    ]
+    assert used[0] == used[1]
+    assert [table[0] for table in used[1]] == [levels[min(k, len(levels) - 1)] for k in range(3)]
+
+
+def test_a_table_that_no_component_uses_is_not_written() -> None:
+    data = saved(colours()[..., 0], "JPEG", quality=60)
+    spare = [(0xDB, b"\1" + bytes([9] * 64)), (0xDB, b"\2" + bytes([8] * 64))]
+    written = images.encode(images.read(jpeg_with(data, spare)), "JPEG")
+    assert written == images.encode(images.read(data), "JPEG")
