@@ -19,6 +19,7 @@ XMP = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP = b"Photoshop 3.0\0"
 PROFILE = b"ICC_PROFILE\0"
+_TIFF_HEADS = (b"II*\0", b"MM\0*")
 _EXTENSION_HEAD = len(EXTENSION) + 32 + 8
 _STALE: tuple[tuple[int, bytes, str], ...] = (
     (0xE2, b"MPF\0", ""),  # where further pictures lie, which is said by what lies behind
@@ -111,6 +112,22 @@ def joined(segments: Iterable[Segment], marker: int, head: bytes) -> bytes:
         for each in segments
         if each.marker == marker and each.content.startswith(head)
     )
+
+
+def exif_blocks(segments: Iterable[Segment]) -> list[bytes]:
+    """Return the EXIF blocks of a file, of which there should be one; long ones are in parts.
+
+    A part that begins as a TIFF does begins a block of its own, which another program has added.
+    """
+    blocks: list[list[bytes]] = []
+    for each in segments:
+        if each.marker == 0xE1 and each.content.startswith(EXIF):
+            part = each.content[len(EXIF) :]
+            if blocks and not part.startswith(_TIFF_HEADS):
+                blocks[-1].append(part)
+            else:
+                blocks.append([part])
+    return [b"".join(parts) for parts in blocks]
 
 
 def profile_of(segments: Iterable[Segment]) -> bytes:

@@ -16,6 +16,12 @@ HEADER_KEY = b"IHDR"
 """Of the extra that says for which pixels a PNG's chunks were written."""
 _OPENED = 8
 """Texts of a PNG that are inflated at most, so that many small bombs take no more than a few."""
+_SECOND = {
+    b"EXIF": "a second EXIF block",
+    b"XMP ": "a second XMP packet",
+    b"ICCP": "a second colour profile",
+}
+"""What a second chunk of a WebP is called."""
 _BITMAP_V4, _BITMAP_V5 = 108, 124
 """Bytes of a bitmap's header."""
 
@@ -215,11 +221,14 @@ def _of_jpeg(data: bytes) -> Found:
     profile = jpeg.profile_of(segments)
     if not profile and any(each.content.startswith(jpeg.PROFILE) for each in segments):
         lost.add("damaged colour profile")
+    block, *more = jpeg.exif_blocks(segments) or [b""]
+    if any(each != block for each in more):
+        lost.add("a second EXIF block")
     others = [Extra("JPEG", each.marker, each.content) for each in jpeg.others_of(segments, lost)]
     metadata = Metadata(
         "JPEG",
         icc=profile,
-        exif=jpeg.joined(segments, 0xE1, jpeg.EXIF),
+        exif=block,
         xmp=packet,
         xmp_extension=extension,
         photoshop=resources,
@@ -363,7 +372,10 @@ def _take_raw_profile(found: Found, name: str, content: bytes) -> bool:
 
 def _of_webp(data: bytes) -> Found:
     lost: set[str] = set()
-    known = dict(reversed([each for each in webp.chunks_of(data) if each[0] in webp.KNOWN]))
+    known: dict[bytes, bytes] = {}
+    for kind, content in webp.chunks_of(data):
+        if kind in webp.KNOWN and known.setdefault(kind, content) != content:
+            lost.add(_SECOND[kind])
     others = [Extra("WEBP", kind, content) for kind, content in webp.unknown_of(data, lost)]
     metadata = Metadata(
         "WEBP",

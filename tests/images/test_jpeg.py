@@ -270,6 +270,39 @@ def test_profiles_of_many_parts_are_kept() -> None:
     assert images.read(data).metadata.icc == large
 
 
+def exif_of(maker: str, length: int = 0) -> bytes:
+    exif = Image.Exif()
+    exif[0x010F] = maker
+    exif[0x010E] = "x" * length
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("length", [0, 40_000])
+def test_of_two_exif_blocks_the_first_is_kept_and_the_other_said(length: int) -> None:
+    first, second = exif_of("first", length), exif_of("second", length)
+    written, notes = carried(jpeg([(0xE1, first), (0xE1, second)]))
+    assert notes == ("not kept: a second EXIF block",)
+    blocks = [content for _, content in written if content.startswith(b"Exif\0\0")]
+    assert len(blocks) == 1
+    assert b"first" in blocks[0]
+    assert b"second" not in blocks[0]
+
+
+def test_an_exif_block_that_is_there_twice_is_kept_in_silence() -> None:
+    block = exif_of("first", 40_000)
+    picture = images.read(jpeg([(0xE1, block), (0xE1, block)]))
+    assert picture.notes == ()
+    assert picture.metadata.exif == images.read(jpeg([(0xE1, block)])).metadata.exif
+
+
+def test_exif_in_parts_is_one_block_before_another() -> None:
+    block, head = exif_of("first", 70_000), b"Exif\0\0"
+    parts = [(0xE1, block[:60_000]), (0xE1, head + block[60_000:])]
+    picture = images.read(jpeg([*parts, (0xE1, exif_of("second"))]))
+    assert picture.metadata.exif == block.removeprefix(head)
+    assert picture.notes == ("not kept: a second EXIF block",)
+
+
 def test_exif_too_long_for_a_segment_is_said() -> None:
     exif = Image.Exif()
     exif[0x010E] = "x" * 70_000

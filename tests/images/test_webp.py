@@ -134,3 +134,23 @@ def test_frames_are_counted_also_if_the_last_is_cut_off() -> None:
     others = [Image.fromarray(frame) for frame in frames[1:]]
     data = saved(frames[0], "WEBP", save_all=True, append_images=others)
     assert webp.frames_of(data) == webp.frames_of(data[:-4]) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (b"EXIF", "a second EXIF block"),
+        (b"XMP ", "a second XMP packet"),
+        (b"ICCP", "a second colour profile"),
+    ],
+)
+def test_of_two_chunks_of_a_kind_the_first_is_kept_and_the_other_said(
+    kind: bytes, name: str
+) -> None:
+    data = saved(colours(), "WEBP", icc_profile=profiles.srgb(), exif=BLOCK, xmp=XMP)
+    first = dict(riff_chunks(data))[kind]
+    picture = images.read(webp_with(data, [(kind, first)]))
+    assert picture.notes == ()
+    picture = images.read(webp_with(data, [(kind, first.replace(b"m", b"n"))]))
+    assert picture.notes == (f"not kept: {name}",)
+    assert dict(riff_chunks(images.encode(picture, "WEBP")))[kind] == first
