@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from derain.video.colours import Colours
 from derain.video.errors import VideoError, system_error, words_of
+from derain.video.side_data import display_matrix_of
 from derain.video.timecode import is_timecode
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
@@ -358,9 +359,7 @@ def _codec_of(stream: Any) -> str:
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...]:
-    held: Any = frame.side_data
-    found = held.get("DISPLAYMATRIX")
-    matrix = tuple(memoryview(bytes(found)).cast("i")) if found is not None else ()
+    matrix = display_matrix_of(frame)
     return () if matrix == _UPRIGHT else matrix
 
 

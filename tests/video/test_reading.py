@@ -1,5 +1,6 @@
 """Clips: what they hold, their frames in order, and what is said of broken ones."""
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from filming import QUARTER, Film, film, picture
+from PIL import Image
 
 from derain.video.colours import Colours
 from derain.video.errors import VideoError, clock
@@ -292,3 +294,33 @@ def test_names_that_look_like_addresses_are_files(tmp_path: Path) -> None:
 )
 def test_times_are_written_as_people_read_them(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("orientation", "matrix"),
+    [
+        (1, ()),
+        (3, (-65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30)),
+        (6, QUARTER),
+        (8, (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)),
+    ],
+)
+def test_exif_in_the_frames_of_a_motion_jpeg_stops_nothing(
+    tmp_path: Path, orientation: int, matrix: tuple[int, ...]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    frame = io.BytesIO()
+    Image.fromarray(picture(0, (64, 48))).save(frame, "JPEG", exif=exif)
+    path = tmp_path / "clip.avi"
+    with av.open(str(path), "w") as target:
+        video: Any = target.add_stream("mjpeg", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuvj420p"
+        target.start_encoding()
+        for k in range(3):
+            packet: Any = av.Packet(frame.getvalue())
+            packet.stream, packet.time_base = video, Fraction(1, 25)
+            packet.pts = packet.dts = k
+            target.mux(packet)
+    assert open_clip(path).display_matrix == matrix
+    assert times(path) == [0, 1, 2]
