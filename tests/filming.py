@@ -43,6 +43,7 @@ class Film:
     sound_codec: str = "aac"
     subtitles: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    stream_metadata: Mapping[str, str] = field(default_factory=dict)
     chapters: Sequence[tuple[int, int, str]] = ()
     attachment: bytes = b""
     global_options: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +62,7 @@ def film(path: Path, scene: Film = Film()) -> Path:
     with av.open(str(path), "w", options=dict(scene.global_options)) as target:
         target.metadata.update(scene.metadata)
         video: Any = target.add_stream(scene.codec, rate=round(1 / scene.time_base) or 1)
+        video.metadata.update(scene.stream_metadata)
         video.width, video.height = scene.size
         video.pix_fmt = scene.format
         video.codec_context.time_base = scene.time_base

@@ -5,7 +5,7 @@ This module imports PyAV: importers ask for that first (`derain.extras.require`)
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from av.video.stream import VideoStream
 
 from derain.video.colours import Colours
 from derain.video.errors import VideoError, system_error, words_of
-from derain.video.side_data import display_matrix_of
+from derain.video.hdr import Hdr, hdr_of
+from derain.video.side_data import display_matrix_of, side_data_of
 from derain.video.timecode import is_timecode
 
 _MP4 = (b"moov", b"mdat", b"ftyp", b"free", b"wide", b"skip", b"uuid")
@@ -79,6 +80,10 @@ class Clip:
         companions: The other streams.
         timecode: Of the first frame, empty where the file has none.
         chapters: How many the file has.
+        hdr: What the first frame says of the display that it was graded on.
+        stereo: The first frame holds the views of two eyes, or one of them.
+        hidden_alpha: Transparency lies beside the frames, where the decoder does not look (VP8 and
+            VP9).
     """
 
     path: Path
@@ -100,6 +105,9 @@ class Clip:
     companions: tuple[Companion, ...] = ()
     timecode: str = ""
     chapters: int = 0
+    hdr: Hdr = field(default_factory=Hdr)
+    stereo: bool = False
+    hidden_alpha: bool = False
 
     @property
     def frame_ticks(self) -> Fraction:
@@ -284,6 +292,7 @@ def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: Vid
     duration = _duration(container, stream, first * time_base)
     frames = stream.frames or (round(duration * rate) if duration else None)
     timecode = _timecode(container, stream, rate)
+    side_data = side_data_of(frame)
     return Clip(
         path=path,
         container=container.format.name,
@@ -313,6 +322,10 @@ def _clip(path: Path, container: InputContainer, stream: VideoStream, frame: Vid
         ),
         timecode=timecode,
         chapters=len(container.chapters()),
+        hdr=hdr_of(side_data),
+        # The first number is the arrangement of the views, 0 for a single one.
+        stereo=any(bytes(side_data.get("STEREO3D", b""))[:4]),
+        hidden_alpha=tag_of(stream.metadata, "alpha_mode") == "1",
     )
 
 

@@ -30,6 +30,7 @@ from derain.video.clip import Clip
 from derain.video.colours import LIMITED, Colours, Layout
 from derain.video.errors import VideoError, words_of
 from derain.video.frame import Frame
+from derain.video.hdr import Hdr
 from derain.video.pixels import bits_of, layout_of, shown_colours, video_frame
 
 SEGMENT_FRAMES = 240
@@ -64,6 +65,8 @@ class Codec:
         even: Whether subsampled sides have to be even.
         options: Further options of the encoder; ``{crf}``, ``{preset}`` and ``{threads}`` are
             filled in.
+        hdr: Of HDR10: which of these options takes the display and the light, and their names in
+            it; empty if none does.
     """
 
     library: str
@@ -73,6 +76,7 @@ class Codec:
     presets: tuple[str, ...]
     options: Mapping[str, str]
     even: bool = False
+    hdr: tuple[str, ...] = ()
 
 
 CODECS: dict[str, Codec] = {
@@ -86,6 +90,7 @@ CODECS: dict[str, Codec] = {
         # same frames each time, even on one thread.
         {"crf": "{crf}", "preset": "{preset}", "x264-params": "mbtree=0"},
         even=True,
+        hdr=("x264-params", "mastering-display", "cll"),
     ),
     "h265": Codec(
         "libx265",
@@ -99,6 +104,7 @@ CODECS: dict[str, Codec] = {
             "x265-params": "log-level=none:open-gop=0:pools={threads}:frame-threads=2",
         },
         even=True,
+        hdr=("x265-params", "master-display", "max-cll"),
     ),
     "av1": Codec(
         "libsvtav1",
@@ -107,6 +113,7 @@ CODECS: dict[str, Codec] = {
         "8",
         tuple(str(k) for k in range(13, -1, -1)),
         {"crf": "{crf}", "preset": "{preset}", "svtav1-params": "lp={threads}"},
+        hdr=("svtav1-params", "mastering-display", "content-light"),
     ),
     "vp9": Codec(
         "libvpx-vp9",
@@ -254,6 +261,9 @@ def encoder_for(
     options = {name: text.format(**values) for name, text in facts.options.items()}
     if key in ("h264", "h265") and not reorders:
         options["bf"] = "0"
+    if clip.hdr and facts.hdr:
+        option = facts.hdr[0]
+        options[option] = ":".join([options[option], *_hdr_parameters(key, clip.hdr)])
     shown, tags = _colours_for(clip, layout, layout_of(format))
     return Encoder(
         codec=key,
@@ -270,6 +280,15 @@ def encoder_for(
         global_header=global_header,
         notes=tuple(_format_notes(clip, format, key)),
     )
+
+
+def _hdr_parameters(key: str, hdr: Hdr) -> Iterator[str]:
+    """Yield what an encoder is told of HDR10, in its own words."""
+    _, display, light = CODECS[key].hdr
+    if hdr.display:
+        yield f"{display}={hdr.display.decimal() if key == 'av1' else hdr.display.whole()}"
+    if hdr.light:
+        yield f"{light}={hdr.light[0]},{hdr.light[1]}"
 
 
 def _crf(key: str, crf: float | None) -> float:
@@ -360,6 +379,9 @@ def _format_notes(clip: Clip, target: str, key: str) -> Iterator[str]:
         yield f"{a.name}{odd} becomes {target}, which is what {key} holds"
     if bits_of(target) < bits_of(clip.format):
         yield f"levels of {bits_of(clip.format)} bits become {bits_of(target)}, as {key} holds"
+    if clip.hdr and not CODECS[key].hdr:
+        able = " or ".join(name for name, codec in CODECS.items() if codec.hdr)
+        yield f"{key} does not hold the display and light levels of HDR10; expected {able}"
 
 
 def _colours_for(clip: Clip, layout: Layout, target: Layout) -> tuple[Colours, Colours]:

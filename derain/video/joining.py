@@ -68,6 +68,8 @@ _TS = Container(
 _MATROSKA = ("matroska", "webm")
 _COUNTED = ("DURATION", "NUMBER_OF_", "BPS", "_STATISTICS_")
 """What Matroska says of a stream's size, of another one."""
+_OF_ENCODER = ("ENCODER", "ALPHA_MODE")
+"""What it says of how the old frames were encoded."""
 _LOOK = 256
 """Packets that are looked through for the first one of each stream."""
 _OF_FORMAT = ("major_brand", "minor_version", "compatible_brands")
@@ -197,6 +199,9 @@ def _notes(
             f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
             f" {container.muxer} does not hold it; expected h264 or h265"
         )
+    # Matroska has it in a tag, which is copied.
+    if clip.stereo and not (container.muxer in _MATROSKA and "matroska" in clip.container):
+        yield f"{container.muxer} does not get how the views of its two eyes lie"
     if clip.chapters and not container.chapters:
         yield f"{container.muxer} cannot hold chapters; expected .mp4 or .mkv"
     if clip.timecode and not container.timecode:
@@ -541,7 +546,7 @@ class _Counted:
 
 def _describe(copy: Stream, stream: Stream) -> None:
     """Copy the facts of a stream to another, except those that are counted again."""
-    stale = (*_COUNTED, "ENCODER") if copy.type == "video" else _COUNTED
+    stale = (*_COUNTED, *_OF_ENCODER) if copy.type == "video" else _COUNTED
     copy.metadata.update(
         {key: value for key, value in stream.metadata.items() if not key.upper().startswith(stale)}
     )

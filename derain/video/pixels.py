@@ -90,7 +90,8 @@ class Pixels:
     def notes(self) -> list[str]:
         """Return what of the frames cannot be kept, a line each."""
         clip, notes = self.clip, list[str]()
-        if any(part.is_alpha for part in VideoFormat(clip.format).components):
+        has_alpha = any(part.is_alpha for part in VideoFormat(clip.format).components)
+        if has_alpha or clip.hidden_alpha:
             notes.append("transparency is left out")
         if clip.interlaced:
             notes.append(

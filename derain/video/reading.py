@@ -20,6 +20,7 @@ from derain.video.clip import (
     packets_of,
 )
 from derain.video.errors import VideoError, clock
+from derain.video.side_data import side_data_of
 
 _BACK = 10.0
 """Seconds that are gone back further where searching has led behind the frame that is wanted."""
@@ -29,6 +30,19 @@ _GAP = 1.5
 """Frames of average length from which on a pause counts as a gap, if packets lie in it."""
 _ONE_THREAD = ("vp8", "vp9")
 """Decoders that make other pixels of damaged packets each time, if several threads decode."""
+_LOST = {
+    "A53_CC": "closed captions",
+    "SPHERICAL": "the projection of a 360 degree video",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+    "DOVI_METADATA": "Dolby Vision",
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "AMBIENT_VIEWING_ENVIRONMENT": "the ambient light of HDR",
+    "AFD": "the active format description",
+    "S12M_TIMECODE": "time codes of single frames",
+    "ICC_PROFILE": "a colour profile",
+}
+"""Side data of frames that encoders are not given, with names for the user."""
 _ESTIMATED = ("mpegts", "mpeg")
 """Formats that do not say how long they last."""
 
@@ -139,13 +153,16 @@ class FrameReader:
         self._last: int | None = None
         self._shift = 0
         self._wrong_times = 0
+        self._side_data: set[str] = set()
         self._frames = self._all()
 
     def __iter__(self) -> Iterator[Decoded]:
         return self
 
     def __next__(self) -> Decoded:
-        return next(self._frames)
+        decoded = next(self._frames)
+        self._side_data |= side_data_of(decoded.frame).keys()
+        return decoded
 
     def __enter__(self) -> "FrameReader":
         return self
@@ -173,6 +190,9 @@ class FrameReader:
         ]
         if self._wrong_times:
             notes.append(f"{_frames(self._wrong_times)} had times out of order, which were changed")
+        left_out = dict.fromkeys(name for key, name in _LOST.items() if key in self._side_data)
+        if left_out:
+            notes.append(f"not kept: {', '.join(left_out)}")
         return [*notes, *self._cut_off()]
 
     def _cut_off(self) -> list[str]:

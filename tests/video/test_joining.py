@@ -426,3 +426,29 @@ def test_killed_in_the_middle_it_leaves_no_result(tmp_path: Path) -> None:
     assert not result.exists()
     for part in tmp_path.glob("a.mp4.parts/0*"):
         assert len(read_segment(part).pts) == 10
+
+
+def test_transparency_beside_the_frames_is_named_and_no_longer_announced(tmp_path: Path) -> None:
+    scene = Film(
+        times=range(3),
+        codec="libvpx-vp9",
+        format="yuva420p",
+        options={"auto-alt-ref": "0", "cpu-used": "8"},
+    )
+    source = film(tmp_path / "clip.webm", scene)
+    clip = open_clip(source)
+    assert (clip.format, clip.hidden_alpha) == ("yuv420p", True)
+    made = remake(source, tmp_path / "a.webm", codec="vp9")
+    assert made.notes == ["transparency is left out"]
+    assert not open_clip(made.path).hidden_alpha
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_views_of_two_eyes_stay_where_matroska_says_so(tmp_path: Path, name: str) -> None:
+    scene = Film(times=range(3), stream_metadata={"stereo_mode": "left_right"})
+    source = film(tmp_path / "clip.mkv", scene)
+    made = remake(source, tmp_path / name, codec="h264")
+    lost = ["mp4 does not get how the views of its two eyes lie"]
+    assert open_clip(source).stereo
+    assert made.notes == ([] if name == "a.mkv" else lost)
+    assert open_clip(made.path).stereo == (name == "a.mkv")

@@ -1,6 +1,8 @@
 """Clips: what they hold, their frames in order, and what is said of broken ones."""
 
 import io
+import re
+import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -324,3 +326,75 @@ def test_exif_in_the_frames_of_a_motion_jpeg_stops_nothing(
             target.mux(packet)
     assert open_clip(path).display_matrix == matrix
     assert times(path) == [0, 1, 2]
+
+
+CAPTION = b"\xb5\0\x31GA94\3\x42\xff\xfc\x94\x2c\xfc\xc1\xc2\xff"
+"""CEA-608 as it lies in H.264, of ITU-T T.35."""
+
+
+def test_captions_that_are_lost_are_named(tmp_path: Path) -> None:
+    plain = film(tmp_path / "plain.ts", Film(times=range(5), options={"bf": "0"}))
+    assert notes(plain) == []
+    path = tmp_path / "clip.ts"
+    message = b"\0\0\1\6\4" + bytes([len(CAPTION)]) + CAPTION + b"\x80"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        video = source.streams.video[0]
+        copy = target.add_stream_from_template(video, opaque=True)
+        for k, packet in enumerate(source.demux(video)):
+            if not packet.size:
+                continue
+            data = bytes(packet)
+            # Before the first slice; not of the first frame, which captions need not begin with.
+            found = re.search(rb"\x00\x00\x01[\x01\x21\x41\x61\x05\x25\x45\x65]", data)
+            assert found is not None
+            captioned: Any = av.Packet(data[: found.start()] + message + data[found.start() :])
+            changed: Any = captioned if k > 1 else av.Packet(data)
+            changed.stream, changed.time_base = copy, packet.time_base
+            changed.pts, changed.dts = packet.pts, packet.dts
+            changed.is_keyframe = packet.is_keyframe
+            target.mux(changed)
+    assert notes(path) == ["not kept: closed captions"]
+
+
+SPHERE = (
+    b'<?xml version="1.0"?><rdf:SphericalVideo'
+    b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+    b' xmlns:GSpherical="http://ns.google.com/videos/1.0/spherical/">'
+    b"<GSpherical:Spherical>true</GSpherical:Spherical>"
+    b"<GSpherical:Stitched>true</GSpherical:Stitched>"
+    b"<GSpherical:StitchingSoftware>a camera</GSpherical:StitchingSoftware>"
+    b"<GSpherical:ProjectionType>equirectangular</GSpherical:ProjectionType></rdf:SphericalVideo>"
+)
+
+
+def test_a_projection_that_is_lost_is_named(tmp_path: Path) -> None:
+    path = film(tmp_path / "clip.mp4", Film(times=range(3)))
+    data = bytearray(path.read_bytes())
+    kind = b"uuid" + bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
+    box = struct.pack(">I", 24 + len(SPHERE)) + kind + SPHERE
+    assert data.index(b"mdat") < data.index(b"moov")
+    track = data.index(b"trak") - 4
+    (length,) = struct.unpack_from(">I", data, track)
+    data[track + length : track + length] = box
+    for place in (track, data.index(b"moov") - 4):
+        (length,) = struct.unpack_from(">I", data, place)
+        struct.pack_into(">I", data, place, length + len(box))
+    path.write_bytes(data)
+    assert notes(path) == ["not kept: the projection of a 360 degree video"]
+
+
+def test_each_name_of_side_data_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path / "clip.mp4", Film(times=range(3)))
+    found = iter(
+        [{"DOVI_METADATA": b""}, {"SEI_UNREGISTERED": b""}, {"AFD": b"", "DOVI_RPU_BUFFER": b""}]
+    )
+
+    def side_data_of(frame: av.VideoFrame) -> dict[str, bytes]:
+        return next(found)
+
+    with FrameReader(open_clip(path)) as reader:
+        monkeypatch.setattr("derain.video.reading.side_data_of", side_data_of)
+        list(reader)
+    assert reader.notes() == ["not kept: Dolby Vision, the active format description"]
