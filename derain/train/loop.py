@@ -66,10 +66,9 @@ def train(
         resume: Continue from the run's checkpoint, bit for bit as if it had never stopped.
         ranks: The processes of the run, which share every batch and validation. Each calls this
             function, and the first writes. Their number may change between checkpoints.
-        progress: Receives the stages "copies" (the search for leaks) and "training" (steps, or
-            seconds if they are limited).
-        stop: Asked after each step of a run in one process, which ends there if it returns True, as
-            at its time limit.
+        progress: Receives the stages "pairs" and "copies" (the search for what is refused) and
+            "training" (steps, or seconds if they are limited).
+        stop: Asked after each step of a run in one process; True ends it, as its time limit does.
         on_note: Called with what the user should know, such as a change of the number format.
         on_start: Called before the work with what the folders were taken for, a line each.
 
