@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +14,16 @@ from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.cli.shown import Shown, complain_of, report, say_left
 from derain.clips.names import is_animated, is_clip_name, model_for
+from derain.clips.places import Places
 from derain.errors import DerainError, UsageError
 from derain.files import printable
 
 if TYPE_CHECKING:
+    from derain.clips.folders import FolderJob
     from derain.clips.options import Options
     from derain.clips.plan import Plan
     from derain.clips.sequences import SequenceJob
+    from derain.pictures import Part
     from derain.restore import Derainer
 
 NO_MODEL = "none"
@@ -151,45 +154,77 @@ def _is_clip(name: str, *, as_clip: bool) -> bool:
     return is_clip_name(name) or is_animated(name)
 
 
-def derain_clips(
-    names: Sequence[str],
-    output: str | None,
-    model: str | None,
-    settings: dict[str, Any],
-    options: ClipOptions,
-    *,
-    force: bool,
-    format: str | None = None,
-    max_pixels: int | None = None,
-) -> bool:
-    """Derain clips and report each.
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks of clips, besides their own options; names are those of the flags.
 
-    Args:
-        names: Of video files, animated pictures, and folders of frames.
+    Attributes:
         output: A file, a pattern for frames or a folder; None for beside the clips.
         model: Weights; None for those of the quality, or the fast ones; ``none`` for none.
         settings: For `derain.restore.load`.
-        options: Of clips.
         force: Overwrite what is there.
         format: Of results that are animated pictures; None for that of each.
         max_pixels: Refuse animated pictures of more; None for the usual limit.
+        part: Do this part of the clips alone; None for all.
+    """
 
-    Returns:
-        Whether all are done, or were there.
+    output: str | None
+    model: str | None
+    settings: dict[str, Any]
+    force: bool = False
+    format: str | None = None
+    max_pixels: int | None = None
+    part: "Part | None" = None
+
+
+class Clips:
+    """Clips of all kinds: what they become is settled before any work.
+
+    Args:
+        names: Of video files, animated pictures, and folders of frames.
+        wanted: What is asked of them.
+        options: Of clips.
+
+    Attributes:
+        places: The files that results become.
 
     Raises:
-        typer.Exit: If an option cannot be meant, or the user interrupts the work.
+        UsageError: If an option cannot be meant.
     """
-    with one_line_errors(has_limit=True):
-        models = _Models(model, settings)
-        check_model(models.name, settings)
-        films, others = _by_frames(names, output, options, format)
-        well = not films or _derain_films(films, output, models, options.plain(force=force))
-        if others:
-            suffix = f".{format.lower()}" if format else None
-            work = _Frames(options, force=force, suffix=suffix, max_pixels=max_pixels)
-            well = work.derain(others, output, models) and well
-    return well
+
+    def __init__(self, names: Sequence[str], wanted: Wanted, options: ClipOptions) -> None:
+        self.places = Places()
+        self._models = _Models(wanted.model, wanted.settings)
+        check_model(self._models.name, wanted.settings)
+        films, others = _by_frames(names, wanted.output, options, wanted.format)
+        is_alone = len(names) == 1
+        self._films = None
+        if films:
+            self._films = _plan_films(
+                films, wanted, options.plain(force=wanted.force), self.places, is_alone=is_alone
+            )
+        suffix = f".{wanted.format.lower()}" if wanted.format else None
+        self._frames = _Frames(
+            options,
+            force=wanted.force,
+            suffix=suffix,
+            max_pixels=wanted.max_pixels,
+            places=self.places,
+        )
+        self._frames.plan_all(others, wanted.output, wanted.part, is_alone=is_alone)
+
+    def derain(self) -> bool:
+        """Derain them and report each.
+
+        Returns:
+            Whether all are done, or were there.
+
+        Raises:
+            typer.Exit: If an option cannot be meant, or the user interrupts the work.
+        """
+        with one_line_errors(has_limit=True):
+            well = self._films is None or _derain_films(self._films, self._models)
+            return self._frames.derain(self._models) and well
 
 
 def check_model(name: str | None, settings: dict[str, Any]) -> None:
@@ -215,18 +250,40 @@ def check_model(name: str | None, settings: dict[str, Any]) -> None:
             )
 
 
-def _derain_films(
-    names: Sequence[str], output: str | None, models: "_Models", options: "Options"
-) -> bool:
-    """Derain video files into video files, and leave alone what derain made of others."""
+def _plan_films(
+    names: Sequence[str], wanted: Wanted, options: "Options", places: Places, *, is_alone: bool
+) -> "Plan":
+    """Plan video files that become such, and leave alone what derain made of others."""
     from derain.clips.names import is_made_name
     from derain.clips.plan import plan
 
-    made = [name for name in names if len(names) > 1 and is_made_name(name)]
-    say_left([Path(name) for name in made])
-    planned = plan([name for name in names if name not in made], output, options)
+    part = wanted.part
+    made = [name for name in names if not is_alone and is_made_name(name)]
+    due = _rivals(part, [name for name in names if name not in made])
+    whole = plan(due, wanted.output, options, places)
+    planned = replace(
+        whole,
+        jobs=tuple(job for job in whole.jobs if _is_in(part, job.source)),
+        refused=tuple((path, error) for path, error in whole.refused if _is_in(part, path)),
+    )
+    say_left([Path(name) for name in made if _is_in(part, name)])
     for path, error in planned.refused:
         complain_of(path, error)
+    return planned
+
+
+def _is_in(part: "Part | None", name: str | Path) -> bool:
+    return part is None or part.has(name)
+
+
+def _rivals(part: "Part | None", names: Sequence[str]) -> list[str]:
+    """Return the clips of a part, and those of others whose results may have the same names."""
+    stems = {Path(name).stem for name in names if _is_in(part, name)}
+    return [name for name in names if Path(name).stem in stems or Path(name).is_dir()]
+
+
+def _derain_films(planned: "Plan", models: "_Models") -> bool:
+    """Derain video files into video files."""
     due = any(job.force or not job.target.exists() for job in planned.jobs)
     done = _do(planned, models.loaded() if due else None)
     return done and not planned.refused
@@ -315,25 +372,41 @@ class _Frames:
         force: Overwrite what is there.
         suffix: Of results that have no name yet; None for that of each clip.
         max_pixels: Refuse pictures of more.
+        places: Of what is planned before.
     """
 
     def __init__(
-        self, options: ClipOptions, *, force: bool, suffix: str | None, max_pixels: int | None
+        self,
+        options: ClipOptions,
+        *,
+        force: bool,
+        suffix: str | None,
+        max_pixels: int | None,
+        places: Places,
     ) -> None:
         self._options = options.plain(force=force)
         self._as_clip = options
         from derain.video.raw import rate_of
 
         self._rate = rate_of(options.rate) if options.rate else None
-        self._suffix, self._max_pixels = suffix, max_pixels
+        self._suffix, self._max_pixels, self._places = suffix, max_pixels, places
+        self._folders: list[tuple[Path, FolderJob]] = []
+        self._jobs: list[SequenceJob] = []
+        self._well = True
 
-    def derain(self, names: Sequence[str], output: str | None, models: _Models) -> bool:
-        """Derain clips by name and report each; return whether all are done."""
+    def plan_all(
+        self, names: Sequence[str], output: str | None, part: "Part | None", *, is_alone: bool
+    ) -> None:
+        """Plan clips by name, and say which are refused or ignored.
+
+        Raises:
+            UsageError: If an option cannot be meant.
+        """
         from derain.clips.sequences import kind_of_target
         from derain.images import ImageError
 
-        well, jobs, left = True, list["SequenceJob"](), list[Path]()
-        kind = kind_of_target(output) if output is not None else None
+        left = list[Path]()
+        kind = kind_of_target(output) if output is not None and names else None
         folders = [name for name in names if Path(name).is_dir()]
         if output is not None and kind is None and len(folders) > 1:
             raise UsageError(
@@ -341,39 +414,51 @@ class _Frames:
                 option="output",
                 value=output,
             )
-        for path in dict.fromkeys(map(Path, names)):
+        for path in dict.fromkeys(map(Path, _rivals(part, names))):
+            is_due = _is_in(part, path)
             try:
                 if path.is_dir() and kind is None:
-                    well = self._derain_folder(path, output, models) and well
-                elif job := self.plan(path, output, is_named=len(names) == 1):
-                    jobs.append(job)
-                else:
+                    folder = self._plan_folder(path, output)
+                    self._folders += [(path, folder)] if is_due else []
+                elif job := self.plan(path, output, is_named=is_alone):
+                    self._jobs += [job] if is_due else []
+                elif is_due:
                     left.append(path)
             except (DerainError, OSError, MemoryError) as error:
                 # Of all else that cannot be meant the command is refused.
                 if isinstance(error, UsageError) and not isinstance(error, ImageError):
                     raise
-                complain_of(path, error)
-                well = False
+                if is_due:
+                    self._refuse(path, error)
         say_left(left)
-        return self.run(jobs, models) and well
 
-    def derain_each(self, found: Sequence[tuple[Path, Path]], models: _Models) -> bool:
-        """Derain clips, each into a file of its own; return whether all are done."""
-        jobs, left, well = list["SequenceJob"](), list[Path](), True
+    def _refuse(self, path: Path, error: Exception) -> None:
+        complain_of(path, error)
+        self._well = False
+
+    def derain(self, models: _Models) -> bool:
+        """Derain what is planned and report each; return whether all clips are done."""
+        for path, job in self._folders:
+            try:
+                self._well = self._derain_folder(path, job, models) and self._well
+            except UsageError:
+                raise
+            except (DerainError, OSError, MemoryError) as error:
+                self._refuse(path, error)
+        return self.run(self._jobs, models) and self._well
+
+    def plan_each(self, found: Sequence[tuple[Path, Path]]) -> None:
+        """Plan clips, each with a file for its result, and say which are refused or ignored."""
+        left = list[Path]()
         for path, target in found:
             try:
                 job = self.plan(path, target, is_named=False)
             except (DerainError, OSError, MemoryError) as error:
-                complain_of(path, error)
-                well = False
-                continue
-            if job is None:
-                left.append(path)
+                self._refuse(path, error)
             else:
-                jobs.append(job)
+                self._jobs += [job] if job else []
+                left += [] if job else [path]
         say_left(left)
-        return self.run(jobs, models) and well
 
     def plan(
         self, path: Path, output: str | Path | None, *, is_named: bool
@@ -391,6 +476,7 @@ class _Frames:
             suffix=self._suffix,
             max_pixels=self._max_pixels,
             is_named=is_named,
+            places=self._places,
         )
 
     def run(self, jobs: "Sequence[SequenceJob]", models: _Models) -> bool:
@@ -414,9 +500,14 @@ class _Frames:
                     well = well and result.status != "failed"
         return well
 
-    def _derain_folder(self, folder: Path, output: str | None, models: _Models) -> bool:
-        """Derain a folder of frames into another, and report what failed."""
-        from derain.clips.folders import plan_folder, run_folder
+    def _plan_folder(self, folder: Path, output: str | None) -> "FolderJob":
+        """Return the job that derains a folder of frames into another.
+
+        Raises:
+            UsageError: If an option cannot be meant.
+            DerainError: If another result becomes one of its frames.
+        """
+        from derain.clips.folders import plan_folder
 
         for option in ("start", "end", "preview"):
             if getattr(self._as_clip, option) is not None:
@@ -426,6 +517,15 @@ class _Frames:
                 )
         options = self._options
         job = plan_folder(folder, output, temporal=options.temporal, force=options.force)
+        for file in job.files:
+            self._places.check(file, [job.target_of(file)])
+        self._places.take(folder, map(job.target_of, job.files))
+        return job
+
+    def _derain_folder(self, folder: Path, job: "FolderJob", models: _Models) -> bool:
+        """Derain a folder of frames into another, and report what failed."""
+        from derain.clips.folders import run_folder
+
         due = any(map(job.is_due, job.files))
         counts, begin = Counter[str](), time.monotonic()
         name = printable(folder)
@@ -463,8 +563,8 @@ def derain_found(
 
     Args:
         found: Each with the file of its result.
-        model: As for `derain_clips`.
-        settings: As for `derain_clips`.
+        model: As for `Wanted`.
+        settings: As for `Wanted`.
         force: Overwrite what is there.
         max_pixels: Refuse those of more.
 
@@ -472,8 +572,11 @@ def derain_found(
         Whether all are done, or were there.
     """
     with one_line_errors(has_limit=True):
-        work = _Frames(ClipOptions(), force=force, suffix=None, max_pixels=max_pixels)
-        return work.derain_each(found, _Models(model, settings))
+        work = _Frames(
+            ClipOptions(), force=force, suffix=None, max_pixels=max_pixels, places=Places()
+        )
+        work.plan_each(found)
+        return work.derain(_Models(model, settings))
 
 
 def _do(plan: "Plan", derainer: "Derainer | None") -> bool:

@@ -124,7 +124,7 @@ def derain_pipe(
     Args:
         name: The input: `STREAM` or a clip.
         output: `STREAM`, None for that, or a video file.
-        model: As for `derain.cli.clips.derain_clips`.
+        model: As for `derain.cli.clips.Wanted`.
         settings: The same.
         of_clips: Of clips.
         options: Of bare frames.

@@ -12,6 +12,7 @@ from derain.cli.clips import (
     NO_MODEL,
     AsClipOption,
     ClipOptions,
+    Clips,
     CodecOption,
     CrfOption,
     EndOption,
@@ -20,7 +21,7 @@ from derain.cli.clips import (
     ResumeOption,
     StartOption,
     TemporalOption,
-    derain_clips,
+    Wanted,
     derain_found,
     parted,
 )
@@ -63,8 +64,9 @@ from derain.cli.pipes import (
 from derain.cli.progress import Bars
 from derain.cli.shown import say_left
 from derain.cli.startup import lasting
-from derain.clips.names import is_animated, is_made_name
-from derain.errors import UsageError, did_you_mean
+from derain.clips.names import is_animated
+from derain.clips.places import Places
+from derain.errors import DerainError, UsageError, did_you_mean
 from derain.files import printable
 
 if TYPE_CHECKING:
@@ -293,22 +295,48 @@ def _derain_all(command: _Command, chosen: _Chosen) -> None:
                 option="model",
                 value=command.model,
             )
-        limit = _pixels(chosen.of_pictures.max_pixels)
-        clips = _clips_in(_part_of(command.part), clips, command.output)
-    well = not clips or derain_clips(
-        clips,
-        command.output,
-        command.model,
-        command.settings,
-        chosen.of_clips,
-        force=command.force,
-        format=chosen.of_pictures.format,
-        max_pixels=limit,
-    )
-    if others:
-        _derain_pictures(replace(command, inputs=others), chosen.of_pictures)
+        # What all inputs become is settled before the work on any.
+        planned = _plan_clips(command, chosen, clips, others) if clips else None
+        found = None
+        if others:
+            places = planned.places if planned else Places()
+            of_others = replace(command, inputs=others)
+            with lasting():
+                found = _Pictures(of_others, chosen.of_pictures, places)
+    well = planned is None or planned.derain()
+    if found is not None:
+        found.derain()
     if not well:
         raise typer.Exit(1)
+
+
+def _plan_clips(
+    command: _Command, chosen: _Chosen, clips: Sequence[str], others: Sequence[str]
+) -> Clips:
+    """Plan clips.
+
+    Raises:
+        UsageError: If an option cannot be meant, or one file is named for clips and other inputs.
+    """
+    from derain.clips.sequences import is_one_file
+
+    output = command.output
+    if others and output not in (None, "-") and is_one_file(output or ""):
+        raise UsageError(
+            f"one file for {len(command.inputs)} inputs; expected a folder",
+            option="output",
+            value=output,
+        )
+    wanted = Wanted(
+        output,
+        command.model,
+        command.settings,
+        command.force,
+        chosen.of_pictures.format,
+        _pixels(chosen.of_pictures.max_pixels),
+        _part_of(command.part),
+    )
+    return Clips(clips, wanted, chosen.of_clips)
 
 
 def _derain_archive(command: _Command, chosen: _Chosen) -> None:
@@ -335,52 +363,84 @@ def _derain_archive(command: _Command, chosen: _Chosen) -> None:
     derain_archive(request)
 
 
-def _derain_pictures(command: _Command, chosen: _PictureOptions) -> None:
-    """Derain pictures and report each.
+class _Pictures:
+    """Pictures and what is found in folders: what they become is settled before any work.
+
+    Args:
+        command: Of these inputs.
+        chosen: What is said of pictures.
+        places: Of clips that are named with them.
 
     Raises:
-        typer.Exit: If something could not be done, or the user interrupts it.
+        UsageError: If an option cannot be meant.
     """
-    with one_line_errors(has_limit=True), lasting():
+
+    def __init__(self, command: _Command, chosen: _PictureOptions, places: Places) -> None:
         from derain import pictures
         from derain.images import read_mask
-        from derain.restore import check_asked, load
+        from derain.restore import check_asked
 
         # What can be refused is refused before a folder is searched, and a model loaded.
         check_asked(command.model, **command.settings)
-        limit = _pixels(chosen.max_pixels)
-        area = read_mask(chosen.mask, limit) if chosen.mask else None
+        self._command, self._chosen = command, chosen
+        self._limit = _pixels(chosen.max_pixels)
+        area = read_mask(chosen.mask, self._limit) if chosen.mask else None
         options = pictures.Options(
             force=command.force,
             compare=chosen.compare,
             format=_format_of(chosen.format),
             density=chosen.density,
             mask=area,
-            max_pixels=limit,
+            max_pixels=self._limit,
             part=_part_of(command.part),
         )
-        plan = pictures.plan(command.inputs, command.output, options)
-        _report_plan(plan)
-        results = pictures.settled(plan.jobs)
-        derainer = load(command.model, **command.settings) if results is None else None
-        if chosen.density and derainer:
-            _check_density(derainer)
-    if derainer:
-        _say_choices(derainer, command.settings["quality"], command.settings["dtype"])
-    done = _do(plan, derainer, results or [])
-    for option in ("mask", "compare", "density"):
-        if getattr(chosen, option):
-            for path, _ in done.clips:
-                complain(
-                    f"error: {printable(path)}: an animation; --{option} applies to pictures only"
-                )
-                done.statuses["failed"] += 1
-            done.clips.clear()
-    well = not done.clips or derain_found(
-        done.clips, command.model, command.settings, force=command.force, max_pixels=limit
-    )
-    if done.failed or not well:
-        raise typer.Exit(1)
+        self._plan = _apart(pictures.plan(command.inputs, command.output, options), places)
+        _report_plan(self._plan)
+
+    def derain(self) -> None:
+        """Derain pictures and report each.
+
+        Raises:
+            typer.Exit: If something could not be done, or the user interrupts it.
+        """
+        command, chosen = self._command, self._chosen
+        with one_line_errors(has_limit=True), lasting():
+            from derain import pictures
+            from derain.restore import load
+
+            results = pictures.settled(self._plan.jobs)
+            derainer = load(command.model, **command.settings) if results is None else None
+            if chosen.density and derainer:
+                _check_density(derainer)
+        if derainer:
+            _say_choices(derainer, command.settings["quality"], command.settings["dtype"])
+        done = _do(self._plan, derainer, results or [])
+        for option in ("mask", "compare", "density"):
+            if getattr(chosen, option):
+                done.refuse_clips(option)
+        well = not done.clips or derain_found(
+            done.clips,
+            command.model,
+            command.settings,
+            force=command.force,
+            max_pixels=self._limit,
+        )
+        if done.failed or not well:
+            raise typer.Exit(1)
+
+
+def _apart(plan: "Plan", places: Places) -> "Plan":
+    """Return a plan without pictures whose results, or files, are those of clips' results."""
+    jobs: list[Job] = []
+    refused = list(plan.refused)
+    for job in plan.jobs:
+        try:
+            places.check(job.source, job.outputs)
+        except DerainError as error:
+            refused.append((job.source, error))
+        else:
+            jobs.append(job)
+    return replace(plan, jobs=tuple(jobs), refused=tuple(refused))
 
 
 def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") -> "_Done":
@@ -427,23 +487,6 @@ def _part_of(text: str | None) -> "Part | None":
     from derain.pictures import Part
 
     return None if text is None else Part.parse(text)
-
-
-def _clips_in(part: "Part | None", clips: list[str], output: str | None) -> list[str]:
-    """Return the clips of a part, without what derain made of others.
-
-    Raises:
-        UsageError: If results of several parts would be one file.
-    """
-    if part is None or len(clips) < 2:
-        return [name for name in clips if part is None or part.has(name)]
-    from derain.clips.sequences import kind_of_target
-
-    if output not in (None, "-") and kind_of_target(output) is not None:
-        raise UsageError(
-            f"one file for {len(clips)} clips; expected a folder", option="output", value=output
-        )
-    return [name for name in clips if part.has(name) and not is_made_name(name)]
 
 
 def _report_plan(plan: "Plan") -> None:
@@ -519,6 +562,13 @@ class _Done:
             self.finished.add(result.source)
         if result.status == "left":
             self.results.append(result.source)
+
+    def refuse_clips(self, option: str) -> None:
+        """Say that an option does not apply to the animated pictures, and leave them undone."""
+        for path, _ in self.clips:
+            complain(f"error: {printable(path)}: an animation; --{option} applies to pictures only")
+            self.statuses["failed"] += 1
+        self.clips.clear()
 
     def report(self) -> None:
         """Say which files were ignored, and for several pictures how many were done."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from derain.clips.names import PREVIEW_MARK, is_clip_name, result_name
 from derain.clips.options import USUAL, Options, check_times
+from derain.clips.places import Places
 from derain.errors import DerainError, UsageError
 from derain.files import RESULT_MARK, check_makable, check_writable
 from derain.video.clip import Clip
@@ -81,7 +82,10 @@ class Plan:
 
 
 def plan(
-    inputs: Name | Sequence[Name], output: Name | None = None, options: Options = USUAL
+    inputs: Name | Sequence[Name],
+    output: Name | None = None,
+    options: Options = USUAL,
+    places: Places | None = None,
 ) -> Plan:
     """Open clips, and name the results.
 
@@ -93,6 +97,7 @@ def plan(
         output: A file for one clip, a folder for several; what is not there yet is a file if it is
             called as a clip.
         options: For every clip.
+        places: Of what is planned before; gets the results of these clips.
 
     Raises:
         UsageError: If an option has a value that cannot be meant, or one file is named for several
@@ -103,17 +108,19 @@ def plan(
     paths = list(dict.fromkeys(Path(name) for name in several))
     check_options(options)
     folder = _folder(output, len(paths))
+    places = Places() if places is None else places
     jobs: list[Job] = []
     refused: list[tuple[Path, Exception]] = []
     for path in paths:
         try:
             job = _job(path, output, folder, options)
-            _check_target(job, jobs)
+            _check_target(job, places)
         except UsageError:
             raise
         except (DerainError, OSError) as error:
             refused.append((path, error))
         else:
+            places.take(job.source, [job.target])
             jobs.append(job)
     return Plan(tuple(jobs), tuple(refused))
 
@@ -186,25 +193,17 @@ def _job(path: Path, output: Name | None, folder: Path | None, options: Options)
     )
 
 
-def _check_target(job: Job, others: Sequence[Job]) -> None:
+def _check_target(job: Job, places: Places) -> None:
     """Check that a result has a place of its own.
 
     Raises:
         DerainError: If it is the clip, or another's result.
         OSError: If it cannot be written.
     """
-    place = os.path.realpath(job.target)
-    if place == os.path.realpath(job.source):
+    if os.path.realpath(job.target) == os.path.realpath(job.source):
         raise DerainError(
             f"{job.source}: the result would overwrite its input; expected another name"
         )
-    for other in others:
-        if place == os.path.realpath(other.target):
-            raise DerainError(
-                f"would become {job.target}, which {other.source} needs; give them folders of"
-                " their own"
-            )
-        if os.path.realpath(job.source) == os.path.realpath(other.target):
-            raise DerainError(f"{job.source}: is overwritten by the result of {other.source}")
+    places.check(job.source, [job.target])
     if not job.target.exists():
         check_writable(job.target)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from derain.clips.channels import Channel, Stages
 from derain.clips.names import ANIMATED_SUFFIXES, PREVIEW_MARK, is_clip_name, numbered, result_name
 from derain.clips.options import Options, check_times
+from derain.clips.places import Places
 from derain.clips.results import Result
 from derain.clips.sources import LEAST, Source, of_animation, of_folder, of_video, trimmed
 from derain.errors import DerainError, ExistsError, UsageError
@@ -143,6 +144,19 @@ def kind_of_target(name: str | os.PathLike[str]) -> Kind | None:
     )
 
 
+def is_one_file(name: str) -> bool:
+    """Return whether a name for results is that of one file, or a pattern for the frames of a clip.
+
+    Raises:
+        UsageError: If it has an ending of nothing that derain writes.
+    """
+    path = Path(name)
+    if path.is_dir() or name.endswith(("/", os.sep)):
+        return False
+    is_of_clip = is_clip_name(path) or path.suffix.lower() in ANIMATED_SUFFIXES
+    return is_of_clip or numbered(path, 1) is not None or names_a_file(name)
+
+
 def plan_sequence(
     path: Path,
     output: str | os.PathLike[str] | None,
@@ -153,6 +167,7 @@ def plan_sequence(
     suffix: str | None = None,
     max_pixels: int | None = None,
     is_named: bool = True,
+    places: Places | None = None,
 ) -> SequenceJob | None:
     """Open a clip and name its result.
 
@@ -165,14 +180,15 @@ def plan_sequence(
         suffix: Of the result, where ``output`` does not name a file; None for the clip's own.
         max_pixels: As for `derain.images.animations.open_animation`.
         is_named: Derain it even if derain has made it.
+        places: Of what is planned before; gets the result of this clip.
 
     Returns:
         The job; None for a result of derain, which is ignored.
 
     Raises:
         UsageError: If an option cannot be meant.
-        DerainError: If the clip cannot be read, or its result has no place or is not held by the
-            format.
+        DerainError: If the clip cannot be read, or its result has no place of its own or is not
+            held by the format.
         OSError: If a file cannot be read or written.
     """
     check_times(options)
@@ -191,7 +207,7 @@ def plan_sequence(
         check_facts(source.facts, format)
     if kind == "video":  # what is refused is refused before the work
         _encoder(target, source, options)
-    _check_target(path, target, files)
+    _check_target(path, target, files, places or Places())
     still = source.format is not None and source.count == 1
     notes = (AGAIN,) if is_result and not files else ()
     return SequenceJob(
@@ -257,19 +273,22 @@ def _encoder(target: Path, source: Source, options: Options) -> "Encoder":
     )
 
 
-def _check_target(path: Path, target: Path, files: Sequence[Path]) -> None:
-    """Check that a result has a place of its own.
+def _check_target(path: Path, target: Path, files: Sequence[Path], places: Places) -> None:
+    """Check that a result has a place of its own, and keep it for the clip.
 
     Raises:
-        DerainError: If it is an input.
+        DerainError: If it is an input, or another's result.
         OSError: If it cannot be written.
     """
     first = numbered(target, 1) or target
-    inputs = {os.path.realpath(each) for each in (path, *files)}
-    if os.path.realpath(first) in inputs:
+    inputs = (path, *files)
+    if os.path.realpath(first) in set(map(os.path.realpath, inputs)):
         raise DerainError(f"{path}: the result would overwrite its input; expected another name")
+    for each in inputs:
+        places.check(each, [first])
     if not first.exists():
         check_writable(first)
+    places.take(path, [first])
 
 
 # Doing

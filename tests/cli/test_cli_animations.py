@@ -11,6 +11,7 @@ from commands import status_of as derain
 from PIL import Image
 
 from derain.cli.clips import parted
+from derain.clips.names import is_animated
 from derain.extras import is_installed
 from derain.images import read_image, write_image
 from derain.images.animations import open_animation
@@ -143,6 +144,96 @@ def test_one_bad_file_does_not_stop_the_others(capsys: pytest.CaptureFixture[str
     assert "error: absent.gif: no such file or folder" in err
     assert derain("anim.webp", "--max-pixels", "100") == 1
     assert "--max-pixels 320 reads it" in capsys.readouterr().err
+
+
+def two_of_one_name() -> Any:
+    """Make two animations of the same name, and return the first frame of the first's result."""
+    for folder, count in (("d1", 2), ("d2", 3)):
+        Path(folder).mkdir()
+        animate(Path(folder, "x.gif"), count)
+    assert derain("d1/x.gif") == 0
+    return Path("d1/x_derained.gif").read_bytes()
+
+
+def refused(target: str, rival: str) -> str:
+    return f"would become {target}, which {rival} needs; give them folders of their own"
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_no_animation_takes_the_place_of_another(
+    force: tuple[str, ...], loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = two_of_one_name()
+    capsys.readouterr()
+    assert derain("d1/x.gif", "d2/x.gif", "-o", "out", *force) == 1
+    out, err = capsys.readouterr()
+    assert out == "out/x.gif\n"
+    # It is said before the work.
+    assert err.splitlines()[0] == f"error: d2/x.gif: {refused('out/x.gif', 'd1/x.gif')}"
+    assert Path("out/x.gif").read_bytes() == wanted
+    assert derain("anim.gif", "anim.webp", "--format", "png", *force) == 1
+    assert refused("anim_derained.png", "anim.gif") in capsys.readouterr().err
+    assert derain("d1/x.gif", "d2/x.gif", *force) == 0
+
+
+def test_parts_of_animations_do_not_overwrite_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wanted = two_of_one_name()
+    names = ["d1/x.gif", "d2/x.gif", "anim.gif"]
+    statuses = [derain(*names, "-o", "out", "--force", "--part", f"{k}/2") for k in range(2)]
+    assert sorted(statuses) == [0, 1]
+    out, err = capsys.readouterr()
+    assert sorted(out.splitlines()[1:]) == ["out/anim.gif", "out/x.gif"]
+    assert err.count(refused("out/x.gif", "d1/x.gif")) == 1
+    assert Path("out/x.gif").read_bytes() == wanted
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_no_picture_takes_the_place_of_an_animation(
+    force: tuple[str, ...], loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("anim.png", picture(0))
+    write_image("other.png", picture(0))
+    assert derain("anim.png", "other.png", "anim.gif", "--format", "png", *force) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["anim_derained.png", "other_derained.png"]
+    lines = err.splitlines()
+    assert lines[0] == f"error: anim.png: {refused('anim_derained.png', 'anim.gif')}"
+    assert open_animation("anim_derained.png").count == 6
+    assert loads == ["petrichor-live", None]
+
+
+def test_no_animation_takes_the_place_of_a_frame(capsys: pytest.CaptureFixture[str]) -> None:
+    animate(Path("f0.gif"))
+    arguments = ["frames", "f0.gif", "--as-clip", "--format", "png", "-o", "dry"]
+    assert derain(*arguments) == 1
+    assert refused("dry/f0.png", "frames") in capsys.readouterr().err
+    assert not is_animated("dry/f0.png")
+    assert len(list(Path("dry").iterdir())) == 6
+
+
+@pytest.mark.parametrize("output", ["one.png", "one.jpg", "one.gif", "out/%02d.png"])
+def test_an_animation_and_a_picture_do_not_become_one_file(
+    output: str, loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("photo.png", picture(0))
+    for arguments in (["anim.gif", "photo.png"], ["frames", "anim.gif"]):
+        assert derain(*arguments, "-o", output) == 2
+        expected = f"error: -o {output}: one file for 2 inputs; expected a folder\n"
+        assert capsys.readouterr().err == expected
+    assert loads == []
+    assert not list(Path().glob("o*"))
+
+
+def test_what_pictures_are_refused_for_is_said_before_clips_are_derained(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("photo.png", picture(0))
+    assert derain("anim.gif", "photo.png", "--mask", "absent.png") != 0
+    assert "absent.png" in capsys.readouterr().err
+    assert loads == []
+    assert not Path("anim_derained.gif").exists()
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,30 @@ def test_pictures_and_clips_go_together(loads: list[str | None]) -> None:
     assert Path("clip_derained.mkv").exists()
 
 
+def test_a_clip_and_a_picture_do_not_become_one_file(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("photo.jpg", np.zeros((8, 9, 3), np.uint8))
+    assert derain("clip.mkv", "photo.jpg", "-o", "mix.mp4") == 2
+    assert "-o mix.mp4: one file for 2 inputs; expected a folder" in capsys.readouterr().err
+    assert loads == []
+    assert not Path("mix.mp4").exists()
+
+
+def test_no_clip_takes_the_place_of_another_of_another_part(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("d").mkdir()
+    film(Path("d/clip.mkv"), Film(times=range(3)))
+    for k in range(2):
+        derain("clip.mkv", "d/clip.mkv", "-o", "out", "--force", "--part", f"{k}/2")
+    out, err = capsys.readouterr()
+    target = Path("out/clip_derained.mkv")
+    assert err.count(f"error: d/clip.mkv: would become {target}, which clip.mkv needs") == 1
+    assert out == f"{target}\n"
+    assert len(shown(target)) == 50
+
+
 def test_one_bad_clip_does_not_stop_the_others(capsys: pytest.CaptureFixture[str]) -> None:
     Path("bad.mp4").write_bytes(b"no clip")
     assert derain("bad.mp4", "clip.mkv") == 1

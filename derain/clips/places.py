@@ -1,0 +1,38 @@
+"""Give every result a place of its own, whatever kinds of inputs there are."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from derain.errors import DerainError
+
+
+class Places:
+    """The files that results planned so far become, each with the input that needs it."""
+
+    def __init__(self) -> None:
+        self._needed: dict[str, Path] = {}
+
+    def check(self, source: Path, targets: Iterable[Path]) -> None:
+        """Check that nothing planned before needs or overwrites the same files.
+
+        Args:
+            source: An input.
+            targets: The files that it becomes.
+
+        Raises:
+            DerainError: If another input becomes one of them, or becomes this input.
+        """
+        if not self._needed:
+            return
+        for target in targets:
+            if rival := self._needed.get(os.path.realpath(target)):
+                raise DerainError(
+                    f"would become {target}, which {rival} needs; give them folders of their own"
+                )
+        if rival := self._needed.get(os.path.realpath(source)):
+            raise DerainError(f"{source}: is overwritten by the result of {rival}")
+
+    def take(self, source: Path, targets: Iterable[Path]) -> None:
+        """Keep files for an input."""
+        self._needed |= {os.path.realpath(target): source for target in targets}
