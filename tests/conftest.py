@@ -38,6 +38,7 @@ OF_PYAV = (
     "clips/test_resume.py",
     "clips/test_shares.py",
     "clips/test_streaming.py",
+    "clips/test_video_sequences.py",
     "cluster/test_cluster_clips.py",
     "video/test_encoding.py",
     "video/test_joining.py",

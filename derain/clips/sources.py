@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from derain.errors import DerainError
-from derain.images import Picture, Pixels, levels_of, read, to_eight_bits
+from derain.images import Metadata, Picture, Pixels, levels_of, read, to_eight_bits
 from derain.images.animations import AnimatedFormat, Facts, TimedFrame, open_animation
+from derain.images.picture import Extra
+from derain.video.colours import Colours
 
 LEAST = Fraction(1, 10)
 """Seconds that browsers show a frame which asks for none."""
@@ -151,11 +153,25 @@ def of_video(path: Path, start: float = 0.0, end: float | None = None) -> Source
         if clip.companions:
             notes.append(f"not kept: {', '.join(map(str, clip.companions))}")
 
-    holder = Picture(np.zeros((1, 1, 3), dtype), grey=converter.layout.kind == "grey")
+    holder = Picture(
+        np.zeros((1, 1, 3), dtype),
+        grey=converter.layout.kind == "grey",
+        metadata=_metadata_of(clip.colours, converter.aspect),
+    )
     seconds = clip.duration or (clip.frames or 0) / clip.rate
     stop = float(seconds) if end is None else min(end, float(seconds) or end)
     count = max(0, round((stop - start) * float(clip.rate)))
     return Source(Facts(width, height, 0, holder), count, frames, lambda: notes, clip.rate)
+
+
+def _metadata_of(colours: Colours, aspect: Fraction | None) -> Metadata:
+    """Return what pictures say of a clip's colours, and of the shape of its upright pixels."""
+    extras: list[Extra] = []
+    if not colours.is_usual:  # by PNG, third edition, section 11.3.2.6: RGB of the full range
+        extras.append(Extra("PNG", b"cICP", bytes([colours.primaries, colours.transfer, 0, 1])))
+    # Of wide pixels there are fewer per unit across.
+    per_unit = (aspect.denominator, aspect.numerator) if aspect and aspect != 1 else None
+    return Metadata(aspect=per_unit, extras=tuple(extras))
 
 
 def trimmed(

@@ -79,12 +79,11 @@ class ClipStream:
 def _form_of(clip: Clip, pixels: Pixels, format: RawFormat | None) -> Form:
     width, height = pixels.size
     swaps = Turn.of(clip.display_matrix).swaps
-    aspect = 1 / clip.aspect if clip.aspect and swaps else clip.aspect
     colours = clip.colours
     if clip.format.startswith("yuvj"):
         colours = replace(colours, range=FULL)
     if format is not None:
-        return Form(format, width, height, clip.rate, colours, aspect)
+        return Form(format, width, height, clip.rate, colours, pixels.aspect)
     layout = pixels.layout
     if layout.kind == "rgb":
         colours = replace(colours, range=LIMITED)
@@ -92,7 +91,7 @@ def _form_of(clip: Clip, pixels: Pixels, format: RawFormat | None) -> Form:
     if tag_of(layout) is None or (swaps and across != down):
         layout = Layout("yuv", layout.bits, (0, 0))
     return with_header(
-        Form(RawFormat(layout.name, layout), width, height, clip.rate, colours, aspect)
+        Form(RawFormat(layout.name, layout), width, height, clip.rate, colours, pixels.aspect)
     )
 
 

@@ -145,9 +145,11 @@ class Metadata:
     extras: tuple[Extra, ...] = ()
 
     def of_colours(self) -> "Metadata":
-        """Return what it says of colours and encoding alone."""
+        """Return what it says of colours, of the shape of pixels and of encoding alone."""
         colours = tuple(extra for extra in self.extras if extra.key in COLOUR_CHUNKS)
-        return Metadata(self.format, self.icc, encoding=self.encoding, extras=colours)
+        return Metadata(
+            self.format, self.icc, encoding=self.encoding, aspect=self.aspect, extras=colours
+        )
 
 
 @dataclass(frozen=True)

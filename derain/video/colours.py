@@ -42,6 +42,10 @@ _SUBSAMPLED = {
 
 UNSPECIFIED = 2
 """Code of a colour matrix, of primaries and of a transfer that a file does not name."""
+_USUAL_PRIMARIES = frozenset({0, 1, UNSPECIFIED, 3, 5, 6, 7})
+"""Not named, and those of BT.709 and BT.601, which are much the same."""
+_USUAL_TRANSFERS = frozenset({0, 1, UNSPECIFIED, 3, 4, 5, 6, 7, 13, 14, 15})
+"""Not named, and those of ordinary video: no linear light, PQ (16) or HLG (18)."""
 LIMITED, FULL = 1, 2
 """Codes of the range of levels; 0 where a file does not name it."""
 
@@ -61,6 +65,11 @@ class Colours:
     matrix: int = UNSPECIFIED
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether players show RGB of these primaries and this transfer as they show sRGB."""
+        return self.primaries in _USUAL_PRIMARIES and self.transfer in _USUAL_TRANSFERS
 
     def but(self, other: "Colours") -> "Colours":
         """Return these colours with what others say."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import cv2
@@ -86,6 +87,12 @@ class Pixels:
         """Width and height of an upright frame, in stored pixels."""
         width, height = self.clip.width, self.clip.height
         return (height, width) if self._turn.swaps else (width, height)
+
+    @property
+    def aspect(self) -> Fraction | None:
+        """Shape of a pixel of an upright frame, width over height; None if nothing says."""
+        aspect = self.clip.aspect
+        return 1 / aspect if aspect and self._turn.swaps else aspect
 
     def notes(self) -> list[str]:
         """Return what of the frames cannot be kept, a line each."""

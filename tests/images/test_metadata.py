@@ -132,8 +132,10 @@ def test_turned_pictures_exchange_their_resolution(format: images.Format) -> Non
 
 def test_comparisons_have_colours_and_no_words() -> None:
     chunks = [(b"gAMA", struct.pack(">I", 100_000)), (b"tEXt", b"Title\0rain"), (b"eXIf", BLOCK)]
+    chunks += [(b"pHYs", struct.pack(">IIB", 3, 4, 0))]
     picture = images.read(png_with(saved(colours(), "PNG"), chunks))
     both = images.before_and_after(picture, picture)
+    assert both.metadata.aspect == (3, 4)
     assert [extra.key for extra in both.metadata.extras] == [b"gAMA"]
     assert both.metadata.exif == b""
 
