@@ -28,7 +28,7 @@ from derain.clips.results import Result
 from derain.clips.sources import LEAST, Source, of_animation, of_folder, of_video, trimmed
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import RESULT_MARK, check_writable, is_result_name, write_file
-from derain.images import Picture, encode, format_of, to_eight_bits
+from derain.images import Metadata, Picture, encode, format_of, to_eight_bits
 from derain.images.animations import (
     AnimatedFormat,
     TimedFrame,
@@ -36,9 +36,12 @@ from derain.images.animations import (
     check_facts,
     write_animation,
 )
+from derain.images.attaching import besides_colours, colours_beyond_srgb
+from derain.images.metadata import listed
 from derain.images.naming import names_a_file
 from derain.progress import Progress, silent
 from derain.restore import Derainer
+from derain.video.colours import BT2020, UNSPECIFIED, Colours
 from derain.video.frame import Frame
 from derain.video.temporal import TemporalFilter, check_work, lead_in, window_of
 
@@ -261,8 +264,16 @@ def _encoder(target: Path, source: Source, options: Options) -> "Encoder":
     from derain.video.raw import Form, format_named
     from derain.video.recording import encoder_of
 
-    facts = source.facts
-    form = Form(format_named("rgb24"), facts.width, facts.height, source.rate)
+    facts, metadata = source.facts, source.facts.picture.metadata
+    across, down = metadata.aspect or (1, 1)
+    form = Form(
+        format_named("rgb24"),
+        facts.width,
+        facts.height,
+        source.rate,
+        _colours_of(metadata) or Colours(),
+        Fraction(down, across) if across != down else None,
+    )
     return encoder_of(
         form,
         target,
@@ -271,6 +282,32 @@ def _encoder(target: Path, source: Source, options: Options) -> "Encoder":
         preset=options.preset,
         in_order=True,
     )
+
+
+def _colours_of(metadata: Metadata) -> Colours | None:
+    """Return colours that a PNG says by codes, which video files have as well; None for none."""
+    for extra in metadata.extras:
+        if extra.key == b"cICP" and len(extra.payload) == 4 and extra.payload[2:] == b"\0\1":
+            primaries, transfer = extra.payload[:2]
+            matrix = BT2020 if primaries == BT2020 else UNSPECIFIED
+            return Colours(matrix=matrix, primaries=primaries, transfer=transfer)
+    return None
+
+
+def _not_in_video(source: Source, encoder: "Encoder", target: Path) -> list[str]:
+    """Return a line on what a video file cannot hold of pictures, if there is anything."""
+    from derain.video.joining import container_named, tells_aspect
+
+    picture = source.facts.picture
+    container = container_named(target, encoder.codec)
+    has_colours = _colours_of(picture.metadata) is not None and container.muxer != "avi"
+    lost = [] if has_colours else colours_beyond_srgb(picture)
+    lost += besides_colours(picture.metadata)
+    if encoder.aspect and not tells_aspect(container, encoder):
+        lost.append("pixel aspect ratio")
+    if picture.is_deep:
+        lost.append("16 bits a channel")
+    return [f"not kept in {target.suffix[1:].upper()}: {listed(lost)}"] if lost else []
 
 
 def _check_target(path: Path, target: Path, files: Sequence[Path], places: Places) -> None:
@@ -440,6 +477,8 @@ def _write_pictures(
 ) -> int:
     """Write frames as files that count, from a place on; return how many."""
     holder = source.facts.picture
+    if lost := besides_colours(holder.metadata):
+        notes.append(f"not kept in the frames: {listed(lost)}")
     count = 0
     for frame in frames:
         path = job.path_of(place + count)
@@ -464,7 +503,7 @@ def _write_video(
 
     encoder = _encoder(job.target, source, job.options)
     time_base = 1 / source.rate if source.is_constant else Fraction(1, 1000)
-    notes += encoder.notes
+    notes += [*encoder.notes, *_not_in_video(source, encoder, job.target)]
     left_out = "transparency is left out"
     seconds, begin, count = Fraction(0), 0, 0
     with Recorder(job.target, encoder, time_base) as recorder:

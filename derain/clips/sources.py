@@ -10,6 +10,8 @@ import numpy as np
 from derain.errors import DerainError
 from derain.images import Metadata, Picture, Pixels, levels_of, read, to_eight_bits
 from derain.images.animations import AnimatedFormat, Facts, TimedFrame, open_animation
+from derain.images.attaching import besides_colours
+from derain.images.metadata import listed
 from derain.images.picture import Extra
 from derain.video.colours import Colours
 
@@ -58,7 +60,8 @@ def of_folder(files: Sequence[Path], rate: Fraction | None = None) -> Source:
     """Return pictures as frames of equal length.
 
     Args:
-        files: In order. Colours and size are those of the first, whose other metadata is left out.
+        files: In order. Colours and size are those of the first, whose other metadata is left out
+            with a note.
         rate: Frames a second; None for `RATE`.
 
     Raises:
@@ -76,13 +79,15 @@ def of_folder(files: Sequence[Path], rate: Fraction | None = None) -> Source:
         notes=(),
     )
     rate = rate or RATE
+    lost = besides_colours(first.metadata)
+    notes = [f"not kept of the pictures: {listed(lost)}"] if lost else []
 
     def frames() -> Iterator[TimedFrame]:
         for path in files:
             yield _as_first(path, read(path), holder, (height, width), 1 / rate)
 
     facts = Facts(width, height, 0, holder)
-    return Source(facts, len(files), frames, list, rate, is_constant=True)
+    return Source(facts, len(files), frames, lambda: notes, rate, is_constant=True)
 
 
 def _as_first(

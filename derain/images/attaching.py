@@ -77,6 +77,22 @@ def for_gif(picture: Picture, notes: list[str]) -> tuple[bytes, bytes, tuple[byt
     return profile, packet, (*metadata.comments, *comments)
 
 
+def besides_colours(metadata: Metadata) -> list[str]:
+    """Return names for the user of what `Metadata.of_colours` leaves out."""
+    lost = ["EXIF"] if exif.tags_of(exif.unmarked(metadata.exif)) else []
+    lost += ["XMP"] if metadata.xmp else []
+    _name_all(metadata, lost, "comment", "IPTC", "Photoshop data")
+    _leave_out(list(metadata.extras), "BMP", lost)  # BMP has no extras of its own
+    return lost
+
+
+def colours_beyond_srgb(picture: Picture) -> list[str]:
+    """Return names for the user of what a picture says of its colours, unless they are sRGB."""
+    lost: list[str] = []
+    profile = _profile(_in_colour(picture), lost)
+    return lost if profile in (b"", profiles.srgb()) else ["colour profile", *lost]
+
+
 def _profile(picture: Picture, lost: list[str]) -> bytes:
     """Return a profile that fits the pixels, made from a PNG's chunks if need be."""
     metadata = picture.metadata

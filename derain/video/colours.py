@@ -42,6 +42,8 @@ _SUBSAMPLED = {
 
 UNSPECIFIED = 2
 """Code of a colour matrix, of primaries and of a transfer that a file does not name."""
+BT2020 = 9
+"""Code of the primaries of BT.2020, and of its matrix."""
 _USUAL_PRIMARIES = frozenset({0, 1, UNSPECIFIED, 3, 5, 6, 7})
 """Not named, and those of BT.709 and BT.601, which are much the same."""
 _USUAL_TRANSFERS = frozenset({0, 1, UNSPECIFIED, 3, 4, 5, 6, 7, 13, 14, 15})

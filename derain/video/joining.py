@@ -175,6 +175,15 @@ def join(
     held, left_out = _sorted(clip, container)
     notes = [f"{companion} is left out: {container.muxer} cannot hold it" for companion in left_out]
     notes += _notes(clip, container, encoder, segments)
+    if clip.display_matrix and not container.turns:
+        notes.append(f"{container.muxer} cannot hold how the picture is turned; expected .mp4")
+    if container.constant and not _is_constant(segments):
+        notes.append(f"{container.muxer} holds frames at a constant rate only: their times change")
+    if clip.aspect not in (None, 1) and not tells_aspect(container, encoder):
+        notes.append(
+            f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
+            f" {container.muxer} does not hold it; expected h264 or h265"
+        )
     span = _Span.of(clip, segments, start, end)
     with replacing(path) as draft:
         try:
@@ -213,7 +222,7 @@ def _is_constant(segments: Sequence[Segment]) -> bool:
     return len({later - earlier for earlier, later in pairwise(pts)}) <= 1
 
 
-def _tells_aspect(container: Container, encoder: Encoder) -> bool:
+def tells_aspect(container: Container, encoder: Encoder) -> bool:
     """Return whether the codec holds the shape of pixels, or PyAV can give it to the container."""
     return encoder.codec in ("h264", "h265", "mpeg4") or container.muxer in ("mp4", "mov", "3gp")
 

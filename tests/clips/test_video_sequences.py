@@ -11,9 +11,20 @@ from filming import QUARTER, Film, film
 from derain.clips.options import Options
 from derain.clips.results import Result
 from derain.clips.sequences import plan_sequence, run_sequences
-from derain.images import Metadata, Picture, read
-from derain.images.animations import Facts, TimedFrame, open_animation, write_animation
+from derain.images import Metadata, Picture, encode, read
+from derain.images.animations import (
+    Facts,
+    TimedFrame,
+    animated_format_of,
+    open_animation,
+    write_animation,
+)
+from derain.images.exif import resolution_fields
+from derain.images.picture import Extra
+from derain.images.profiles import of_png, srgb
+from derain.images.tiff import with_fields
 from derain.video.colours import Colours
+from derain.video.reading import open_clip
 
 HDR = {"colorspace": 9, "color_primaries": 9, "color_trc": 16}
 
@@ -58,11 +69,22 @@ def test_square_pixels_need_no_words(tmp_path: Path, known: dict[str, Any]) -> N
     assert read(tmp_path / "1.png").metadata.aspect is None
 
 
+def animation(path: Path, metadata: Metadata, dtype: type[np.uint8 | np.uint16] = np.uint8) -> Path:
+    """Write an animation of two frames, which says that derain made it."""
+    picture = Picture(np.zeros((1, 1, 3), dtype), metadata=metadata)
+    shots = [TimedFrame(np.full((8, 10, 3), k, dtype), None, Fraction(1, 9)) for k in (5, 6)]
+    write_animation(path, animated_format_of(path), Facts(10, 8, 0, picture), shots, [])
+    return path
+
+
+def notes_of(result: Result) -> list[str]:
+    """Return notes, but for those of a result that was derained again and of the codec."""
+    return [note for note in result.notes if "derained again" not in note and "RGB" not in note]
+
+
 def test_an_animations_frames_have_pixels_of_its_shape(tmp_path: Path) -> None:
-    picture = Picture(np.zeros((1, 1, 3), np.uint8), metadata=Metadata(aspect=(3, 4)))
-    shots = [TimedFrame(np.full((8, 9, 3), k, np.uint8), None, Fraction(1, 9)) for k in (5, 6)]
-    write_animation(tmp_path / "a.png", "PNG", Facts(9, 8, 0, picture), shots, [])
-    derained(tmp_path / "a.png", tmp_path / "f/%d.png")
+    clip = animation(tmp_path / "a.png", Metadata(aspect=(3, 4)))
+    assert notes_of(derained(clip, tmp_path / "f/%d.png")) == []
     assert read(tmp_path / "f/2.png").metadata.aspect == (3, 4)
 
 
@@ -98,3 +120,67 @@ def test_unusual_colours_are_known() -> None:
     assert Colours().is_usual
     for colours in (Colours(primaries=12), Colours(transfer=16), Colours(transfer=18)):
         assert not colours.is_usual
+
+
+WORDS = Metadata(
+    "PNG",
+    of_png({b"cICP": b"\x0c\x0d\0\1"}, [], grey=False),
+    with_fields(b"", resolution_fields((72, 72))),
+    b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>",
+    extras=(Extra("PNG", b"tEXt", b"Title\0rain"),),
+)
+"""Metadata that says something of all kinds."""
+
+
+def test_a_video_file_says_what_it_does_not_keep_of_an_animation(tmp_path: Path) -> None:
+    clip = animation(tmp_path / "a.png", WORDS, np.uint16)
+    expected = "colour profile, EXIF, XMP, PNG text (1 entry), 16 bits a channel"
+    assert notes_of(derained(clip, tmp_path / "b.mp4")) == [f"not kept in MP4: {expected}"]
+    assert notes_of(derained(clip, tmp_path / "b.mkv")) == [f"not kept in MKV: {expected}"]
+    plain = animation(tmp_path / "plain.png", Metadata(icc=srgb()))
+    assert notes_of(derained(plain, tmp_path / "plain.mp4")) == []
+
+
+def test_frames_as_pictures_say_what_they_do_not_keep(tmp_path: Path) -> None:
+    clip = animation(tmp_path / "a.png", WORDS)
+    result = derained(clip, tmp_path / "%d.png")
+    assert notes_of(result) == ["not kept in the frames: EXIF, XMP, PNG text (1 entry)"]
+    assert read(tmp_path / "1.png").metadata.icc == WORDS.icc
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.gif", "%d.png"])
+def test_what_pictures_of_a_folder_say_is_noted(tmp_path: Path, name: str) -> None:
+    files = [tmp_path / f"{k}.png" for k in (1, 2)]
+    for file in files:
+        file.write_bytes(encode(Picture(np.zeros((8, 10, 3), np.uint8), metadata=WORDS), "PNG"))
+    job = plan_sequence(tmp_path, tmp_path / "out" / name, Options(temporal=3), files=files)
+    assert job is not None
+    (result,) = run_sequences([job], None)
+    assert notes_of(result)[0] == "not kept of the pictures: EXIF, XMP, PNG text (1 entry)"
+    in_file = ["not kept in MP4: colour profile"] if name == "a.mp4" else []
+    assert notes_of(result)[1:] == in_file
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "lost"),
+    [
+        ("b.mp4", "h264", ""),
+        ("b.webm", "vp9", "pixel aspect ratio"),
+        ("b.avi", "mpeg4", "PNG cICP"),
+    ],
+)
+def test_a_video_file_keeps_shape_and_colours_that_it_can_say(
+    tmp_path: Path, name: str, codec: str, lost: str
+) -> None:
+    extra = Extra("PNG", b"cICP", b"\x09\x10\0\1")
+    clip = animation(tmp_path / "a.png", Metadata(aspect=(3, 4), extras=(extra,)))
+    job = plan_sequence(clip, tmp_path / name, Options(temporal=3, codec=codec))
+    assert job is not None
+    (result,) = run_sequences([job], None)
+    suffix = job.target.suffix[1:].upper()
+    assert notes_of(result) == ([f"not kept in {suffix}: {lost}"] if lost else [])
+    made = open_clip(job.target)
+    if name != "b.webm":
+        assert made.aspect == Fraction(4, 3)
+    if name != "b.avi":
+        assert made.colours == Colours(1, 9, 9, 16)
