@@ -74,6 +74,12 @@ def is_systems_own(name: str) -> bool:
     return hidden and not path.suffix and path.is_file()
 
 
+def is_special(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a pipe, a socket or a device: opening one may wait forever."""
+    # os.path's are false where Path's raise: for a link to itself, and a name that is too long.
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))  # noqa: PTH110, PTH112, PTH113
+
+
 BLOCK = 1 << 20
 """Bytes that are read of a file at once."""
 LONGEST_PATH = 4096

@@ -8,7 +8,8 @@ CI, where its absence is a failure.
 import ast
 import functools
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,22 @@ def yard(tmp_path: Path, photo: NDArray[np.uint8]) -> Path:
 def nothing() -> Derainer:
     """An engine that changes nothing, under the title of a network of which there are papers."""
     return Derainer(Unchanged("NLEDN"), name="nothing")
+
+
+@pytest.fixture
+def mkfifo() -> Iterator[Callable[[str | Path], None]]:
+    """Makes a pipe with a name; a test that opens one, which waits forever, fails."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs pipes with names")
+
+    def fail(*_: object) -> None:
+        pytest.fail("waits for a pipe")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(20)
+    yield os.mkfifo
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture

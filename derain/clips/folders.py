@@ -14,7 +14,14 @@ from typing import Any
 from derain.clips.channels import Channel, Stages
 from derain.clips.results import Result
 from derain.errors import DerainError, ExistsError
-from derain.files import RESULT_MARK, check_makable, is_litter, natural_key, write_file
+from derain.files import (
+    RESULT_MARK,
+    check_makable,
+    is_litter,
+    is_special,
+    natural_key,
+    write_file,
+)
 from derain.images import SUFFIXES, Picture, check_format, encode, read
 from derain.progress import Progress, silent
 from derain.restore import Derainer, restore_frames
@@ -85,6 +92,8 @@ def plan_folder(
 def frames_in(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the pictures in a folder in natural order; those in folders inside it do not count.
 
+    Pipes and devices are no pictures.
+
     Raises:
         OSError: If it cannot be read.
         DerainError: If there are none.
@@ -92,7 +101,8 @@ def frames_in(folder: str | os.PathLike[str]) -> list[Path]:
     files = [
         path
         for path in Path(folder).iterdir()
-        if path.suffix.lower() in SUFFIXES and not is_litter(path.name)
+        if path.suffix.lower() in SUFFIXES
+        and not (is_litter(path.name) or path.is_dir() or is_special(path))
     ]
     if not files:
         raise DerainError(f"{folder}: 0 frames; expected pictures that follow each other")

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from derain.files import RESULT_MARK, is_result_name
+from derain.files import RESULT_MARK, is_result_name, is_special
 
 SUFFIXES = frozenset(
     {
@@ -49,11 +49,12 @@ def is_animated(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is an animated picture; a GIF always counts as one.
 
     Its name says whether it may be; then the heads of its chunks are read, and no pixels. A GIF
-    that is not there counts, too, so that what cannot be read is named as a clip.
+    that is not there counts, too, so that what cannot be read is named as a clip. Pipes and devices
+    are not opened.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in ANIMATED_SUFFIXES or path.is_dir():
+    if suffix not in ANIMATED_SUFFIXES or path.is_dir() or is_special(path):
         return False
     try:
         with path.open("rb") as file:

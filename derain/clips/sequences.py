@@ -27,7 +27,7 @@ from derain.clips.places import Places
 from derain.clips.results import Result
 from derain.clips.sources import LEAST, Source, of_animation, of_folder, of_video, trimmed
 from derain.errors import DerainError, ExistsError, UsageError
-from derain.files import RESULT_MARK, check_writable, is_result_name, write_file
+from derain.files import RESULT_MARK, check_writable, is_result_name, is_special, write_file
 from derain.images import Metadata, Picture, encode, format_of, to_eight_bits
 from derain.images.animations import (
     AnimatedFormat,
@@ -197,6 +197,8 @@ def plan_sequence(
     check_times(options)
     if not path.exists():
         raise DerainError("no such file or folder")
+    if is_special(path):
+        raise DerainError("a pipe or a device; expected a file or a folder")
     kind = kind_of_target(output) if output is not None else None
     target = _target(path, output, kind, options, suffix)
     kind = kind or ("video" if is_clip_name(target) else "animation")

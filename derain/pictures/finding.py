@@ -16,6 +16,7 @@ from derain.files import (
     check_makable,
     is_litter,
     is_result_name,
+    is_special,
     is_systems_own,
     natural_key,
     search,
@@ -255,6 +256,8 @@ def _add_matches(found: Sources, pattern: str, output: str | None) -> None:
             inside = Found() if "**" in pattern else _add_folder(found, path, output)
             fits = fits or bool(inside.files or inside.unreadable)
             others += inside.others
+        elif is_special(path):  # as in folders
+            continue
         elif not _is_readable(path):
             others[path.suffix.lower()] += 1
         else:

@@ -18,6 +18,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from derain.files import is_special
 from derain.video.colours import Colours
 from derain.video.errors import VideoError, system_error, words_of
 from derain.video.hdr import Hdr, hdr_of
@@ -144,6 +145,10 @@ def open_input(path: str | os.PathLike[str]) -> InputContainer:
         OSError: If the file cannot be read.
         VideoError: If it is no video file.
     """
+    if is_special(path):
+        raise VideoError(
+            f"{path}: a pipe or a device; expected a file, or - for frames from standard input"
+        )
     with Path(path).open("rb") as file:
         head = file.read(1)
     if not head:

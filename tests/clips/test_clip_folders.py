@@ -1,5 +1,6 @@
 """Folders of frames: all of them, in natural order, steadied, and gone on with."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def frames(tmp_path: Path) -> list[NDArray[Any]]:
     for k, frame in enumerate(made):
         write_image(tmp_path / "frames" / f"f{k}.png", frame)
     return made
+
+
+@pytest.mark.usefixtures("frames")
+def test_pipes_and_folders_are_no_frames(tmp_path: Path, mkfifo: Callable[[Path], None]) -> None:
+    mkfifo(tmp_path / "frames/f3a.png")
+    (tmp_path / "frames/f4a.png").mkdir()
+    names = [path.name for path in plan_folder(tmp_path / "frames").files]
+    assert names == [f"f{k}.png" for k in range(12)]
 
 
 def statuses(job: FolderJob, derainer: Derainer | None) -> dict[str, str]:

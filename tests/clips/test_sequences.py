@@ -1,7 +1,7 @@
 """Clips whose frames are pictures: from animated files and folders to files and to frames."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -277,6 +277,14 @@ def test_animated_pictures_are_known_by_their_heads(clip: Path, tmp_path: Path) 
         assert is_animated(tmp_path / name) == (count > 1)
     (tmp_path / "short.png").write_bytes(clip.read_bytes()[:20])
     assert not is_animated(tmp_path / "short.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.webp", "a.avif"])
+def test_pipes_are_no_clips(name: str, tmp_path: Path, mkfifo: Callable[[Path], None]) -> None:
+    mkfifo(tmp_path / name)
+    assert not is_animated(tmp_path / name)
+    with pytest.raises(DerainError, match="a pipe or a device; expected a file or a folder"):
+        planned(tmp_path / name)
 
 
 def test_parts_count_time_as_browsers_do() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -318,11 +319,18 @@ def test_names_of_nothing_say_what_may_be_meant() -> None:
     assert "download it" in refusals("https://example.org/a.jpg")["https:/example.org/a.jpg"]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 @pytest.mark.usefixtures("here")
-def test_pipes_and_devices_are_not_called_missing() -> None:
+def test_patterns_pass_over_pipes(mkfifo: Callable[[str], None]) -> None:
     make("photo.jpg")
-    os.mkfifo("phot.jpg")
+    mkfifo("pipe.jpg")
+    assert found("*.jpg") == ["photo.jpg"]
+    assert "no file fits this pattern" in refusals("pi*.jpg")["pi*.jpg"]
+
+
+@pytest.mark.usefixtures("here")
+def test_pipes_and_devices_are_not_called_missing(mkfifo: Callable[[str], None]) -> None:
+    make("photo.jpg")
+    mkfifo("phot.jpg")
     assert "a pipe or a device; expected a file" in refusals("phot.jpg")["phot.jpg"]
     assert "- for standard input" in refusals(os.devnull)[os.devnull]
 

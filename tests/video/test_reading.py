@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ def damaged(path: Path, *which: int) -> Path:
         data[place + 8 : place + 8 + len(noise)] = noise.tobytes()
     path.write_bytes(data)
     return path
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, mkfifo: Callable[[Path], None]) -> None:
+    mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match="a pipe or a device; expected a file, or - for frames"):
+        open_clip(tmp_path / "a.mp4")
 
 
 def test_a_clip_says_what_it_holds(tmp_path: Path) -> None:

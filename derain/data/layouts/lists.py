@@ -9,7 +9,7 @@ from pathlib import Path
 
 from derain.data.layouts.names import half_by_name
 from derain.data.pairs import Pair, Problem
-from derain.files import printable
+from derain.files import is_special, printable
 from derain.images import READABLE_SUFFIXES
 
 LISTS = (".txt", ".csv", ".tsv", ".lst", ".list")
@@ -75,6 +75,8 @@ def is_sure_list(path: Path) -> bool:
 
 def _first_lines(path: Path, count: int) -> list[str]:
     """Return some lines of a text file, or nothing if it is no text or has longer lines."""
+    if is_special(path):
+        return []
     try:
         with path.open(encoding="utf-8") as file:
             lines = list(islice(_lines(iter(partial(file.readline, LONGEST + 1), "")), count))

@@ -1,6 +1,7 @@
 """Lists of pairs."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,13 @@ def test_notes_beside_clean_pictures_are_no_list(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("1.png 2.png\n3.png 2.png\nold/6.png old/7.png\n")
     with pytest.raises(ValueError, match=r"6\.png: is in notes\.txt, but there is no such file"):
         data.find_pairs(tmp_path)  # most of them are there
+
+
+def test_a_pipe_is_no_list(tmp_path: Path, mkfifo: Callable[[Path], None]) -> None:
+    put(tmp_path, "rainy/1.png", "clean/1.png")
+    mkfifo(tmp_path / "pairs.txt")
+    assert not is_list(tmp_path / "pairs.txt")
+    assert len(data.find_pairs(tmp_path).pairs) == 1
 
 
 def test_a_wrong_line_is_shown(tmp_path: Path) -> None:
