@@ -452,7 +452,7 @@ class _Frames:
         left = list[Path]()
         for path, target in found:
             try:
-                job = self.plan(path, target, is_named=False)
+                job = self.plan(path, None, is_named=False, target=target)
             except (DerainError, OSError, MemoryError) as error:
                 self._refuse(path, error)
             else:
@@ -461,7 +461,7 @@ class _Frames:
         say_left(left)
 
     def plan(
-        self, path: Path, output: str | Path | None, *, is_named: bool
+        self, path: Path, output: str | None, *, is_named: bool, target: Path | None = None
     ) -> "SequenceJob | None":
         """Return a job, see `derain.clips.sequences.plan_sequence`."""
         from derain.clips.folders import frames_in
@@ -477,6 +477,7 @@ class _Frames:
             max_pixels=self._max_pixels,
             is_named=is_named,
             places=self._places,
+            target=target,
         )
 
     def run(self, jobs: "Sequence[SequenceJob]", models: _Models) -> bool:

@@ -28,7 +28,15 @@ from derain.clips.results import Result
 from derain.clips.sources import LEAST, Source, of_animation, of_folder, of_video, trimmed
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.files import RESULT_MARK, check_writable, is_result_name, is_special, write_file
-from derain.images import Metadata, Picture, encode, format_of, to_eight_bits
+from derain.images import (
+    SUFFIXES,
+    Metadata,
+    Picture,
+    check_format,
+    encode,
+    format_of,
+    to_eight_bits,
+)
 from derain.images.animations import (
     AnimatedFormat,
     TimedFrame,
@@ -53,8 +61,8 @@ ROOM = 4
 AGAIN = "is already a result of derain and was derained again"
 """Note on a clip that derain made and that was named alone."""
 
-Kind = Literal["animation", "video", "pictures"]
-"""What a target is."""
+Kind = Literal["animation", "video", "pictures", "picture"]
+"""What a target is; of a GIF of one frame it may be a picture of any format."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class SequenceJob:
 
     Attributes:
         source: An animated picture, a video file or a folder.
-        target: File to write; of pictures a pattern such as ``frames/%06d.png``.
+        target: File to write; of several pictures a pattern such as ``frames/%06d.png``.
         kind: What the target is.
         format: Of a target that is an animated picture.
         open: Returns the frames.
@@ -124,8 +132,7 @@ def kind_of_target(name: str | os.PathLike[str]) -> Kind | None:
     """Return what a name for results asks for; None if it is that of a folder.
 
     Raises:
-        UsageError: If it is the name of a picture of a format that holds no animation, or has an
-            ending of nothing that derain writes.
+        UsageError: If it has an ending of nothing that derain writes.
     """
     path, text = Path(name), os.fspath(name)
     if path.is_dir() or text.endswith(("/", os.sep)):
@@ -137,14 +144,7 @@ def kind_of_target(name: str | os.PathLike[str]) -> Kind | None:
         return "video"
     if path.suffix.lower() in ANIMATED_SUFFIXES:
         return "animation"
-    if not names_a_file(text):
-        return None
-    raise UsageError(
-        f"a {path.suffix} holds one picture; expected a name in .gif .webp .png .avif or .mp4, or"
-        f" {path.stem}-%06d{path.suffix} for frames as files",
-        option="output",
-        value=text,
-    )
+    return "picture" if names_a_file(text) else None
 
 
 def is_one_file(name: str) -> bool:
@@ -171,6 +171,7 @@ def plan_sequence(
     max_pixels: int | None = None,
     is_named: bool = True,
     places: Places | None = None,
+    target: Path | None = None,
 ) -> SequenceJob | None:
     """Open a clip and name its result.
 
@@ -184,6 +185,7 @@ def plan_sequence(
         max_pixels: As for `derain.images.animations.open_animation`.
         is_named: Derain it even if derain has made it.
         places: Of what is planned before; gets the result of this clip.
+        target: The file to write, where it was not the user who named it.
 
     Returns:
         The job; None for a result of derain, which is ignored.
@@ -195,29 +197,39 @@ def plan_sequence(
         OSError: If a file cannot be read or written.
     """
     check_times(options)
-    if not path.exists():
-        raise DerainError("no such file or folder")
-    if is_special(path):
-        raise DerainError("a pipe or a device; expected a file or a folder")
-    kind = kind_of_target(output) if output is not None else None
-    target = _target(path, output, kind, options, suffix)
-    kind = kind or ("video" if is_clip_name(target) else "animation")
+    _check_there(path)
+    asked = kind_of_target(output) if output is not None else None
+    target = target or _target(path, output, asked, options, suffix)
     opener = _opener(path, files, rate, options, max_pixels)
     source = opener()
     is_result = source.facts.picture.is_result or is_result_name(path.name)
     if is_result and not is_named:
         return None
+    kind = asked if asked in ("pictures", "video") else _kind_by_name(path, target, source)
+    # What is refused is refused before the work.
     format = _format(path, target, source) if kind == "animation" else None
-    if format is not None:
-        check_facts(source.facts, format)
-    if kind == "video":  # what is refused is refused before the work
+    if kind == "picture":
+        _check_still(path, target, source, is_asked=asked is not None)
+    elif kind == "video":
         _encoder(target, source, options)
     _check_target(path, target, files, places or Places())
-    still = source.format is not None and source.count == 1
+    still = _is_still(source)
     notes = (AGAIN,) if is_result and not files else ()
     return SequenceJob(
         path, target, kind, format, opener, source.count, options, is_still=still, notes=notes
     )
+
+
+def _check_there(path: Path) -> None:
+    """Check that there is a file or a folder.
+
+    Raises:
+        DerainError: Else.
+    """
+    if not path.exists():
+        raise DerainError("no such file or folder")
+    if is_special(path):
+        raise DerainError("a pipe or a device; expected a file or a folder")
 
 
 def _target(
@@ -239,11 +251,60 @@ def _target(
     return Path(output, name) if output is not None else path.with_name(name)
 
 
+def _kind_by_name(path: Path, target: Path, source: Source) -> Kind:
+    """Return what a name of one file asks for; with the clip's own suffix it remains one."""
+    if is_clip_name(target):
+        return "video"
+    suffix = target.suffix.lower()
+    keeps = source.format is not None and suffix == path.suffix.lower()
+    return "picture" if suffix in SUFFIXES.keys() - ANIMATED_SUFFIXES and not keeps else "animation"
+
+
+def _is_still(source: Source) -> bool:
+    return source.format is not None and source.count == 1
+
+
+def _check_still(path: Path, target: Path, source: Source, *, is_asked: bool) -> None:
+    """Check that a clip is one picture, and that the format of its result holds it.
+
+    Args:
+        path: The clip.
+        target: Its result.
+        source: Its frames.
+        is_asked: The user has named the result.
+
+    Raises:
+        UsageError: If it is not, and the user has named the result.
+        DerainError: If it is not, or the format cannot hold it.
+    """
+    if _is_still(source):
+        frame = next(source.frames())
+        check_format(Picture(frame.pixels, frame.alpha), format_of(target))
+    elif is_asked:
+        raise UsageError(
+            f"a {target.suffix} holds one picture; expected a name in .gif .webp .png .avif or"
+            f" .mp4, or {target.stem}-%06d{target.suffix} for frames as files",
+            option="output",
+            value=target,
+        )
+    else:
+        many = f"{source.count} frames" if source.count else "a clip"
+        raise DerainError(
+            f"{path}: {many}, but a {target.suffix} holds one picture; expected another format:"
+            " png, webp or avif"
+        )
+
+
 def _format(path: Path, target: Path, source: Source) -> AnimatedFormat:
-    """Return the format that a name asks for; with the clip's own suffix it keeps its own."""
-    if source.format is not None and target.suffix.lower() == path.suffix.lower():
-        return source.format
-    return animated_format_of(target)
+    """Return the format that a name asks for; with the clip's own suffix it keeps its own.
+
+    Raises:
+        ImageError: If the format cannot hold the clip.
+    """
+    format = source.format if target.suffix.lower() == path.suffix.lower() else None
+    format = format or animated_format_of(target)
+    check_facts(source.facts, format)
+    return format
 
 
 def _opener(
@@ -477,17 +538,18 @@ def _write_pictures(
     frames: Iterable[TimedFrame],
     notes: list[str],
 ) -> int:
-    """Write frames as files that count, from a place on; return how many."""
+    """Write frames as files that count, from a place on, or as the only one; return how many."""
     holder = source.facts.picture
-    if lost := besides_colours(holder.metadata):
-        notes.append(f"not kept in the frames: {listed(lost)}")
+    metadata = holder.metadata
+    if job.kind == "pictures":
+        if lost := besides_colours(metadata):
+            notes.append(f"not kept in the frames: {listed(lost)}")
+        metadata = metadata.of_colours()
     count = 0
     for frame in frames:
         path = job.path_of(place + count)
         of_frame: list[str] = []
-        picture = Picture(
-            frame.pixels, frame.alpha, holder.grey, holder.metadata.of_colours(), is_result=True
-        )
+        picture = Picture(frame.pixels, frame.alpha, holder.grey, metadata, is_result=True)
         data = encode(picture, format_of(path), of_frame)
         if job.force or not path.exists():
             write_file(path, data)

@@ -13,7 +13,7 @@ from PIL import Image
 from derain.cli.clips import parted
 from derain.clips.names import is_animated
 from derain.extras import is_installed
-from derain.images import read_image, write_image
+from derain.images import read, read_image, write_image
 from derain.images.animations import open_animation
 
 
@@ -268,7 +268,67 @@ def test_formats_are_those_that_move(capsys: pytest.CaptureFixture[str]) -> None
     assert derain("anim.gif", "--format", "webp") == 0
     assert capsys.readouterr().out == "anim_derained.webp\n"
     assert derain("anim.gif", "--format", "jpg") == 1
-    assert ".jpg holds no animation; expected a name in .gif" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: anim.gif: 6 frames, but a .jpg holds one picture; expected another format: png,"
+        " webp or avif\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result"),
+    [
+        (("-o", "dry.jpg"), "dry.jpg"),
+        (("--format", "jpg"), "one_derained.jpg"),
+        (("--format", "tiff", "-o", "out"), "out/one.tiff"),
+    ],
+)
+def test_a_gif_of_one_frame_becomes_a_picture(
+    arguments: tuple[str, ...],
+    result: str,
+    loads: list[str | None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    image = Image.fromarray(np.full((16, 20, 3), 96, np.uint8))
+    image.save("one.gif", comment=b"a yard")
+    assert derain("one.gif", *arguments) == 0
+    assert capsys.readouterr().out == f"{result}\n"
+    made = read(result)
+    assert made.metadata.format == ("TIFF" if "tiff" in result else "JPEG")
+    assert made.is_result
+    assert np.abs(made.pixels.astype(int) - 96).max() <= 1
+    assert made.metadata.comments == (() if "tiff" in result else (b"a yard",))
+    assert derain("one.gif", *arguments) == 0
+    assert "already exists" in capsys.readouterr().err
+    assert loads == [None]
+    assert derain("one.gif", *arguments, "--force") == 0
+
+
+def test_a_still_gif_with_holes_becomes_no_jpeg_before_the_work(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = Image.new("RGBA", (20, 16), (90, 90, 90, 255))
+    image.putpixel((3, 4), (0, 0, 0, 0))
+    image.save("one.gif")
+    assert derain("one.gif", "-o", "dry.jpg") == 1
+    assert "one.gif: has transparency, which JPEG cannot hold" in capsys.readouterr().err
+    assert loads == []
+
+
+def test_gifs_in_folders_become_pictures_if_they_are_still(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("all").mkdir()
+    write_image("all/photo.png", picture(0))
+    animate(Path("all/moves.gif"))
+    Image.fromarray(picture(0)).save("all/still.gif")
+    assert derain("all", "--format", "jpg", "-o", "dry") == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["dry/photo.jpg", "dry/still.jpg"]
+    errors = [line for line in err.splitlines() if line.startswith("error")]
+    assert errors == [
+        "error: all/moves.gif: 6 frames, but a .jpg holds one picture; expected another format:"
+        " png, webp or avif"
+    ]
 
 
 def test_inputs_are_parted_by_what_they_hold() -> None:

@@ -252,6 +252,7 @@ def test_kinds_of_targets(tmp_path: Path) -> None:
     assert kind_of_target("dry") is None
     assert kind_of_target("a.GIF") == kind_of_target("a.avif") == "animation"
     assert kind_of_target("a.mkv") == "video"
+    assert kind_of_target("a.jpg") == kind_of_target("a.TIFF") == "picture"
     assert kind_of_target("a/%d.jpg") == kind_of_target("a-%06d.tif") == "pictures"
 
 
