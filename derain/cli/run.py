@@ -396,6 +396,25 @@ class _Pictures:
         )
         self._plan = _apart(pictures.plan(command.inputs, command.output, options), places)
         _report_plan(self._plan)
+        # Weights alone say whether they sense density; others wait for their turn.
+        self._settled = self._loaded() if chosen.density else None
+
+    def _loaded(self) -> "tuple[Sequence[Result], Derainer | None]":
+        """Return what is known without work, or what does the work.
+
+        Raises:
+            UsageError: If the weights cannot do what is asked for.
+        """
+        from derain import pictures
+        from derain.restore import load
+
+        results = pictures.settled(self._plan.jobs)
+        if results is not None:
+            return results, None
+        derainer = load(self._command.model, **self._command.settings)
+        if self._chosen.density:
+            _check_density(derainer)
+        return [], derainer
 
     def derain(self) -> None:
         """Derain pictures and report each.
@@ -405,16 +424,10 @@ class _Pictures:
         """
         command, chosen = self._command, self._chosen
         with one_line_errors(has_limit=True), lasting():
-            from derain import pictures
-            from derain.restore import load
-
-            results = pictures.settled(self._plan.jobs)
-            derainer = load(command.model, **command.settings) if results is None else None
-            if chosen.density and derainer:
-                _check_density(derainer)
+            results, derainer = self._settled or self._loaded()
         if derainer:
             _say_choices(derainer, command.settings["quality"], command.settings["dtype"])
-        done = _do(self._plan, derainer, results or [])
+        done = _do(self._plan, derainer, results)
         for option in ("mask", "compare", "density"):
             if getattr(chosen, option):
                 done.refuse_clips(option)

@@ -236,6 +236,16 @@ def test_what_pictures_are_refused_for_is_said_before_clips_are_derained(
     assert not Path("anim_derained.gif").exists()
 
 
+def test_weights_that_sense_no_density_are_refused_before_clips_are_derained(
+    loads: list[str | None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image("photo.png", picture(0))
+    assert derain("anim.gif", "photo.png", "--density") == 2
+    assert "--density: nothing cannot measure rain density" in capsys.readouterr().err
+    assert loads == [None]
+    assert not Path("anim_derained.gif").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
