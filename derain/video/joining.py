@@ -175,15 +175,6 @@ def join(
     held, left_out = _sorted(clip, container)
     notes = [f"{companion} is left out: {container.muxer} cannot hold it" for companion in left_out]
     notes += _notes(clip, container, encoder, segments)
-    if clip.display_matrix and not container.turns:
-        notes.append(f"{container.muxer} cannot hold how the picture is turned; expected .mp4")
-    if container.constant and not _is_constant(segments):
-        notes.append(f"{container.muxer} holds frames at a constant rate only: their times change")
-    if clip.aspect not in (None, 1) and not tells_aspect(container, encoder):
-        notes.append(
-            f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
-            f" {container.muxer} does not hold it; expected h264 or h265"
-        )
     span = _Span.of(clip, segments, start, end)
     with replacing(path) as draft:
         try:
@@ -203,7 +194,7 @@ def _notes(
         yield f"{container.muxer} cannot hold how the picture is turned; expected .mp4"
     if container.constant and not _is_constant(segments):
         yield f"{container.muxer} holds frames at a constant rate only: their times change"
-    if clip.aspect not in (None, 1) and not _tells_aspect(container, encoder):
+    if clip.aspect not in (None, 1) and not tells_aspect(container, encoder):
         yield (
             f"the shape of its pixels ({clip.aspect}) is lost: {encoder.codec} in"
             f" {container.muxer} does not hold it; expected h264 or h265"
