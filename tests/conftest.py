@@ -42,6 +42,7 @@ OF_PYAV = (
     "clips/test_video_sequences.py",
     "cluster/test_cluster_clips.py",
     "video/test_encoding.py",
+    "video/test_hdr.py",
     "video/test_joining.py",
     "video/test_pixels.py",
     "video/test_reading.py",
