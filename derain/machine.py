@@ -86,15 +86,14 @@ def _cpuinfo() -> str:
     return place.read_text(errors="replace") if place.exists() else ""
 
 
-# Memory
+# Processes
 
 
 def python_command(program: str, *arguments: str) -> list[str]:
     """Return the command of another Python that runs no file of the working folder.
 
-    A folder of pictures from somebody may hold a ``json.py``. Python would prefer that to its own
-    module, because a program that is handed over on the command line is looked up beside the
-    working folder's files.
+    A folder of pictures from somebody may hold a ``json.py``, which Python would prefer to its own
+    module: for a program on the command line it searches the working folder first.
 
     Args:
         program: Its text; what it imports may be derain.
@@ -103,6 +102,9 @@ def python_command(program: str, *arguments: str) -> list[str]:
     above = str(Path(__file__).parents[1])
     guard = f"import sys; sys.path[:] = [*filter(None, sys.path), {above!r}]"
     return [sys.executable, "-c", f"{guard}\n{program}", *arguments]
+
+
+# Memory
 
 
 def free_memory() -> int | None:

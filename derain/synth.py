@@ -190,17 +190,14 @@ def plan(
 
 
 def _check_apart(clean: Path, output: Path, names: Sequence[str]) -> None:
-    """Refuse an output whose folders would lie among the clean pictures.
+    """Refuse an output of which a folder is that of the clean pictures.
 
     Raises:
-        UsageError: If one does, such as ``data/clean`` for the pictures in there.
+        UsageError: If one is, such as ``data/clean`` for the pictures in there.
     """
     whole = (clean.parent if clean.is_file() else clean).resolve()
-    # What lies in an output inside the folder is known to be no input.
-    inside = output.resolve().is_relative_to(whole) and clean.is_dir()
     for folder in (output / name for name in names):
-        place = folder.resolve()
-        if place == whole or (clean.is_dir() and place.is_relative_to(whole) and not inside):
+        if folder.resolve() == whole:
             raise UsageError(
                 f"{folder} holds the clean pictures; choose another output",
                 option="output",

@@ -63,7 +63,7 @@ def time_cases(
 def _in_own_process(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
     """Return what `measure` finds in a process of its own."""
     task = json.dumps({"case": asdict(case), "pictures": pictures, "corner": str(corner)})
-    command = python_command("from derain.bench.__main__ import main; main()", task)
+    command = python_command("from derain.bench.process import main; main()", task)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()

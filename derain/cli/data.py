@@ -50,18 +50,17 @@ def check(
     were trained on the data of --against.
     """
     with lasting():
-        from derain.data import layout_named, named_folders
+        from derain.data import check_layout, layout_named, named_folders
         from derain.data.audit.check import check as check_data
-    from derain.errors import UsageError
     from derain.files import write_file
 
     with one_line_errors():
         _check_places(against, json, force=force)
         place = _place(folder, named_folders(rainy, clean))
-        if layout is not None and not isinstance(place, Path):
-            raise UsageError("two folders have none; leave it out", option="layout", value=layout)
+        pairs_layout = layout_named(layout)
+        check_layout(pairs_layout, [place])
         with Bars() as bars:
-            report = check_data(place, against, layout_named(layout), bars)
+            report = check_data(place, against, pairs_layout, bars)
         try:
             result(report.to_json() if json == STDOUT else report.describe())
         finally:  # if one of the two outputs fails, the other is still written

@@ -319,14 +319,13 @@ def _find_datasets(
     folders: "Sequence[Place]", layout: str | None, outcomes: "_Outcomes", *, photographs: bool
 ) -> "list[PairedFolder | Photographs]":
     """Return the datasets; what is wrong with them is named."""
-    from derain.data import NoPairsError, TwoFolders, layout_named
-    from derain.errors import UsageError
+    from derain.data import NoPairsError, check_layout, layout_named
     from derain.evaluate import find_datasets
 
-    if layout is not None and all(isinstance(folder, TwoFolders) for folder in folders):
-        raise UsageError("two folders have none; leave it out", option="layout", value=layout)
+    pairs_layout = layout_named(layout)
+    check_layout(pairs_layout, folders)
     try:
-        datasets, problems = find_datasets(folders, layout_named(layout), photographs=photographs)
+        datasets, problems = find_datasets(folders, pairs_layout, photographs=photographs)
     except NoPairsError as error:
         raise NoPairsError(
             f"{error}; photographs without ground truth are scored with --niqe CLEAN"

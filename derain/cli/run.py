@@ -318,10 +318,10 @@ def _plan_clips(
     Raises:
         UsageError: If an option cannot be meant, or one file is named for clips and other inputs.
     """
-    from derain.clips.sequences import is_one_file
+    from derain.clips.sequences import kind_of_target
 
     output = command.output
-    if others and output not in (None, "-") and is_one_file(output or ""):
+    if others and output is not None and output != "-" and kind_of_target(output) is not None:
         raise UsageError(
             f"one file for {len(command.inputs)} inputs; expected a folder",
             option="output",

@@ -191,11 +191,11 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self.asked = False
-        self._steps = False
+        self._is_training = False
 
     def __call__(self) -> bool:
-        """Return whether the run should end; it asks after each step."""
-        self._steps = True
+        """Return whether the run should end, which is asked after each step."""
+        self._is_training = True
         return self.asked
 
     @contextmanager
@@ -218,7 +218,7 @@ class _Interrupts:
                 signal.signal(number, handler)
 
     def _hear(self, _signal: int, _frame: object) -> None:
-        if self.asked or not self._steps:
+        if self.asked or not self._is_training:
             raise KeyboardInterrupt
         self.asked = True
 
@@ -251,15 +251,13 @@ class _Progress:
         self._bars = bars
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage has come; the search for leaks until it ends."""
-        if stage != "copies":
-            self._bars(stage, done, total)
-            return
-        self._bars("looking for leaks", done, total)
-        if done == 1 and total > MANY:
+        """Show how far a stage has come; what comes before the training until it ends."""
+        shown = "looking for leaks" if stage == "copies" else stage
+        self._bars(shown, done, total)
+        if stage == "copies" and done == 1 and total > MANY:
             say(f"looking for the validation pictures among {total} pictures")
-        if done >= total:
-            self._bars.remove("looking for leaks")
+        if done >= total and not stage.startswith("training"):
+            self._bars.remove(shown)
 
 
 def _so_far(step: int, steps: int, folder: Path) -> str:

@@ -147,19 +147,6 @@ def kind_of_target(name: str | os.PathLike[str]) -> Kind | None:
     return "picture" if names_a_file(text) else None
 
 
-def is_one_file(name: str) -> bool:
-    """Return whether a name for results is that of one file, or a pattern for the frames of a clip.
-
-    Raises:
-        UsageError: If it has an ending of nothing that derain writes.
-    """
-    path = Path(name)
-    if path.is_dir() or name.endswith(("/", os.sep)):
-        return False
-    is_of_clip = is_clip_name(path) or path.suffix.lower() in ANIMATED_SUFFIXES
-    return is_of_clip or numbered(path, 1) is not None or names_a_file(name)
-
-
 def plan_sequence(
     path: Path,
     output: str | os.PathLike[str] | None,

@@ -12,6 +12,7 @@ from typing import Any
 
 from derain.cluster.ledger import Ledger
 from derain.cluster.manifest import Row
+from derain.cluster.places import ANSWER
 from derain.cluster.work import Orders, Worker
 from derain.errors import DerainError, UsageError
 from derain.extras import require
@@ -24,8 +25,6 @@ STORE = 256 << 20
 AHEAD = 2
 """Shards that a worker has at once: one in work, one that waits."""
 CLIENT = "ray://"
-ANSWER = 3.0
-"""Seconds in which a cluster on this machine answers."""
 
 
 class Cluster:

@@ -15,7 +15,7 @@ from derain.clips.names import is_clip_name, is_made_name, result_name
 from derain.cluster.places import Contents, Entry, Place
 from derain.cluster.request import Kind
 from derain.errors import DerainError, UsageError, reason
-from derain.files import is_litter, is_result_name, natural_key
+from derain.files import SCORES, is_litter, is_result_name, natural_key
 from derain.images import Format, is_marked
 from derain.pictures.finding import searched
 from derain.pictures.plan import format_by_name, renamed, rivalry
@@ -139,6 +139,8 @@ def list_items(archive: Archive, passed: Passed | None = None) -> Iterator[Item 
                 raise
             yield Refused(folder, f"cannot be looked into: {reason(error)}")
             continue
+        if folder and any(entry.name == SCORES for entry in found.files):
+            continue  # results of an evaluation, as `derain.files.search` has it
         is_empty = is_empty and not found.files and not found.folders
         yield from _Folder(archive, folder, there, passed).items(found.files)
         inside = sorted(filterfalse(is_litter, found.folders), key=natural_key, reverse=True)

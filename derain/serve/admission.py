@@ -30,11 +30,11 @@ class FullError(Exception):
         self.detail, self.retry_after = detail, retry_after
 
 
-class Comer(Protocol):
+class Incoming(Protocol):
     """A file that comes in."""
 
     pace: float
-    """Bytes a second of late; infinite while it has only begun."""
+    """Bytes a second in the last seconds; infinite while it has only begun."""
 
     def give_up(self) -> None:
         """Let it come no further, and give its memory back."""
@@ -47,12 +47,12 @@ class Bytes:
         most: Bytes that there are.
 
     Attributes:
-        coming: Files that have not come completely.
+        incoming: Files that have not come completely.
     """
 
     def __init__(self, most: int) -> None:
         self.most, self.taken = most, 0
-        self.coming: set[Comer] = set()
+        self.incoming: set[Incoming] = set()
 
     def take(self, count: int) -> bool:
         """Take bytes; return False, and take none, if there are not so many left."""
@@ -71,9 +71,9 @@ class Bytes:
 
     def give_up_slowest(self, pace: float) -> None:
         """Give up the file that comes most slowly, if it is slower than so many bytes a second."""
-        slowest = min(self.coming, key=lambda comer: comer.pace, default=None)
+        slowest = min(self.incoming, key=lambda file: file.pace, default=None)
         if slowest is not None and slowest.pace < pace:
-            self.coming.discard(slowest)
+            self.incoming.discard(slowest)
             slowest.give_up()
 
 

@@ -82,7 +82,7 @@ class Body:
         self.pace = math.inf
         self.taken = 0
         self.is_complete = False
-        bytes.coming.add(self)
+        bytes.incoming.add(self)
 
     async def part(self) -> bytes:
         """Wait for the next part; empty at the end.
@@ -122,7 +122,7 @@ class Body:
         self.is_complete = not message.get("more_body", False)
         self._come += len(part)
         if self.is_complete:
-            self._bytes.coming.discard(self)
+            self._bytes.incoming.discard(self)
         else:
             self._measure()
         return part
@@ -160,7 +160,7 @@ class Body:
 
     def give_back(self) -> None:
         """Give the memory back."""
-        self._bytes.coming.discard(self)
+        self._bytes.incoming.discard(self)
         self._bytes.give_back(self.taken)
         self.taken = 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from derain.data import Layout, Place, TwoFolders, layout_named, named_folders
+from derain.data import Layout, Place, TwoFolders, check_layout, layout_named, named_folders
 from derain.engines.pytorch import choose_device, choose_training_dtype
 from derain.errors import UsageError
 from derain.recipes import Recipe, find_recipe, override
@@ -109,7 +109,7 @@ def plan_run(
         raise UsageError("expected a number over 0", option="minutes", value=minutes)
     chosen, folder = _choose_recipe(recipe, output, branch, dict(settings or {}), resume=resume)
     pairs_layout = layout_named(layout)
-    training, validation = _find_places(data, named_folders(rainy, clean), val)
+    training, validation = _find_places(data, named_folders(rainy, clean), val, pairs_layout)
     chosen_device = choose_device(device)
     run = TrainingRun(
         training,
@@ -146,12 +146,12 @@ def _choose_recipe(
 
 
 def _find_places(
-    data: Path | None, both: TwoFolders | None, val: Path | None
+    data: Path | None, both: TwoFolders | None, val: Path | None, layout: Layout | None
 ) -> tuple[Place, Place]:
     """Return where to find what is trained on and what is validated on.
 
     Raises:
-        UsageError: Unless there is one of data and two folders.
+        UsageError: Unless there is one of data and two folders; if a layout is that of neither.
     """
     if (data is None) == (both is None):
         raise UsageError(
@@ -160,7 +160,9 @@ def _find_places(
             value=data,
         )
     if both is not None:
-        return find_two_folders(both, val)
+        places = find_two_folders(both, val)
+        check_layout(layout, places)
+        return places
     assert data is not None
     return find_folders(data, val)
 

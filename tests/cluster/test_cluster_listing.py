@@ -12,6 +12,7 @@ from derain import pictures
 from derain.cluster.listing import Archive, Item, Passed, Refused, list_items
 from derain.cluster.places import Contents, Entry, Local, Place, Remote, open_place
 from derain.errors import DerainError, UsageError
+from derain.files import SCORES
 from derain.images import Format, write_image
 from derain.pictures import Options
 
@@ -105,6 +106,13 @@ def test_results_inside_the_archive_are_no_input(tmp_path: Path) -> None:
     items, _, passed = found(archive_of(tmp_path / "in", tmp_path / "in/done"))
     assert items == {"a.jpg": "a.jpg"}
     assert passed.results == 1
+
+
+def test_saved_results_of_an_evaluation_are_no_input(tmp_path: Path) -> None:
+    draw(tmp_path / "in", "a.jpg", f"out/m/set/{SCORES}", "out/m/set/b.png", "out/m/set/in/c.png")
+    items, _, _ = found(archive_of(tmp_path / "in", tmp_path / "results"))
+    plan = pictures.plan(tmp_path / "in", tmp_path / "results")
+    assert list(items) == [job.source.name for job in plan.jobs] == ["a.jpg"]
 
 
 def test_results_do_not_go_among_their_pictures(tmp_path: Path) -> None:

@@ -79,7 +79,6 @@ def test_an_interrupted_run_keeps_every_step(
 def test_a_second_interrupt_ends_a_run_at_once(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Steps are told apart once the first was taken.
     interrupt_after(monkeypatch, 2, signal.SIGINT, times=2)
     assert command(run) == 130
     assert "interrupted: step 0 of 6 was reported last" in capsys.readouterr().err

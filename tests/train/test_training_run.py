@@ -1,5 +1,6 @@
 """A run as the arguments of derain train ask for it."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,20 @@ def test_a_plan_is_resolved(data: Path, tmp_path: Path) -> None:
     assert (run.device.type, run.number_format, run.layout) == ("cpu", "float32", None)
     _, run = plan_run("nledn", data, output=tmp_path / "out", layout="flat", minutes=2.5)
     assert (run.out, run.layout, run.minutes) == (tmp_path / "out", "flat", 2.5)
+
+
+def test_two_folders_have_no_layout(data: Path) -> None:
+    for half in ("rainy", "clean"):
+        (data / half).mkdir()
+        (data / half / "1.png").write_bytes(b"a picture")
+    halves = partial(plan_run, "nledn", rainy=data / "rainy", clean=data / "clean")
+    _, run = halves(val=data / "val", layout="flat")  # of val
+    assert run.layout == "flat"
+    for half in ("rainy", "clean"):
+        (data / "val" / half).mkdir()
+        (data / "val" / half / "1.png").write_bytes(b"a picture")
+    with pytest.raises(UsageError, match="layout=flat: two folders have none; leave it out"):
+        halves(val=data / "val", layout="flat")
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan"), float("inf")])

@@ -73,6 +73,16 @@ def layout_named(name: str | None) -> Layout | None:
     return None
 
 
+def check_layout(layout: Layout | None, places: Sequence[GivenPlace]) -> None:
+    """Check that a layout that a user asks for is that of anything.
+
+    Raises:
+        UsageError: If the datasets are two folders each, which have none.
+    """
+    if layout is not None and all(isinstance(place, TwoFolders) for place in places):
+        raise UsageError("two folders have none; leave it out", option="layout", value=layout)
+
+
 def find_pairs(folder: GivenPlace, layout: Layout | None = None) -> PairedFolder:
     """Return the pairs of a dataset in one of the layouts of `Layout`.
 

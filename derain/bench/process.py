@@ -20,7 +20,3 @@ def main() -> None:
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise SystemExit(" ".join(str(error).split())) from None
     sys.stdout.write(json.dumps(found) + "\n")
-
-
-if __name__ == "__main__":
-    main()
