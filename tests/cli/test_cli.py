@@ -1011,7 +1011,7 @@ def test_help_names_every_quality() -> None:
 
 
 def test_weights_cite_prints_the_papers_once_and_derain() -> None:
-    text = derain("weights", "cite", "dpenet", "petrichor", "dpenet-rain100h").stdout.decode()
+    text = derain("weights", "cite", "dpenet", "petrichor", "petrichor-deep").stdout.decode()
     assert re.findall(r"^@\w+\{(\w+),$", text, re.M) == ["gao2024heavy", "derain"]
     alone = derain("weights", "cite").stdout.decode()
     assert re.findall(r"^@\w+\{(\w+),$", alone, re.M) == ["derain"]

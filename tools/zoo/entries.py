@@ -107,7 +107,6 @@ ZOO: dict[str, ZooEntry] = {
         _entry("petrichor-live"),
         _entry("petrichor-deep", origin="petrichor"),
         *(_entry(network) for network in ("nledn", "remaen", "crdnet", "dpenet")),
-        _entry("dpenet-rain100h", origin="dpenet"),
     )
 }
 """By name; what begins from another stands after it."""

@@ -21,7 +21,6 @@ from derain.networks.cost import multiply_adds
 from derain.train.batches import LONG_SIDE
 from derain.weights import CATALOGUE, Card, Stage, loading
 from derain.weights.facts import MACS_SIDE
-from tools.zoo.entries import ZOO
 
 HEAD = """# The zoo
 
@@ -29,11 +28,10 @@ These are the cards of the weights inside the package. `derain weights show NAME
 and `tools/zoo/zoo_cards.py` printed this page. Validation is the mean PSNR (`y-matlab`) of the
 middles (192x192; CRDNet's of the whole) of twenty photographs that were held out from training,
 under seeded rain of the named presets. `rain100h` came closer to Rain100H at commit 93debc3, and
-the same weights score up to half a decibel less under it. Scores of `remaen`, `crdnet` and
-`dpenet-rain100h`, and the older points of all curves, are under the old one, and all others under
-the new one. Test scores are for ten pictures each of Rain100L and Rain100H and for Rain12, whole,
-in float32. All weights are under the licence of the package, and were never trained on a benchmark
-picture.
+the same weights score up to half a decibel less under it. Scores of `remaen` and `crdnet`, and the
+older points of all curves, are under the old one, and all others under the new one. Test scores are
+for ten pictures each of Rain100L and Rain100H and for Rain12, whole, in float32. All weights are
+under the licence of the package, and were never trained on a benchmark picture.
 
 ![Validation score against the operations spent](zoo-curves.png)
 """
@@ -170,11 +168,7 @@ def per_pixel_of(network: Network) -> float:
 
 
 def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
-    """Draw a panel for each validation rain, with the operations spent on a log axis.
-
-    A panel shows all weights that were trained for its rain: general weights in every panel,
-    specialised ones (dashed, triangles) only in that of their own rain.
-    """
+    """Draw a panel for both kinds of validation rain and one for each, by operations spent."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -190,22 +184,16 @@ def draw(curves: dict[str, list[list[Spent]]], target: Path) -> None:
         "petrichor-deep": "#000000",
         "nledn": "#d55e00",
         "dpenet": "#009e73",
+        "remaen": "#cc79a7",
+        "crdnet": "#e69f00",
     }
-    colours |= {"remaen": "#cc79a7", "crdnet": "#e69f00"}
     for panel, (title, rains) in zip(panels, kinds.items(), strict=True):
         for name, stages in curves.items():
-            recipe = ZOO[name].planned
-            specialised = len(recipe.validation_rain) == 1
-            if specialised and rains != recipe.validation_rain:
-                continue
-            colour = colours.get(name) or colours[ZOO[name].origin]
-            line = "^--" if specialised else ".-"
             for number, stage in enumerate(stages):
                 xs = [point.operations / 1e12 for point in stage]
                 ys = [statistics.mean(point.scores[rain] for rain in rains) for point in stage]
-                panel.plot(
-                    xs, ys, line, color=colour, markersize=5, label=name if number == 0 else None
-                )
+                label = name if number == 0 else None
+                panel.plot(xs, ys, ".-", color=colours[name], markersize=5, label=label)
         panel.set_title(title)
         panel.set_xlabel("10¹² multiply-adds spent")
         panel.set_ylabel("validation PSNR, dB (y-matlab)")
