@@ -128,7 +128,9 @@ def _can_fuse(x: Tensor, weight: Tensor) -> bool:
 
 def _autocast_fits() -> bool:
     """Return whether oneDNN has the number format that autocast asks for, if it does."""
-    return not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") == torch.bfloat16
+    if not torch.is_autocast_enabled("cpu"):
+        return True
+    return torch.get_autocast_dtype("cpu") == torch.bfloat16 and _has_bfloat16()
 
 
 def is_traced() -> bool:
@@ -155,6 +157,18 @@ def _operators() -> (
         return anew.default, anew.binary, onto.binary
     except AttributeError:  # they are no public interface
         return None
+
+
+@functools.cache
+def _has_bfloat16() -> bool:
+    """Return whether oneDNN's operators take bfloat16 here: without AVX-512 they refuse it.
+
+    Ordinary operations compute in it on any processor.
+    """
+    try:
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    except AttributeError:  # it is no public interface
+        return False
 
 
 def _fused(

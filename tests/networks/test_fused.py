@@ -140,7 +140,17 @@ def test_in_inference_it_does_fuse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("added", [False, True])
-def test_bfloat16_is_close_to_float32(activation: Activation, added: bool, seeded: None) -> None:
+@pytest.mark.parametrize("has_instructions", [False, True])
+def test_bfloat16_is_close_to_float32(
+    activation: Activation,
+    added: bool,
+    has_instructions: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    seeded: None,
+) -> None:
+    if has_instructions and not fused._has_bfloat16():
+        pytest.skip("a processor whose oneDNN refuses bfloat16")
+    monkeypatch.setattr(fused, "_has_bfloat16", lambda: has_instructions)
     conv = nn.Conv2d(8, 6, 3, padding=1)
     one, other, add = (
         torch.randn(1, 3, 9, 11),
@@ -151,9 +161,19 @@ def test_bfloat16_is_close_to_float32(activation: Activation, added: bool, seede
         exact = convolve(conv, one, other, add=add, activation=activation)
         with torch.autocast("cpu", torch.bfloat16):
             half = convolve(conv, one, other.bfloat16(), add=add, activation=activation)
-    assert half.dtype == torch.bfloat16
+    # Ordinary operations add a float32 map in float32.
+    assert half.dtype == (torch.float32 if added and not has_instructions else torch.bfloat16)
     assert not torch.equal(half.float(), exact)
     assert torch.allclose(half.float(), exact, atol=0.05)
+
+
+def test_bfloat16_without_instructions_calls_no_onednn(
+    monkeypatch: pytest.MonkeyPatch, seeded: None
+) -> None:
+    monkeypatch.setattr(fused, "_has_bfloat16", lambda: False)
+    monkeypatch.setattr(fused, "_fused", lambda *_: pytest.fail("oneDNN refuses bfloat16 here"))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert convolve(nn.Conv2d(3, 4, 3), torch.randn(1, 3, 7, 9)).dtype == torch.bfloat16
 
 
 def test_float16_is_computed_by_ordinary_operations(seeded: None) -> None:
