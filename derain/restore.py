@@ -77,7 +77,8 @@ class Derainer:
 
     Args:
         model: A network in PyTorch, as the contract in `derain.networks.network` says; an exported
-            graph; or an engine, which then has its device and number format.
+            graph; or an engine, which then has its device and number format. PyTorch's engine takes
+            a network over: it moves it to its device and puts it into evaluation mode.
         name: For reports.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; of ONNX Runtime also ``directml``,
             ``coreml`` and ``openvino``, where it was built with them. Or a `torch.device`.
@@ -354,7 +355,7 @@ def _as_pixels(value: object, option: str) -> int | None:
 def _as_share(mask: NDArray[Any]) -> Float32s:
     """Return a mask as floats in [0, 1], (H, W); of a colour picture the mean of its channels."""
     if mask.dtype == bool:
-        return mask.astype(np.float32)
+        mask = mask.astype(np.uint8) * np.uint8(255)
     return to_floats(as_rgb(mask)).mean(axis=2)
 
 
@@ -537,6 +538,8 @@ def _chosen(name_or_path: str | None, quality: str | None) -> weights.Quality:
     """Weights and flips, of what was asked for by name or by quality; never by both."""
     if quality is None:
         return weights.Quality(weights.DEFAULT if name_or_path is None else name_or_path)
+    if not isinstance(quality, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"quality={quality!r}: expected one of {', '.join(weights.QUALITIES)}")
     chosen = weights.find_quality(quality)
     if name_or_path is not None:
         raise UsageError(
@@ -600,7 +603,8 @@ def _restored(
         if len(found.images) != 1:
             raise ValueError(f"{len(found.images)} images for a frame: expected one at a time")
         image = found.images[0]
-        clean = image if derainer is None else derainer(image)
+        # What is kept until its turn is a copy: a reader may use its frame's memory again.
+        clean = image.copy() if derainer is None else derainer(image)
         if steady is None:
             yield found.back([clean])
             continue

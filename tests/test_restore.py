@@ -17,6 +17,7 @@ from PIL import Image
 
 from derain import weights
 from derain.density import RainDensity
+from derain.errors import UsageError
 from derain.progress import Progress
 from derain.restore import FLIPS, Derainer, load
 from derain.tiles import Float32s, Tiling
@@ -316,6 +317,13 @@ def test_qualities_that_cannot_be(name: str | None, quality: str, message: str) 
         load(name, quality=quality)
 
 
+def test_a_quality_is_a_name() -> None:
+    with pytest.raises(TypeError, match="quality=3: expected one of fast, balanced, best"):
+        load(quality=3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match=r"quality=: expected one of fast, balanced, best$"):
+        load(quality="")
+
+
 class Brightness(Local):
     """Takes a picture's mean for the density of its rain."""
 
@@ -587,6 +595,8 @@ def test_a_mask_says_where_to_work() -> None:
         clean = derainer(image, mask=share)
         assert np.array_equal(clean[mask], whole[mask])
         assert np.array_equal(clean[~mask], image[~mask])
+    for share in (mask[..., None], np.dstack([mask] * 3)):
+        assert np.array_equal(derainer(image, mask=share), derainer(image, mask=mask))
     half = derainer(image, mask=mask * 0.5)
     middle = (image.astype(float) + whole) / 2
     assert np.abs(half[mask] - middle[mask]).max() <= 1

@@ -126,6 +126,24 @@ def test_kinds_of_frames_are_kept() -> None:
     )
 
 
+def test_floats_of_half_precision_keep_their_light() -> None:
+    white = [np.ones((8, 8, 3), np.float16)] * 3
+    for made in derain.restore_frames(white, None, temporal=3):
+        assert made.dtype == np.float16
+        assert float(made.min()) > 0.99
+
+
+def test_a_reader_may_use_its_memory_again() -> None:
+    def camera() -> Iterator[NDArray[np.uint8]]:
+        frame = np.zeros((16, 24, 4), np.uint8)
+        for k in range(6):
+            frame[:] = 40 * k
+            yield frame
+
+    made = derain.restore_frames(camera(), None, temporal=3)
+    assert [int(frame[0, 0, 3]) for frame in made] == [0, 40, 80, 120, 160, 200]
+
+
 def test_another_size_begins_a_new_scene() -> None:
     frames = [*still_scene(4), *(frame[:24] for frame in still_scene(4))]
     made = list(derain.restore_frames(frames, None, temporal=3))

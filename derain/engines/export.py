@@ -110,7 +110,8 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
     assert isinstance(network, nn.Module)
     side = least_side(network)
     free = {0: "n", 2: "h", 3: "w"}
-    was = next(network.parameters()).device
+    was = next((weight.device for weight in network.parameters()), torch.device("cpu"))
+    was_training = network.training
     form: nn.Module = network.to("cpu").eval()
     if not plain:
         form = _fast_form(form, folded=folded)
@@ -130,7 +131,7 @@ def traced(network: Network, opset: int, *, folded: bool, plain: bool = False) -
             dynamic_axes={"rainy": free, "clean": free},
         )
         model = onnx.load(path)
-    network.to(was)
+    network.to(was).train(was_training)
     if isinstance(form, PetrichorTraced):
         _drop_copies(model.graph)
         _name_sizes(onnx, model)

@@ -38,6 +38,9 @@ Runtime = Literal["onnx", "openvino"]
 SUFFIXES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino"}
 """Of exported files, and the runtime that each is for."""
 
+SIZES_KEPT = 64
+"""Sizes of pictures for which OpenVINO keeps what it has made; memory grows with them."""
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
@@ -380,10 +383,10 @@ def _provider(device: str, available: list[str]) -> tuple[str, dict[str, str]]:
     Raises:
         UsageError: If the name is unknown, or this build lacks it.
     """
-    kind, _, number = device.partition(":")
+    kind, colon, number = device.partition(":")
     there = [name for name, provider in PROVIDERS.items() if provider in available]
     numbered = kind in ("cuda", "directml")
-    if kind not in there or (number and not (numbered and number.isdecimal())):
+    if kind not in there or (colon and not (numbered and number.isdecimal())):
         expected = f"expected auto or one of: {', '.join(there)}"
         if kind == "cuda" and not is_installed("torch"):
             expected += ', or PyTorch for it: pip install "derain[torch]"'
@@ -401,6 +404,8 @@ def openvino_request(model: Path | bytes, dtype: str = "float32") -> Any:
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[dtype],
         "PERFORMANCE_HINT": "LATENCY",
+        # By default it keeps what it has made for thousands of sizes.
+        "CPU_RUNTIME_CACHE_CAPACITY": SIZES_KEPT,
     }
     if threads := machine.compute_threads():
         settings["INFERENCE_NUM_THREADS"] = threads

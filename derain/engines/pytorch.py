@@ -14,7 +14,7 @@ from derain.errors import UsageError, did_you_mean
 from derain.machine import PeakMemory
 from derain.networks import Network, SensesDensity
 from derain.networks.cost import count_parameters, multiply_adds
-from derain.tiles import Float32s
+from derain.tiles import Float32s, Tiling
 from derain.weights.card import Card
 from derain.weights.catalogue import CATALOGUE
 from derain.weights.loading import find
@@ -69,12 +69,15 @@ class TorchEngine:
 
         Raises:
             FloatingPointError: If what comes out is no number even in float32.
+            TypeError: If the network returns something else than pictures of that shape.
         """
         on_device = self._sent(rainy)
         with torch.inference_mode():
             for dtype in dict.fromkeys((self._dtype, torch.float32)):
                 with torch.autocast(self._device.type, dtype, enabled=dtype != torch.float32):
-                    clean = self.network(on_device).float()
+                    clean = self.network(on_device)
+                _check_returned(self.title, clean, on_device)
+                clean = clean.float()
                 # A sum is read faster than every number; those in [0, 1] do not overflow it.
                 if bool(torch.isfinite(clean.sum())):
                     return clean.cpu().numpy()
@@ -162,14 +165,38 @@ def open_network(model: Tiled, device: str = "auto", dtype: str = "auto") -> Tor
     return TorchEngine(as_network(model), device, dtype)
 
 
+def _check_returned(title: str, clean: object, rainy: Tensor) -> None:
+    """Refuse what is no clean pictures for rainy ones.
+
+    Raises:
+        TypeError: If that is so.
+    """
+    shape = tuple(clean.shape) if isinstance(clean, Tensor) else ""
+    if shape != tuple(rainy.shape):
+        found = f"{type(clean).__name__} {shape}".rstrip()
+        raise TypeError(f"{title} returns a {found}; expected a tensor {tuple(rainy.shape)}")
+
+
 def as_network(model: Tiled) -> Network:
     """Return the argument if it is a network.
 
     Raises:
-        TypeError: If it is not a network.
+        TypeError: If it is not a network, or its weights are not in float32.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"a {type(model).__name__}; expected a network, or an engine")
+    if not isinstance(getattr(model, "tiling", None), Tiling):
+        raise TypeError(
+            f"a {type(model).__name__}, which has no tiling; expected a network as"
+            " derain.networks.Network describes it"
+        )
+    others = {w.dtype for w in model.parameters() if w.is_floating_point()} - {torch.float32}
+    if others:
+        found = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in others))
+        raise TypeError(
+            f"a network in {found}; expected float32: call its float(), and choose the number"
+            " format by dtype"
+        )
     network: Network = model  # pyright: ignore[reportAssignmentType] (its methods are not checked)
     return network
 
@@ -238,10 +265,10 @@ def choose_device(name: str) -> torch.device:
     }
     if name == "auto":
         return torch.device(next(kind for kind, there in available.items() if there))
-    kind, _, number = name.partition(":")
+    kind, colon, number = name.partition(":")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if not available.get(kind, False) or (
-        number and not (number.isdecimal() and int(number) < count)
+        colon and not (number.isdecimal() and int(number) < count)
     ):
         there = ", ".join(kind for kind, is_there in available.items() if is_there)
         raise UsageError(

@@ -23,6 +23,7 @@ from derain.files import write_file
 from derain.images import Picture, Pixels, encode, read_image, to_floats
 from derain.machine import describe
 from derain.metrics import Bytes, NaturalModel, NiqeError, Protocol, Score, niqe
+from derain.metrics.fidelity import check_protocol
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.weights.facts import MACS_SIDE
@@ -150,6 +151,9 @@ class Scoring:
         weights: Digest of the weights, which belongs to the settings.
         on_result: Gets the pixels of each picture that was scored; what it raises counts as a
             failure of the picture.
+
+    Raises:
+        UsageError: If a protocol is unknown.
     """
 
     protocols: Sequence[Protocol] = metrics.PROTOCOLS
@@ -158,6 +162,10 @@ class Scoring:
     keep: bool = False
     weights: str = ""
     on_result: OnResult | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.protocols:
+            check_protocol(name)
 
     def settings(self, data: str) -> Settings:
         """Return what results depend on besides the execution.

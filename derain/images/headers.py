@@ -152,7 +152,7 @@ def claim_of(data: bytes) -> Claim:
         if kind not in ("TIFF", "BMP"):
             check_exif(data)
         return _READERS[kind](data)
-    except (struct.error, IndexError, ValueError, ZeroDivisionError) as error:
+    except (struct.error, IndexError, ValueError, ArithmeticError) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"a damaged or truncated {kind} picture (its header ends early)") from None

@@ -296,7 +296,8 @@ def to_levels(values: NDArray[np.float32], dtype: DTypeLike) -> NDArray[Any]:
         ImageError: If it is another type.
     """
     wanted = np.dtype(dtype)
-    clipped = np.clip(values, 0, 1)
+    # Half precision does not reach the largest level of 16 bits.
+    clipped = np.clip(values, 0, 1, dtype=np.result_type(values, np.float32))
     if wanted.kind != "f":
         top = np.iinfo(levels_of(np.empty(0, wanted)).dtype).max
         np.multiply(clipped, np.float32(top), out=clipped)

@@ -179,8 +179,9 @@ def compressed_bytes(data: bytes, page: Page) -> int:
     if not count:
         return len(data)
     order = "<" if data[:2] == b"II" else ">"
-    lengths = np.frombuffer(data, np.dtype(f"{order}u{size}"), count, start)
-    return int(np.minimum(lengths, len(data)).sum(dtype=np.uint64))
+    # A short tag's type cannot hold the length of the file.
+    lengths = np.frombuffer(data, np.dtype(f"{order}u{size}"), count, start).astype(np.uint64)
+    return int(np.minimum(lengths, len(data)).sum())
 
 
 def _pages(data: bytes) -> Iterator[Page]:

@@ -30,9 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.arrays import as_array
+from derain.errors import UsageError, did_you_mean
 
 Protocol = Literal["y-matlab", "y-pil", "rgb"]
 PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil", "rgb")
+
+Window = Literal["gaussian", "uniform"]
+WINDOWS: tuple[Window, ...] = ("gaussian", "uniform")
 
 Float64s = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -57,8 +61,13 @@ def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Sco
         protocol: A name of `PROTOCOLS`.
 
     Raises:
-        ValueError: If shapes differ, or a side is shorter than the SSIM window.
+        ValueError: If the protocol is unknown, shapes differ, or a side is shorter than the SSIM
+            window.
+        TypeError: If the output holds no floats.
     """
+    check_protocol(protocol)
+    if output.dtype.kind != "f":
+        raise TypeError(f"an output of {output.dtype}: expected floats in [0, 1]")
     if output.shape != clean.shape:
         raise ValueError(
             f"output is {output.shape}, clean picture {clean.shape}: expected the same shape"
@@ -71,6 +80,17 @@ def score(output: NDArray[np.floating], clean: Bytes, protocol: Protocol) -> Sco
         return Score(protocol, psnr(a, b), ssim(a, b, window="uniform"))
     a, b = luma_matlab(levels), luma_matlab(clean)
     return Score(protocol, psnr(a, b, peak=255), ssim(a, b, peak=255))
+
+
+def check_protocol(name: str) -> None:
+    """Refuse what is no protocol.
+
+    Raises:
+        UsageError: If the name is unknown.
+    """
+    if name not in PROTOCOLS:
+        expected = f"expected one of {', '.join(PROTOCOLS)}{did_you_mean(name, PROTOCOLS)}"
+        raise UsageError(expected, option="protocol", value=name)
 
 
 def quantise(output: NDArray[np.floating], *, truncate: bool = False) -> Bytes:
@@ -109,12 +129,12 @@ def psnr(a: object, b: object, *, peak: float | None = None) -> float:
             255.
 
     Raises:
-        ValueError: If shapes differ, types have no scale in common, or floats are in [0, 1] and no
-            peak says so.
+        ValueError: If shapes differ, there are no pixels, types have no scale in common, floats are
+            in [0, 1] and no peak says so, or the peak is not positive.
         TypeError: If one is no image.
     """
     first, second = _planes(a, b)
-    peak = _peak(first, second) if peak is None else peak
+    peak = _peak(first, second, peak)
     error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
@@ -122,7 +142,7 @@ def psnr(a: object, b: object, *, peak: float | None = None) -> float:
 def ssim(
     a: object,
     b: object,
-    window: Literal["gaussian", "uniform"] = "gaussian",
+    window: Window = "gaussian",
     *,
     peak: float | None = None,
 ) -> float:
@@ -139,19 +159,22 @@ def ssim(
         peak: As for `psnr`.
 
     Raises:
-        ValueError: As `psnr`; if a side is shorter than the window.
+        ValueError: As `psnr`; if a side is shorter than the window, or there is no such window.
         TypeError: If one is no image.
     """
     first, second = _planes(a, b)
     if first.ndim not in (2, 3):
         raise ValueError(f"images of shape {first.shape}: expected (H, W) or (H, W, C)")
+    if window not in WINDOWS:
+        expected = f"expected one of {', '.join(WINDOWS)}{did_you_mean(window, WINDOWS)}"
+        raise UsageError(expected, option="window", value=window)
     weights = _gaussian_weights() if window == "gaussian" else np.full(7, 1 / 7)
     size = len(weights)
     if min(first.shape[:2]) < size:
         raise ValueError(
             f"{first.shape[1]}x{first.shape[0]} pixels: SSIM needs at least {size}x{size}"
         )
-    peak = _peak(first, second) if peak is None else peak
+    peak = _peak(first, second, peak)
     unbiased = 1.0 if window == "gaussian" else size**2 / (size**2 - 1)
     x, y = (np.atleast_3d(image).astype(np.float64) for image in (first, second))
     planes = range(x.shape[2])
@@ -164,11 +187,17 @@ def _planes(a: object, b: object) -> tuple[NDArray[Any], NDArray[Any]]:
     first, second = as_array(a), as_array(b)
     if first.shape != second.shape:
         raise ValueError(f"shapes {first.shape} and {second.shape} differ: expected the same")
+    if not first.size:
+        raise ValueError(f"images of shape {first.shape}: expected pixels")
     return first, second
 
 
-def _peak(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Return the largest value of the scale of two images, where it can be known."""
+def _peak(a: NDArray[Any], b: NDArray[Any], named: float | None) -> float:
+    """Return the largest value of the scale of two images: the one named, or what is known."""
+    if named is not None:
+        if not 0 < named < math.inf:
+            raise UsageError("expected a positive number", option="peak", value=named)
+        return named
     kinds = {a.dtype.name, b.dtype.name}
     if kinds == {"uint16"}:
         return 65535.0
@@ -176,7 +205,7 @@ def _peak(a: NDArray[Any], b: NDArray[Any]) -> float:
         found = " and ".join(sorted(kinds))
         raise ValueError(f"images of {found}: expected one type, or the peak of their scale")
     floats = [image for image in (a, b) if image.dtype.kind == "f"]
-    if floats and all(image.size and image.max() <= 1 for image in floats):
+    if floats and all(image.max() <= 1 for image in floats):
         raise ValueError("floats of at most 1: expected peak=1, or peak=255 if they are levels")
     return 255.0
 

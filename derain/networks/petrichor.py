@@ -179,7 +179,7 @@ class PetrichorDeep(Petrichor):
     """The size for quality: more blocks, most at the finest scale, where light rain is decided."""
 
     tiling: ClassVar[Tiling] = Tiling(
-        tile=1536, overlap=456, reach=227, multiple=MULTIPLE, memory=600
+        tile=1824, overlap=456, reach=227, multiple=MULTIPLE, memory=600
     )
     blocks: ClassVar[tuple[int, int, int]] = (7, 6, 14)
 

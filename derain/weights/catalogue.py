@@ -174,7 +174,7 @@ def find_quality(name: str) -> Quality:
         UsageError: If there is no such quality.
     """
     if name not in QUALITIES:
-        if name in CATALOGUE or Path(name).exists():
+        if name in CATALOGUE or (name and Path(name).exists()):
             hint = "; a model is named in place of a quality"
         else:
             hint = did_you_mean(name, QUALITIES)

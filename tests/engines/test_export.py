@@ -213,10 +213,11 @@ def hide(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
 
 
 def test_the_network_stays_as_it_was() -> None:
-    network = DPENet(blocks=1)
+    network = DPENet(blocks=1).train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     assert to_onnx(network, CARD)
     assert all(value.equal(before[key]) for key, value in network.state_dict().items())
+    assert all(module.training for module in network.modules())
 
 
 @pytest.mark.parametrize(("to", "name"), [("onnx", "w.onnx"), ("openvino", "w.xml")])

@@ -4,7 +4,7 @@ What a Derainer does with any engine is in tests/test_restore.py.
 """
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import numpy as np
@@ -23,7 +23,7 @@ from derain.engines.pytorch import (
     free_memory,
     has_bfloat16,
 )
-from derain.networks import CRDNet, Hyperparameters, Tiling
+from derain.networks import CRDNet, DPENet, Hyperparameters, Tiling
 from derain.restore import FLIPS, Derainer, load
 from derain.tiles import spans
 from derain.weights.loading import find
@@ -107,8 +107,35 @@ def test_tiles_and_flips_of_a_network_are_those_of_any_engine(flips: int, tile: 
 def test_devices_and_formats_that_are_not_there() -> None:
     with pytest.raises(ValueError, match="device=tpu: not available here; expected auto or one of"):
         Derainer(Local(), device="tpu")
+    with pytest.raises(ValueError, match="device=cpu:: not available here"):
+        Derainer(Local(), device="cpu:")
     with pytest.raises(ValueError, match="dtype=int4: expected one of"):
         Derainer(Local(), dtype="int4")
+
+
+class Twice(Local):
+    def forward(self, rainy: Tensor) -> Any:
+        return rainy, rainy
+
+
+class Grey(Local):
+    def forward(self, rainy: Tensor) -> Tensor:
+        return rainy[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Conv2d(3, 3, 1), "a Conv2d, which has no tiling; expected a network"),
+        (nn.DataParallel(Local()), "a DataParallel, which has no tiling"),
+        (DPENet(blocks=1).half(), r"a network in float16; expected float32: call its float\(\)"),
+        (Twice(), r"Twice returns a tuple; expected a tensor \(1, 3, 8, 8\)"),
+        (Grey(), r"Grey returns a Tensor \(1, 1, 8, 8\); expected a tensor \(1, 3, 8, 8\)"),
+    ],
+)
+def test_what_is_no_network_of_pictures_is_refused(network: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Derainer(network, device="cpu")(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_half_precision_that_overflows_falls_back_to_float32() -> None:

@@ -1,11 +1,16 @@
 """What headers say: least and held bytes, and the memory that decoding takes, by hand."""
 
 import struct
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import tifffile
 from made_files import png, saved, tiff, tiff_tags
 from PIL import Image
 
+from derain.images import read_image
 from derain.images.headers import DEFLATE, LZW, Claim, claim_of
 
 
@@ -57,6 +62,18 @@ def test_tiff(compression: int, factor: int) -> None:
     assert (claim.width, claim.height, claim.held) == (1000, 2000, 700)
     assert claim.least == 6_000_000 // factor
     assert (claim.stored, claim.result) == (4, 3)
+
+
+def test_a_tiff_with_short_lengths_of_strips_is_read(tmp_path: Path) -> None:
+    # So OpenCV and libtiff write uncompressed pictures, also in files of more than 64 KB.
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)
+    path = tmp_path / "strips.tif"
+    cv2.imwrite(str(path), pixels[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    with tifffile.TiffFile(path) as file:
+        lengths = file.pages.first.tags["StripByteCounts"]
+        assert lengths.dtype == tifffile.DATATYPE.SHORT
+        assert claim_of(path.read_bytes()).held == sum(lengths.value) > 2**16
+    assert np.array_equal(read_image(path), pixels)
 
 
 def test_tiff_that_is_turned_is_there_twice() -> None:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import metrics
+from derain.errors import UsageError
+from derain.evaluate import Scoring
 
 
 def noisy(image: NDArray[np.uint8], amount: float, seed: int = 0) -> NDArray[np.float32]:
@@ -185,3 +187,37 @@ def test_rainy_input_of_rain100l_scores_as_in_the_literature(reference_data: Pat
         assert np.mean([score.ssim for score in scores]) == pytest.approx(
             expected[protocol][1], abs=0.0005
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ypil", "protocol=ypil: expected one of y-matlab, y-pil, rgb; did you mean y-pil?"),
+        ("RGB", "protocol=RGB: expected one of y-matlab, y-pil, rgb"),
+    ],
+)
+def test_unknown_protocols_are_refused(name: Any, message: str, photo: NDArray[np.uint8]) -> None:
+    with pytest.raises(UsageError) as raised:
+        metrics.score(as_floats(photo), photo, name)
+    assert str(raised.value).startswith(message)
+    with pytest.raises(UsageError):
+        Scoring([name])
+
+
+def test_an_output_of_levels_is_refused(photo: NDArray[np.uint8]) -> None:
+    with pytest.raises(TypeError, match=r"an output of uint8: expected floats in \[0, 1\]"):
+        metrics.score(photo, photo, "rgb")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("peak", [0, -1, math.nan, math.inf])
+def test_a_peak_is_positive(peak: float, photo: NDArray[np.uint8]) -> None:
+    for measure in (metrics.psnr, metrics.ssim):
+        with pytest.raises(UsageError, match="expected a positive number"):
+            measure(photo, photo, peak=peak)
+
+
+def test_windows_and_pixels_there_have_to_be(photo: NDArray[np.uint8]) -> None:
+    with pytest.raises(UsageError, match=r"window=gausian: .*; did you mean gaussian\?"):
+        metrics.ssim(photo, photo, "gausian")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="expected pixels"):
+        metrics.psnr(photo[:0], photo[:0])

@@ -36,6 +36,14 @@ def test_forward_keeps_shape_and_range(name: str, size: tuple[int, int], seeded:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_share_as_much_as_the_network_asks_for(name: str) -> None:
+    tiling = NETWORKS[name].tiling
+    derainer = Derainer(NETWORKS[name](), device="cpu", tile=tiling.tile)
+    assert derainer.overlap == tiling.overlap
+    assert derainer.tiling.exact == (tiling.reach is not None)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_loss_is_named_scalars(name: str, seeded: None) -> None:
     terms = NETWORKS[name]().loss(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32))
     assert terms

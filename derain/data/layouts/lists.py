@@ -1,5 +1,6 @@
 """Datasets whose pairs are listed in a text file, as in SPA-data's ``real_test_1000.txt``."""
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -104,7 +105,10 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
         ValueError: If a line does not hold two paths, or the file is not text.
         OSError: If the list cannot be read.
     """
-    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    data = path.read_bytes()
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError(f"{path}: is UTF-16; save it as UTF-8")
+    text = data.decode("utf-8", "surrogateescape")
     lines = _without_titles(list(_lines(iter(text.split("\n")))))
     found = [_two(line, path) for line in lines]
     if sum(_is_turned(*both) for both in found) * 2 > len(found):
@@ -135,10 +139,18 @@ def _splits(line: str) -> Iterator[tuple[str, str]]:
     for separator in ("\t", ",", " "):
         k = line.find(separator)
         while k >= 0:
-            first, second = line[:k].strip(" ,\t"), line[k + 1 :].strip(" ,\t")
+            first, second = _unquoted(line[:k]), _unquoted(line[k + 1 :])
             if first and second:
                 yield first, second
             k = line.find(separator, k + 1)
+
+
+def _unquoted(part: str) -> str:
+    """Return a path without what separates it, and without a spreadsheet's quotation marks."""
+    part = part.strip(" ,\t")
+    if len(part) > 1 and part[0] == part[-1] == '"':
+        return part[1:-1].replace('""', '"')
+    return part
 
 
 def _two_pictures(parts: tuple[str, str]) -> bool:

@@ -28,6 +28,9 @@ def put(folder: Path, *names: str) -> None:
         ("rain/1.png\tgt/1gt.png", "rain/1.png", "gt/1gt.png"),
         ("wet day/ü 1.png\tdry day/ü, 1.png", "wet day/ü 1.png", "dry day/ü, 1.png"),
         ("wet day/ü 1.png dry day/ü, 1.png", "wet day/ü 1.png", "dry day/ü, 1.png"),
+        ('"rain/1.png","gt/1gt.png"', "rain/1.png", "gt/1gt.png"),
+        ('"wet day/ü 1.png","dry day/ü, 1.png"', "wet day/ü 1.png", "dry day/ü, 1.png"),
+        ('wet day/ü 1.png,"dry day/ü, 1.png"', "wet day/ü 1.png", "dry day/ü, 1.png"),
         ("data/rain/1.png data/gt/1gt.png", "rain/1.png", "gt/1gt.png"),
     ],
 )
@@ -38,6 +41,16 @@ def test_lines(line: str, rainy: str, clean: str, tmp_path: Path) -> None:
     for place in (root / "list.txt", root):
         (pair,) = data.find_pairs(place, "list").pairs
         assert (pair.rainy.resolve(), pair.clean.resolve()) == (root / rainy, root / clean)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_list_in_utf_16_says_so(encoding: str, tmp_path: Path) -> None:
+    text = "rain/1.png gt/1.png\n"
+    if encoding == "utf-16-be":
+        text = "\ufeff" + text
+    (tmp_path / "list.txt").write_text(text, encoding=encoding)
+    with pytest.raises(ValueError, match=r"list\.txt: is UTF-16; save it as UTF-8"):
+        read_list(tmp_path / "list.txt")
 
 
 def test_a_list_of_the_other_order_is_turned(tmp_path: Path) -> None:
