@@ -447,6 +447,8 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(
         str(tmp_path / "in"),
         "-o",
         str(tmp_path / "out"),
+        "--engine",
+        "onnx",
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
@@ -458,7 +460,7 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(
     assert 2 <= len(made) < 30
     for name in made:
         assert read_image(tmp_path / "out" / name).shape == (64, 64, 3)
-    result = derain(tmp_path / "in", "-o", tmp_path / "out")
+    result = derain(tmp_path / "in", "-o", tmp_path / "out", "--engine", "onnx")
     assert result.returncode == 0
     assert f"{30 - len(made)} done, {len(made)} skipped" in result.stderr.decode()
     assert {name: (tmp_path / "out" / name).read_bytes() for name in made} == made

@@ -301,7 +301,7 @@ def test_tables_may_lie_among_the_results() -> None:
     "command",
     [
         "data check small --json r.json",
-        "evaluate petrichor-live small --json r.json --protocol rgb",
+        "evaluate petrichor-live small --engine onnx --json r.json --protocol rgb",
     ],
 )
 def test_standard_output_that_is_full_or_closed(command: str) -> None:
@@ -331,6 +331,8 @@ def test_names_that_are_no_text_or_break_tables(small: Path, photo: NDArray[np.u
         "petrichor-live",
         odd,
         "--per-picture",
+        "--engine",
+        "onnx",
         "--csv",
         "s.csv",
         "--json",
@@ -356,7 +358,7 @@ def test_a_line_can_always_be_said() -> None:
         '{"format": "derain NIQE model 1", "patch": 96, "sharpness": 0.75, "\\ud800x": 1}'
     )
     result = subprocess.run(
-        [*SHELL, "evaluate", "petrichor-live", "small", "--niqe", "m.json"],
+        [*SHELL, "evaluate", "petrichor-live", "small", "--engine", "onnx", "--niqe", "m.json"],
         capture_output=True,
         check=False,
     )
