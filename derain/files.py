@@ -122,7 +122,7 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
         # Not tempfile's, which nobody else may read: some file systems refuse to change that.
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
-        error.filename = str(path)
+        name_final(error, path)
         raise
     try:
         yield draft
@@ -130,8 +130,20 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
     except BaseException as error:
         draft.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            error.filename = str(path)
+            name_final(error, path)
         raise
+
+
+def name_final(error: OSError, path: Path) -> None:
+    """Let an error name a file in place of its draft.
+
+    One about another file stays as it is: what is written may be read from there meanwhile. So does
+    one that is only a text.
+    """
+    named, draft = error.filename, str(path.with_name(DRAFT).absolute())
+    # Writing to an open file names none.
+    if error.strerror and (named is None or str(Path(named).absolute()).startswith(draft)):
+        error.filename = str(path)
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:

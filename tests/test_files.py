@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from derain import files
+from derain.errors import reason
 from derain.files import (
     check_makable,
     check_writable,
@@ -57,6 +58,23 @@ def test_a_folder_that_cannot_be_written_into_is_named_with_the_file(tmp_path: P
     with pytest.raises(OSError, match="No such file") as raised:
         write_file(tmp_path / "no/a", b"1")
     assert raised.value.filename == str(tmp_path / "no/a")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device: {target}"),
+        (OSError(5, "Input/output error", "b.png"), "Input/output error: b.png"),
+        (FileNotFoundError("b: no pictures here"), "b: no pictures here"),
+    ],
+)
+def test_an_error_about_what_is_read_keeps_its_words(
+    error: OSError, said: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "a"
+    with pytest.raises(type(error)) as raised, replacing(target):
+        raise error
+    assert reason(raised.value) == said.format(target=target)
 
 
 def test_names_are_shown_on_one_line() -> None:

@@ -74,14 +74,14 @@ def export(
             return
         for path in parts:
             check_file(path, force=force)
+        crops = None if int8 is None else quantize.Crops.of(int8)
         # What is written is executed and compared with PyTorch before it gets its name.
         with exporter.drafted(target) as draft:
-            if int8 is None:
+            if crops is None:
                 exporter.export(network, card, draft, kind)
                 parity = exporter.check_parity(network, draft, name=target)
                 found = f"{parity:.0e} of 1 from PyTorch in the mean"
             else:
-                crops = quantize.Crops.of(int8)
                 found = str(quantize.export_int8(network, card, draft, kind, crops))
                 quantize.check_likeness(network, draft, crops.held_back, name=target)
     say(f"{target}: {found}; sizes are free, sides multiples of {network.tiling.multiple}")

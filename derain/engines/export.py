@@ -21,7 +21,7 @@ from derain.engines.engine import Engine
 from derain.engines.exported import Exported, open_exported
 from derain.errors import DerainError
 from derain.extras import require
-from derain.files import DRAFT, write_file
+from derain.files import DRAFT, name_final, write_file
 from derain.networks import Network, Petrichor
 from derain.networks.cost import count_parameters, multiply_adds
 from derain.networks.petrichor_traced import PetrichorTraced
@@ -300,7 +300,7 @@ def drafted(path: Path) -> Generator[Path]:
     So do the weights beside a file of OpenVINO's. If the block raises, what was there stays.
 
     Raises:
-        OSError: If a file cannot be moved; it names the final path.
+        OSError: If a file cannot be written or moved; it names the final path.
     """
     try:
         with TemporaryDirectory(dir=path.parent, prefix=DRAFT) as folder:
@@ -314,7 +314,7 @@ def drafted(path: Path) -> Generator[Path]:
             ]
             _move_all(pairs)
     except OSError as error:
-        error.filename = str(path)
+        name_final(error, path)
         raise
 
 

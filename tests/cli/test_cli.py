@@ -408,6 +408,16 @@ ERRORS_WITH_TORCH = [
         2,
         "error: -o w.xml: expected a name ending in .onnx",
     ),
+    (
+        ["export", "petrichor-live", "--int8", "empty"],
+        1,
+        "error: empty: no pictures here; expected some in ",
+    ),
+    (
+        ["export", "petrichor-live", "--int8", "none"],
+        1,
+        "error: No such file or directory: none",
+    ),
     (["weights", "import", "photo.png"], 1, "expected a PyTorch checkpoint"),
 ]
 """Of verbs and engines that need PyTorch; without it they say that (test_without_torch.py)."""
