@@ -365,6 +365,16 @@ def printable(path: str | os.PathLike[str]) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
+def is_plain_name(text: str) -> bool:
+    """Return whether a text that a file of others holds may be the name of a file.
+
+    >>> [is_plain_name(text) for text in ("petrichor", "../evil", "C:evil", "", "..", "a\\nb")]
+    [True, False, False, False, False, False]
+    """
+    special = text in ("", ".", "..") or any(letter in text for letter in "/\\:")
+    return text.isprintable() and not special
+
+
 def listed(names: Sequence[str], at_most: int = 5) -> str:
     """Return the first of many names, and how many more there are."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""

@@ -359,7 +359,7 @@ class _Models:
             return None
         if name not in self._loaded:
             derainer = load(name, **self._settings)
-            say(f"{derainer.name}: {derainer.describe()}")
+            say(f"{printable(derainer.name)}: {derainer.describe()}")
             self._loaded[name] = derainer
         return self._loaded[name]
 

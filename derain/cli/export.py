@@ -9,6 +9,7 @@ from derain.cli.console import check_file, one_line_errors, result, say
 from derain.cli.options import ForceOption, WeightsArgument
 from derain.cli.startup import lasting
 from derain.extras import require
+from derain.files import is_plain_name, printable
 
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
@@ -62,14 +63,17 @@ def export(
             from derain.weights.loading import find
 
         network, card = find(model)
-        target = output or Path(card.name + SUFFIX_OF[to])
+        # Whoever wrote a card may have put anything there, such as a path.
+        name = card.name if is_plain_name(card.name) else Path(model).absolute().stem
+        target = output or Path(name + SUFFIX_OF[to])
         kind = cast("exporter.Target", to)
         # Everything that can be refused is refused before the work, which takes minutes for int8.
         parts = (target,) if to == "onnx" else (target, target.with_suffix(".bin"))
         if int8 is None and not force and all(part.is_file() for part in parts):
             if not exporter.is_exported_from(network, card, target):
                 raise ExistsError(f"{target} already exists and holds something else")
-            say(f"{target}: already exported from these weights; --force exports them again")
+            already = "already exported from these weights; --force exports them again"
+            say(f"{printable(target)}: {already}")
             result(str(target))
             return
         for path in parts:
@@ -84,5 +88,6 @@ def export(
             else:
                 found = str(quantize.export_int8(network, card, draft, kind, crops))
                 quantize.check_likeness(network, draft, crops.held_back, name=target)
-    say(f"{target}: {found}; sizes are free, sides multiples of {network.tiling.multiple}")
+    free = f"sizes are free, sides multiples of {network.tiling.multiple}"
+    say(f"{printable(target)}: {found}; {free}")
     result(str(target))

@@ -191,7 +191,7 @@ class _Model:
         if self.name == NO_MODEL:
             return None
         derainer = load(self.name, **self.settings)
-        say(f"{derainer.name}: {derainer.describe()}")
+        say(f"{printable(derainer.name)}: {derainer.describe()}")
         return derainer
 
 

@@ -531,15 +531,16 @@ def _say_choices(derainer: "Derainer", quality: str | None, dtype: str) -> None:
     """Say what derain chose where the user left the choice to it."""
     from derain.machine import describe
 
+    name = printable(derainer.name)
     if is_verbose():
-        say(f"{derainer.name}: {derainer.describe()}; {describe(derainer.engine.runtime)}")
+        say(f"{name}: {derainer.describe()}; {describe(derainer.engine.runtime)}")
     if quality is not None:
         flips = f", mean of {derainer.flips} flips" if derainer.flips > 1 else ""
-        say(f"quality {quality}: {derainer.name}{flips}")
+        say(f"quality {quality}: {name}{flips}")
     if is_verbose() and dtype == "auto" and derainer.engine.dtype != "float32":
         say(
-            f"{derainer.name}: computes in bfloat16, which costs less than 0.05 dB; --dtype float32"
-            " avoids it"
+            f"{name}: computes in bfloat16, which costs less than 0.05 dB; --dtype float32 avoids"
+            " it"
         )
 
 

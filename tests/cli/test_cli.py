@@ -1045,6 +1045,35 @@ def test_a_card_commands_no_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in shown
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["../evil", "", "..", "\x1b[2J", "a\0b"])
+def test_a_card_chooses_no_place_for_what_is_exported(name: str, tmp_path: Path) -> None:
+    from derain.networks import PetrichorLive
+    from derain.weights import store
+
+    card = replace(find_card("petrichor-live"), name=name)
+    store.save(PetrichorLive(), card, tmp_path / "in/w.safetensors")
+    (tmp_path / "in/here").mkdir()
+    exported = derain("export", "../w.safetensors", cwd=tmp_path / "in/here")
+    assert exported.returncode == 0, exported.stderr.decode()
+    assert exported.stdout == b"w.onnx\n"
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["w.onnx", "w.safetensors"]
+
+
+@pytest.mark.torch
+def test_a_card_commands_no_terminal_when_its_weights_are_used(
+    picture: Path, tmp_path: Path
+) -> None:
+    from derain.networks import PetrichorLive
+    from derain.weights import store
+
+    card = replace(find_card("petrichor-live"), name="\x1b[2J")
+    store.save(PetrichorLive(), card, tmp_path / "w.safetensors")
+    said = derain(picture, "-v", "-m", tmp_path / "w.safetensors").stderr.decode()
+    assert "\\x1b[2J: " in said
+    assert "\x1b" not in said
+
+
 def test_weights_show_a_card() -> None:
     text = derain("weights", "show", "nledn").stdout.decode()
     assert "licence          Apache-2.0" in text
