@@ -80,6 +80,26 @@ def show(
             typer.echo(f"{'' if number else key:<16} {printable(line)}".rstrip())
 
 
+def _check_foreign(checkpoint: Path) -> None:
+    """Refuse to import what is not there, or what has a card already, which would be lost.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        WeightsError: If derain wrote the file.
+    """
+    from derain.weights import WeightsError
+    from derain.weights.checkpoints import is_checkpoint
+    from derain.weights.header import check_is_file, has_card, is_safetensors
+
+    if is_checkpoint(checkpoint):
+        return
+    check_is_file(checkpoint)
+    if is_safetensors(checkpoint) and has_card(checkpoint):
+        raise WeightsError(
+            f"{checkpoint}: already a weights file of derain's, with a card; use it as it is"
+        )
+
+
 def _check_apart(checkpoint: Path, target: Path) -> None:
     """Refuse to write over the checkpoint, or into it.
 
@@ -145,6 +165,7 @@ def import_weights(
     from derain.errors import ExistsError, UsageError
 
     with one_line_errors():
+        _check_foreign(checkpoint)
         require("torch", "derain weights import")
         from derain.weights import authors
         from derain.weights.store import holds, save

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,13 +30,15 @@ from derain.machine import PeakMemory
 from derain.tiles import Float32s
 from derain.weights.card import Card
 from derain.weights.facts import Facts
-from derain.weights.graphs import FACTS, damaged, header_of, read_graph_header
+from derain.weights.graphs import (
+    FACTS,
+    SUFFIXES,
+    Runtime,
+    damaged,
+    header_of,
+    read_graph_header,
+)
 from derain.weights.header import HEADER, WeightsError
-
-Runtime = Literal["onnx", "openvino"]
-
-SUFFIXES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino"}
-"""Of exported files, and the runtime that each is for."""
 
 SIZES_KEPT = 64
 """Sizes of pictures for which OpenVINO keeps what it has made; memory grows with them."""

@@ -6,11 +6,17 @@ A shipped graph holds no weights: these lie in the safetensors file beside it, a
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from derain.weights.card import Card
 from derain.weights.facts import Facts
 from derain.weights.header import HEADER, WeightsError, card_of, read_card
 from derain.weights.protobuf import fields
+
+Runtime = Literal["onnx", "openvino"]
+
+SUFFIXES: dict[str, Runtime] = {".onnx": "onnx", ".xml": "openvino"}
+"""Of exported files, and the runtime that each is for."""
 
 FACTS = "derain.network"
 """Name of the metadata that holds the facts."""

@@ -922,11 +922,50 @@ def test_import_twice_says_that_it_is_done(tmp_path: Path) -> None:
         in other.stderr.decode()
     )
     assert derain("weights", "import", "b/w.pth", "--force", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.torch
+def test_import_does_not_overwrite_what_is_imported(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    from derain.networks import PetrichorLive
+
+    save_file(PetrichorLive().state_dict(), tmp_path / "w.safetensors")
     before = (tmp_path / "w.safetensors").read_bytes()
     itself = derain("weights", "import", "w.safetensors", "--force", cwd=tmp_path)
     assert itself.returncode == 2
     assert "w.safetensors: is what would be imported; name another file" in itself.stderr.decode()
     assert (tmp_path / "w.safetensors").read_bytes() == before
+    absent = derain("weights", "import", "absent.safetensors", cwd=tmp_path)
+    assert (absent.returncode, absent.stdout) == (1, b"")
+    assert absent.stderr == b"error: absent.safetensors: no such weights file\n"
+
+
+@pytest.mark.torch
+def test_import_does_not_take_a_card_away(tmp_path: Path) -> None:
+    shutil.copy(CATALOGUE["petrichor-live"].path, tmp_path / "w.safetensors")
+    result = derain("weights", "import", "w.safetensors", "-o", "a.safetensors", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, b"")
+    expected = "w.safetensors: already a weights file of derain's, with a card; use it as it is"
+    assert result.stderr.decode() == f"error: {expected}\n"
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("verb", [("weights", "import"), ("export",)])
+@pytest.mark.parametrize("name", ["w.onnx", "w.xml"])
+def test_an_exported_file_is_not_taken_for_weights(
+    verb: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    if name == "w.onnx":
+        shutil.copy(CATALOGUE["petrichor-live"].graph_path, tmp_path / name)
+    else:
+        (tmp_path / name).write_text('<?xml version="1.0"?><net name="w" version="11"></net>')
+    suffix = ".onnx" if verb == ("export",) else ".safetensors"
+    result = derain(*verb, name, "-o", f"a{suffix}", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, b"")
+    said = f"{name}: expected weights, found an exported file; name the weights that it was"
+    assert result.stderr.decode() == f"error: {said} exported from\n"
 
 
 @pytest.mark.torch

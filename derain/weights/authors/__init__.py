@@ -23,6 +23,7 @@ from derain.weights.authors.search import Held, describe, held_in
 from derain.weights.authors.stored import read_all
 from derain.weights.card import Card
 from derain.weights.checkpoints import is_bundle, is_parts_folder
+from derain.weights.graphs import SUFFIXES
 from derain.weights.header import WeightsError, is_safetensors
 from derain.weights.rebuilding import check_shapes, numbers_in, rebuilt, shapes_of
 
@@ -104,7 +105,15 @@ def _read(path: Path) -> tuple[Content, list[Held]]:
         return Content(None), [crdnet.read_folder(path)]
     if is_safetensors(path):
         return Content(None), [Held((), read_safetensors(path))]
-    content = read_content(path)
+    try:
+        content = read_content(path)
+    except WeightsError as error:
+        if path.suffix.lower() not in SUFFIXES:
+            raise
+        raise WeightsError(
+            f"{path}: expected weights, found an exported file; name the weights that it was"
+            " exported from"
+        ) from error
     return content, held_in(content.tree)
 
 
