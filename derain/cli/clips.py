@@ -222,7 +222,7 @@ class Clips:
         Raises:
             typer.Exit: If an option cannot be meant, or the user interrupts the work.
         """
-        with one_line_errors(has_limit=True):
+        with one_line_errors(has_limit=True, has_quality=True):
             well = self._films is None or _derain_films(self._films, self._models)
             return self._frames.derain(self._models) and well
 
@@ -572,7 +572,7 @@ def derain_found(
     Returns:
         Whether all are done, or were there.
     """
-    with one_line_errors(has_limit=True):
+    with one_line_errors(has_limit=True, has_quality=True):
         work = _Frames(
             ClipOptions(), force=force, suffix=None, max_pixels=max_pixels, places=Places()
         )

@@ -135,7 +135,11 @@ def derain_archive(request: "Request") -> None:
         typer.Exit: If something could not be done, or the user interrupts it.
     """
     done = _Done()
-    with one_line_errors(has_limit=True), interruptible(done.describe), Bars() as bars:
+    with (
+        one_line_errors(has_limit=True, has_quality=True),
+        interruptible(done.describe),
+        Bars() as bars,
+    ):
         from derain.cluster import run
 
         def progress(stage: str, count: int, total: int, /) -> None:

@@ -215,16 +215,18 @@ def flag_of(option: str) -> str:
     return _SHORT_FLAGS.get(option, f"--{option.replace('_', '-')}")
 
 
-def line_of(error: BaseException, *, has_limit: bool = False) -> str:
+def line_of(error: BaseException, *, has_limit: bool = False, has_quality: bool = False) -> str:
     """Return an error as one line, with flags where the library names Python arguments.
 
     Args:
         error: Any.
         has_limit: Whether the verb has ``--max-pixels``; others do not advise it.
+        has_quality: Whether it has ``--quality``.
     """
     if isinstance(error, SettingError):
         return printable(f"--set {error}")
-    if isinstance(error, UsageError) and error.option == "max_pixels" and not has_limit:
+    lacked = {"max_pixels": not has_limit, "quality": not has_quality}
+    if isinstance(error, UsageError) and lacked.get(error.option):
         return printable(error.problem)
     if isinstance(error, UsageError):
         return printable(error.named(flag_of(error.option), " "))
@@ -256,13 +258,14 @@ def interruptible(done: Callable[[], str] = lambda: "") -> Generator[None]:
 
 
 @contextmanager
-def one_line_errors(*, has_limit: bool = False) -> Generator[None]:
+def one_line_errors(*, has_limit: bool = False, has_quality: bool = False) -> Generator[None]:
     """End the command with one line for what the library raises about its input.
 
     The exit status is 2 for wrong usage, else 1.
 
     Args:
         has_limit: As for `line_of`.
+        has_quality: As for `line_of`.
     """
     try:
         yield
@@ -278,5 +281,6 @@ def one_line_errors(*, has_limit: bool = False) -> Generator[None]:
         RuntimeError,
     ) as error:
         show_traceback(error)
-        complain(f"error: {line_of(error, has_limit=has_limit)}")
+        line = line_of(error, has_limit=has_limit, has_quality=has_quality)
+        complain(f"error: {line}")
         raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None

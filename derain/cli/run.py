@@ -287,7 +287,7 @@ def _derain_all(command: _Command, chosen: _Chosen) -> None:
         )
         return
     clips, others = parted(command.inputs, as_clip=chosen.of_clips.as_clip)
-    with one_line_errors(has_limit=True):
+    with one_line_errors(has_limit=True, has_quality=True):
         chosen.check_unused(clips, others)
         if others and command.model == NO_MODEL:
             raise UsageError(
@@ -346,7 +346,7 @@ def _derain_archive(command: _Command, chosen: _Chosen) -> None:
         typer.Exit: If something could not be done, or the user interrupts it.
     """
     of_pictures = chosen.of_pictures
-    with one_line_errors(has_limit=True):
+    with one_line_errors(has_limit=True, has_quality=True):
         check_others(of_pictures, chosen.of_clips, chosen.frames, but=("format", "max_pixels"))
         if command.part is not None:
             raise UsageError("is not done with --cluster; leave one of them out", option="part")
@@ -423,7 +423,7 @@ class _Pictures:
             typer.Exit: If something could not be done, or the user interrupts it.
         """
         command, chosen = self._command, self._chosen
-        with one_line_errors(has_limit=True), lasting():
+        with one_line_errors(has_limit=True, has_quality=True), lasting():
             results, derainer = self._settled or self._loaded()
         if derainer:
             _say_choices(derainer, command.settings["quality"], command.settings["dtype"])

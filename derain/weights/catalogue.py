@@ -201,7 +201,8 @@ def check_exists(name_or_path: str) -> None:
         )
     if name_or_path in QUALITIES:
         raise UsageError(
-            f"{name_or_path}: no such weights, but there is a quality of this name",
+            f"{name_or_path}: no such weights, but there is a quality of this name, which stands"
+            f" for {QUALITIES[name_or_path].weights}",
             option="quality",
             advice="ask for it by",
         )

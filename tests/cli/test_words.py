@@ -125,7 +125,7 @@ def test_no_verb_stands_for_another() -> None:
         (["a.jpg", "--format", "jgp"], "jgp: expected one of jpg"),
         (["a.jpg", "--format", "jgp"], "did you mean jpg?"),
         (["a.jpg", "-m", "best"], "best: no such weights, but there is a quality of this name"),
-        (["a.jpg", "-m", "best"], "ask for it by --quality"),
+        (["a.jpg", "-m", "best"], "stands for petrichor-deep; ask for it by --quality"),
         (["a.jpg", "--quality", "petrichor"], "a model is named in place of a quality"),
         (["a.jpg", "--quality", "blanced"], "did you mean balanced?"),
         (["a.jpg", "-m", "petrichr-live"], "did you mean petrichor-live?"),
@@ -165,6 +165,18 @@ def test_what_is_mistyped_says_what_may_be_meant(
     assert out == ""
     assert status in (1, 2)
     assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    "verb", [("bench",), ("weights", "show"), ("weights", "cite"), ("serve", "-m")]
+)
+def test_verbs_without_qualities_name_the_weights(
+    verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = call(capsys, *verb, "fast")
+    assert (status, out) == (2, "")
+    expected = "fast: no such weights, but there is a quality of this name, which stands for"
+    assert err == f"error: {expected} petrichor-live\n"
 
 
 def test_options_are_answered_where_they_would_be_used() -> None:

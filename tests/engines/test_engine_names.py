@@ -57,7 +57,7 @@ def test_the_least_tile_is_the_networks() -> None:
 
 
 def test_a_quality_and_a_model_are_told_apart() -> None:
-    with pytest.raises(UsageError, match="there is a quality of this name; ask for it by quality"):
+    with pytest.raises(UsageError, match="stands for petrichor-live; ask for it by quality"):
         check_asked("fast")
     with pytest.raises(UsageError, match="a model is named in place of a quality"):
         check_asked(quality="petrichor")
