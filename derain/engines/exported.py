@@ -89,7 +89,7 @@ class Exported:
         check_openvino(path)
         openvino: Any = require("openvino", f"reading {path}")
         try:
-            model = openvino.Core().read_model(path)
+            model = openvino.Core().read_model(os.path.realpath(path))
             card, facts = (
                 model.get_rt_info([key]).astype(str) if model.has_rt_info([key]) else None
                 for key in (HEADER, FACTS)

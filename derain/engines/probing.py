@@ -245,23 +245,30 @@ def check_openvino(path: Path) -> None:
     It starts while this one imports OpenVINO.
 
     Raises:
-        WeightsError: If it would, or it is damaged.
+        WeightsError: If it would, it is damaged, or its weights are missing.
         MissingExtraError: Without OpenVINO.
     """
     # Takes longer to load than all else here, and only files of OpenVINO's need it.
     import subprocess
 
-    files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
-    stats = [file.stat() for file in files]
+    # OpenVINO looks for weights beside the file that it is given, and so not beside a link.
+    real = Path(os.path.realpath(path))
+    weights = real.with_suffix(".bin")
+    if not weights.is_file() and _is_openvino(real):
+        raise WeightsError(
+            f"{path}: its weights {weights.name} are not beside it; expected both files that derain"
+            " export writes"
+        )
+    stats = [file.stat() for file in (real, weights) if file.is_file()]
     if sum(stat.st_size for stat in stats) > LARGEST_GRAPH:
         raise WeightsError(
             f"{path}: larger than {LARGEST_GRAPH >> 20} MiB; no graph of derain's is"
         )
-    state = (path.absolute(), *((stat.st_mtime_ns, stat.st_size) for stat in stats))
+    state = (real, *((stat.st_mtime_ns, stat.st_size) for stat in stats))
     if state in _sound:
         return
     numbers = map(str, (MEASURED_SIDE, MEMORY, int(SECONDS)))
-    command = python_command(MEASURING, os.path.realpath(path), *numbers)
+    command = python_command(MEASURING, str(real), *numbers)
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
         try:
             require("openvino", f"reading {path}")
@@ -273,6 +280,12 @@ def check_openvino(path: Path) -> None:
     if status:
         raise damaged(path)
     _sound.add(state)
+
+
+def _is_openvino(path: Path) -> bool:
+    """Return whether a file begins as OpenVINO's graphs do."""
+    with path.open("rb") as file:
+        return b"<net " in file.read(1024)
 
 
 @contextmanager

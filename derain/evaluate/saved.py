@@ -7,6 +7,7 @@ settings are the same, and the picture is the very file that was scored.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -169,16 +170,19 @@ def weights_digest(source: str) -> str:
 
 def _parts(path: Path) -> list[Path]:
     """Return the files that weights are in: the one of this name, and those that belong to it."""
-    beside = [file for file in path.parent.iterdir() if not is_litter(file.name)]
     named = path.name.removesuffix(".index")
     if path.suffix == ".index" or not path.is_file():
+        beside = [file for file in path.parent.iterdir() if not is_litter(file.name)]
         # Parts of a checkpoint: NAME.index, NAME.data-00000-of-00001, NAME.meta.
         endings = (f"{named}.index", f"{named}.data-", f"{named}.meta")
         return sorted(file for file in beside if file.name.startswith(endings))
-    # OpenVINO's weights, and what ONNX calls external data: NAME.onnx.data, NAME.onnx_data.
-    kin = {".xml": {f"{path.stem}.bin"}, ".onnx": {f"{path.name}.data", f"{path.name}_data"}}
+    # OpenVINO's weights, and what ONNX calls external data: NAME.onnx.data, NAME.onnx_data. The
+    # runtimes look for them beside the file that a link leads to.
+    real = Path(os.path.realpath(path))
+    kin = {".xml": {f"{real.stem}.bin"}, ".onnx": {f"{real.name}.data", f"{real.name}_data"}}
     known = kin.get(path.suffix.lower(), set())
-    return sorted([path, *(file for file in beside if file.name in known)])
+    files = [path, *(file for file in map(real.with_name, known) if file.is_file())]
+    return sorted(files, key=lambda file: file.name)
 
 
 # Lines

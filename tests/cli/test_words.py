@@ -167,9 +167,7 @@ def test_what_is_mistyped_says_what_may_be_meant(
     assert message in " ".join(err.split())
 
 
-@pytest.mark.parametrize(
-    "verb", [("bench",), ("weights", "show"), ("weights", "cite"), ("serve", "-m")]
-)
+@pytest.mark.parametrize("verb", [("bench",), ("weights", "show"), ("weights", "cite")])
 def test_verbs_without_qualities_name_the_weights(
     verb: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -248,6 +248,21 @@ def test_openvinos_files_get_no_memory_for_large_constants(case: str, tmp_path: 
 
 
 @needs_openvino
+def test_openvinos_files_may_be_links(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    path = as_openvino(graph(node("Relu", "rainy")), tmp_path / "deep/w.xml")
+    link = tmp_path / "link.xml"
+    link.symlink_to(path)
+    rainy = np.full((1, 3, 64, 64), 0.5, np.float32)
+    found = [open_exported(Exported.read(one))(rainy) for one in (path, link)]
+    assert np.array_equal(*found)
+    path.with_suffix(".bin").unlink()
+    for one in (path, link):
+        with pytest.raises(WeightsError, match=rf"{one}: its weights w\.bin are not beside it"):
+            Exported.read(one)
+
+
+@needs_openvino
 def test_a_range_that_openvino_computes_on_reading_is_refused(tmp_path: Path) -> None:
     """It would take gigabytes before there is anything to look at."""
     sound = graph(

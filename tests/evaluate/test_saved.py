@@ -261,6 +261,18 @@ def test_the_digest_of_weights_is_of_all_their_files(tmp_path: Path) -> None:
     assert changed == [True, True, False, True]
 
 
+def test_the_digest_of_a_link_is_of_the_files_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("a.xml", "a.bin", "a.onnx", "a.onnx.data"):
+        (tmp_path / "deep" / name).write_bytes(name.encode())
+    for suffix, weights in ((".xml", "a.bin"), (".onnx", "a.onnx.data")):
+        link = tmp_path / f"link{suffix}"
+        link.symlink_to(f"deep/a{suffix}")
+        before = weights_digest(str(link))
+        (tmp_path / "deep" / weights).write_bytes(b"other")
+        assert weights_digest(str(link)) != before
+
+
 def test_litter_and_unrelated_files_change_nothing(tmp_path: Path) -> None:
     settings = Settings("w", "d", ("rgb",), "")
     (tmp_path / "out").mkdir()
