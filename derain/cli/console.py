@@ -127,8 +127,15 @@ def result(text: str) -> None:
     if on_terminal() and _bars is not None:
         complain(text)
         return
-    try:
+    with naming_stdout():
         typer.echo(_as_bytes(text))
+
+
+@contextmanager
+def naming_stdout() -> Generator[None]:
+    """Name stdout in the error if it cannot be written to; what is left of the text is dropped."""
+    try:
+        yield
     except OSError as error:
         error.filename = "standard output"
         _give_up_stdout()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.console import interruptible, one_line_errors, say, set_level, warn
+from derain.cli.console import interruptible, one_line_errors, result, say, set_level, warn
 from derain.cli.options import CleanOption, LayoutOption, RainyOption, TrainingDeviceOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
@@ -155,7 +155,7 @@ def _train(recipe: "Recipe", run: "TrainingRun", ranks: "Ranks", *, resume: bool
     if interrupts.asked and step < recipe.steps:
         raise typer.Exit(130)
     if ranks.writes and (run.out / BEST).exists():  # a short run may not have validated
-        typer.echo(str(run.out / BEST))
+        result(str(run.out / BEST))
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Features of all verbs: --quiet, --verbose, and answers to mistyped options."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +27,8 @@ class Verb(PlainCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments from those of the process."""
         try:
-            rest = super().parse_args(ctx, args)
+            with _help_in_full():
+                rest = super().parse_args(ctx, args)
         except Exception as error:
             _add_hint(error, str(ctx.info_name))
             raise
@@ -42,6 +45,11 @@ class Verb(PlainCommand):
 class VerbGroup(PlainGroup):
     """A verb that has verbs of its own."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments up to the name of the verb."""
+        with _help_in_full():
+            return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the verb that is named; say which may be meant where a folder or file is."""
         default = GROUP_DEFAULTS.get(ctx.info_name)
@@ -50,6 +58,13 @@ class VerbGroup(PlainGroup):
             meant = f"derain {ctx.info_name} {default} {args[0]}"
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{meant}'?")
         return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def _help_in_full() -> Generator[None]:
+    """End with one line if --help, --version and the like, which are done at once, cannot print."""
+    with console.one_line_errors(), console.naming_stdout():
+        yield
 
 
 def _names_something(word: str, verb: str) -> bool:

@@ -1,11 +1,11 @@
 """The verb ``derain weights``: list, show and cite weights, and import authors' checkpoints."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.console import check_file, check_folder, one_line_errors, say
+from derain.cli.console import check_file, check_folder, one_line_errors, result, say
 from derain.cli.verb import Verb
 from derain.extras import require
 from derain.files import printable
@@ -38,8 +38,8 @@ def list_weights() -> None:
     lines = [_line(row, widths, narrow=narrow) for row in rows]
     # Each line of results is about weights, as a script expects that cuts their names out.
     say(lines[0])
-    for line in lines[1:]:
-        typer.echo(line)
+    with one_line_errors():
+        result("\n".join(lines[1:]))
     for note in NOTES:
         say(note)
 
@@ -64,20 +64,23 @@ def show(
 
     with one_line_errors():
         card = _card_of(model)
-    facts = asdict(card) | {"history": [stage.describe() for stage in card.history]}
-    for key in _SHOWN:
-        value = facts[key]
-        if not value:
-            continue
-        lines = (
-            [f"{name}: {item}" for name, item in value.items()]
-            if isinstance(value, dict)
-            else value
-        )
-        lines = lines if isinstance(lines, list) else [str(lines)]
-        for number, line in enumerate(lines):
-            # A card may hold anything, such as what would command a terminal.
-            typer.echo(f"{'' if number else key:<16} {printable(line)}".rstrip())
+        facts = asdict(card) | {"history": [stage.describe() for stage in card.history]}
+        result("\n".join(line for key in _SHOWN for line in _fact_lines(key, facts[key])))
+
+
+def _fact_lines(key: str, value: Any) -> list[str]:
+    """Return the lines of a fact on a card; none where the card is silent."""
+    if not value:
+        return []
+    items = (
+        [f"{name}: {item}" for name, item in value.items()] if isinstance(value, dict) else value
+    )
+    texts = items if isinstance(items, list) else [str(items)]
+    # A card may hold anything, such as what would command a terminal.
+    return [
+        f"{'' if number else key:<16} {printable(text)}".rstrip()
+        for number, text in enumerate(texts)
+    ]
 
 
 def _check_foreign(checkpoint: Path) -> None:
@@ -142,7 +145,7 @@ def cite(
 
     with one_line_errors():
         networks = [_card_of(model).network for model in models or []]
-    typer.echo(to_bibtex(networks, __version__))
+        result(to_bibtex(networks, __version__))
 
 
 @app.command("import", cls=Verb)
@@ -186,5 +189,5 @@ def import_weights(
         else:
             save(network, card, target)
             whose = "the authors' " if card.recipe else ""
-            say(f"{checkpoint}: {whose}{card.network}, {card.note}")
-    typer.echo(str(target))
+            say(printable(f"{checkpoint}: {whose}{card.network}, {card.note}"))
+        result(str(target))

@@ -499,6 +499,45 @@ def test_a_full_disk_harms_nothing(picture: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"],
+        ["--help"],
+        ["weights", "--help"],
+        ["export", "--help"],
+        ["weights", "list"],
+        ["weights", "show", "petrichor"],
+        ["weights", "cite"],
+        pytest.param(["weights", "import", "w.pth"], marks=pytest.mark.torch),
+    ],
+)
+def test_what_cannot_be_printed_is_one_line(
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "import" in arguments:
+        import torch
+
+        from derain.networks import PetrichorLive
+
+        torch.save({"net": PetrichorLive().state_dict()}, "w.pth")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+    assert ended.value.code == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("error: ")] == [
+        "error: No space left on device: standard output"
+    ]
+
+
 @pytest.mark.torch
 def test_synth_evaluate_train_and_run_what_was_trained(
     photo: NDArray[np.uint8], tmp_path: Path
