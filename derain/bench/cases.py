@@ -24,6 +24,9 @@ class Case:
     height: int = 512
     tile: int | None = None
 
+    def __str__(self) -> str:
+        return f"{self.model}, {self.engine}, {self.dtype}, {self.width}x{self.height}"
+
 
 @dataclass(frozen=True)
 class Timing:

@@ -1,7 +1,6 @@
 """The process of one case: `derain.bench.timing` starts it.
 
-The case is its only argument, as JSON. What is found goes to stdout as JSON, an error to stderr, as
-the last line.
+The case is its only argument, as JSON. What is found goes to stdout as JSON, and so does an error.
 """
 
 import json
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from derain.bench.cases import Case
 from derain.bench.timing import measure
+from derain.errors import DerainError, UsageError, reason
 
 
 def main() -> None:
@@ -17,6 +17,18 @@ def main() -> None:
     task = json.loads(sys.argv[1])
     try:
         found = measure(Case(**task["case"]), task["pictures"], Path(task["corner"]))
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise SystemExit(" ".join(str(error).split())) from None
+    except UsageError as error:
+        value = None if error.value is None else str(error.value)
+        usage = {"problem": error.problem, "option": error.option, "advice": error.advice}
+        found = {"usage": usage | {"value": value}}
+    except (
+        DerainError,
+        OSError,
+        ValueError,
+        FloatingPointError,
+        ImportError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
+        found = {"error": reason(error)}
     sys.stdout.write(json.dumps(found) + "\n")

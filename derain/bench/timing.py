@@ -7,7 +7,7 @@ import json
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 
 from derain.bench.cases import Case, Timing, picture
 from derain.bench.ceiling import Ceiling, in_turns, operations
+from derain.errors import UsageError
 from derain.images import to_levels
 from derain.machine import PeakMemory, describe, python_command
 from derain.metrics import psnr
@@ -30,7 +31,12 @@ CORNER = 512
 
 
 def time_cases(
-    cases: Sequence[Case], *, rounds: int = 2, pictures: int = 3, progress: Progress = silent
+    cases: Sequence[Case],
+    *,
+    rounds: int = 2,
+    pictures: int = 3,
+    progress: Progress = silent,
+    on_failure: Callable[[Case, ValueError], None] | None = None,
 ) -> list[Timing]:
     """Measure every case, in turns: medians over all rounds, and the most memory of any round.
 
@@ -41,9 +47,12 @@ def time_cases(
         rounds: How often each case gets a process of its own.
         pictures: Timed in each, after one that is not.
         progress: Gets a report of "cases" after each process.
+        on_failure: Gets each case that fails, and why; the others are measured and returned. None
+            to raise the first error.
 
     Raises:
-        ValueError: What a case's process ended with, in one line.
+        UsageError: If an option of a case cannot be meant here, such as a device.
+        ValueError: What else a case's process ended with, in one line.
     """
     found: dict[Case, list[dict[str, Any]]] = {case: [] for case in cases}
     total = rounds * len(cases)
@@ -51,7 +60,14 @@ def time_cases(
         corners = {case: Path(folder) / f"{k}.npy" for k, case in enumerate(found)}
         for number in range(total):
             case = cases[number % len(cases)]
-            found[case].append(_in_own_process(case, pictures, corners[case]))
+            try:
+                if case in found:  # it has not failed in an earlier round
+                    found[case].append(_in_own_process(case, pictures, corners[case]))
+            except ValueError as error:
+                if on_failure is None:
+                    raise
+                del found[case]
+                on_failure(case, error)
             progress("cases", number + 1, total)
         engines = {case: rows[0]["engine"] for case, rows in found.items()}
         return [
@@ -61,16 +77,24 @@ def time_cases(
 
 
 def _in_own_process(case: Case, pictures: int, corner: Path) -> dict[str, Any]:
-    """Return what `measure` finds in a process of its own."""
+    """Return what `measure` finds in a process of its own.
+
+    Raises:
+        UsageError, ValueError: As `time_cases`.
+    """
     task = json.dumps({"case": asdict(case), "pictures": pictures, "corner": str(corner)})
     command = python_command("from derain.bench.process import main; main()", task)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         last = lines[-1] if lines else "killed, which happens where memory runs out"
-        size = f"{case.width}x{case.height}"
-        raise ValueError(f"{case.model}, {case.engine}, {case.dtype}, {size}: {last}")
-    return json.loads(done.stdout.splitlines()[-1])
+        raise ValueError(f"{case}: {last}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    if "usage" in found:
+        raise UsageError(**found["usage"])
+    if "error" in found:
+        raise ValueError(f"{case}: {found['error']}")
+    return found
 
 
 def measure(case: Case, pictures: int, corner: Path) -> dict[str, Any]:

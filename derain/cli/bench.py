@@ -1,16 +1,29 @@
 """``derain bench`` measures how fast models run on this machine."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from derain.cli.console import check_ending, check_file, one_line_errors, say
+from derain.cli.console import (
+    check_ending,
+    check_file,
+    complain,
+    line_of,
+    one_line_errors,
+    result,
+    say,
+)
 from derain.cli.options import DeviceOption, ForceOption, TileOption
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
 from derain.errors import UsageError
+from derain.files import printable
+
+if TYPE_CHECKING:  # loads what measures
+    from derain.bench import Case, Timing
 
 ModelsArgument = Annotated[
     list[str] | None,
@@ -54,16 +67,14 @@ def bench(
     """Measure speed, memory, share of peak speed, and accuracy against float32.
 
     Every combination of the options is a case, and cases are measured in turns. A Markdown table is
-    printed on standard output.
+    printed on standard output. If a case fails, the others are measured and the exit status is 1.
     """
-    from dataclasses import asdict
-
     with lasting():
-        from derain.bench import Case, time_cases, to_markdown
+        from derain.bench import Case, time_cases
         from derain.restore import check_asked
-    from derain.files import write_file
 
-    with one_line_errors(), Bars() as bars:
+    failures: list[tuple[Case, ValueError]] = []
+    with one_line_errors():
         # A file that cannot be written is refused before minutes of measuring.
         if json_to:
             check_file(json_to, force=force)
@@ -79,13 +90,60 @@ def bench(
             check_asked(
                 case.model, device=case.device, dtype=case.dtype, tile=case.tile, engine=case.engine
             )
-        timings = time_cases(cases, rounds=rounds, pictures=pictures, progress=bars)
-    typer.echo(to_markdown(timings))
+        with Bars() as bars:
+            timings = time_cases(
+                cases,
+                rounds=rounds,
+                pictures=pictures,
+                progress=bars,
+                on_failure=lambda case, error: failures.append((case, error)),
+            )
+        if timings:
+            _show(timings, json_to)
+    if failures:
+        _end_with(failures, nothing_else=not timings)
+
+
+def _show(timings: "Sequence[Timing]", json_to: Path | None) -> None:
+    """Print a table of timings, and write their figures to a file if one is named."""
+    from dataclasses import asdict
+
+    from derain.bench import to_markdown
+    from derain.files import write_file
+
+    try:
+        result(to_markdown(timings))
+    finally:  # if one of the two outputs fails, the other is still written
+        if json_to:
+            figures = [asdict(timing) for timing in timings]
+            write_file(json_to, json.dumps(figures, indent=1).encode())
     for machine in dict.fromkeys(timing.machine for timing in timings):
         say(machine)
     if json_to:
-        write_file(json_to, json.dumps([asdict(timing) for timing in timings], indent=1).encode())
         say(f"wrote {json_to}")
+
+
+def _end_with(failures: "Sequence[tuple[Case, ValueError]]", *, nothing_else: bool) -> None:
+    """End the command with a line for each failure.
+
+    Args:
+        failures: Cases that failed, and why.
+        nothing_else: Whether there are no other cases; an option that all of them refuse is then
+            wrong usage.
+
+    Raises:
+        typer.Exit: With the exit status.
+    """
+    is_usage = nothing_else and all(isinstance(error, UsageError) for _, error in failures)
+    # An option is refused by many cases in the same words.
+    lines = [line_of(error) for _, error in failures]
+    if is_usage and len(set(lines)) == 1:
+        complain(f"error: {lines[0]}")
+    else:
+        for (case, error), line in zip(failures, lines, strict=True):
+            where = f"{printable(str(case))}: " if isinstance(error, UsageError) else ""
+            complain(f"error: {where}{line}")
+    raise typer.Exit(2 if is_usage else 1)
 
 
 def _size(text: str) -> tuple[int, int]:

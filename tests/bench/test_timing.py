@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from derain.bench import Case, time_cases, timing
+from derain.errors import UsageError
 from derain.extras import is_installed
 
 LIVE = Case("petrichor-live", device="cpu", width=64, height=64)
@@ -71,6 +72,46 @@ def test_rounds_take_turns_and_are_summed_up(monkeypatch: pytest.MonkeyPatch) ->
     assert exact.psnr is None
     assert coarse.psnr == pytest.approx(20, abs=1e-4), "a tenth of the range of one"
     assert equal.psnr == timing.MOST_PSNR
+
+
+def test_a_case_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def pretend(case: Case, pictures: int, place: Path) -> dict[str, Any]:
+        order.append(case.dtype)
+        if case.dtype == "bfloat16" and len(order) > 3:
+            raise ValueError("it fails")
+        np.save(place, np.zeros((6, 7, 3), np.float32))
+        return {
+            "seconds": [1.0] * pictures,
+            "ceiling": [],
+            "operations": None,
+            "peak_memory": None,
+            "engine": "torch",
+            "machine": "a machine",
+        }
+
+    monkeypatch.setattr(timing, "_in_own_process", pretend)
+    cases = [replace(LIVE, dtype=dtype) for dtype in ("float32", "bfloat16", "float16")]
+    failed: list[tuple[Case, str]] = []
+    seen: list[tuple[str, int, int]] = []
+    found = time_cases(
+        cases,
+        rounds=3,
+        pictures=1,
+        progress=lambda stage, done, total: seen.append((stage, done, total)),
+        on_failure=lambda case, error: failed.append((case, str(error))),
+    )
+    assert [one.case.dtype for one in found] == ["float32", "float16"]
+    assert failed == [(cases[1], "it fails")]
+    assert order == ["float32", "bfloat16", "float16"] * 2 + ["float32", "float16"]
+    assert seen == [("cases", number, 9) for number in range(1, 10)]
+
+
+def test_an_option_that_is_wrong_here_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="not available") as raised:
+        time_cases([replace(LIVE, device="cuda:99")], rounds=1, pictures=1)
+    assert (raised.value.option, raised.value.value) == ("device", "cuda:99")
 
 
 def test_a_case_that_fails_is_named() -> None:

@@ -526,7 +526,11 @@ def test_what_cannot_be_printed_is_one_line(
         from derain.networks import PetrichorLive
 
         torch.save({"net": PetrichorLive().state_dict()}, "w.pth")
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def ignore(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(signal, "signal", ignore)
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(SystemExit) as ended:

@@ -254,8 +254,8 @@ def test_openvinos_files_may_be_links(tmp_path: Path) -> None:
     link = tmp_path / "link.xml"
     link.symlink_to(path)
     rainy = np.full((1, 3, 64, 64), 0.5, np.float32)
-    found = [open_exported(Exported.read(one))(rainy) for one in (path, link)]
-    assert np.array_equal(*found)
+    direct, linked = (open_exported(Exported.read(one))(rainy) for one in (path, link))
+    assert np.array_equal(direct, linked)
     path.with_suffix(".bin").unlink()
     for one in (path, link):
         with pytest.raises(WeightsError, match=rf"{one}: its weights w\.bin are not beside it"):
