@@ -38,17 +38,23 @@ class Job:
     ended: float | None = None
     place: Callable[[], int] = lambda: 0
     _stop: Callable[[], None] | None = None
+    _stopping: threading.Lock = field(default_factory=threading.Lock)
 
     def on_cancel(self, stop: Callable[[], None] | None) -> None:
-        """Set what stops the work that is being done; None when there is nothing to stop."""
-        self._stop = stop
+        """Set what stops the work that is being done; None when there is nothing to stop.
+
+        What was set before is not called afterwards, because it may work for another job by then.
+        The job may have been cancelled already: whoever sets something checks `cancelled`.
+        """
+        with self._stopping:
+            self._stop = stop
 
     def cancel(self) -> None:
         """Stop the work as soon as that is possible."""
         self.cancelled.set()
-        stop = self._stop
-        if stop is not None:
-            stop()
+        with self._stopping:
+            if self._stop is not None:
+                self._stop()
 
     def progress(self, done: int, total: int) -> None:
         """Take a report of the tiles."""

@@ -139,11 +139,11 @@ class Service:
             with _naming("decode"):
                 decoded = decoder.decode(task.wish, task.name)
             with self.workers.held() as worker:
-                _check_wanted(job)
                 job.on_cancel(worker.stop)
                 model = self.models[task.choice.model]
                 try:
-                    seconds = worker.derain(decoder, decoded, model, task.choice, job.progress)
+                    _check_wanted(job)
+                    seconds = worker.derain(decoder, decoded, model, task.choice, job)
                 finally:
                     job.on_cancel(None)
             with _naming("encode"):

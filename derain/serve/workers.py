@@ -9,12 +9,13 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from derain.serve.channel import Channel, array_size, bytes_of, pixels_of
 from derain.serve.decoding import Decoded, Decoder
+from derain.serve.jobs import Job
 from derain.serve.models import Choice, Model
 from derain.serve.processes import (
     Child,
@@ -54,7 +55,7 @@ class Worker(Child):
         decoded: Decoded,
         model: Model,
         choice: Choice,
-        progress: Callable[[int, int], None],
+        job: Job,
     ) -> float:
         """Derain the picture that waits in a decoder's pipe; its result goes there.
 
@@ -63,7 +64,7 @@ class Worker(Child):
             decoded: What it said of it.
             model: The weights.
             choice: Of flips and strength.
-            progress: Gets the tiles that are done, and their number.
+            job: Gets the tiles that are done, and may be cancelled.
 
         Returns:
             The seconds that it took.
@@ -88,18 +89,21 @@ class Worker(Child):
             decoder.hand_over(self.channel)
             with self._telling:
                 self._is_deraining = True
-            seconds = self._heard_result(progress)
+                # While the pixels were in the pipe, no message could be.
+                if job.cancelled.is_set():
+                    self.channel.tell(do="stop")
+            seconds = self._heard_result(job)
             decoder.channel.tell(do="encode")
             self.channel.relay(decoder.channel, size)
         return seconds
 
-    def _heard_result(self, progress: Callable[[int, int], None]) -> float:
+    def _heard_result(self, job: Job) -> float:
         """Wait for the worker to be done, and return the seconds that it took."""
         try:
             while True:
                 said = self.channel.hear()
                 if "tiles" in said:
-                    progress(*said["tiles"])
+                    job.progress(*said["tiles"])
                 elif "stopped" in said:
                     raise StoppedError
                 elif "refused" in said:
@@ -111,7 +115,10 @@ class Worker(Child):
                 self._is_deraining = False
 
     def stop(self) -> None:
-        """Stop the work on a picture, from another thread; nothing happens if there is none."""
+        """Stop the work on a picture, from another thread; nothing happens if there is none.
+
+        A job that is cancelled before the worker has its picture is stopped by `derain`.
+        """
         with self._telling, contextlib.suppress(OSError):
             if self._is_deraining:
                 self.channel.tell(do="stop")

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,9 +28,15 @@ from benchmarks.serve.files import good_files, mutated, png_of
 from derain import pictures
 from derain.images import write_image
 from derain.restore import load
+from derain.serve.channel import Channel
+from derain.serve.decoding import Decoder
 from derain.serve.headers import SECURITY
+from derain.serve.jobs import Job
+from derain.serve.models import Choice
+from derain.serve.negotiation import wish_of
+from derain.serve.processes import StoppedError
 from derain.serve.server import Server, listen
-from derain.serve.service import Service
+from derain.serve.service import Service, Task
 from derain.serve.settings import Settings
 
 MODEL = "petrichor-live"
@@ -341,6 +347,34 @@ def test_a_job_is_followed_and_taken_back(server: Running, rainy: Path) -> None:
     assert server.ask("GET", "/v1/jobs/nonsense").status == 422
 
 
+def test_a_picture_is_cancelled_while_its_worker_gets_it(
+    server: Running, rainy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = (rainy / "a.jpg").read_bytes()
+    hand_over = Decoder.hand_over
+    job = Job()
+
+    def cancelled_meanwhile(decoder: Decoder, target: Channel) -> None:
+        job.cancel()
+        hand_over(decoder, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoder, "hand_over", cancelled_meanwhile)
+        derain_directly(server, file, job)
+    assert server.post(file).status == 200
+
+
+def test_a_picture_is_cancelled_just_before_its_worker_can_be_stopped(
+    server: Running, rainy: Path
+) -> None:
+    class LateJob(Job):
+        def on_cancel(self, stop: Callable[[], None] | None) -> None:
+            self.cancel()
+            super().on_cancel(stop)
+
+    derain_directly(server, (rainy / "a.jpg").read_bytes(), LateJob())
+
+
 def test_a_client_that_goes_away_leaves_no_work(server: Running, rainy: Path) -> None:
     file = (rainy / "a.jpg").read_bytes()
     with paused(server):
@@ -413,6 +447,14 @@ def test_a_picture_that_takes_too_long_is_given_up(server: Running, rainy: Path)
 
 
 # Helpers
+
+
+def derain_directly(server: Running, file: bytes, job: Job) -> None:
+    """Derain a picture whose job is cancelled on the way; check that its worker stops."""
+    wish = wish_of("")
+    assert wish is not None
+    with pytest.raises(StoppedError):
+        server.service.derain(Task(file, "a.jpg", wish, Choice(MODEL)), job)
 
 
 def signal_workers(server: Running, number: int) -> None:
