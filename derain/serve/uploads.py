@@ -36,6 +36,10 @@ at once may not take its time for the rest."""
 SLOW = 10
 """Clients at less than so many times the least rate give way to others when there is no memory."""
 
+UNREADABLE = (TypeError, ValueError)
+"""What the standard library's parser of headers raises if it cannot read one: for a parameter that
+comes whole and in parts (RFC 2231), and for a character set that decodes nothing."""
+
 IMAGE = "image"
 """The field of the picture."""
 
@@ -197,7 +201,10 @@ async def read_upload(body: Body, content_type: str, settings: Settings) -> Uplo
         GoneError: If the client went away.
         Problem: If it is no form, or there is not one picture in it, or it is too large.
     """
-    kind, parameters = parse_options_header(content_type)
+    try:
+        kind, parameters = parse_options_header(content_type)
+    except UNREADABLE:
+        raise Problem(400, "a damaged header Content-Type; send the picture again") from None
     if kind.lower() == b"multipart/form-data":
         upload = await _read_form(body, parameters.get(b"boundary", b""))
     else:
@@ -314,14 +321,11 @@ def _disposition(header: str) -> dict[str, str]:
     parsed = MimeHeaders()
     # A line break would begin another header.
     parsed["content-disposition"] = " ".join(header.split())
-    found: dict[str, str] = {}
-    parameters: Any = parsed.get_params(header="content-disposition")
-    for name, value in parameters or ():
-        try:
-            found[name.lower()] = collapse_rfc2231_value(value)
-        except ValueError:  # its character set is none that decodes it
-            raise Problem(400, "a damaged form: a name that cannot be decoded") from None
-    return found
+    try:
+        parameters: Any = parsed.get_params(header="content-disposition")
+        return {name.lower(): collapse_rfc2231_value(value) for name, value in parameters or ()}
+    except UNREADABLE:
+        raise Problem(400, "a damaged form: a name that cannot be decoded") from None
 
 
 def printable_name(name: str | None) -> str:

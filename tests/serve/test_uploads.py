@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from derain.serve import uploads
 from derain.serve.admission import Bytes
 from derain.serve.problems import Problem
 from derain.serve.settings import Settings
@@ -116,6 +117,7 @@ def test_names_are_read(header: str, name: str) -> None:
         ([GOOD], "multipart/form-data; boundary=" + 300 * "x", "damaged form"),
         ([form_of([('name="x"', b"")] * 21)], FORM, "more than 20 fields"),
         ([form_of([("name=image; filename*=undefined''a.png", b"x")])], FORM, "cannot be decoded"),
+        ([form_of([("name=image; filename*=a; filename*0=b", b"x")])], FORM, "cannot be decoded"),
     ],
 )
 def test_what_is_no_form_with_a_picture_is_refused(
@@ -123,6 +125,15 @@ def test_what_is_no_form_with_a_picture_is_refused(
 ) -> None:
     found = problem(parts, content_type)
     assert (found.status, words in found.detail) == (400, True), found.detail
+
+
+def test_a_content_type_that_cannot_be_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(_: str) -> None:  # as python-multipart 0.0.20 does for "x*=a; x*0=b"
+        raise TypeError("'<' not supported between instances of 'int' and 'NoneType'")
+
+    monkeypatch.setattr(uploads, "parse_options_header", parse)
+    found = problem([GOOD], FORM)
+    assert (found.status, "Content-Type" in found.detail) == (400, True)
 
 
 def test_a_long_field_is_refused() -> None:
