@@ -88,8 +88,9 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
         raise Problem(status, "the client cancelled the picture") from None
     except Problem as problem:
         status = problem.status
-        # A client that waits for permission to send its body sends nothing.
-        sends = "expect" not in request.headers or body.taken
+        # A client that waits for permission to send its body sends nothing, and one that was too
+        # slow was waited for already.
+        sends = status != 408 and ("expect" not in request.headers or body.taken)
         body.give_back()
         if sends:
             await body.drain()

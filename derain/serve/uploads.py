@@ -334,4 +334,6 @@ def printable_name(name: str | None) -> str:
 
 
 def _too_slow() -> Problem:
-    return Problem(408, "the picture came too slowly; try again on a better connection")
+    detail = "the picture came too slowly; try again on a better connection"
+    # Otherwise the connection would be kept for a while, as between two requests.
+    return Problem(408, detail, {"connection": "close"})

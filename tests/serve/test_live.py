@@ -406,6 +406,16 @@ def test_slow_clients_hold_nothing_but_a_connection(server: Running, rainy: Path
     wait_until(lambda: server.service.bytes.taken == 0)
 
 
+def test_a_silent_client_is_waited_for_once(server: Running) -> None:
+    with send_head(server, 1000) as silent:
+        began = time.monotonic()
+        silent.settimeout(10)
+        answer = b"".join(iter(lambda: silent.recv(1000), b""))
+        seconds = time.monotonic() - began
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert 1 <= seconds < 1.9  # the server's patience is a second
+
+
 def test_a_worker_that_is_killed_fails_one_picture(server: Running, rainy: Path) -> None:
     file = (rainy / "a.jpg").read_bytes()
     with paused(server), ThreadPoolExecutor(3) as clients:
