@@ -333,6 +333,8 @@ def forbid_files() -> None:
 def _set_limit(kind: int, value: int) -> None:
     import resource
 
+    # A larger number does not fit into a limit, and bounds nothing.
+    value = min(value, sys.maxsize)
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)

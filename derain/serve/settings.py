@@ -1,6 +1,5 @@
 """The limits of the server."""
 
-import math
 import os
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -13,6 +12,9 @@ PAGE = Path(__file__).parent / "page"
 """The files of the web page."""
 KEY_VARIABLE = "DERAIN_API_KEY"
 """Environment variable that holds the key which clients have to send."""
+
+LONGEST = 86_400
+"""Seconds that anything may take, at the most. Timers of threads fail after some centuries."""
 
 MEBIBYTE = 1 << 20
 DECODER_BASE = 320 * MEBIBYTE
@@ -85,9 +87,12 @@ class Settings:
                 raise UsageError("expected at least 1", option=option, value=value)
         if not 0 <= self.port <= 65535:
             raise UsageError("expected 0 to 65535", option="port", value=self.port)
-        # Refuses NaN as well.
-        if not 0 < self.timeout < math.inf:
-            raise UsageError("expected a number of seconds", option="timeout", value=self.timeout)
+        for option in ("timeout", "decode_timeout", "wait", "patience"):
+            value = getattr(self, option)
+            # Refuses NaN as well.
+            if not 0 < value <= LONGEST:
+                expected = f"expected a number of seconds, at most {LONGEST} (a day)"
+                raise UsageError(expected, option=option, value=value)
 
     @property
     def decoders(self) -> int:

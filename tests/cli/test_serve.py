@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import math
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -80,6 +82,7 @@ def test_the_network_needs_a_key(served: list[Settings], monkeypatch: pytest.Mon
         (("--queue", "0"), "--queue 0: expected at least 1"),
         (("--port", "70000"), "--port 70000: expected 0 to 65535"),
         (("--timeout", "nan"), "--timeout nan: expected a number of seconds"),
+        (("--timeout", "1e10"), "at most 86400 (a day)"),
         (("--max-bytes", "much"), "--max-bytes much: expected a number of bytes"),
         (("--max-pixels", "0"), "--max-pixels 0: expected a number of pixels"),
     ],
@@ -88,6 +91,13 @@ def test_wrong_numbers_are_named(served: list[Settings], arguments: list[str], w
     done = derain(*arguments)
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
     assert served == []
+
+
+@pytest.mark.parametrize("option", ["timeout", "decode_timeout", "wait", "patience"])
+@pytest.mark.parametrize("seconds", [0.0, 1e10, math.inf, math.nan])
+def test_seconds_are_those_that_timers_take(option: str, seconds: Any) -> None:
+    with pytest.raises(UsageError, match=rf"{option}=.*: expected a number of seconds"):
+        Settings(**{option: seconds})
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,8 @@ def main(connection: Any, how: str) -> None:
         return
     if how == "limited":
         limit_memory(EXTRA)
+    elif how == "barely limited":
+        limit_memory(10**30)
     ignore_stop_signals()
     serve_forever(connection, answer)
 
@@ -173,6 +175,13 @@ def test_memory_is_limited() -> None:
             sizes.append(child.channel.hear()["size"])
     pool.close()
     assert sizes == [EXTRA // 2, 0]
+
+
+def test_a_limit_that_no_system_knows_is_none() -> None:
+    pool = pool_of("barely limited")
+    pool.start()
+    assert add(pool) == 5
+    pool.close()
 
 
 @pytest.mark.parametrize(
