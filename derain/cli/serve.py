@@ -16,7 +16,8 @@ NameOption = Annotated[
     typer.Option(
         "--name",
         metavar="HOST",
-        help="Host name that browsers use through a proxy. May be repeated.",
+        help="Host name that browsers use through a proxy, without scheme or port. May be"
+        " repeated.",
     ),
 ]
 ModelOption = Annotated[

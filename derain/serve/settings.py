@@ -1,6 +1,7 @@
 """The limits of the server."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,6 +13,9 @@ PAGE = Path(__file__).parent / "page"
 """The files of the web page."""
 KEY_VARIABLE = "DERAIN_API_KEY"
 """Environment variable that holds the key which clients have to send."""
+
+HOST_NAME = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+"""A host as a request's header ``Host`` has it, without a port."""
 
 LONGEST = 86_400
 """Seconds that anything may take, at the most. Timers of threads fail after some centuries."""
@@ -34,7 +38,8 @@ class Settings:
     Attributes:
         host: Address to listen on.
         port: Port to listen on; 0 for any that is free.
-        names: Host names under which browsers reach the server, besides loopback ones.
+        names: Host names under which browsers reach the server, besides loopback ones; an IPv6
+            address is in brackets.
         models: Weights that are offered, by name or path; the first is the default. Empty for the
             weights that derain ships as graphs.
         workers: Processes that derain pictures, each with its own models.
@@ -56,7 +61,7 @@ class Settings:
         page: Folder of the web page.
 
     Raises:
-        UsageError: If a number cannot be meant.
+        UsageError: If a number or a name cannot be meant.
     """
 
     host: str = "127.0.0.1"
@@ -93,6 +98,11 @@ class Settings:
             if not 0 < value <= LONGEST:
                 expected = f"expected a number of seconds, at most {LONGEST} (a day)"
                 raise UsageError(expected, option=option, value=value)
+
+        for name in self.names:
+            if not re.fullmatch(HOST_NAME, name):
+                expected = "expected a host name alone, such as derain.example.org"
+                raise UsageError(expected, option="name", value=name)
 
     @property
     def decoders(self) -> int:

@@ -83,11 +83,12 @@ def test_the_network_needs_a_key(served: list[Settings], monkeypatch: pytest.Mon
         (("--port", "70000"), "--port 70000: expected 0 to 65535"),
         (("--timeout", "nan"), "--timeout nan: expected a number of seconds"),
         (("--timeout", "1e10"), "at most 86400 (a day)"),
+        (("--name", "http://a.example"), "--name http://a.example: expected a host name alone"),
         (("--max-bytes", "much"), "--max-bytes much: expected a number of bytes"),
         (("--max-pixels", "0"), "--max-pixels 0: expected a number of pixels"),
     ],
 )
-def test_wrong_numbers_are_named(served: list[Settings], arguments: list[str], words: str) -> None:
+def test_wrong_values_are_named(served: list[Settings], arguments: list[str], words: str) -> None:
     done = derain(*arguments)
     assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
     assert served == []

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from derain.errors import UsageError
 from derain.serve.headers import SECURITY, Guard, has_key
 from derain.serve.settings import Settings
 
@@ -61,6 +62,30 @@ def test_a_name_that_was_given_is_known() -> None:
     assert ask(settings, host="other.example")[0] == 421
     # A proxy that changes the host leaves the origin.
     assert ask(settings, "POST", host="127.0.0.1:8000", origin=origin)[0] == 200
+
+
+def test_an_address_may_be_a_name() -> None:
+    settings = Settings(names=("[2001:DB8::7]", "192.0.2.7", "my_host."))
+    for host in ("[2001:db8::7]:8000", "192.0.2.7:80", "my_host"):
+        assert ask(settings, host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://derain.example",
+        "derain.example:8000",
+        "derain.example/",
+        "2001:db8::7",
+        "[2001:db8::7]:8000",
+        "*.example",
+        "a b",
+        "",
+    ],
+)
+def test_a_name_that_no_host_can_have_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="expected a host name alone"):
+        Settings(names=(name,))
 
 
 def test_who_listens_to_the_network_answers_to_any_name() -> None:
