@@ -1,11 +1,14 @@
 """``derain serve`` runs a web page and an HTTP API."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from derain.cli.console import one_line_errors, result, say, warn
 from derain.cli.options import DeviceOption, EngineOption
+
+if TYPE_CHECKING:
+    from derain.serve.settings import Settings
 
 HostOption = Annotated[
     str, typer.Option(help="Address to listen on. 0.0.0.0 is every address of this machine.")
@@ -87,14 +90,14 @@ def serve(
             device=device,
             api_key=key_from_environment(),
         )
-        if not (settings.is_loopback or settings.api_key):
-            warn(
-                "anyone who can reach this machine can use the server; set DERAIN_API_KEY to"
-                " require a key"
-            )
         server.run(settings, _announce)
 
 
-def _announce(url: str) -> None:
+def _announce(settings: "Settings", url: str) -> None:
+    if not (settings.is_loopback or settings.api_key):
+        warn(
+            "anyone who can reach this machine can use the server; set DERAIN_API_KEY to require a"
+            " key"
+        )
     result(url)
     say("press Ctrl-C to stop it after the accepted pictures are finished")

@@ -46,6 +46,7 @@ class Guard:
     def __init__(self, app: App, settings: Settings) -> None:
         self._app, self._settings = app, settings
         self._names = frozenset(name.lower().rstrip(".") for name in settings.names)
+        self._host = settings.host.lower().rstrip(".")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request of ASGI."""
@@ -89,9 +90,10 @@ class Guard:
 
     def _is_known(self, name: str) -> bool:
         """Return whether the server answers to a host name."""
-        # Whoever listens to the network is reached by names that are not known here.
-        if is_loopback_name(name) or name.lower().rstrip(".") in self._names:
+        plain = name.lower().rstrip(".")
+        if is_loopback_name(name) or plain in self._names or plain == self._host:
             return True
+        # Whoever listens to the network is reached by names that are not known here.
         return not self._settings.is_loopback and not self._names
 
     def _is_same_site(self, host: str, headers: dict[bytes, str]) -> bool:

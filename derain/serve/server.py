@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import Any
 
 import h11
@@ -65,29 +66,33 @@ def listen(settings: Settings) -> socket.socket:
 
 def url_of(listener: socket.socket, settings: Settings) -> str:
     """Return where browsers of this machine find the server."""
-    host, port = settings.host, listener.getsockname()[1]
-    if host in ("0.0.0.0", "::", "[::]", ""):
+    address, port = listener.getsockname()[:2]
+    host = settings.host
+    if address in ("0.0.0.0", "::"):
         host = "localhost"
     elif ":" in host and not host.startswith("["):
         host = f"[{host}]"
     return f"http://{host}:{port}"
 
 
-def run(settings: Settings, on_start: Callable[[str], None]) -> None:
+def run(settings: Settings, on_start: Callable[[Settings, str], None]) -> None:
     """Serve until a signal comes.
 
     Args:
         settings: Of the server.
-        on_start: Called with the URL when the server takes requests.
+        on_start: Called when the server takes requests, with the settings, which now have the
+            address, and the URL.
 
     Raises:
         DerainError: If it cannot listen, or a model cannot be loaded.
     """
     with contextlib.closing(listen(settings)) as listener:
+        # What a name or a short form such as 127.1 stands for decides who reaches the server.
+        settings = replace(settings, address=listener.getsockname()[0])
         service = Service(settings)
         service.start()
         try:
-            server = Server(service, lambda: on_start(url_of(listener, settings)))
+            server = Server(service, lambda: on_start(settings, url_of(listener, settings)))
             server.run([listener])
         finally:
             service.close()

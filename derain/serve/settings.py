@@ -36,7 +36,7 @@ class Settings:
     """The settings of the server.
 
     Attributes:
-        host: Address to listen on.
+        host: Name or address to listen on.
         port: Port to listen on; 0 for any that is free.
         names: Host names under which browsers reach the server, besides loopback ones; an IPv6
             address is in brackets.
@@ -59,6 +59,7 @@ class Settings:
         device: As `derain.load` takes it.
         api_key: Key that clients have to send; empty for none.
         page: Folder of the web page.
+        address: That the host turned out to be; empty as long as nothing is listened on.
 
     Raises:
         UsageError: If a number or a name cannot be meant.
@@ -84,6 +85,7 @@ class Settings:
     device: str = "auto"
     api_key: str = field(default="", repr=False)
     page: Path = PAGE
+    address: str = ""
 
     def __post_init__(self) -> None:
         for option in ("workers", "queue", "max_bytes", "max_pixels"):
@@ -131,7 +133,7 @@ class Settings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine reaches the server."""
-        return is_loopback_name(self.host)
+        return is_loopback_name(self.address or self.host)
 
     def most_memory(self) -> int:
         """Return the bytes that files and pictures take at the very most, besides processes.

@@ -20,6 +20,7 @@ from derain import extras
 from derain.cli import make_app
 from derain.errors import UsageError
 from derain.serve import server
+from derain.serve.service import Service
 from derain.serve.settings import Settings
 
 
@@ -32,9 +33,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """What would be served."""
     found: list[Settings] = []
 
-    def run(settings: Settings, on_start: Callable[[str], None]) -> None:
+    def run(settings: Settings, on_start: Callable[[Settings, str], None]) -> None:
         found.append(settings)
-        on_start("http://127.0.0.1:8000")
+        on_start(settings, "http://127.0.0.1:8000")
 
     monkeypatch.setattr(server, "run", run)
     monkeypatch.delenv("DERAIN_API_KEY", raising=False)
@@ -73,6 +74,38 @@ def test_the_network_needs_a_key(served: list[Settings], monkeypatch: pytest.Mon
     assert "DERAIN_API_KEY" in derain("--host", "0.0.0.0").stderr
     monkeypatch.setenv("DERAIN_API_KEY", "secret")
     assert derain("--host", "0.0.0.0").stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback", "url"),
+    [
+        ("127.1", True, "http://127.1:"),
+        ("localhost", True, "http://localhost:"),
+        ("0", False, "http://localhost:"),
+    ],
+)
+def test_the_address_decides_who_reaches_it(
+    monkeypatch: pytest.MonkeyPatch, host: str, is_loopback: bool, url: str
+) -> None:
+    """Names and short forms are what the system takes them for."""
+    monkeypatch.delenv("DERAIN_API_KEY", raising=False)
+    found: list[Settings] = []
+
+    class Served:
+        def __init__(self, service: Service, on_start: Callable[[], None]) -> None:
+            found.append(service.settings)
+            self._on_start = on_start
+
+        def run(self, _: list[socket.socket]) -> None:
+            self._on_start()
+
+    monkeypatch.setattr(server, "Server", Served)
+    monkeypatch.setattr(Service, "start", Service.close)
+    done = derain("--host", host, "--port", "0", "-m", "petrichor-live", "--engine", "onnx")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(url)
+    assert ("warning" in done.stderr) is not is_loopback
+    assert [settings.is_loopback for settings in found] == [is_loopback]
 
 
 @pytest.mark.parametrize(

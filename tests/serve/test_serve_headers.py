@@ -55,6 +55,20 @@ def test_other_hosts_are_refused_on_loopback(host: str, status: int) -> None:
     assert ask(Settings(), host=host)[0] == status
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.1:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("evil.example", 421),
+        ("evil.example:127.1", 421),
+    ],
+)
+def test_the_address_decides_what_is_loopback(host: str, status: int) -> None:
+    assert ask(Settings(host="127.1", address="127.0.0.1"), host=host)[0] == status
+    assert ask(Settings(host="localhost", address="192.0.2.7"), host=host)[0] == 200
+
+
 def test_a_name_that_was_given_is_known() -> None:
     settings = Settings(names=("Derain.example",))
     origin = "https://derain.example"
