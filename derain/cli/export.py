@@ -1,7 +1,7 @@
 """``derain export`` writes weights as a file for other runtimes."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +11,13 @@ from derain.cli.startup import lasting
 from derain.extras import require
 from derain.files import is_plain_name, printable
 
+if TYPE_CHECKING:
+    from derain.weights import Card
+
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 
+ALREADY = "already exported from these weights; --force exports them again"
+"""What is said instead of doing it twice."""
 
 ToOption = Annotated[str, typer.Option(help=f"Runtime: {' or '.join(SUFFIX_OF)}.")]
 OutputOption = Annotated[
@@ -63,17 +68,14 @@ def export(
             from derain.weights.loading import find
 
         network, card = find(model)
-        # Whoever wrote a card may have put anything there, such as a path.
-        name = card.name if is_plain_name(card.name) else Path(model).absolute().stem
-        target = output or Path(name + SUFFIX_OF[to])
+        target = output or Path(_name_for(model, card) + SUFFIX_OF[to])
         kind = cast("exporter.Target", to)
         # Everything that can be refused is refused before the work, which takes minutes for int8.
         parts = (target,) if to == "onnx" else (target, target.with_suffix(".bin"))
         if int8 is None and not force and all(part.is_file() for part in parts):
             if not exporter.is_exported_from(network, card, target):
                 raise ExistsError(f"{target} already exists and holds something else")
-            already = "already exported from these weights; --force exports them again"
-            say(f"{printable(target)}: {already}")
+            say(f"{printable(target)}: {ALREADY}")
             result(str(target))
             return
         for path in parts:
@@ -88,6 +90,12 @@ def export(
             else:
                 found = str(quantize.export_int8(network, card, draft, kind, crops))
                 quantize.check_likeness(network, draft, crops.held_back, name=target)
-    free = f"sizes are free, sides multiples of {network.tiling.multiple}"
-    say(f"{printable(target)}: {found}; {free}")
+    found += f"; sizes are free, sides multiples of {network.tiling.multiple}"
+    say(f"{printable(target)}: {found}")
     result(str(target))
+
+
+def _name_for(model: str, card: "Card") -> str:
+    """Return what an exported file is called without its suffix: as its card, or as its weights."""
+    # Whoever wrote a card may have put anything there, such as a path.
+    return card.name if is_plain_name(card.name) else Path(model).absolute().stem
