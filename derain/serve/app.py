@@ -3,32 +3,25 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Path, Request, Response
 from starlette.exceptions import HTTPException
 
 from derain import __version__
 from derain.restore import MOST_STRENGTH
 from derain.serve import api_page, static
-from derain.serve.exchange import JOB, Options, exchange
+from derain.serve.exchange import JOB, checked_job, exchange
 from derain.serve.headers import App, Guard, has_key, headers_of
 from derain.serve.negotiation import TYPES, offered_formats
 from derain.serve.problems import TYPE, Problem, answer
 from derain.serve.service import Service
 
-ModelQuery = Annotated[str | None, Query(max_length=200, description="Weights; see /v1/models.")]
-QualityQuery = Annotated[
-    str | None, Query(max_length=200, description="In place of a model: fast, balanced or best.")
+JobPath = Annotated[
+    str,
+    Path(
+        description="The UUID that was sent with the picture.",
+        json_schema_extra={"pattern": JOB},
+    ),
 ]
-StrengthQuery = Annotated[
-    float,
-    Query(ge=0, le=MOST_STRENGTH, description="Share of the rain to remove: 1 is all of it."),
-]
-JobQuery = Annotated[
-    str | None,
-    Query(pattern=JOB, description="A UUID that the client chooses, to follow the work."),
-]
-JobPath = Annotated[str, Path(pattern=JOB, description="The UUID that was sent with the picture.")]
 
 
 def create_app(service: Service) -> App:
@@ -56,25 +49,19 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
     """Add what takes a picture, and what follows it."""
 
     @app.post("/v1/derain", response_class=Response, **_described_as_picture())
-    async def derain(  # pyright: ignore[reportUnusedFunction]
-        request: Request,
-        model: ModelQuery = None,
-        quality: QualityQuery = None,
-        strength: StrengthQuery = 1.0,
-        job: JobQuery = None,
-    ) -> Response:
+    async def derain(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Take the rain out of a picture.
 
         The picture is the body of the request, or the field `image` of a form, which may also have
         the parameters as fields. The format of the result is chosen by the header `Accept`; if that
         leaves it open, it is the format of the picture.
         """
-        return await exchange(service, request, Options(model, quality, strength, job))
+        return await exchange(service, request)
 
     @app.get("/v1/jobs/{job}", responses=_described(404, 422))
     async def follow(job: JobPath) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
         """Say how far the work on a picture is."""
-        found = service.jobs.get(job)
+        found = service.jobs.get(checked_job(job))
         if found is None:
             raise _unknown_job()
         return found.described()
@@ -82,7 +69,7 @@ def _add_pictures(app: FastAPI, service: Service) -> None:
     @app.delete("/v1/jobs/{job}", status_code=204, responses=_described(404, 422))
     async def cancel(job: JobPath) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Take a picture back: nobody waits for its result."""
-        found = service.jobs.get(job)
+        found = service.jobs.get(checked_job(job))
         if found is None:
             raise _unknown_job()
         found.cancel()
@@ -155,7 +142,6 @@ def _add_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(Problem, answered(lambda error: error))
     app.add_exception_handler(HTTPException, answered(_of_http))
-    app.add_exception_handler(RequestValidationError, answered(_of_validation))
     app.add_exception_handler(
         Exception,
         answered(lambda _: Problem(500, "an error of the server; its log says more")),
@@ -170,14 +156,6 @@ def _of_http(error: HTTPException) -> Problem:
     }
     headers = dict(error.headers or {})
     return Problem(error.status_code, details.get(error.status_code, str(error.detail)), headers)
-
-
-def _of_validation(error: RequestValidationError) -> Problem:
-    """Return the problem of a parameter in one line."""
-    first: Any = error.errors()[0]
-    name = str(first["loc"][-1])
-    text = str(first["msg"])
-    return Problem(422, f"{name}: {text[:1].lower()}{text[1:]}")
 
 
 def _unknown_job() -> Problem:
@@ -208,18 +186,17 @@ def _described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _described_as_picture() -> dict[str, Any]:
     """Return the description of what takes a picture."""
     binary = {"schema": {"type": "string", "format": "binary"}}
-    text = {"type": "string", "maxLength": 200}
+    options = _described_options()
     form = {
         "type": "object",
         "required": ["image"],
-        "properties": {
-            "image": {"type": "string", "format": "binary"},
-            "model": text,
-            "quality": text,
-            "strength": {"type": "number", "minimum": 0, "maximum": MOST_STRENGTH},
-            "job": {"type": "string", "format": "uuid"},
-        },
+        "properties": {"image": {"type": "string", "format": "binary"}, **options},
+        "additionalProperties": False,
     }
+    parameters = [
+        {"name": name, "in": "query", "description": schema["description"], "schema": schema}
+        for name, schema in options.items()
+    ]
     types = [TYPES[format] for format in offered_formats()]
     problems = (400, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
     picture = {"description": "The picture", "content": dict.fromkeys(types, binary)}
@@ -233,5 +210,29 @@ def _described_as_picture() -> dict[str, Any]:
     }
     return {
         "responses": {200: picture, **_described(*problems)},
-        "openapi_extra": {"requestBody": body},
+        # FastAPI would check parameters in its own words; those of a form and a URL are read alike.
+        "openapi_extra": {"parameters": parameters, "requestBody": body},
+    }
+
+
+def _described_options() -> dict[str, dict[str, Any]]:
+    """Return the schemas of the options, which a client sends in the URL or in the form."""
+    return {
+        "model": {"type": "string", "description": "Weights; see /v1/models."},
+        "quality": {
+            "type": "string",
+            "description": "In place of a model: fast, balanced or best.",
+        },
+        "strength": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": MOST_STRENGTH,
+            "default": 1.0,
+            "description": "Share of the rain to remove: 1 is all of it.",
+        },
+        "job": {
+            "type": "string",
+            "pattern": JOB,
+            "description": "A UUID that the client chooses, to follow the work.",
+        },
     }

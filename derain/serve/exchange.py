@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from derain.errors import UsageError
+from derain.errors import UsageError, did_you_mean
 from derain.serve.admission import FullError, Ticket
 from derain.serve.jobs import Job, JobExistsError
 from derain.serve.models import Choice
@@ -20,7 +20,7 @@ from derain.serve.problems import Problem
 from derain.serve.processes import StoppedError
 from derain.serve.sending import PatientResponse
 from derain.serve.service import Answer, Service, Task
-from derain.serve.uploads import Body, GoneError, check_length, read_upload
+from derain.serve.uploads import Body, GoneError, check_length, printable_name, read_upload
 
 JOB = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 """A UUID."""
@@ -41,34 +41,58 @@ class Options:
         job: Name of the job; None for one that nobody follows.
     """
 
-    model: str | None
-    quality: str | None
-    strength: float
-    job: str | None
+    model: str | None = None
+    quality: str | None = None
+    strength: float = 1.0
+    job: str | None = None
 
-    def with_fields(self, fields: dict[str, str]) -> "Options":
-        """Return these with the fields of a form in their place; empty ones choose nothing.
+    def with_fields(self, fields: Mapping[str, str]) -> "Options":
+        """Return these with others in their place; empty ones choose nothing.
+
+        Args:
+            fields: Parameters of a URL, or fields of a form.
 
         Raises:
-            Problem: If the strength is no number, or the job no UUID.
+            Problem: If one is no option, the strength no number, or the job no UUID.
         """
-        job = fields.get("job", "")
-        if job and not re.fullmatch(JOB, job):
-            raise Problem(422, f"job={job[:40]!r}: expected a UUID")
-        strength = fields.get("strength", "")
+        _check_known(fields)
+        strength = fields.get("strength", "").strip()
         try:
             number = float(strength) if strength else self.strength
         except ValueError:
-            raise Problem(422, f"strength={strength[:40]}: expected a number") from None
+            raise Problem(422, f"strength={printable_name(strength)}: expected a number") from None
+        job = fields.get("job", "").strip()
         return Options(
-            fields.get("model") or self.model,
-            fields.get("quality") or self.quality,
+            fields.get("model", "").strip() or self.model,
+            fields.get("quality", "").strip() or self.quality,
             number,
-            job or self.job,
+            checked_job(job) if job else self.job,
         )
 
 
-async def exchange(service: Service, request: Request, options: Options) -> Response:
+def _check_known(fields: Iterable[str]) -> None:
+    known = ("model", "quality", "strength", "job")
+    for name in fields:
+        if name == "format":
+            hint = "choose the format by the header Accept, such as Accept: image/webp"
+            raise Problem(422, f"format: not an option; {hint}")
+        if name not in known:
+            hint = did_you_mean(name[:40], known) or f"; expected one of {', '.join(known)}"
+            raise Problem(422, f"{printable_name(name)}: not an option{hint}")
+
+
+def checked_job(job: str) -> str:
+    """Return the name of a job.
+
+    Raises:
+        Problem: If it is no UUID.
+    """
+    if not re.fullmatch(JOB, job):
+        raise Problem(422, f"job={job[:40]!r}: expected a UUID")
+    return job
+
+
+async def exchange(service: Service, request: Request) -> Response:
     """Answer a request for a picture, and count it.
 
     Raises:
@@ -78,7 +102,7 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
     body = Body(request.receive, service.settings, service.bytes)
     status = 500
     try:
-        response = await _answer(service, request, options, body)
+        response = await _answer(service, request, body)
         status = response.status_code
     except (GoneError, StoppedError):
         # Of a client that is there, another request took the picture back.
@@ -102,11 +126,12 @@ async def exchange(service: Service, request: Request, options: Options) -> Resp
     return response
 
 
-async def _answer(service: Service, request: Request, options: Options, body: Body) -> Response:
+async def _answer(service: Service, request: Request, body: Body) -> Response:
     wish = _wished(request)
     # What can be refused is refused before the picture is sent.
     check_length(request.headers, service.settings)
     _check_room(service)
+    options = Options().with_fields(request.query_params)
     _chosen(service, options)
     upload = await read_upload(body, request.headers.get("content-type", ""), service.settings)
     options = options.with_fields(upload.fields)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -215,16 +216,37 @@ def test_a_result_is_derained_again_with_a_note(server: Running, rainy: Path) ->
         ("?model=../../etc/passwd", 422, "expected one of petrichor-live"),
         ("?quality=best", 422, "expected one of fast"),
         (f"?quality=fast&model={MODEL}", 422, "leave one of them out"),
-        ("?strength=2", 422, "less than or equal to 1.5"),
-        ("?strength=nan", 422, "strength"),
-        ("?job=1", 422, "pattern"),
+        ("?strength=2", 422, "strength=2.0: expected 0 to 1.5"),
+        ("?strength=nan", 422, "strength=nan: expected 0 to 1.5"),
+        ("?strength=abc", 422, "strength=abc: expected a number"),
+        ("?job=abc", 422, "job='abc': expected a UUID"),
+        ("?strenght=0", 422, "strenght: not an option; did you mean strength?"),
+        ("?other=0", 422, "other: not an option; expected one of model, quality, strength, job"),
+        ("?format=webp", 422, "format: not an option; choose the format by the header Accept"),
     ],
 )
 def test_wrong_options_are_named(
     server: Running, rainy: Path, query: str, status: int, words: str
 ) -> None:
-    reply = server.post((rainy / "a.jpg").read_bytes(), query)
-    assert (reply.status, words in reply.problem) == (status, True), reply.problem
+    file = (rainy / "a.jpg").read_bytes()
+    fields = dict(parse_qsl(query[1:]))
+    body, kind = form_of(file, "a.jpg", **fields)
+    for reply in (server.post(file, query), server.post(body, content_type=kind)):
+        assert (reply.status, words in reply.problem) == (status, True), reply.problem
+
+
+def test_empty_options_choose_nothing(server: Running, rainy: Path) -> None:
+    file = (rainy / "a.jpg").read_bytes()
+    assert server.post(file, "?model=&quality=&strength=&job=").body == server.post(file).body
+
+
+def test_options_of_the_url_and_the_form_are_described_alike(server: Running) -> None:
+    paths = json.loads(server.ask("GET", "/openapi.json").body)["paths"]
+    post = paths["/v1/derain"]["post"]
+    form = post["requestBody"]["content"]["multipart/form-data"]["schema"]
+    described = {each["name"]: each["schema"] for each in post["parameters"]}
+    assert form["properties"] == {"image": form["properties"]["image"], **described}
+    assert set(described) == {"model", "quality", "strength", "job"}
 
 
 def test_wrong_pictures_are_named(server: Running, rainy: Path) -> None:
@@ -344,7 +366,9 @@ def test_a_job_is_followed_and_taken_back(server: Running, rainy: Path) -> None:
         assert [reply.result().status for reply in replies[:4]] == 4 * [200]
     assert json.loads(server.ask("GET", f"/v1/jobs/{names[4]}").body)["state"] == "failed"
     assert server.ask("GET", f"/v1/jobs/{uuid.uuid4()}").status == 404
-    assert server.ask("GET", "/v1/jobs/nonsense").status == 422
+    for method in ("GET", "DELETE"):
+        reply = server.ask(method, "/v1/jobs/nonsense")
+        assert (reply.status, reply.problem) == (422, "job='nonsense': expected a UUID")
 
 
 def test_a_picture_is_cancelled_while_its_worker_gets_it(
