@@ -130,7 +130,7 @@ def _autocast_fits() -> bool:
     """Return whether oneDNN has the number format that autocast asks for, if it does."""
     if not torch.is_autocast_enabled("cpu"):
         return True
-    return torch.get_autocast_dtype("cpu") == torch.bfloat16 and _has_bfloat16()
+    return torch.get_autocast_dtype("cpu") == torch.bfloat16 and onednn_has_bfloat16()
 
 
 def is_traced() -> bool:
@@ -160,7 +160,7 @@ def _operators() -> (
 
 
 @functools.cache
-def _has_bfloat16() -> bool:
+def onednn_has_bfloat16() -> bool:
     """Return whether oneDNN's operators take bfloat16 here: without AVX-512 they refuse it.
 
     Ordinary operations compute in it on any processor.

@@ -37,8 +37,9 @@ def test_forward_keeps_shape_and_range(name: str, size: tuple[int, int], seeded:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tiles_share_as_much_as_the_network_asks_for(name: str) -> None:
-    tiling = NETWORKS[name].tiling
-    derainer = Derainer(NETWORKS[name](), device="cpu", tile=tiling.tile)
+    network = NETWORKS[name]()
+    tiling = network.tiling
+    derainer = Derainer(network, device="cpu", tile=tiling.tile)
     assert derainer.overlap == tiling.overlap
     assert derainer.tiling.exact == (tiling.reach is not None)
 
