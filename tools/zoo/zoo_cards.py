@@ -28,10 +28,10 @@ These are the cards of the weights inside the package. `derain weights show NAME
 and `tools/zoo/zoo_cards.py` printed this page. Validation is the mean PSNR (`y-matlab`) of the
 middles (192x192; CRDNet's of the whole) of twenty photographs that were held out from training,
 under seeded rain of the named presets. `rain100h` came closer to Rain100H at commit 93debc3, and
-the same weights score up to half a decibel less under it. Scores of `remaen` and `crdnet`, and the
-older points of all curves, are under the old one, and all others under the new one. Test scores are
-for ten pictures each of Rain100L and Rain100H and for Rain12, whole, in float32. All weights are
-under the licence of the package, and were never trained on a benchmark picture.
+the same weights score up to half a decibel less under it. The older points of all curves are under
+the old one, and all scores under the new one. Test scores are for ten pictures each of Rain100L and
+Rain100H and for Rain12, whole, in float32. All weights are under the licence of the package, and
+were never trained on a benchmark picture.
 
 ![Validation score against the operations spent](zoo-curves.png)
 """
