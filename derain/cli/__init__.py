@@ -58,7 +58,7 @@ def _version(value: bool) -> None:
     if value:
         from derain import __version__
 
-        console.result(f"derain {__version__}")
+        console.result(f"derain {__version__}", is_all=True)
         raise typer.Exit
 
 

@@ -116,10 +116,15 @@ def shows_styles() -> bool:
     return on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def result(text: str) -> None:
+def result(text: str, *, is_all: bool = False) -> None:
     """Write a result to stdout.
 
     On a terminal it goes through the console of progress bars, which keeps both legible.
+
+    Args:
+        text: The result.
+        is_all: Whether it is all that the command is for. A reader who has seen enough, such as
+            ``head``, then ends it without a message.
 
     Raises:
         OSError: If stdout cannot be written to; one that is closed takes everything.
@@ -127,18 +132,24 @@ def result(text: str) -> None:
     if on_terminal() and _bars is not None:
         complain(text)
         return
-    with naming_stdout():
+    with naming_stdout(is_all=is_all):
         typer.echo(_as_bytes(text))
 
 
 @contextmanager
-def naming_stdout() -> Generator[None]:
-    """Name stdout in the error if it cannot be written to; what is left of the text is dropped."""
+def naming_stdout(*, is_all: bool = False) -> Generator[None]:
+    """Name stdout in the error if it cannot be written to; what is left of the text is dropped.
+
+    Args:
+        is_all: As for `result`.
+    """
     try:
         yield
     except OSError as error:
         error.filename = "standard output"
         _give_up_stdout()
+        if is_all and isinstance(error, BrokenPipeError):
+            raise typer.Exit(1) from None
         raise
 
 

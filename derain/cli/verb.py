@@ -63,7 +63,7 @@ class VerbGroup(PlainGroup):
 @contextmanager
 def _help_in_full() -> Generator[None]:
     """End with one line if --help, --version and the like, which are done at once, cannot print."""
-    with console.one_line_errors(), console.naming_stdout():
+    with console.one_line_errors(), console.naming_stdout(is_all=True):
         yield
 
 

@@ -39,7 +39,7 @@ def list_weights() -> None:
     # Each line of results is about weights, as a script expects that cuts their names out.
     say(lines[0])
     with one_line_errors():
-        result("\n".join(lines[1:]))
+        result("\n".join(lines[1:]), is_all=True)
     for note in NOTES:
         say(note)
 
@@ -65,7 +65,8 @@ def show(
     with one_line_errors():
         card = _card_of(model)
         facts = asdict(card) | {"history": [stage.describe() for stage in card.history]}
-        result("\n".join(line for key in _SHOWN for line in _fact_lines(key, facts[key])))
+        lines = (line for key in _SHOWN for line in _fact_lines(key, facts[key]))
+        result("\n".join(lines), is_all=True)
 
 
 def _fact_lines(key: str, value: Any) -> list[str]:
@@ -145,7 +146,7 @@ def cite(
 
     with one_line_errors():
         networks = [_card_of(model).network for model in models or []]
-        result(to_bibtex(networks, __version__))
+        result(to_bibtex(networks, __version__), is_all=True)
 
 
 @app.command("import", cls=Verb)

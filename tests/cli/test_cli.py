@@ -542,6 +542,24 @@ def test_what_cannot_be_printed_is_one_line(
     ]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="its pipes end otherwise")
+@pytest.mark.parametrize("arguments", ["--help", "--version", "weights list", "weights cite"])
+def test_a_reader_who_has_seen_enough_hears_nothing(
+    arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ignore(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(signal, "signal", ignore)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as nobody_reads:
+        monkeypatch.setattr(sys, "stdout", nobody_reads)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments.split())
+    assert (ended.value.code, capsys.readouterr().err) == (1, "")
+
+
 @pytest.mark.torch
 def test_synth_evaluate_train_and_run_what_was_trained(
     photo: NDArray[np.uint8], tmp_path: Path
