@@ -543,7 +543,9 @@ def test_what_cannot_be_printed_is_one_line(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="its pipes end otherwise")
-@pytest.mark.parametrize("arguments", ["--help", "--version", "weights list", "weights cite"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "--version", "weights show crdnet", "weights cite"]
+)
 def test_a_reader_who_has_seen_enough_hears_nothing(
     arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
