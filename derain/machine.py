@@ -9,6 +9,8 @@ import os
 import platform
 import re
 import sys
+import threading
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,28 @@ def wait_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+@contextlib.contextmanager
+def same_priority() -> Generator[None]:
+    """Keep this thread's priority in the context, and give it to all threads that start there.
+
+    SVT-AV1 puts its threads, and the one that opens it, before everything else on the machine where
+    the user is root, as in many containers. Only Linux lets a process change this of its threads.
+    """
+    tasks = Path("/proc/self/task")
+    if not (hasattr(os, "sched_getscheduler") and tasks.is_dir()):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    before = {task.name for task in tasks.iterdir()} - {str(threading.get_native_id())}
+    try:
+        yield
+    finally:
+        for task in tasks.iterdir():
+            if task.name not in before:
+                with contextlib.suppress(OSError):  # it may have ended
+                    os.sched_setscheduler(int(task.name), policy, parameters)
 
 
 def cpu_has_bfloat16() -> bool:

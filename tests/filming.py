@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import skimage.data
 
+from derain.machine import same_priority
 from derain.video.clip import Clip
 from derain.video.encoding import Encoder, Segment, SegmentWriter, encoder_for, read_segment
 from derain.video.joining import container_named, join
@@ -57,6 +58,7 @@ def picture(k: int, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]
     return cv2.resize(shifted, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
+@same_priority()
 def film(path: Path, scene: Film = Film()) -> Path:
     """Write a clip."""
     with av.open(str(path), "w", options=dict(scene.global_options)) as target:

@@ -26,6 +26,7 @@ from av.video.frame import VideoFrame
 
 from derain.errors import UsageError
 from derain.files import replacing
+from derain.machine import same_priority
 from derain.video.clip import Clip
 from derain.video.colours import LIMITED, Colours, Layout
 from derain.video.errors import VideoError, words_of
@@ -572,7 +573,8 @@ def open_encoder(encoder: Encoder) -> VideoCodecContext:
     assert isinstance(context, VideoCodecContext)
     encoder.set_up(context)
     try:
-        context.open()
+        with same_priority():
+            context.open()
     except av.error.FFmpegError as error:
         raise VideoError(
             f"{encoder.library} does not take {encoder.width}x{encoder.height} as"

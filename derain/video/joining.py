@@ -23,6 +23,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from derain.files import replacing
+from derain.machine import same_priority
 from derain.progress import Progress, silent
 from derain.video.clip import Clip, Companion, open_input, packets_of
 from derain.video.encoding import CODECS, Encoder, Segment
@@ -412,7 +413,8 @@ class _Muxer:
                 self._streams[stream.index] = copy
         self._add_chapters()
         self._add_timecode()
-        target.start_encoding()
+        with same_priority():
+            target.start_encoding()
 
     def _add_video(self, stream: Stream, encoder: Encoder) -> VideoStream:
         video = add_video(self._target, encoder, self._clip.time_base)

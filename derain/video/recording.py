@@ -4,7 +4,7 @@ Unlike a clip's, these frames come once: nothing is kept for another run, and th
 """
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ import av.error
 
 from derain.errors import UsageError
 from derain.files import replacing
+from derain.machine import same_priority
 from derain.video.clip import Clip
 from derain.video.colours import Layout
 from derain.video.encoding import Encoder, codec_named, encoder_for
@@ -169,7 +170,10 @@ class Recorder:
         if not self._count:
             raise VideoError(f"{self._path}: 0 frames to write; expected at least one")
         try:
-            for packet in self._video.encode(frame):
+            # The first frame opens the encoder.
+            with same_priority() if self._count == 1 else nullcontext():
+                packets = self._video.encode(frame)
+            for packet in packets:
                 # Of the last one nothing else says how long it is shown.
                 packet.duration = self._lasting.pop(packet.pts, packet.duration or 0)
                 self._target.mux(packet)

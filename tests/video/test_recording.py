@@ -1,5 +1,6 @@
 """Frames of a pipe in a video file: all of them, at their rate, or no file."""
 
+import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from filming import picture, shown
 
 from derain.errors import UsageError
 from derain.video.colours import Colours
+from derain.video.encoding import SegmentWriter
 from derain.video.errors import VideoError
 from derain.video.raw import FORMATS, Form, RawFrame, format_tagged
 from derain.video.reading import open_clip
@@ -46,6 +48,31 @@ def test_lossless_files_hold_the_levels(tmp_path: Path, name: str) -> None:
     assert len(result) == 5
     for (_, planes), frame in zip(result, frames, strict=True):
         assert all(map(np.array_equal, planes, frame.planes.planes))
+
+
+def priorities() -> set[tuple[int, int]]:
+    """Return how the system schedules the threads of this process."""
+    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    return {(os.sched_getscheduler(one), os.sched_getparam(one).sched_priority) for one in threads}
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or not Path("/proc/self/task").exists(),
+    reason="only root may go before everything else",
+)
+def test_no_encoder_goes_before_everything_else(tmp_path: Path) -> None:
+    usual = priorities()
+    form, path = form_of("yuv420p"), tmp_path / "clip.mkv"
+    frames = frames_of(form, 5)
+    with Recorder(path, encoder_of(form, path, codec="av1")) as recorder:
+        for frame in frames:
+            recorder.write(frame)
+            assert priorities() == usual
+    assert len(shown(path)) == 5
+    with SegmentWriter(tmp_path / "1", encoder_of(form, path, codec="av1")) as writer:
+        for k, frame in enumerate(frames):
+            writer.add(frame.planes, k)
+            assert priorities() == usual
 
 
 @pytest.mark.parametrize(
