@@ -70,6 +70,18 @@ class ExistsError(DerainError):
         return f"{self.problem}; {request} {self.effect}"
 
 
+SAID_IN_A_LINE = (
+    DerainError,
+    OSError,
+    ValueError,
+    FloatingPointError,
+    ImportError,
+    MemoryError,
+    RuntimeError,
+)
+"""What input or the machine may cause: a user is told why in one line, without a traceback."""
+
+
 def reason(error: BaseException) -> str:
     """Return an exception as one line for the user.
 

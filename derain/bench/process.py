@@ -9,7 +9,7 @@ from pathlib import Path
 
 from derain.bench.cases import Case
 from derain.bench.timing import measure
-from derain.errors import DerainError, UsageError, reason
+from derain.errors import SAID_IN_A_LINE, UsageError, reason
 
 
 def main() -> None:
@@ -21,14 +21,6 @@ def main() -> None:
         value = None if error.value is None else str(error.value)
         usage = {"problem": error.problem, "option": error.option, "advice": error.advice}
         found = {"usage": usage | {"value": value}}
-    except (
-        DerainError,
-        OSError,
-        ValueError,
-        FloatingPointError,
-        ImportError,
-        MemoryError,
-        RuntimeError,
-    ) as error:
+    except SAID_IN_A_LINE as error:
         found = {"error": reason(error)}
     sys.stdout.write(json.dumps(found) + "\n")

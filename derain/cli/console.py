@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from derain.errors import DerainError, ExistsError, SettingError, UsageError, reason
+from derain.errors import SAID_IN_A_LINE, ExistsError, SettingError, UsageError, reason
 from derain.files import check_makable, check_writable, printable
 
 if TYPE_CHECKING:  # takes longer to load than the verbs that show no bar
@@ -289,15 +289,7 @@ def one_line_errors(*, has_limit: bool = False, has_quality: bool = False) -> Ge
         yield
     except typer.Exit:  # a RuntimeError, but no error
         raise
-    except (
-        DerainError,
-        OSError,
-        ValueError,
-        FloatingPointError,
-        ImportError,
-        MemoryError,
-        RuntimeError,
-    ) as error:
+    except SAID_IN_A_LINE as error:
         show_traceback(error)
         line = line_of(error, has_limit=has_limit, has_quality=has_quality)
         complain(f"error: {line}")
