@@ -104,6 +104,30 @@ def composed(
         )
 
 
+def leaves_gaps(parts: Iterable[Part], size: tuple[int, int]) -> bool:
+    """Return whether parts without transparent pixels leave some of a frame uncovered.
+
+    Args:
+        parts: In order.
+        size: Width and height of the frames, in pixels.
+    """
+    empty: tuple[int, int, int, int] | None = (0, 0, *size)  # left, top, right, bottom
+    for part in parts:
+        right, bottom = part.left + part.width, part.top + part.height
+        if empty is not None and not (
+            part.left <= empty[0]
+            and part.top <= empty[1]
+            and right >= empty[2]
+            and bottom >= empty[3]
+        ):
+            return True
+        if part.disposal == "background":
+            empty = part.left, part.top, right, bottom
+        elif part.disposal == "keep":
+            empty = None
+    return False
+
+
 class _Canvas:
     """What is shown: pixels that no part has covered are black and transparent."""
 

@@ -15,7 +15,7 @@ from PIL import GifImagePlugin, ImageFile
 
 from derain.images import exif, gif, png, webp, xmp
 from derain.images.animations.avif import avif_frames, plays_of
-from derain.images.animations.canvas import Disposal, Part, TimedFrame, composed
+from derain.images.animations.canvas import Disposal, Part, TimedFrame, composed, leaves_gaps
 from derain.images.decoding import decode, upright
 from derain.images.exif import Turn
 from derain.images.headers import Claim, Kind, kind_of
@@ -279,7 +279,11 @@ def _png(data: bytes, max_pixels: int | None) -> Animation:
     with open_picture(_png_file(found.parts[0], found.common), Claim("PNG")) as first:
         colour = png.header_of(data).colour
         grey = colour in (0, 4)
-        has_alpha = colour & 4 > 0 or any(kind == b"tRNS" for kind, _ in found.common)
+        has_alpha = (
+            colour & 4 > 0
+            or any(kind == b"tRNS" for kind, _ in found.common)
+            or leaves_gaps(parts, size)
+        )
         metadata, orientation = read_metadata(first, _without_frames(data), notes)
     picture = _holder(metadata, has_alpha=has_alpha, grey=grey, is_deep=is_deep)
     frames = functools.partial(composed, "PNG", parts, size, has_alpha=has_alpha, is_deep=is_deep)

@@ -129,6 +129,48 @@ def test_parts_of_a_gif_are_disposed_of(tmp_path: Path) -> None:
     ]
 
 
+def in_a_row(*parts: tuple[int, int, int]) -> bytes:
+    """An animated PNG of RGB, one pixel high: left, width and disposal of each part.
+
+    The first part has the colour (1, 1, 9), the second (2, 2, 9), and so on.
+    """
+    chunks = [
+        png.Chunk(b"IHDR", struct.pack(">IIBBBBB", parts[0][1], 1, 8, 2, 0, 0, 0)),
+        png.Chunk(b"acTL", struct.pack(">II", len(parts), 0)),
+    ]
+    for k, (left, width, disposal) in enumerate(parts, 1):
+        control = struct.pack(">IIIIIHHBB", 2 * k, width, 1, left, 0, 1, 20, disposal, 0)
+        pixels = zlib.compress(b"\0" + bytes((k, k, 9)) * width)
+        data = png.Chunk(b"IDAT", pixels)
+        if k > 1:
+            data = png.Chunk(b"fdAT", struct.pack(">I", 2 * k + 1) + pixels)
+        chunks += [png.Chunk(b"fcTL", control), data]
+    return png.file_of(chunks)
+
+
+@pytest.mark.parametrize(
+    ("disposals", "expected"),
+    [
+        ((0, 0, 0), [[1, 1, 1, 1], [1, 2, 2, 1], [1, 2, 3, 3]]),
+        # What is cleared is transparent although no part has alpha, as browsers show it.
+        ((0, 1, 0), [[1, 1, 1, 1], [1, 2, 2, 1], [1, -1, 3, 3]]),
+        ((1, 0, 0), [[1, 1, 1, 1], [-1, 2, 2, -1], [-1, 2, 3, 3]]),
+        # Nothing was there before the first part.
+        ((2, 0, 0), [[1, 1, 1, 1], [-1, 2, 2, -1], [-1, 2, 3, 3]]),
+        ((0, 2, 0), [[1, 1, 1, 1], [1, 2, 2, 1], [1, 1, 3, 3]]),
+        ((1, 2, 0), [[1, 1, 1, 1], [-1, 2, 2, -1], [-1, -1, 3, 3]]),
+        ((0, 0, 1), [[1, 1, 1, 1], [1, 2, 2, 1], [1, 2, 3, 3]]),
+    ],
+)
+def test_parts_of_a_png_without_alpha_are_disposed_of(
+    tmp_path: Path, disposals: tuple[int, int, int], expected: list[list[int]]
+) -> None:
+    path = tmp_path / "a.png"
+    places = ((0, 4), (1, 2), (2, 2))
+    path.write_bytes(in_a_row(*((*place, how) for place, how in zip(places, disposals, strict=True))))
+    assert reds(path) == [[row] for row in expected]
+
+
 def test_what_no_part_of_a_gif_covers_is_transparent(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     path.write_bytes(blocks([part(1, 0, [[5]]), part(2, 1, [[6, 6, 6]])], 4, 2))
