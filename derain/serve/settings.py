@@ -3,7 +3,7 @@
 import os
 import re
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from derain.errors import UsageError
@@ -19,6 +19,9 @@ HOST_NAME = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 
 LONGEST = 86_400
 """Seconds that anything may take, at the most. Timers of threads fail after some centuries."""
+
+MOST_WORKERS = 256
+"""Processes that derain pictures, at the most: each holds models of its own."""
 
 MEBIBYTE = 1 << 20
 DECODER_BASE = 320 * MEBIBYTE
@@ -92,6 +95,9 @@ class Settings:
             value = getattr(self, option)
             if value < 1:
                 raise UsageError("expected at least 1", option=option, value=value)
+        if self.workers > MOST_WORKERS:
+            expected = f"expected at most {MOST_WORKERS}; a worker per core is enough"
+            raise UsageError(expected, option="workers", value=self.workers)
         if not 0 <= self.port <= 65535:
             raise UsageError("expected 0 to 65535", option="port", value=self.port)
         for option in ("timeout", "decode_timeout", "wait", "patience"):
@@ -150,13 +156,18 @@ def is_loopback_name(host: str) -> bool:
 
     >>> [is_loopback_name(host) for host in ("localhost", "[::1]", "127.0.0.2", "example.org")]
     [True, True, True, False]
+    >>> is_loopback_name("::ffff:127.0.0.1")
+    True
     """
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        address = ip_address(host.strip("[]"))
     except ValueError:
         return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped  # which Python before 3.13 does not look through
+    return address.is_loopback
 
 
 def key_from_environment() -> str:

@@ -65,7 +65,7 @@ def test_options_reach_the_server(served: list[Settings], monkeypatch: pytest.Mo
     ]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "::ffff:127.0.0.1"])
 def test_loopback_needs_no_key(served: list[Settings], host: str) -> None:
     assert "warning" not in derain("--host", host).stderr
 
@@ -112,6 +112,7 @@ def test_the_address_decides_who_reaches_it(
     ("arguments", "words"),
     [
         (("--workers", "0"), "--workers 0: expected at least 1"),
+        (("--workers", "257"), "--workers 257: expected at most 256"),
         (("--queue", "0"), "--queue 0: expected at least 1"),
         (("--port", "70000"), "--port 70000: expected 0 to 65535"),
         (("--timeout", "nan"), "--timeout nan: expected a number of seconds"),
