@@ -306,15 +306,15 @@ def attack(path: Path, out: Path, random: np.random.Generator) -> tuple[Path, se
     return write(out, resized(part, factor), int(random.integers(40, 91))), how
 
 
-def test_copies_of_real_pictures_are_found_among_hundreds(
+def test_copies_of_real_pictures_are_found_among_a_hundred(
     reference_data: Path, tmp_path: Path, album: Album
 ) -> None:
     originals = sorted((reference_data / "pairs/Rain100L-dev10/clean").iterdir())
     originals += sorted((reference_data / "pairs/Rain12/clean").iterdir())
     random = np.random.default_rng(0)
     made = [attack(path, tmp_path / f"{k}.jpg", random) for k, path in enumerate(originals)]
-    train = sorted((reference_data / "clean/train").iterdir())[::4]  # all take a minute more
-    assert len(train) > 200
+    train = sorted((reference_data / "clean/train").iterdir())[::9]  # all take a minute more
+    assert len(train) > 95
     found = find_copies([path for path, _ in made], [*train, *originals], album=album)
     assert [(copy.picture, copy.of) for copy in found.copies] == [
         (made[k][0], path) for k, path in enumerate(originals)

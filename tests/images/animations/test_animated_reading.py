@@ -166,8 +166,8 @@ def test_parts_of_a_png_without_alpha_are_disposed_of(
     tmp_path: Path, disposals: tuple[int, int, int], expected: list[list[int]]
 ) -> None:
     path = tmp_path / "a.png"
-    places = ((0, 4), (1, 2), (2, 2))
-    path.write_bytes(in_a_row(*((*place, how) for place, how in zip(places, disposals, strict=True))))
+    first, second, third = disposals
+    path.write_bytes(in_a_row((0, 4, first), (1, 2, second), (2, 2, third)))
     assert reds(path) == [[row] for row in expected]
 
 
