@@ -3,9 +3,10 @@
 This module imports PyAV: importers ask for that first (`derain.extras.require`).
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ _UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _TRIES = 100
 """How often in a row reading a packet may fail before the rest of a file is given up."""
+_NO_TIMES_SHOWN = ("avi", "asf")
+"""Formats that say when packets are decoded, and not when frames are shown."""
+_FRAMES_TRIED = 24
+"""Frames within which a decoder that changes the order of frames does so."""
 _NO_CLIPS = ("tty", "image2", "hls", "concat", "dash", "sdp")
 """What FFmpeg opens as video, but holds none: text, pictures, lists of other files."""
 
@@ -76,6 +81,8 @@ class Clip:
         time_base: Seconds in a tick of ``pts``.
         rate: Frames a second, on average.
         first: ``pts`` of the first frame.
+        delay: Ticks from when a frame is shown to when the decoder gives it. None where frames have
+            times of their own; else their ``pts`` are those of packets in the order of the file.
         duration: Seconds, None where the file does not say.
         frames: How many there should be, None where nothing says.
         companions: The other streams.
@@ -109,6 +116,7 @@ class Clip:
     hdr: Hdr = field(default_factory=Hdr)
     stereo: bool = False
     hidden_alpha: bool = False
+    delay: int | None = None
 
     @property
     def frame_ticks(self) -> Fraction:
@@ -135,7 +143,8 @@ def facts_of(path: str | os.PathLike[str]) -> Clip:
     with open_input(path) as container:
         stream = _video_stream(container, path)
         frame = _first_frame(container, stream, path)
-        return _clip(Path(path), container, stream, frame)
+        clip = _clip(Path(path), container, stream, frame)
+    return replace(clip, delay=_delay(clip)) if clip.container in _NO_TIMES_SHOWN else clip
 
 
 def open_input(path: str | os.PathLike[str]) -> InputContainer:
@@ -272,6 +281,33 @@ def _first_frame(
         f"{path}: has 0 frames that can be decoded{why}; expected a video"
         f"{' in a codec that this build of FFmpeg decodes' if last else ''}"
     )
+
+
+def _delay(clip: Clip) -> int | None:
+    """Return the ``delay`` of a clip in a format that does not say when frames are shown.
+
+    Its packets have a ``pts`` in the order of the file. If the decoder gives frames in another
+    order, these are wrong, and its ``dts`` count what is shown (as in FFmpeg's
+    ``best_effort_timestamp``).
+    """
+    times: list[tuple[int, int]] = []
+    with open_input(clip.path) as container:
+        for packet in packets_of(container, [clip.index]):
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                continue
+            for frame in frames:
+                if frame.pts is not None and frame.dts is not None:
+                    times.append((frame.pts, frame.dts))
+            if len(times) >= _FRAMES_TRIED:
+                break
+    steps = list(itertools.pairwise(times))
+    goes_back = any(later[0] <= former[0] for former, later in steps)
+    if goes_back and all(later[1] > former[1] for former, later in steps):
+        pts, dts = times[0]
+        return dts - pts
+    return None
 
 
 def packets_of(container: InputContainer, indices: Sequence[int]) -> Iterator["Packet[Stream]"]:

@@ -229,9 +229,22 @@ class FrameReader:
         self._lose_rest()
 
     def _time_of(self, frame: VideoFrame, before: Decoded | None) -> int:
-        if frame.pts is not None:
-            return frame.pts + self._shift
-        return before.pts + self._usual if before is not None else self.clip.first
+        if (time := self._own_time(frame)) is not None:
+            return time + self._shift
+        if before is None:
+            return self.clip.first
+        if self.clip.delay is not None:
+            # At the end, the decoder gives what it holds without times.
+            step = self._usual if self._last is None else before.pts - self._last
+            later = (pts for pts in self._packets if pts > before.pts + step // 2)
+            return min(later, default=before.pts + step)
+        return before.pts + self._usual
+
+    def _own_time(self, frame: VideoFrame) -> int | None:
+        """Return when a frame is shown, as the file or the decoder says; None if neither does."""
+        if self.clip.delay is None:
+            return frame.pts
+        return None if frame.dts is None else frame.dts - self.clip.delay
 
     def _put_in_order(self, held: Decoded, pts: int) -> tuple[Decoded, int]:
         """Change the time of one of two frames, of which the later has not a later time.
@@ -262,7 +275,8 @@ class FrameReader:
                 missing.append(pts)
         apart = decoded.pts - self._last if self._last is not None else 0
         # A packet need not give a frame: some hold half a frame, or one that is never shown.
-        gap = apart > _GAP * self._usual
+        # Times that the decoder has counted are not quite those of packets.
+        gap = self.clip.delay is None and apart > _GAP * self._usual
         if missing and (self._failures or gap):
             self._lose(Loss(missing[0], decoded.pts, len(missing), missing=True))
         elif gap and self._unexplained and self._last is not None:
@@ -306,7 +320,8 @@ class FrameReader:
         for place in (self._start, self._start - back, None):
             frames = self._decoded(place)
             first = next(frames, None)
-            reached = first is not None and first.pts is not None and first.pts <= self._start
+            time = self._own_time(first) if first is not None else None
+            reached = time is not None and time <= self._start
             if first is not None and (reached or place is None):
                 yield first
                 yield from frames

@@ -94,6 +94,34 @@ def test_frames_come_in_order_with_their_times(tmp_path: Path, name: str, codec:
     assert notes(path) == []
 
 
+REORDERING = {"bf": "3", "b-pyramid": "normal", "b_strategy": "0"}
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.wmv"])
+def test_frames_of_formats_that_time_no_frames_come_evenly(tmp_path: Path, name: str) -> None:
+    """AVI and ASF say when packets are decoded; B-frames are shown in another order."""
+    scene = Film(codec="libx264", options=REORDERING, times=range(61))
+    with_times = film(tmp_path / "source.mp4", scene)
+    path = film(tmp_path / name, scene)
+    with av.open(str(path)) as container:
+        raw = [frame.pts for frame in container.decode(video=0) if frame.pts is not None]
+    assert raw != sorted(raw), "the file says nothing of when frames are shown"
+    clip = open_clip(path)
+    with FrameReader(clip) as reader:
+        frames = list(reader)
+    assert reader.notes() == []
+    seconds = [(decoded.pts - clip.first) * clip.time_base for decoded in frames]
+    # Milliseconds are rounded.
+    assert max(abs(time - k / Fraction(25)) for k, time in enumerate(seconds)) < 0.002
+    with FrameReader(open_clip(with_times)) as reader:
+        for decoded, expected in zip(frames, reader, strict=True):
+            assert np.array_equal(decoded.frame.to_ndarray(), expected.frame.to_ndarray())
+    with FrameReader(open_clip(path, start=1.2), start=1.2, end=2.0) as reader:
+        part = [decoded.pts for decoded in reader]
+    assert part == [decoded.pts for decoded in frames if 1.2 <= clip.seconds(decoded.pts) < 2.0]
+    assert len(part) == 20
+
+
 def test_times_of_a_variable_rate_are_exact(tmp_path: Path) -> None:
     ticks = [0, 10, 11, 400, 401, 402, 999, 5000, 5001, 9000]
     scene = Film(times=ticks, time_base=Fraction(1, 90_000 // 9))
