@@ -13,7 +13,7 @@ from derain.cli.console import interruptible, one_line_errors, say
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.cli.shown import Shown, complain_of, report, say_left
-from derain.clips.names import is_animated, is_clip_name, model_for
+from derain.clips.names import is_animated, is_video, model_for
 from derain.clips.places import Places
 from derain.errors import DerainError, UsageError
 from derain.files import printable
@@ -151,7 +151,7 @@ def _is_clip(name: str, *, as_clip: bool) -> bool:
         return False
     if Path(name).is_dir():
         return as_clip
-    return is_clip_name(name) or is_animated(name)
+    return is_video(name) or is_animated(name)
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ def _by_frames(
         raise UsageError(
             f"one file for {len(names)} clips; expected a folder", option="output", value=output
         )
-    films = [name for name in names if is_clip_name(name) and not Path(name).is_dir()]
+    films = [name for name in names if is_video(name) and not Path(name).is_dir()]
     if films or kind == "video":
         require("av", f"derain {printable(Path((films or [output or ''])[0]).name)}")
     if output == "-" and len(films) < len(names):

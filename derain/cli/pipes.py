@@ -22,7 +22,7 @@ from derain.cli.console import (
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.cli.shown import Shown, say_unsteadiness
-from derain.clips.names import is_clip_name, model_for
+from derain.clips.names import is_video, model_for
 from derain.errors import DerainError, ExistsError, UsageError
 from derain.extras import require
 from derain.files import check_writable, printable
@@ -98,7 +98,7 @@ def is_piped(inputs: Sequence[str], output: str | None, options: PipeOptions) ->
     """
     if list(inputs) == [STREAM]:
         return options.raw is not None or _begins_with_header()
-    is_clip = len(inputs) == 1 and is_clip_name(inputs[0]) and not Path(inputs[0]).is_dir()
+    is_clip = len(inputs) == 1 and is_video(inputs[0]) and not Path(inputs[0]).is_dir()
     return is_clip and output == STREAM
 
 

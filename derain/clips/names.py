@@ -9,8 +9,11 @@ from derain.files import RESULT_MARK, is_result_name, is_special
 
 SUFFIXES = frozenset(
     {
+        ".3g2",
         ".3gp",
+        ".asf",
         ".avi",
+        ".f4v",
         ".flv",
         ".m2ts",
         ".m4v",
@@ -20,8 +23,10 @@ SUFFIXES = frozenset(
         ".mpeg",
         ".mpg",
         ".mts",
+        ".mxf",
         ".ogv",
         ".ts",
+        ".vob",
         ".webm",
         ".wmv",
         ".y4m",
@@ -37,6 +42,48 @@ def is_clip_name(name: str | os.PathLike[str]) -> bool:
     (True, False)
     """
     return Path(name).suffix.lower() in SUFFIXES
+
+
+_EBML, _ASF, _MXF = b"\x1aE\xdf\xa3", b"0&\xb2u\x8ef\xcf\x11", b"\x06\x0e+4\x02\x05\x01\x01"
+_BEGINNINGS = (_EBML, _ASF, _MXF, b"FLV\x01", b"OggS", b"\0\0\x01\xba", b"\0\0\x01\xb3")
+"""Of Matroska, ASF, MXF, FLV, Ogg and MPEG."""
+_OF_PICTURES = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"miaf"}
+    | {b"avif", b"avis", b"crx "}
+)
+"""Brands of files that are built as MP4 is, and hold pictures."""
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a video.
+
+    Its name says so, or its first bytes, where it has not the ending of a picture. Pipes and
+    devices are not opened.
+    """
+    path = Path(path)
+    if is_clip_name(path):
+        return True
+    from derain.images import READABLE_SUFFIXES  # which takes NumPy
+
+    suffix = path.suffix.lower()
+    if suffix in READABLE_SUFFIXES or suffix in ANIMATED_SUFFIXES or is_special(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(200)
+    except OSError:
+        return False
+    return _begins_as_video(head)
+
+
+def _begins_as_video(head: bytes) -> bool:
+    kind, brand = head[4:8], head[8:12]
+    if kind == b"ftyp":
+        return brand not in _OF_PICTURES
+    is_avi = head.startswith(b"RIFF") and brand == b"AVI "
+    # MPEG-TS has a byte in front of each packet of 188; cameras add four of their own.
+    is_ts = any(head[at : at + 189 : 188] == b"GG" for at in (0, 4))
+    return is_avi or is_ts or kind in (b"moov", b"mdat", b"wide") or head.startswith(_BEGINNINGS)
 
 
 ANIMATED_SUFFIXES = frozenset({".gif", ".png", ".apng", ".webp", ".avif", ".avifs"})

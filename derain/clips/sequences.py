@@ -21,7 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.clips.channels import Channel, Stages
-from derain.clips.names import ANIMATED_SUFFIXES, PREVIEW_MARK, is_clip_name, numbered, result_name
+from derain.clips.names import (
+    ANIMATED_SUFFIXES,
+    PREVIEW_MARK,
+    is_clip_name,
+    is_video,
+    numbered,
+    result_name,
+)
 from derain.clips.options import Options, check_times
 from derain.clips.places import Places
 from derain.clips.results import Result
@@ -304,7 +311,7 @@ def _opener(
     """Return what opens a clip; at the plan for what it holds, and again when its turn comes."""
     if files:
         return lambda: of_folder(files, rate)
-    if is_clip_name(path):
+    if is_video(path):
         return lambda: of_video(path, options.start, options.stop)
     return lambda: of_animation(path, max_pixels)
 
@@ -458,7 +465,7 @@ class _Work:
     def _decode(self) -> None:
         options = self._job.options
         frames = self._source.frames()
-        if not is_clip_name(self._job.source):  # of a video file the part alone is read
+        if not is_video(self._job.source):  # of a video file the part alone is read
             frames = trimmed(frames, str(self._job.source), options.start, options.stop)
         for place, frame in enumerate(frames):
             if place >= self._first:

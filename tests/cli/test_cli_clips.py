@@ -43,6 +43,15 @@ def test_a_clip_becomes_a_clip(loads: list[str | None], capsys: pytest.CaptureFi
     ]
 
 
+@pytest.mark.parametrize("name", ["recording", "clip.f4v", "clip.backup"])
+def test_a_video_with_another_ending_is_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("clip.mkv").rename(name)
+    assert derain(name) == 0
+    result = capsys.readouterr().out.strip()
+    assert result == f"{Path(name).stem}_derained.mp4"
+    assert len(shown(Path(result))) == 50
+
+
 def test_a_second_run_loads_no_model(
     loads: list[str | None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from numpy_engines import Unchanged
 
 from derain.clips.folders import frames_in
-from derain.clips.names import is_animated, numbered
+from derain.clips.names import is_animated, is_video, numbered
 from derain.clips.options import USUAL, Options
 from derain.clips.results import Result
 from derain.clips.sequences import SequenceJob, kind_of_target, plan_sequence, run_sequences
@@ -278,6 +278,37 @@ def test_animated_pictures_are_known_by_their_heads(clip: Path, tmp_path: Path) 
         assert is_animated(tmp_path / name) == (count > 1)
     (tmp_path / "short.png").write_bytes(clip.read_bytes()[:20])
     assert not is_animated(tmp_path / "short.png")
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\0\0\0\x20ftypisom", True),
+        (b"\0\0\0\x14ftypqt  ", True),
+        (b"\0\0\0\x18ftypheic", False),
+        (b"\0\0\0\x18ftypcrx ", False),  # a raw photograph
+        (b"\0\0\0\x08wide\0\0\0\0mdat", True),
+        (b"\x1aE\xdf\xa3", True),
+        (b"RIFF\0\0\0\0AVI LIST", True),
+        (b"RIFF\0\0\0\0WEBPVP8 ", False),
+        (b"\0\0\x01\xba", True),
+        (b"G" + bytes(187) + b"G", True),
+        (bytes(4) + b"G" + bytes(187) + b"G", True),
+        (b"GIF89a", False),
+        (b"\xff\xd8\xff\xe0", False),
+        (b"II*\0", False),
+        (b"", False),
+    ],
+)
+def test_a_video_is_known_by_its_beginning(head: bytes, expected: bool, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(head)
+    assert is_video(tmp_path / "a") == expected
+    # An ending that derain reads as a picture is believed.
+    (tmp_path / "a.jpg").write_bytes(head)
+    assert not is_video(tmp_path / "a.jpg")
+    assert is_video(tmp_path / "absent.mp4")
+    assert not is_video(tmp_path / "absent")
+    assert not is_video(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif", "a.webp", "a.avif"])
