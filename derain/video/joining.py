@@ -118,8 +118,8 @@ def container_named(path: str | os.PathLike[str], codec: str) -> Container:
     container = CONTAINERS[suffix]
     if codec not in container.codecs:
         raise VideoError(
-            f"{path}: {suffix} does not hold {codec}; expected {' or '.join(container.codecs)},"
-            " or a name in .mkv"
+            f"{path}: {suffix} does not hold {codec}; expected the codec"
+            f" {' or '.join(container.codecs)}, or a name in .mkv"
         )
     return container
 

@@ -363,7 +363,7 @@ def test_containers_are_known_by_their_names() -> None:
         VideoError, match=r"\.xyz is not a video format that derain writes; expected a name in"
     ):
         container_named("a.xyz", "h264")
-    with pytest.raises(VideoError, match="webm does not hold h264; expected av1 or vp9"):
+    with pytest.raises(VideoError, match="webm does not hold h264; expected the codec av1 or vp9"):
         container_named("a.webm", "h264")
 
 
