@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from drawn_rain import rain_on
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,15 @@ def test_other_pictures_and_flat_ones(photo: NDArray[np.uint8]) -> None:
         "unknown",
         "shifted",
     )
+
+
+def test_heavy_rain_on_a_small_dark_picture_is_no_other_scene() -> None:
+    night = np.ascontiguousarray(skimage.data.rocket()[60:200, 90:270])
+    other = np.ascontiguousarray(skimage.data.coffee()[60:200, 90:270])
+    for seed in range(12):
+        wet = rain_on(night, seed, heavy=True)
+        assert align(luma(wet), luma(night)).verdict in ("aligned", "unknown"), seed
+        assert align(luma(wet), luma(other)).verdict == "different", seed
 
 
 def test_what_rounding_leaves_decides_nothing(photo: NDArray[np.uint8]) -> None:
