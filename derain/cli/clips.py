@@ -32,7 +32,11 @@ TemporalOption = Annotated[
     str, typer.Option(metavar="auto|off|N", help="Clips: number of frames that are compared.")
 ]
 CodecOption = Annotated[
-    str, typer.Option(help="Clips: h264, h265, av1, vp9, mpeg4, or ffv1, which is lossless.")
+    str,
+    typer.Option(
+        metavar="auto|NAME",
+        help="Clips: h264, h265, av1, vp9, mpeg4, or ffv1, which is lossless.",
+    ),
 ]
 CrfOption = Annotated[
     float | None,
@@ -65,7 +69,7 @@ class ClipOptions:
     """Options of the command line for clips; names are those of the flags."""
 
     temporal: str = "auto"
-    codec: str = "h264"
+    codec: str = "auto"
     crf: float | None = None
     preset: str | None = None
     preview: float | None = None

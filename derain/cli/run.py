@@ -154,7 +154,7 @@ def run(
     max_pixels: MaxPixelsOption = None,
     part: PartOption = None,
     temporal: TemporalOption = "auto",
-    codec: CodecOption = "h264",
+    codec: CodecOption = "auto",
     crf: CrfOption = None,
     preset: PresetOption = None,
     preview: PreviewOption = None,

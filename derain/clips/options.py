@@ -12,7 +12,8 @@ class Options:
 
     Attributes:
         temporal: How many frames help each other: ``auto``, ``off`` or an odd number from 3.
-        codec: Of the results: a name in `derain.video.encoding.CODECS`.
+        codec: Of the results: a name in `derain.video.encoding.CODECS`, or ``auto`` for H.264 or
+            what the named container holds instead.
         crf: Quality, less is better; None for the codec's default.
         preset: Speed of the encoder; None for the codec's default.
         start: Seconds after the first frame at which the result begins.
@@ -23,7 +24,7 @@ class Options:
     """
 
     temporal: str | int = "auto"
-    codec: str = "h264"
+    codec: str = "auto"
     crf: float | None = None
     preset: str | None = None
     start: float = 0.0

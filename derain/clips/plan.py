@@ -11,8 +11,8 @@ from derain.clips.places import Places
 from derain.errors import DerainError, UsageError
 from derain.files import RESULT_MARK, check_makable, check_writable
 from derain.video.clip import Clip
-from derain.video.encoding import Encoder, codec_named, encoder_for
-from derain.video.joining import container_named, suffix_for
+from derain.video.encoding import Encoder, encoder_for
+from derain.video.joining import codec_for, container_named, suffix_for
 from derain.video.reading import open_clip
 from derain.video.temporal import window_of
 
@@ -132,7 +132,7 @@ def check_options(options: Options) -> None:
         UsageError: If an option has a value that cannot be meant.
     """
     check_times(options)
-    codec_named(options.codec)
+    codec_for(options.codec, None)
 
 
 def _folder(output: Name | None, count: int) -> Path | None:
@@ -164,7 +164,7 @@ def _folder(output: Name | None, count: int) -> Path | None:
 
 def _job(path: Path, output: Name | None, folder: Path | None, options: Options) -> Job:
     clip = open_clip(path, start=options.start)
-    codec = codec_named(options.codec)
+    codec = codec_for(options.codec, output if folder is None else None)
     if output is not None and folder is None:
         target = Path(output)
     else:

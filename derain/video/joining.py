@@ -26,7 +26,7 @@ from derain.files import replacing
 from derain.machine import same_priority
 from derain.progress import Progress, silent
 from derain.video.clip import Clip, Companion, open_input, packets_of
-from derain.video.encoding import CODECS, Encoder, Segment
+from derain.video.encoding import CODECS, Encoder, Segment, codec_named
 from derain.video.errors import VideoError, not_written
 from derain.video.timecode import later
 
@@ -66,6 +66,8 @@ _TS = Container(
     timecode=False,
 )
 
+AUTO = "auto"
+"""Codec that depends on the result's container."""
 _MATROSKA = ("matroska", "webm")
 _COUNTED = ("DURATION", "NUMBER_OF_", "BPS", "_STATISTICS_")
 """What Matroska says of a stream's size, of another one."""
@@ -122,6 +124,23 @@ def container_named(path: str | os.PathLike[str], codec: str) -> Container:
             f" {' or '.join(container.codecs)}, or a name in .mkv"
         )
     return container
+
+
+def codec_for(name: str, path: str | os.PathLike[str] | None) -> str:
+    """Return the codec of a result, a name in `CODECS`.
+
+    Args:
+        name: As the user named it; ``auto`` for H.264, or the usual codec of a container that does
+            not hold that.
+        path: The name of the result; None as long as derain chooses it.
+
+    Raises:
+        UsageError: If there is no such codec, or this build of PyAV lacks the encoder.
+    """
+    if name != AUTO:
+        return codec_named(name)
+    container = CONTAINERS.get(Path(path).suffix.lower(), _MP4) if path is not None else _MP4
+    return codec_named("h264" if "h264" in container.codecs else container.codecs[0])
 
 
 def suffix_for(clip: Clip, codec: str) -> str:

@@ -18,9 +18,15 @@ from derain.files import replacing
 from derain.machine import same_priority
 from derain.video.clip import Clip
 from derain.video.colours import Layout
-from derain.video.encoding import Encoder, codec_named, encoder_for
+from derain.video.encoding import Encoder, encoder_for
 from derain.video.errors import VideoError, not_written
-from derain.video.joining import Container, add_video, container_named, open_output
+from derain.video.joining import (
+    Container,
+    add_video,
+    codec_for,
+    container_named,
+    open_output,
+)
 from derain.video.pixels import video_frame
 from derain.video.raw import Form, RawFrame
 
@@ -51,7 +57,7 @@ def encoder_of(
     form: Form,
     path: str | os.PathLike[str],
     *,
-    codec: str = "h264",
+    codec: str = "auto",
     crf: float | None = None,
     preset: str | None = None,
     in_order: bool = False,
@@ -61,8 +67,8 @@ def encoder_of(
     Args:
         form: Of the frames.
         path: The file; its suffix decides on the container.
-        codec: As `derain.video.encoding.encoder_for`, and so are those that follow.
-        crf: As for `encoder_for`.
+        codec: As `derain.video.joining.codec_for`.
+        crf: As for `derain.video.encoding.encoder_for`.
         preset: As for `encoder_for`.
         in_order: Store frames as they are shown, so that the file can say how long the last lasts.
 
@@ -70,7 +76,7 @@ def encoder_of(
         UsageError: If nobody says how many frames a second there are, or as `encoder_for`.
         VideoError: If the container does not hold the codec.
     """
-    key = codec_named(codec)
+    key = codec_for(codec, path)
     container = container_named(path, key)
     if form.rate is None:
         raise UsageError("expected for a video file, such as 25", option="rate")

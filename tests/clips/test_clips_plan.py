@@ -40,6 +40,17 @@ def test_results_keep_the_container_that_fits(
     assert targets(film(tmp_path / name), None, Options(codec=codec)) == [result]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("b.mp4", "h264"), ("b.webm", "av1"), ("b.ts", "h264"), ("b.MKV", "h264"), ("new", "h264")],
+)
+def test_a_container_decides_on_the_codec_where_nobody_does(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    (job,) = plan([film(tmp_path / "a.mp4")], tmp_path / name).jobs
+    assert job.encoder.codec == codec
+
+
 def test_results_go_where_they_are_sent(tmp_path: Path) -> None:
     clips = [film(tmp_path / f"{k}.mp4") for k in range(2)]
     into = plan(clips, tmp_path / "new").jobs

@@ -143,6 +143,7 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"\.xyz is not a video format that derain writes"):
         encoder_of(form_of("gray"), "clip.xyz")
     with pytest.raises(VideoError, match=r"\.webm does not hold h264"):
-        encoder_of(form_of("gray"), "clip.webm")
+        encoder_of(form_of("gray"), "clip.webm", codec="h264")
+    assert encoder_of(form_of("gray"), "clip.webm").codec == "av1"
     with pytest.raises(UsageError, match="crf=99"):
         encoder_of(form_of("gray"), "clip.mp4", crf=99)
