@@ -298,6 +298,8 @@ def _delay(clip: Clip) -> int | None:
             except FFmpegError:
                 continue
             for frame in frames:
+                if not isinstance(frame, VideoFrame):
+                    continue
                 if frame.pts is not None and frame.dts is not None:
                     times.append((frame.pts, frame.dts))
             if len(times) >= _FRAMES_TRIED:
