@@ -41,7 +41,11 @@ OutputOption = Annotated[
     Path | None, typer.Option("-o", "--output", help="Folder for the run. Default: runs/RECIPE.")
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Resume from the last checkpoint; exactly, on a CPU.")
+    bool,
+    typer.Option(
+        "--resume",
+        help="Resume from the last checkpoint, with its settings; exactly, on a CPU.",
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

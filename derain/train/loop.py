@@ -61,7 +61,7 @@ def train(
     """Train to the last step or the time limit, and yield a record for each line of the log.
 
     Args:
-        recipe: What to train, and how.
+        recipe: What to train, and how. To resume a run, give its own, as `plan_run` returns it.
         run: Data, folder and device of the run.
         resume: Continue from the run's checkpoint, bit for bit as if it had never stopped.
         ranks: The processes of the run, which share every batch and validation. Each calls this
@@ -196,6 +196,7 @@ def _prepare(
     say.start(f"validating on {validation.describe(rain)}; {validated_part(recipe)}")
     batches = open_batches(recipe, training, ranks=ranks)
     state = _state(recipe, run, ranks, resume=resume)
+    _say_plan(recipe, state, say.start)
     if ranks.count > 1 and measures_norms(state, recipe):
         say.note(
             f"batch normalisation measures {recipe.batch // ranks.count} crops in each process,"
@@ -227,6 +228,17 @@ def _prepare(
     licensed = replace(run, licence=state.licence)
     provenance = Provenance(recipe, licensed, rain_of(recipe, batches), checked)
     return _Prepared(batches, validation, state, provenance)
+
+
+def _say_plan(recipe: Recipe, state: State, say: Say) -> None:
+    """Say how many steps a run that is resumed takes now, if it was to take others or none is left.
+
+    The rate follows from the number of steps, so that another number trains otherwise.
+    """
+    if state.planned not in (0, recipe.steps):
+        say(f"the plan changed from {state.planned} to {recipe.steps} steps, after {state.step}")
+    if state.step >= recipe.steps:
+        say(f"{state.step} of {recipe.steps} steps are done; --set steps=N trains longer")
 
 
 def _state(recipe: Recipe, run: TrainingRun, ranks: Ranks, *, resume: bool) -> State:

@@ -92,7 +92,7 @@ def plan_run(
         val: Pictures to validate on; None for ``val`` in the data.
         output: Folder of the run; None for ``runs/RECIPE``.
         branch: Run of a trunk, whose checkpoint the run begins from.
-        resume: Whether the run will be resumed, and not begun.
+        resume: Whether the run will be resumed, by the recipe in its checkpoint, and not begun.
         settings: Fields of the recipe to override, as text.
         layout: Name of the layout of pairs; None to detect it.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -103,7 +103,7 @@ def plan_run(
 
     Raises:
         FileNotFoundError: If there is no checkpoint, or nothing to validate on.
-        ValueError: If an argument does not fit. Cheap checks come first, then folders.
+        ValueError: If an argument or the checkpoint does not fit. Cheap checks come first.
     """
     if minutes is not None and not 0 < minutes < math.inf:
         raise UsageError("expected a number over 0", option="minutes", value=minutes)
@@ -129,20 +129,31 @@ def _choose_recipe(
     name: str, output: Path | None, branch: Path | None, settings: dict[str, str], *, resume: bool
 ) -> tuple[Recipe, Path]:
     """Return the recipe that a run trains by, and its folder."""
-    # A branch takes its trunk's recipe: the settings are for that, not for the one of the name.
-    recipe = find_recipe(name, {} if branch else settings)
+    named = find_recipe(name)
     folder = output or Path("runs") / (f"{name}-branch" if branch else name)
+    checkpoint = folder / CHECKPOINT
+    # Also of a branch: its trunk may have been trained further since it was begun.
+    if resume and checkpoint.exists():
+        return _begun_recipe(name, checkpoint, settings), folder
     if branch is None:
-        return recipe, folder
-    if resume:  # the trunk may have grown since: a branch that was begun keeps its own plan
-        recipe = override(checkpoint_recipe(folder / CHECKPOINT)[0], settings)
-    else:
-        recipe = branch_recipe(branch, settings)
+        return override(named, settings), folder
+    recipe = branch_recipe(branch, settings)
     if recipe.name != name:
         raise UsageError(
             f"is a trunk of {recipe.name}; expected one of {name}", option="branch", value=branch
         )
     return recipe, folder
+
+
+def _begun_recipe(name: str, checkpoint: Path, settings: Mapping[str, str]) -> Recipe:
+    """Return the recipe that a run was begun with, with settings that are given now."""
+    begun, _ = checkpoint_recipe(checkpoint)
+    if begun.name != name:
+        raise ValueError(
+            f"{checkpoint}: was begun with the recipe {begun.name}, not {name}; give the same, or"
+            " another -o"
+        )
+    return override(begun, settings)
 
 
 def _find_places(

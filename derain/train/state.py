@@ -32,6 +32,7 @@ class State:
         averaged: Their running mean; None for recipes without one.
         before: Stages that the weights it began from went through.
         trunk_steps: Steps of its trunk that the running mean of a branch has followed.
+        planned: Steps that it was to take until now; 0 at the beginning.
         dtype: Number format it was trained in until now; empty at the beginning.
         digest: Of the files it was trained on until now, likewise.
         validation: Of the files it was validated on until now, likewise.
@@ -50,6 +51,7 @@ class State:
     optimiser: torch.optim.Optimizer
     before: tuple[weights.Stage, ...] = ()
     trunk_steps: int = 0
+    planned: int = 0
     dtype: str = ""
     digest: str = ""
     validation: str = ""
@@ -146,7 +148,7 @@ def resumed(recipe: Recipe, path: Path, device: torch.device) -> State:
     torch.manual_seed(recipe.seed)
     network = NETWORKS[recipe.network](**checkpoint.hyperparameters)
     state = _assemble(network, recipe, checkpoint.before, device)
-    state.dtype = checkpoint.dtype
+    state.planned, state.dtype = checkpoint.recipe.steps, checkpoint.dtype
     state.digest, state.validation = checkpoint.stage.digest, checkpoint.validation
     state.licence = checkpoint.licence
     for name in _NUMBERS:

@@ -46,11 +46,14 @@ def interrupt_after(
     monkeypatch.setattr(loop, "take_step", take_step)
 
 
+def begin(run: TrainingRun) -> int:
+    return command(run, *(word for pair in TINY.items() for word in ("--set", "=".join(pair))))
+
+
 def command(run: TrainingRun, *more: str) -> int:
-    settings = [word for pair in TINY.items() for word in ("--set", "=".join(pair))]
     places = ("--data", str(run.data.parent), "-o", str(run.out))  # pyright: ignore
     plain = ("--allow-leak", "--device", "cpu", "--dtype", "float32")
-    return status_of("train", "petrichor-live", *places, *plain, *settings, *more)
+    return status_of("train", "petrichor-live", *places, *plain, *more)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -65,7 +68,7 @@ def test_an_interrupted_run_keeps_every_step(
     list(train(RECIPE, whole))
     with monkeypatch.context() as patch:
         interrupt_after(patch, 2, number)
-        assert command(run) == 130
+        assert begin(run) == 130
     said = capsys.readouterr()
     assert said.err.splitlines()[-1] == "stopped at step 2 of 6; --resume continues"
     assert said.out == ""
@@ -76,11 +79,29 @@ def test_an_interrupted_run_keeps_every_step(
     assert_same(final(whole), final(run))
 
 
+def test_other_settings_than_a_run_was_begun_with_are_refused_or_said(
+    run: TrainingRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert begin(run) == 0
+    assert "the plan changed" not in capsys.readouterr().err
+    assert command(run, "--resume") == 0
+    done = capsys.readouterr()
+    assert "6 of 6 steps are done; --set steps=N trains longer" in done.err.splitlines()
+    assert done.out == f"{run.out / training.BEST}\n"
+    assert command(run, "--resume", "--set", "lr=0.5") == 1
+    assert "last.pt: was begun with lr=0.0015; give the same" in capsys.readouterr().err
+    assert command(run, "--resume", "--set", "steps=7") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert "the plan changed from 6 to 7 steps, after 6" in said
+    assert not [line for line in said if line.startswith("warning: the plan")]
+    assert final(run)["numbers"]["step"] == 7
+
+
 def test_a_second_interrupt_ends_a_run_at_once(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupt_after(monkeypatch, 2, signal.SIGINT, times=2)
-    assert command(run) == 130
+    assert begin(run) == 130
     assert "interrupted: step 0 of 6 was reported last" in capsys.readouterr().err
     assert not (run.out / training.CHECKPOINT).exists()
 
@@ -93,7 +114,7 @@ def test_an_interrupt_before_the_steps_ends_a_run_at_once(
         raise AssertionError("went on")
 
     monkeypatch.setattr(loop, "refuse_leaks", refuse_leaks)
-    assert command(run) == 130
+    assert begin(run) == 130
     assert "interrupted: step 0 of 6" in capsys.readouterr().err
     assert not (run.out / training.CHECKPOINT).exists()
 
@@ -102,7 +123,7 @@ def test_an_interrupt_in_the_last_step_changes_nothing(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupt_after(monkeypatch, 6, signal.SIGINT)
-    assert command(run) == 0
+    assert begin(run) == 0
     assert capsys.readouterr().out == f"{run.out / training.BEST}\n"
 
 

@@ -1,5 +1,6 @@
 """A run as the arguments of derain train ask for it."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,15 @@ import pytest
 
 from derain.data import TwoFolders
 from derain.errors import UsageError
-from derain.train import TrainingRun, branch_recipe, find_folders, plan_run
+from derain.recipes import find_recipe
+from derain.train import (
+    CHECKPOINT,
+    TrainingRun,
+    branch_recipe,
+    checkpoint_recipe,
+    find_folders,
+    plan_run,
+)
 from derain.train.run import find_two_folders
 
 
@@ -81,6 +90,25 @@ def test_a_branch_is_planned_from_its_trunk_and_resumed_from_itself(
     assert (kept.schedule, kept.steps) == ("trunk", 40)
     with pytest.raises(UsageError, match=r"branch=.*: is a trunk of petrichor-live; expected one"):
         plan_run("petrichor", data, branch=trunk.out)
+
+
+def test_a_run_is_resumed_with_the_settings_that_it_was_begun_with(
+    data: Path, trunk_halfway: TrainingRun
+) -> None:
+    begun, taken = checkpoint_recipe(trunk_halfway.out / CHECKPOINT)
+    assert (begun.batch, begun.crop, begun.steps, taken) == (2, 16, 40, 20)
+    resumed = partial(plan_run, data=data, output=trunk_halfway.out, resume=True)
+    assert resumed("petrichor-live")[0] == begun
+    longer = {"steps": "60", "batch": "2"}
+    assert resumed("petrichor-live", settings=longer)[0] == replace(begun, steps=60)
+    with pytest.raises(
+        ValueError, match=r"last\.pt: was begun with the recipe petrichor-live, not nledn; give"
+    ):
+        resumed("nledn")
+    with pytest.raises(UsageError, match="lr=abc: expected a value like"):
+        resumed("petrichor-live", settings={"lr": "abc"})
+    (trunk_halfway.out / CHECKPOINT).unlink()
+    assert resumed("petrichor-live")[0] == find_recipe("petrichor-live")
 
 
 def halves(folder: Path, *names: str) -> list[Path]:
