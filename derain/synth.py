@@ -155,6 +155,8 @@ def plan(
         OSError: If there are no pictures, or a folder cannot be listed.
     """
     clean = Path(clean)
+    if not clean.exists():
+        raise FileNotFoundError(f"{clean}: no such file or folder; expected clean pictures")
     single = clean.is_file()
     is_picture = names_a_file(os.fspath(output))
     output = Path(output)

@@ -33,6 +33,7 @@ from derain.files import SCORES, is_systems_own
 from derain.progress import Progress, silent
 from derain.restore import Derainer
 from derain.weights import CATALOGUE
+from derain.weights.catalogue import names_folder
 from derain.weights.checkpoints import is_checkpoint
 
 
@@ -58,12 +59,15 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     over, is neither.
 
     Raises:
+        FileNotFoundError: If a name can only be that of a folder or list, and there is none.
         OSError: If a name cannot be that of a file.
     """
     folders: dict[Path, Path] = {}
     models: dict[str, str] = {}
     for name in inputs:
         path = Path(name)
+        if not path.exists() and not is_checkpoint(path):
+            _refuse_missing_data(name)
         if is_systems_own(name) and len(inputs) > 1:
             continue
         is_data = path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
@@ -72,6 +76,17 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
         else:
             models.setdefault(name if name in CATALOGUE else str(path.resolve()), name)
     return list(models.values()), list(folders.values())
+
+
+def _refuse_missing_data(name: str) -> None:
+    """Raise FileNotFoundError for a missing file or folder that can only be one of data."""
+    if Path(name).suffix.lower() in LISTS:
+        raise FileNotFoundError(f"{name}: no such list; expected one of pairs of pictures")
+    if names_folder(name):
+        raise FileNotFoundError(
+            f"{name}: no such folder; expected one of pairs or of photographs, or weights by name"
+            " or file"
+        )
 
 
 def find_models(sources: Sequence[str]) -> list[Model]:

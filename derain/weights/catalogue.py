@@ -183,6 +183,26 @@ def find_quality(name: str) -> Quality:
     return QUALITIES[name]
 
 
+SUFFIXES = (
+    *(".safetensors", ".onnx", ".xml", ".bin"),
+    *(".pth", ".pt", ".pkl", ".tar", ".ckpt", ".index", ".meta"),
+)
+"""Suffixes that files of weights have, of derain and of authors, in small letters."""
+
+
+def names_folder(name: str) -> bool:
+    """Return whether a name of nothing that exists stands for a folder rather than for weights.
+
+    >>> names_folder("pairs/"), names_folder("data/pairs"), names_folder("runs/best.safetensors")
+    (True, True, False)
+    >>> names_folder("petrichr")
+    False
+    """
+    separators = (os.sep, os.altsep or os.sep)
+    is_path = any(separator in name for separator in separators)
+    return is_path and (name.endswith(separators) or Path(name).suffix.lower() not in SUFFIXES)
+
+
 def check_exists(name_or_path: str) -> None:
     """Check that it is a name in the catalogue, or a path of something.
 
@@ -206,8 +226,9 @@ def check_exists(name_or_path: str) -> None:
             option="quality",
             advice="ask for it by",
         )
+    found = "file or folder" if names_folder(name_or_path) else "weights"
     raise FileNotFoundError(
-        f"{name_or_path}: no such weights; expected one of {', '.join(CATALOGUE)}, or a weights"
+        f"{name_or_path}: no such {found}; expected one of {', '.join(CATALOGUE)}, or a weights"
         f" file{_meant(path)}"
     )
 

@@ -304,6 +304,9 @@ ERRORS = [
         "error: nothing: no such weights",
     ),
     (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
+    (["bench", "nope/"], 1, "error: nope/: no such file or folder; expected one of petrichor"),
+    (["synth", "nope", "-o", "x"], 1, "error: nope: no such file or folder; expected clean"),
+    (["data", "check", "nope.csv"], 1, "error: nope.csv: no such list; expected one of pairs"),
     (
         ["run", "photo.png", "empty", "--cluster", "auto"],
         2,

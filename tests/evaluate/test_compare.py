@@ -132,6 +132,20 @@ def test_models_and_data_are_told_apart_and_each_taken_once(
     assert folders == [Path("petrichor")]
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nope/", "nope/: no such folder; expected one of pairs or of photographs, or weights"),
+        ("sub/nope", "sub/nope: no such folder; expected one of pairs"),
+        ("nope.txt", r"nope\.txt: no such list; expected one of pairs of pictures"),
+    ],
+)
+def test_a_folder_that_is_missing_is_not_taken_for_weights(name: str, message: str) -> None:
+    with pytest.raises(FileNotFoundError, match=message):
+        sort_inputs(["petrichor", name])
+    assert sort_inputs(["petrichr", "sub/nope.pth"]) == (["petrichr", "sub/nope.pth"], [])
+
+
 def test_a_wrong_model_is_known_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_load(*_arguments: Any) -> None:
         raise AssertionError("weights of the package need no look")

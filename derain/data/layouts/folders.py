@@ -149,8 +149,11 @@ def survey(
     if isinstance(folder, TwoFolders):
         return _survey_two(folder)
     if not folder.is_dir() and not folder.is_file():
+        is_list = folder.suffix.lower() in LISTS
         raise FileNotFoundError(
-            f"{folder}: no such folder; expected one with rainy and clean pictures"
+            f"{folder}: no such list; expected one of pairs of pictures"
+            if is_list
+            else f"{folder}: no such folder; expected one with rainy and clean pictures"
         )
     if folder.is_file() and folder.suffix.lower() in readable_suffixes():
         raise ValueError(

@@ -259,7 +259,7 @@ def test_a_missing_half_is_named(tmp_path: Path) -> None:
     index.unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.index: no such weights file"):
         find(str(index))
-    with pytest.raises(FileNotFoundError, match="model: no such weights"):
+    with pytest.raises(FileNotFoundError, match="model: no such file or folder"):
         find(str(tmp_path / "model"))
 
 
