@@ -294,6 +294,9 @@ class _Form:
         found = _disposition(self._headers.get("content-disposition", ""))
         self._field = found.get("name")
         self._name, self._before = found.get("filename", ""), len(self.upload.file)
+        # Before the file comes: nothing of it is kept.
+        if self._name and self._field != IMAGE:
+            raise _not_the_picture(self._field, "a file")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._field == IMAGE:
@@ -301,8 +304,7 @@ class _Form:
             return
         self._text += memoryview(data)[start:end]
         if len(self._text) > LONGEST_FIELD:
-            name = printable_name(self._field)
-            raise Problem(422, f"{name}: a value of more than {LONGEST_FIELD} bytes")
+            raise _not_the_picture(self._field, f"a value of more than {LONGEST_FIELD} bytes")
 
     def _end(self) -> None:
         # Browsers send an empty part for a field without a file.
@@ -326,6 +328,15 @@ def _disposition(header: str) -> dict[str, str]:
         return {name.lower(): collapse_rfc2231_value(value) for name, value in parameters or ()}
     except UNREADABLE:
         raise Problem(400, "a damaged form: a name that cannot be decoded") from None
+
+
+def _not_the_picture(name: str | None, found: str) -> Problem:
+    """Return the problem of a field that holds what is probably the picture."""
+    return Problem(
+        422,
+        f"{printable_name(name)}: {found}; the picture belongs in the field {IMAGE}, or is the body"
+        " of the request",
+    )
 
 
 def printable_name(name: str | None) -> str:

@@ -136,8 +136,26 @@ def test_a_content_type_that_cannot_be_read_is_refused(monkeypatch: pytest.Monke
     assert (found.status, "Content-Type" in found.detail) == (400, True)
 
 
-def test_a_long_field_is_refused() -> None:
-    assert problem([form_of([('name="model"', b"x" * 1001)])], FORM).status == 422
+@pytest.mark.parametrize(
+    ("header", "size", "found"),
+    [
+        ('name="file"; filename="a.png"', 10, "file: a file"),
+        ('name="file"; filename="a.png"', 100_000, "file: a file"),
+        ('name="file"', 100_000, "file: a value of more than 1000 bytes"),
+        ('name="model"', 1001, "model: a value of more than 1000 bytes"),
+    ],
+)
+def test_a_picture_in_a_wrong_field_is_refused(header: str, size: int, found: str) -> None:
+    refused = problem([form_of([(header, b"x" * size)])], FORM)
+    expected = "the picture belongs in the field image, or is the body of the request"
+    assert (refused.status, refused.detail) == (422, f"{found}; {expected}")
+
+
+def test_nothing_of_a_file_in_a_wrong_field_is_kept() -> None:
+    whole = form_of([('name="file"; filename="a.png"', b"x" * 1_000_000)])
+    memory = Bytes(1 << 30)
+    assert problem([whole[:200], whole[200:]], FORM, memory=memory).status == 422
+    assert memory.taken == 200  # the rest has not been read
 
 
 def test_large_bodies_are_refused_before_they_are_there() -> None:
