@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from derain.cli.console import interruptible, one_line_errors, say
+from derain.cli.console import interruptible, line_of, one_line_errors, say
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
-from derain.cli.shown import Shown, complain_of, report, say_left
+from derain.cli.shown import (
+    SKIPPED,
+    Shown,
+    complain_of,
+    report,
+    say_left,
+    say_skipped,
+    say_skipped_count,
+)
 from derain.clips.names import is_animated, is_video, model_for
 from derain.clips.places import Places
 from derain.errors import DerainError, UsageError
@@ -201,7 +209,7 @@ class Clips:
         self._models = _Models(wanted.model, wanted.settings)
         check_model(self._models.name, wanted.settings)
         films, others = _by_frames(names, wanted.output, options, wanted.format)
-        is_alone = len(names) == 1
+        self._is_alone = is_alone = len(names) == 1
         self._films = None
         if films:
             self._films = _plan_films(
@@ -214,6 +222,7 @@ class Clips:
             suffix=suffix,
             max_pixels=wanted.max_pixels,
             places=self.places,
+            is_alone=is_alone,
         )
         self._frames.plan_all(others, wanted.output, wanted.part, is_alone=is_alone)
 
@@ -227,8 +236,13 @@ class Clips:
             typer.Exit: If an option cannot be meant, or the user interrupts the work.
         """
         with one_line_errors(has_limit=True, has_quality=True):
-            well = self._films is None or _derain_films(self._films, self._models)
-            return self._frames.derain(self._models) and well
+            statuses = Counter[str]()
+            if self._films is not None:
+                statuses += _derain_films(self._films, self._models, is_alone=self._is_alone)
+            statuses += self._frames.derain(self._models)
+        if not self._is_alone:
+            say_skipped_count(statuses["skipped"], "clips ")
+        return not statuses["failed"]
 
 
 def check_model(name: str | None, settings: dict[str, Any]) -> None:
@@ -286,11 +300,12 @@ def _rivals(part: "Part | None", names: Sequence[str]) -> list[str]:
     return [name for name in names if Path(name).stem in stems or Path(name).is_dir()]
 
 
-def _derain_films(planned: "Plan", models: "_Models") -> bool:
-    """Derain video files into video files."""
+def _derain_films(planned: "Plan", models: "_Models", *, is_alone: bool) -> Counter[str]:
+    """Derain video files into video files; return how many became what."""
     due = any(job.force or not job.target.exists() for job in planned.jobs)
-    done = _do(planned, models.loaded() if due else None)
-    return done and not planned.refused
+    statuses = _do(planned, models.loaded() if due else None, is_alone=is_alone)
+    statuses["failed"] += len(planned.refused)
+    return statuses
 
 
 def _by_frames(
@@ -377,6 +392,7 @@ class _Frames:
         suffix: Of results that have no name yet; None for that of each clip.
         max_pixels: Refuse pictures of more.
         places: Of what is planned before.
+        is_alone: Whether there is nothing else to do than one of them.
     """
 
     def __init__(
@@ -387,6 +403,7 @@ class _Frames:
         suffix: str | None,
         max_pixels: int | None,
         places: Places,
+        is_alone: bool,
     ) -> None:
         self._options = options.plain(force=force)
         self._as_clip = options
@@ -394,9 +411,10 @@ class _Frames:
 
         self._rate = rate_of(options.rate) if options.rate else None
         self._suffix, self._max_pixels, self._places = suffix, max_pixels, places
+        self._is_alone = is_alone
         self._folders: list[tuple[Path, FolderJob]] = []
         self._jobs: list[SequenceJob] = []
-        self._well = True
+        self._statuses = Counter[str]()
 
     def plan_all(
         self, names: Sequence[str], output: str | None, part: "Part | None", *, is_alone: bool
@@ -438,18 +456,20 @@ class _Frames:
 
     def _refuse(self, path: Path, error: Exception) -> None:
         complain_of(path, error)
-        self._well = False
+        self._statuses["failed"] += 1
 
-    def derain(self, models: _Models) -> bool:
-        """Derain what is planned and report each; return whether all clips are done."""
+    def derain(self, models: _Models) -> Counter[str]:
+        """Derain what is planned and report each; return how many clips became what."""
         for path, job in self._folders:
             try:
-                self._well = self._derain_folder(path, job, models) and self._well
+                well = self._derain_folder(path, job, models)
+                self._statuses["done" if well else "failed"] += 1
             except UsageError:
                 raise
             except (DerainError, OSError, MemoryError) as error:
                 self._refuse(path, error)
-        return self.run(self._jobs, models) and self._well
+        self._run(self._jobs, models)
+        return self._statuses
 
     def plan_each(self, found: Sequence[tuple[Path, Path]]) -> None:
         """Plan clips, each with a file for its result, and say which are refused or ignored."""
@@ -484,11 +504,11 @@ class _Frames:
             target=target,
         )
 
-    def run(self, jobs: "Sequence[SequenceJob]", models: _Models) -> bool:
-        """Do jobs and report each; return whether none has failed."""
+    def _run(self, jobs: "Sequence[SequenceJob]", models: _Models) -> None:
+        """Do jobs, and report and count each."""
         from derain.clips.sequences import run_sequences
 
-        well, count = True, 0
+        count = 0
         with (
             interruptible(
                 lambda: f"{count} of {len(jobs)} clips done; run the same command again to continue"
@@ -500,10 +520,9 @@ class _Frames:
                 derainer = None if job.is_there else models.loaded(is_still=job.is_still)
                 for result in run_sequences([job], derainer, shown.begin):
                     shown.remove()
-                    report(result)
+                    report(result, is_only=self._is_alone)
                     count += result.status != "failed"
-                    well = well and result.status != "failed"
-        return well
+                    self._statuses[result.status] += 1
 
     def _plan_folder(self, folder: Path, output: str | None) -> "FolderJob":
         """Return the job that derains a folder of frames into another.
@@ -545,12 +564,15 @@ class _Frames:
                 counts[result.status] += 1
                 if result.status == "failed" and result.error is not None:
                     complain_of(result.source, result.error)
+                elif result.error is not None:
+                    text = f"{printable(result.source)}: {line_of(result.error)}"
+                    say_skipped(text, is_only=False)
                 elif result.notes:
                     say(f"{printable(result.source)}: {'; '.join(result.notes)}")
         seconds = max(time.monotonic() - begin, 1e-9)
         say(
-            f"{name}: {counts['done']} frames done, {counts['skipped']} skipped because they"
-            f" already exist, {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
+            f"{name}: {counts['done']} frames done, {counts['skipped']} {SKIPPED},"
+            f" {counts['failed']} failed, {counts['done'] / seconds:.1f} frames/s"
         )
         show_result(f"{job.target}")
         return not counts["failed"]
@@ -563,7 +585,8 @@ def derain_found(
     *,
     force: bool,
     max_pixels: int | None = None,
-) -> bool:
+    is_alone: bool = False,
+) -> Counter[str]:
     """Derain animated pictures that were found among others, and report each.
 
     Args:
@@ -572,20 +595,26 @@ def derain_found(
         settings: As for `Wanted`.
         force: Overwrite what is there.
         max_pixels: Refuse those of more.
+        is_alone: Whether there is nothing else to do than one of them.
 
     Returns:
-        Whether all are done, or were there.
+        How many are done, were skipped because their results exist, and failed.
     """
     with one_line_errors(has_limit=True, has_quality=True):
         work = _Frames(
-            ClipOptions(), force=force, suffix=None, max_pixels=max_pixels, places=Places()
+            ClipOptions(),
+            force=force,
+            suffix=None,
+            max_pixels=max_pixels,
+            places=Places(),
+            is_alone=is_alone,
         )
         work.plan_each(found)
         return work.derain(_Models(model, settings))
 
 
-def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
-    """Do the jobs and report each; return whether none has failed."""
+def _do(plan: "Plan", derainer: "Derainer | None", *, is_alone: bool) -> Counter[str]:
+    """Do the jobs and report each; return how many became what."""
     from derain.clips.pipeline import run
     from derain.clips.resume import has_finished_segments
 
@@ -597,12 +626,12 @@ def _do(plan: "Plan", derainer: "Derainer | None") -> bool:
             return f"{done}; nothing is kept yet, and the same command begins again"
         return f"{done}; the same command with --resume continues"
 
-    well = True
+    statuses = Counter[str]()
     with interruptible(describe), Bars() as bars:
         shown = Shown(bars)
         for result in run(plan.jobs, derainer, shown.begin):
             shown.remove()
-            report(result)
+            report(result, is_only=is_alone)
             count += result.status != "failed"
-            well = well and result.status != "failed"
-    return well
+            statuses[result.status] += 1
+    return statuses

@@ -11,6 +11,7 @@ import typer
 from derain.cli.console import complain, interruptible, one_line_errors, say
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
+from derain.cli.shown import SKIPPED, say_skipped
 from derain.errors import UsageError
 from derain.files import printable
 
@@ -181,7 +182,7 @@ class _Done:
         if outcome.status == "failed":
             self.failed.append(outcome)
         elif outcome.status == "skipped":
-            say(f"skipped {source}: {_line_of(outcome)}")
+            say_skipped(f"{source}: {_line_of(outcome)}", is_only=False)
         elif outcome.status == "done":
             note = f" ({printable(outcome.message)})" if outcome.message else ""
             place = f"[{self.statuses['done']}/{self.due}] "
@@ -198,8 +199,8 @@ class _Done:
         if self.statuses["left"]:
             say(f"{self.statuses['left']} results of derain were not derained again")
         say(
-            f"{self.statuses['done']} done, {self.kept + self.statuses['skipped']} skipped because"
-            f" they were there, {len(self.failed)} failed"
+            f"{self.statuses['done']} done, {self.kept + self.statuses['skipped']} {SKIPPED},"
+            f" {len(self.failed)} failed"
         )
 
     def describe(self) -> str:

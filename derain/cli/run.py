@@ -62,7 +62,7 @@ from derain.cli.pipes import (
     is_piped,
 )
 from derain.cli.progress import Bars
-from derain.cli.shown import say_left
+from derain.cli.shown import SKIPPED, say_left, say_skipped
 from derain.cli.startup import lasting
 from derain.clips.names import is_animated
 from derain.clips.places import Places
@@ -431,14 +431,19 @@ class _Pictures:
         for option in ("mask", "compare", "density"):
             if getattr(chosen, option):
                 done.refuse_clips(option)
-        well = not done.clips or derain_found(
-            done.clips,
-            command.model,
-            command.settings,
-            force=command.force,
-            max_pixels=self._limit,
-        )
-        if done.failed or not well:
+        try:
+            if done.clips:
+                done.statuses += derain_found(
+                    done.clips,
+                    command.model,
+                    command.settings,
+                    force=command.force,
+                    max_pixels=self._limit,
+                    is_alone=len(self._plan.jobs) == 1,
+                )
+        finally:  # if the clips are interrupted, the pictures are done all the same
+            done.report()
+        if done.failed:
             raise typer.Exit(1)
 
 
@@ -467,7 +472,6 @@ def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") 
     done = _Done(plan.jobs, len(plan.refused), list(plan.results))
     with interruptible(done.describe_interrupted):
         _derain(plan.jobs, derainer, results, done)
-    done.report()
     return done
 
 
@@ -507,7 +511,7 @@ def _report_plan(plan: "Plan") -> None:
     from derain import pictures
 
     for path, error in plan.refused:
-        _report(pictures.Result(path, None, "failed", error), "")
+        _report(pictures.Result(path, None, "failed", error))
     if plan.others:
         say(pictures.describe_others(plan.others))
 
@@ -552,7 +556,7 @@ class _Done:
         jobs: What there is to do.
         refused: Number of inputs that gave none.
         results: Results of derain, which are ignored.
-        statuses: Number of pictures of each status.
+        statuses: Number of pictures, and of clips among them, of each status.
         finished: Pictures whose results are there.
         clips: Animated pictures that were found among them, each with the file of its result.
     """
@@ -585,12 +589,12 @@ class _Done:
         self.clips.clear()
 
     def report(self) -> None:
-        """Say which files were ignored, and for several pictures how many were done."""
+        """Say which files were ignored, and for several files how many were done."""
         say_left(self.results)
         done, skipped, failed = (self.statuses[each] for each in ("done", "skipped", "failed"))
         if done + skipped + failed + self.refused > 1:
             failed += self.refused
-            say(f"{done} done, {skipped} skipped because they already exist, {failed} failed")
+            say(f"{done} done, {skipped} {SKIPPED}, {failed} failed")
 
     def describe_interrupted(self) -> str:
         """Return what was done by the time of an interruption."""
@@ -625,14 +629,21 @@ def _derain(
             return lambda _stage, done, total: bars(name, done, total)
 
         found = pictures.run(jobs, derainer, start) if derainer else results
-        for number, result in enumerate(found, 1):
+        number, total = 0, len(jobs)
+        for result in found:
+            clip_target = result.target if _is_animation(result) else None
+            # Neither clips, which come later, nor results of derain are among the pictures to do.
+            if clip_target or result.status == "left":
+                total -= 1
+            else:
+                number += 1
             if len(jobs) > 1:
-                bars("pictures", number, len(jobs))
-            if result.target is not None and _is_animation(result):
-                done.clips.append((result.source, result.target))
+                bars("pictures", number, total)
+            if clip_target:
+                done.clips.append((result.source, clip_target))
                 continue
             try:
-                _report(result, f"[{number}/{len(jobs)}] " if len(jobs) > 1 else "")
+                _report(result, f"[{number}/{total}] " if len(jobs) > 1 else "")
             # Standard output is full or gone. The pictures still get done.
             except OSError as error:
                 target = printable(str(result.target))
@@ -650,8 +661,13 @@ def _is_animation(result: "Result") -> bool:
     return is_file and isinstance(result.error, AnimationError) and result.error.kind != "HEIF"
 
 
-def _report(result: "Result", place: str) -> None:
-    """Say what became of a picture; the path of its result goes to standard output."""
+def _report(result: "Result", place: str = "") -> None:
+    """Say what became of a picture; the path of its result goes to standard output.
+
+    Args:
+        result: What became of it.
+        place: Its place among several, such as "[1/2] ".
+    """
     from derain.pictures import STREAM
 
     if result.status == "left":
@@ -661,7 +677,7 @@ def _report(result: "Result", place: str) -> None:
         line = line_of(result.error, has_limit=True)
         text = f"{printable(result.source)}: {_without(result.source, line)}"
         if result.status == "skipped":
-            say(f"skipped {text}")
+            say_skipped(text, is_only=not place)
         else:
             complain(f"error: {text}")
         return

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from derain.cli.console import complain, errors_on_terminal, line_of, say, show_traceback
+from derain.cli.console import (
+    complain,
+    errors_on_terminal,
+    is_verbose,
+    line_of,
+    say,
+    show_traceback,
+)
 from derain.cli.console import result as show_result
 from derain.cli.progress import Bars
 from derain.files import listed, printable
@@ -14,6 +21,8 @@ if TYPE_CHECKING:
     from derain.clips.plan import Job
     from derain.clips.results import Result
     from derain.clips.sequences import SequenceJob
+
+SKIPPED = "skipped because they already exist"
 
 _EVERY = 30.0
 """Seconds between lines about how far a clip has come, where no bar is shown."""
@@ -89,11 +98,40 @@ def complain_of(path: Path, error: Exception) -> None:
     complain(f"error: {name}: {line.removeprefix(f'{name}: ')}")
 
 
-def report(result: "Result") -> None:
-    """Say what became of a clip; the path of its result goes to standard output."""
+def say_skipped(text: str, *, is_only: bool) -> None:
+    """Name a file that is skipped because its result exists, if details are wanted.
+
+    There may be thousands where work is resumed. They are counted, see `say_skipped_count`.
+
+    Args:
+        text: The file, and why.
+        is_only: Whether it is the only one there is to do; it is named in any case.
+    """
+    if is_only or is_verbose():
+        say(f"skipped {text}")
+
+
+def say_skipped_count(count: int, what: str = "") -> None:
+    """Say how many files were skipped, if any.
+
+    Args:
+        count: Of files.
+        what: What they are, such as "clips ".
+    """
+    if count:
+        say(f"{count} {what}{SKIPPED}")
+
+
+def report(result: "Result", *, is_only: bool) -> None:
+    """Say what became of a clip; the path of its result goes to standard output.
+
+    Args:
+        result: What became of it.
+        is_only: As for `say_skipped`.
+    """
     name = printable(result.source)
     if result.status == "skipped" and result.error is not None:
-        say(f"skipped {name}: {line_of(result.error)}")
+        say_skipped(f"{name}: {line_of(result.error)}", is_only=is_only)
         return
     if result.error is not None:
         complain_of(result.source, result.error)

@@ -17,6 +17,7 @@ from derain.cli.console import (
 )
 from derain.cli.options import ForceOption
 from derain.cli.progress import Bars
+from derain.cli.shown import say_skipped, say_skipped_count
 from derain.cli.startup import lasting
 from derain.extras import require
 
@@ -66,7 +67,7 @@ def synth(
         rain = find_rain(preset, textures)
         if rain.preset.has_textures and rain.bank is None:
             say(f"{preset}: rain is drawn without streak textures; --textures DIR uses them")
-    failed = False
+    failed, skips, is_only = False, 0, len(planned.jobs) == 1
     with (
         Bars() as bars,
         closing(synthesise(planned, rain, seed=seed, force=force, progress=bars)) as made,
@@ -83,9 +84,12 @@ def synth(
                 show_traceback(error)
                 line = f"{printable(one.source)}: {line_of(error)}"
                 if skipped:
-                    say(f"skipped {line}")
+                    say_skipped(line, is_only=is_only)
                 else:
                     complain(f"error: {line}")
+                skips += skipped
                 failed |= not skipped
+    if not is_only:
+        say_skipped_count(skips)
     if failed:
         raise typer.Exit(1)

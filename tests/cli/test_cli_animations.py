@@ -1,5 +1,6 @@
 """What derain run says of animated pictures and of folders of frames, and what it refuses."""
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,33 @@ def test_results_among_inputs_are_left_alone(capsys: pytest.CaptureFixture[str])
     assert "1 result of derain ignored: anim_derained.gif" in capsys.readouterr().err
     assert derain("anim_derained.gif") == 0
     assert "was derained again" in capsys.readouterr().err
+
+
+def test_clips_that_are_skipped_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("anim.gif", "anim.webp")
+    assert derain(*names, "-o", "dry") == 0
+    capsys.readouterr()
+    assert derain(*names, "-o", "dry") == 0
+    assert capsys.readouterr().err == "2 clips skipped because they already exist\n"
+    assert derain(*names, "-o", "dry", "-v") == 0
+    assert "skipped anim.gif: dry/anim.gif already exists" in capsys.readouterr().err
+    assert derain(names[0], "-o", "dry") == 0
+    assert capsys.readouterr().err.startswith("skipped anim.gif: ")
+
+
+def test_animations_in_a_folder_are_counted_with_its_pictures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("mixed").mkdir()
+    for name in ("anim.gif", "frames/f0.png", "frames/f1.png"):
+        shutil.copy(name, "mixed")
+    assert derain("mixed", "-o", "dry") == 0
+    said = capsys.readouterr().err
+    assert "[2/2] " in said
+    assert said.splitlines()[-1] == "3 done, 0 skipped because they already exist, 0 failed"
+    assert derain("mixed", "-o", "dry") == 0
+    said = capsys.readouterr().err
+    assert said == "0 done, 3 skipped because they already exist, 0 failed\n"
 
 
 def test_a_folder_is_a_clip_if_asked_for(

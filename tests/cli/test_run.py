@@ -61,6 +61,36 @@ def test_what_is_missing_is_said_before_a_model_is_loaded(
     assert said == ["error: missing.png: no such file or folder\n"]
 
 
+def test_skipped_files_are_counted_and_named_with_details(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_image("b.png", read_image("a.png"))
+    assert derain("a.png", "b.png") == 0
+    capsys.readouterr()
+    counted = "0 done, 2 skipped because they already exist, 0 failed"
+    assert derain("a.png", "b.png") == 0
+    assert capsys.readouterr() == ("", f"{counted}\n")
+    assert derain("a.png", "b.png", "-v") == 0
+    assert capsys.readouterr().err.splitlines() == [
+        *(
+            f"skipped {name}.png: {name}_derained.png already exists; --force overwrites it"
+            for name in "ab"
+        ),
+        counted,
+    ]
+
+
+def test_results_of_derain_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    write_image("b.png", read_image("a.png"))
+    assert derain("a.png") == 0
+    assert derain("a_derained.png", "-o", "made.png") == 0
+    capsys.readouterr()
+    assert derain("made.png", "b.png", "a.png", "--force") == 0
+    said = capsys.readouterr().err
+    assert "[2/2] " in said
+    assert said.splitlines()[-1] == "2 done, 0 skipped because they already exist, 0 failed"
+
+
 def test_results_are_left_alone_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("b.png", "c.bmp"):
         write_image(name, read_image("a.png"))
@@ -75,6 +105,7 @@ def test_results_are_left_alone_in_one_line(capsys: pytest.CaptureFixture[str]) 
         " b_derained_compare.png, c_derained.bmp and 1 more; name one alone to derain it again"
     ]
     assert lines[-1] == "0 done, 3 skipped because they already exist, 0 failed"
+    assert len(lines) == 2
     assert {path.name for path in Path.cwd().iterdir()} == first
     assert derain(*sorted(first), "--force", "--format", "jpg", "-q") == 0
     made = {path.name for path in Path.cwd().iterdir()} - first

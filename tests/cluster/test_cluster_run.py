@@ -84,7 +84,7 @@ def test_an_archive_outlives_a_worker_and_names_damaged_files(
     errors = [line for line in said.err.splitlines() if line.startswith("error:")]
     assert sorted(line.split(": ")[1] for line in errors) == damaged
     count = 298 + len(clips)
-    assert f"{count} done, 0 skipped because they were there, 2 failed" in said.err
+    assert f"{count} done, 0 skipped because they already exist, 2 failed" in said.err
     assert len(said.out.splitlines()) == count
     archives.locally(source, local, "petrichor-live")
     assert archives.files_in(output) == archives.files_in(local)
@@ -99,7 +99,7 @@ def test_an_archive_outlives_a_worker_and_names_damaged_files(
         (source / name).unlink()
     before = archives.times_in(output)
     assert status_of(*command, "-m", "petrichor-live") == 0
-    skipped = f"0 done, {count} skipped because they were there, 0 failed"
+    skipped = f"0 done, {count} skipped because they already exist, 0 failed"
     assert skipped in capsys.readouterr().err
     assert archives.times_in(output) == before
 
