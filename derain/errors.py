@@ -50,6 +50,13 @@ class SettingError(UsageError):
     """
 
 
+class UnknownNameError(DerainError, ValueError):
+    """There is no recipe, or there are no weights, of a name.
+
+    It is wrong usage, as a `UsageError` is, but the name need not be the value of an option.
+    """
+
+
 class ExistsError(DerainError):
     """A file that would be written exists already, and may only be overwritten on request.
 

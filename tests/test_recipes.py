@@ -2,7 +2,7 @@
 
 import pytest
 
-from derain.errors import SettingError
+from derain.errors import SettingError, UnknownNameError
 from derain.networks import NETWORKS
 from derain.recipes import RECIPES, find_recipe
 
@@ -114,9 +114,12 @@ def test_settings_are_checked(setting: dict[str, str], message: str) -> None:
         find_recipe("nledn", setting)
 
 
-def test_unknown_recipe_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="no recipe 'unet': expected one of nledn, "):
+def test_unknown_recipe_lists_those_like_it_or_all() -> None:
+    with pytest.raises(UnknownNameError, match="no recipe 'unet'; expected one of nledn, "):
         find_recipe("unet")
+    with pytest.raises(UnknownNameError) as raised:
+        find_recipe("petrichor-liev")
+    assert str(raised.value).startswith("no recipe 'petrichor-liev'; did you mean petrichor-live")
 
 
 def test_validation_rain_is_set_as_rain_is() -> None:

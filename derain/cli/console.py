@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from derain.errors import SAID_IN_A_LINE, ExistsError, SettingError, UsageError, reason
+from derain.errors import (
+    SAID_IN_A_LINE,
+    ExistsError,
+    SettingError,
+    UnknownNameError,
+    UsageError,
+    reason,
+)
 from derain.files import check_makable, check_writable, printable
 
 if TYPE_CHECKING:  # takes longer to load than the verbs that show no bar
@@ -293,4 +300,5 @@ def one_line_errors(*, has_limit: bool = False, has_quality: bool = False) -> Ge
         show_traceback(error)
         line = line_of(error, has_limit=has_limit, has_quality=has_quality)
         complain(f"error: {line}")
-        raise typer.Exit(2 if isinstance(error, UsageError) else 1) from None
+        is_usage = isinstance(error, UsageError | UnknownNameError)
+        raise typer.Exit(2 if is_usage else 1) from None

@@ -24,7 +24,7 @@ MANY = 200
 """Number of pictures whose search for leaks takes some seconds."""
 
 RecipeArgument = Annotated[
-    str, typer.Argument(help="Name of a recipe. An unknown name lists all recipes.")
+    str, typer.Argument(help="Name of a recipe. An unknown name lists recipes.")
 ]
 DataOption = Annotated[
     Path | None,

@@ -4,8 +4,9 @@ An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does
 """
 
 from dataclasses import replace
+from difflib import get_close_matches
 
-from derain.errors import did_you_mean
+from derain.errors import UnknownNameError
 from derain.networks import NETWORKS
 from derain.recipes.recipe import Recipe, override
 
@@ -193,10 +194,12 @@ def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
     """Return the recipe of a name, with settings such as ``{"lr": "3e-4"}`` put in.
 
     Raises:
-        ValueError: For an unknown name.
+        UnknownNameError: For an unknown name.
         SettingError: For an unknown field, or a value that does not fit it.
     """
     if name not in RECIPES:
-        hint = did_you_mean(name, RECIPES)
-        raise ValueError(f"no recipe {name!r}: expected one of {', '.join(RECIPES)}{hint}")
+        close = get_close_matches(name.lower(), RECIPES, 3, 0.7)
+        expected = f"expected one of {', '.join(RECIPES)}"
+        meant = f"did you mean {' or '.join(close)}?"
+        raise UnknownNameError(f"no recipe {name!r}; {meant if close else expected}")
     return override(RECIPES[name], overrides or {})

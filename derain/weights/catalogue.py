@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from derain.errors import UsageError, did_you_mean
+from derain.errors import UnknownNameError, UsageError, did_you_mean
 from derain.files import file_digest, is_litter, write_file
 from derain.weights.checkpoints import is_checkpoint
 from derain.weights.header import WeightsError
@@ -190,6 +190,10 @@ SUFFIXES = (
 """Suffixes that files of weights have, of derain and of authors, in small letters."""
 
 
+class UnknownWeightsError(UnknownNameError, FileNotFoundError):
+    """There are no weights of a name, which cannot be that of a file."""
+
+
 def names_folder(name: str) -> bool:
     """Return whether a name of nothing that exists stands for a folder rather than for weights.
 
@@ -207,6 +211,7 @@ def check_exists(name_or_path: str) -> None:
     """Check that it is a name in the catalogue, or a path of something.
 
     Raises:
+        UnknownWeightsError: If it is neither, and can only be meant as a name.
         FileNotFoundError: If it is neither.
         UsageError: If it is the name of a quality.
     """
@@ -227,10 +232,12 @@ def check_exists(name_or_path: str) -> None:
             advice="ask for it by",
         )
     found = "file or folder" if names_folder(name_or_path) else "weights"
-    raise FileNotFoundError(
+    problem = (
         f"{name_or_path}: no such {found}; expected one of {', '.join(CATALOGUE)}, or a weights"
         f" file{_meant(path)}"
     )
+    is_word = path.name == name_or_path and not path.suffix
+    raise UnknownWeightsError(problem) if is_word else FileNotFoundError(problem)
 
 
 MOST_NAMES = 2000

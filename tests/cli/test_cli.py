@@ -205,7 +205,7 @@ ERRORS = [
     (["none.jpg"], 1, "error: none.jpg: no such file or folder"),
     (
         ["photo.png", "-m", "nothing"],
-        1,
+        2,
         "error: nothing: no such weights; expected one of petrichor",
     ),
     (
@@ -300,10 +300,10 @@ ERRORS = [
     ),
     (
         ["bench", "nothing"],
-        1,
+        2,
         "error: nothing: no such weights",
     ),
-    (["weights", "show", "nothing"], 1, "error: nothing: no such weights"),
+    (["weights", "show", "nothing"], 2, "error: nothing: no such weights"),
     (["bench", "nope/"], 1, "error: nope/: no such file or folder; expected one of petrichor"),
     (["synth", "nope", "-o", "x"], 1, "error: nope: no such file or folder; expected clean"),
     (["data", "check", "nope.csv"], 1, "error: nope.csv: no such list; expected one of pairs"),
@@ -352,7 +352,12 @@ ERRORS = [
 ]
 ERRORS_WITH_TORCH = [
     (["photo.png", "--device", "mps"], 2, "error: --device mps: not available here"),
-    (["train", "unet", "--data", "."], 1, "error: no recipe 'unet'"),
+    (["train", "unet", "--data", "."], 2, "error: no recipe 'unet'; expected one of nledn, "),
+    (
+        ["train", "nledn-rain", "--data", "."],
+        2,
+        "error: no recipe 'nledn-rain'; did you mean nledn-rain100l or nledn-rain100h",
+    ),
     (
         ["train", "nledn", "--data", "."],
         1,
@@ -1133,7 +1138,7 @@ def test_weights_cite_prints_the_papers_once_and_derain() -> None:
     alone = derain("weights", "cite").stdout.decode()
     assert re.findall(r"^@\w+\{(\w+),$", alone, re.M) == ["derain"]
     failed = derain("weights", "cite", "nothing")
-    assert failed.returncode == 1
+    assert failed.returncode == 2
     assert failed.stdout == b""
     assert failed.stderr.startswith(b"error: nothing: no such weights")
 
