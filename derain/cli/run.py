@@ -64,7 +64,7 @@ from derain.cli.pipes import (
 from derain.cli.progress import Bars
 from derain.cli.shown import SKIPPED, say_left, say_skipped
 from derain.cli.startup import lasting
-from derain.clips.names import is_animated
+from derain.clips.names import is_animated, is_clip_name
 from derain.clips.places import Places
 from derain.errors import DerainError, UsageError, did_you_mean
 from derain.files import printable
@@ -72,6 +72,7 @@ from derain.files import printable
 if TYPE_CHECKING:
     from derain.images import Format
     from derain.pictures import Job, Part, Plan, Result
+    from derain.pictures.finding import NoPicturesError
     from derain.progress import Progress
     from derain.restore import Derainer
 
@@ -509,11 +510,22 @@ def _part_of(text: str | None) -> "Part | None":
 def _report_plan(plan: "Plan") -> None:
     """Name what gives no job, before a model is loaded."""
     from derain import pictures
+    from derain.pictures.finding import NoPicturesError
 
     for path, error in plan.refused:
-        _report(pictures.Result(path, None, "failed", error))
+        advised = _with_clips(path, error) if isinstance(error, NoPicturesError) else error
+        _report(pictures.Result(path, None, "failed", advised))
     if plan.others:
         say(pictures.describe_others(plan.others))
+
+
+def _with_clips(path: Path, error: "NoPicturesError") -> DerainError:
+    """Return an error that says how to derain the clips of a folder without pictures, if any."""
+    suffixes = [suffix for suffix, _ in error.others.most_common() if is_clip_name(f"a{suffix}")]
+    if not suffixes:
+        return error
+    named = (path if path.is_dir() else path.parent) / f"*{suffixes[0]}"
+    return DerainError(f"{error}; clips are derained if they are named, such as {printable(named)}")
 
 
 def _check_density(derainer: "Derainer") -> None:

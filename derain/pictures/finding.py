@@ -135,6 +135,19 @@ def absolute(folder: Path) -> Path:
     return Path(os.path.abspath(folder))  # noqa: PTH100
 
 
+class NoPicturesError(DerainError):
+    """A folder or pattern holds no pictures.
+
+    Args:
+        problem: What was searched, in words.
+        others: How many files it holds that are no pictures, by suffix in small letters.
+    """
+
+    def __init__(self, problem: str, others: Counter[str]) -> None:
+        self.others = others
+        super().__init__(f"{problem}; {describe_others(others)}" if others else problem)
+
+
 class NoPlaceError(UsageError):
     """Nothing can lie beside a folder, and nobody said where its results go."""
 
@@ -156,8 +169,7 @@ def _add(found: Sources, name: str, inputs: Sequence[str], output: str | None) -
     elif path.is_dir():
         inside = _add_folder(found, path, output, alone=len(inputs) == 1)
         if not (inside.files or inside.unreadable):
-            others = f"; {describe_others(inside.others)}" if inside.others else ""
-            raise DerainError(f"no pictures in this folder{others}")
+            raise NoPicturesError("no pictures in this folder", inside.others)
         found.others += inside.others
     elif glob.has_magic(name):
         _add_matches(found, name, output)
@@ -267,8 +279,8 @@ def _add_matches(found: Sources, pattern: str, output: str | None) -> None:
             else:
                 _add_picture(found, Source(path))
     if not fits:
-        passed_over = f"no picture fits this pattern; {describe_others(others)}"
-        raise DerainError(passed_over if others else "no file fits this pattern")
+        found_none = f"no {'picture' if others else 'file'} fits this pattern"
+        raise NoPicturesError(found_none, others)
     found.others += others
 
 

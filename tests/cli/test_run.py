@@ -80,6 +80,19 @@ def test_skipped_files_are_counted_and_named_with_details(
     ]
 
 
+@pytest.mark.parametrize("given", ["clips", "clips/*"])
+def test_clips_without_pictures_are_to_be_named(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("clips").mkdir()
+    Path("clips/a.mp4").write_bytes(b"a clip")
+    assert derain(given) == 1
+    assert capsys.readouterr().err.endswith(
+        "; 1 other file ignored: 1 .mp4; clips are derained if they are named, such as"
+        " clips/*.mp4\n"
+    )
+
+
 def test_results_of_derain_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
     write_image("b.png", read_image("a.png"))
     assert derain("a.png") == 0
