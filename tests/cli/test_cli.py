@@ -240,7 +240,8 @@ ERRORS = [
     (["photo.png", "--nonsense"], 2, "No such option"),
     (["run"], 2, "Missing argument"),
     (["evaluate", "nledn"], 2, "no folder of pairs among nledn"),
-    (["evaluate", "nledn", "Rain/"], 2, "no folder of pairs among nledn, Rain/; there is no Rain/"),
+    (["evaluate", "nledn", "Rain"], 2, "no folder of pairs among nledn, Rain; there is no Rain"),
+    (["evaluate", "nledn", "Rain/"], 1, "error: Rain/: no such folder; expected one of pairs"),
     (["evaluate", "nledn", ".", "--protocol", "psnr"], 2, "psnr: expected one of y-matlab"),
     (
         ["evaluate", "nledn", "."],
