@@ -212,11 +212,18 @@ class Found:
             them.
         others: How many other files there are, by suffix in small letters.
         unreadable: One error for each folder that cannot be listed.
+        dangling: Links to what is not there, called like those searched for.
     """
 
     files: list[Path] = field(default_factory=list[Path])
     others: Counter[str] = field(default_factory=Counter[str])
     unreadable: list[OSError] = field(default_factory=list[OSError])
+    dangling: list[Path] = field(default_factory=list[Path])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found that is wanted, or that might have been."""
+        return not (self.files or self.unreadable or self.dangling)
 
 
 def find_files(
@@ -277,6 +284,8 @@ def search(folder: str | os.PathLike[str], suffixes: Collection[str]) -> Found:
             # os.path.isfile is false for a link to itself, where Path.is_file raises.
             elif os.path.isfile(path):  # noqa: PTH113
                 found.files.append(path)
+            elif not os.path.exists(path):  # noqa: PTH110
+                found.dangling.append(path)
     return found
 
 

@@ -168,7 +168,7 @@ def _add(found: Sources, name: str, inputs: Sequence[str], output: str | None) -
         _add_file(found, path, alone=len(inputs) == 1)
     elif path.is_dir():
         inside = _add_folder(found, path, output, alone=len(inputs) == 1)
-        if not (inside.files or inside.unreadable):
+        if inside.is_empty:
             raise NoPicturesError("no pictures in this folder", inside.others)
         found.others += inside.others
     elif glob.has_magic(name):
@@ -214,6 +214,8 @@ def _add_folder(found: Sources, path: Path, output: str | None, *, alone: bool =
     for error in inside.unreadable:
         message = f"cannot be read: {error.strerror}"
         found.refused.append((Path(error.filename), DerainError(message)))
+    nothing = DerainError("cannot be read: a link to what is not there")
+    found.refused += [(link, nothing) for link in inside.dangling]
     return inside
 
 
@@ -266,7 +268,7 @@ def _add_matches(found: Sources, pattern: str, output: str | None) -> None:
     for path in _matches(pattern):
         if path.is_dir():
             inside = Found() if "**" in pattern else _add_folder(found, path, output)
-            fits = fits or bool(inside.files or inside.unreadable)
+            fits = fits or not inside.is_empty
             others += inside.others
         elif is_special(path):  # as in folders
             continue

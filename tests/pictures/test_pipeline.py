@@ -182,13 +182,18 @@ def test_odd_entries_do_not_stop_the_others(folder: Path) -> None:
     results = run([str(folder / "a.png"), str(long), "", str(folder / ("m" * 300))])
     assert [result.status for result in results] == ["failed", "failed", "failed", "done"]
     assert "an empty name" in results[0].message
-    assert {result.source.name for result in run([str(folder)])} == {
-        "a.png",
-        "b.jpg",
-        "c.webp",
-        "d.tif",
-        long.name,
-    }
+    found = {result.source.name: result for result in run([str(folder)])}
+    assert set(found) == {"a.png", "b.jpg", "c.webp", "d.tif", long.name, "loop.png"}
+    assert found["loop.png"].status == "failed"
+
+
+def test_a_link_to_nothing_is_named(folder: Path) -> None:
+    (folder / "e.png").symlink_to("gone.png")
+    (folder / "more.txt").symlink_to("gone.txt")
+    failed = [result for result in run([str(folder)]) if result.status == "failed"]
+    assert [(result.source.name, result.message) for result in failed] == [
+        ("e.png", "cannot be read: a link to what is not there")
+    ]
 
 
 def test_an_input_is_never_overwritten_unasked(folder: Path) -> None:
