@@ -306,7 +306,6 @@ ERRORS = [
     ),
     (["weights", "show", "nothing"], 2, "error: nothing: no such weights"),
     (["bench", "nope/"], 1, "error: nope/: no such file or folder; expected one of petrichor"),
-    (["synth", "nope", "-o", "x"], 1, "error: nope: no such file or folder; expected clean"),
     (["data", "check", "nope.csv"], 1, "error: nope.csv: no such list; expected one of pairs"),
     (
         ["run", "photo.png", "empty", "--cluster", "auto"],
@@ -352,6 +351,7 @@ ERRORS = [
     ),
 ]
 ERRORS_WITH_TORCH = [
+    (["synth", "nope", "-o", "x"], 1, "error: nope: no such file or folder; expected clean"),
     (["photo.png", "--device", "mps"], 2, "error: --device mps: not available here"),
     (["train", "unet", "--data", "."], 2, "error: no recipe 'unet'; expected one of nledn, "),
     (

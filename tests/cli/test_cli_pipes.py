@@ -149,7 +149,7 @@ def test_a_clip_goes_to_standard_output(
         ([*BARE, "gray", "--density"], 2, "--density: applies to pictures"),
         ([*BARE, "gray", "--temporal", "4"], 2, "--temporal 4: expected auto, off, or an odd"),
         ([*BARE, "gray", "-m", "none", "--temporal", "off"], 2, "nothing to do without a model"),
-        ([*BARE, "gray", "-m", "petrichor-of-tomorrow"], 1, "petrichor-of-tomorrow"),
+        ([*BARE, "gray", "-m", "petrichor-of-tomorrow"], 2, "petrichor-of-tomorrow"),
         ([*BARE, "gray", "-o", "no/where/clip.mp4"], 2, "--rate: expected for a video file"),
         ([*BARE, "gray"], 1, "standard input: 0 frames; expected at least one of 8x6 gray"),
         (["more.png", *BARE, "gray"], 2, "--raw 8x6: applies to frames from standard input"),
