@@ -155,7 +155,7 @@ def test_a_port_in_use_is_named() -> None:
 
 def test_unknown_weights_are_named_before_anything_starts() -> None:
     done = derain("--port", "0", "-m", "petrichor-lve")
-    assert (done.exit_code, "did you mean petrichor-live" in done.stderr) == (1, True)
+    assert (done.exit_code, "did you mean petrichor-live" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
