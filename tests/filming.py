@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 import skimage.data
+from av.video.frame import PictureType
 
 from derain.machine import same_priority
 from derain.video.clip import Clip
@@ -29,6 +30,7 @@ class Film:
     Attributes:
         times: When frames are shown, in ticks.
         tags: Of the encoder: ``color_range``, ``colorspace`` and others.
+        in_order: How many of the first frames are no B-frames.
         extra: Adds streams to the container before the first packet, and returns packets.
     """
 
@@ -48,6 +50,7 @@ class Film:
     chapters: Sequence[tuple[int, int, str]] = ()
     attachment: bytes = b""
     global_options: Mapping[str, str] = field(default_factory=dict)
+    in_order: int = 0
 
 
 def picture(k: int, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -95,6 +98,8 @@ def film(path: Path, scene: Film = Film()) -> Path:
             frame = av.VideoFrame.from_ndarray(picture(k, scene.size), "rgb24")
             frame = frame.reformat(format=scene.format)
             frame.pts, frame.time_base = pts, scene.time_base
+            if k < scene.in_order:
+                frame.pict_type = PictureType.P
             target.mux(video.encode(frame))
         target.mux(video.encode(None))
     return path

@@ -43,7 +43,8 @@ CodecOption = Annotated[
     str,
     typer.Option(
         metavar="auto|NAME",
-        help="Clips: h264, h265, av1, vp9, mpeg4, or ffv1, which is lossless.",
+        help="Clips: h264, h265, av1, vp9, mpeg4, or ffv1, which is lossless; auto is h264, or av1"
+        " for .webm.",
     ),
 ]
 CrfOption = Annotated[

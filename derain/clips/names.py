@@ -57,8 +57,8 @@ _OF_PICTURES = frozenset(
 def is_video(path: str | os.PathLike[str]) -> bool:
     """Return whether a file is a video.
 
-    Its name says so, or its first bytes, where it has not the ending of a picture. Pipes and
-    devices are not opened.
+    Its name says so. If it has neither the ending of a clip nor that of a picture, its first bytes
+    do. Pipes and devices are not opened.
     """
     path = Path(path)
     if is_clip_name(path):

@@ -26,7 +26,7 @@ SURE = 9.0
 Unrelated pictures stay under 9; the heaviest rain on its own background is at 45.
 """
 LIKELY = 5.0
-"""Height of a peak in place from which on two scenes are no longer likely.
+"""Height of a peak in place from which on two scenes are unlikely.
 
 Of 625 pairs of unrelated parts of 160x131, two were as high. Heavy rain on a dark picture of that
 size leaves no clear peak.

@@ -6,6 +6,7 @@ This module imports PyAV: importers ask for that first (`derain.extras.require`)
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,8 +34,8 @@ _TRIES = 100
 """How often in a row reading a packet may fail before the rest of a file is given up."""
 _NO_TIMES_SHOWN = ("avi", "asf")
 """Formats that say when packets are decoded, and not when frames are shown."""
-_FRAMES_TRIED = 24
-"""Frames within which a decoder that changes the order of frames does so."""
+_FRAMES_TRIED = 250
+"""Frames within which a decoder that may change their order does so: those of some seconds."""
 _NO_CLIPS = ("tty", "image2", "hls", "concat", "dash", "sdp")
 """What FFmpeg opens as video, but holds none: text, pictures, lists of other files."""
 
@@ -81,8 +82,6 @@ class Clip:
         time_base: Seconds in a tick of ``pts``.
         rate: Frames a second, on average.
         first: ``pts`` of the first frame.
-        delay: Ticks from when a frame is shown to when the decoder gives it. None where frames have
-            times of their own; else their ``pts`` are those of packets in the order of the file.
         duration: Seconds, None where the file does not say.
         frames: How many there should be, None where nothing says.
         companions: The other streams.
@@ -92,6 +91,8 @@ class Clip:
         stereo: The first frame holds the views of two eyes, or one of them.
         hidden_alpha: Transparency lies beside the frames, where the decoder does not look (VP8 and
             VP9).
+        delay: Ticks from when a frame is shown to when the decoder gives it. None where frames have
+            times of their own; else their ``pts`` are those of packets in the order of the file.
     """
 
     path: Path
@@ -290,26 +291,29 @@ def _delay(clip: Clip) -> int | None:
     order, these are wrong, and its ``dts`` count what is shown (as in FFmpeg's
     ``best_effort_timestamp``).
     """
-    times: list[tuple[int, int]] = []
     with open_input(clip.path) as container:
-        for packet in packets_of(container, [clip.index]):
-            try:
-                frames = packet.decode()
-            except FFmpegError:
-                continue
-            for frame in frames:
-                if not isinstance(frame, VideoFrame):
-                    continue
-                if frame.pts is not None and frame.dts is not None:
-                    times.append((frame.pts, frame.dts))
-            if len(times) >= _FRAMES_TRIED:
-                break
-    steps = list(itertools.pairwise(times))
-    goes_back = any(later[0] <= former[0] for former, later in steps)
-    if goes_back and all(later[1] > former[1] for former, later in steps):
-        pts, dts = times[0]
-        return dts - pts
+        stream = container.streams[clip.index]
+        if not (isinstance(stream, VideoStream) and stream.codec_context.has_b_frames):
+            return None
+        frames = itertools.islice(_frames_of(container, stream), _FRAMES_TRIED)
+        times = ((f.pts, f.dts) for f in frames if f.pts is not None and f.dts is not None)
+        delay: int | None = None
+        for (pts, dts), (next_pts, next_dts) in itertools.pairwise(times):
+            delay = dts - pts if delay is None else delay
+            if next_dts <= dts:
+                return None
+            if next_pts <= pts:
+                return delay
     return None
+
+
+def _frames_of(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield the frames of a stream past packets that cannot be decoded."""
+    for packet in packets_of(container, [stream.index]):
+        with suppress(FFmpegError):
+            for frame in packet.decode():
+                if isinstance(frame, VideoFrame):
+                    yield frame
 
 
 def packets_of(container: InputContainer, indices: Sequence[int]) -> Iterator["Packet[Stream]"]:

@@ -66,7 +66,7 @@ _TS = Container(
     timecode=False,
 )
 
-AUTO = "auto"
+_AUTO = "auto"
 """Codec that depends on the result's container."""
 _MATROSKA = ("matroska", "webm")
 _COUNTED = ("DURATION", "NUMBER_OF_", "BPS", "_STATISTICS_")
@@ -137,7 +137,7 @@ def codec_for(name: str, path: str | os.PathLike[str] | None) -> str:
     Raises:
         UsageError: If there is no such codec, or this build of PyAV lacks the encoder.
     """
-    if name != AUTO:
+    if name != _AUTO:
         return codec_named(name)
     container = CONTAINERS.get(Path(path).suffix.lower(), _MP4) if path is not None else _MP4
     return codec_named("h264" if "h264" in container.codecs else container.codecs[0])

@@ -122,6 +122,20 @@ def test_frames_of_formats_that_time_no_frames_come_evenly(tmp_path: Path, name:
     assert len(part) == 20
 
 
+def test_b_frames_that_come_late_are_noticed(tmp_path: Path) -> None:
+    scene = Film(codec="libx264", options=REORDERING, times=range(90), in_order=60)
+    path = film(tmp_path / "a.avi", scene)
+    with av.open(str(path)) as container:
+        raw = [frame.pts for frame in container.decode(video=0) if frame.pts is not None]
+    assert raw[:60] == sorted(raw[:60])
+    assert raw != sorted(raw)
+    clip = open_clip(path)
+    with FrameReader(clip) as reader:
+        found = [decoded.pts - clip.first for decoded in reader]
+    assert found == list(range(90))
+    assert reader.notes() == []
+
+
 def test_times_of_a_variable_rate_are_exact(tmp_path: Path) -> None:
     ticks = [0, 10, 11, 400, 401, 402, 999, 5000, 5001, 9000]
     scene = Film(times=ticks, time_base=Fraction(1, 90_000 // 9))
