@@ -40,7 +40,10 @@ def main() -> None:
     parser.add_argument(
         "--data", help="what they were trained on, in words; default: what their card says"
     )
-    parser.add_argument("--failures", help="what they were seen to do badly")
+    parser.add_argument(
+        "--failures",
+        help="what they were seen to do badly; default, as for --note: as the weights before",
+    )
     parser.add_argument("--note")
     parser.add_argument("--still", type=Path, metavar="CLIP", help="from a still camera, in rain")
     parser.add_argument("--json", type=Path, help="where all scores go, for results_tables.py")
@@ -49,7 +52,8 @@ def main() -> None:
     network, card = store.load(arguments.weights)
     check(arguments.name, card)
     still = still_frames(arguments.still) if arguments.still else []
-    said = {
+    before = store.load(target)[1] if target.exists() else card
+    said = {"failures": before.failures, "note": before.note} | {
         key: value
         for key in ("data", "failures", "note")
         if (value := getattr(arguments, key)) is not None

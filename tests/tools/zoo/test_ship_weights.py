@@ -76,6 +76,10 @@ def test_shipped_weights_are_rounded_scored_and_listed(
     )
     assert Exported.read(graph).card == store.load(shipped)[1]
     assert listed["petrichor"] == rows[0]
+    monkeypatch.setattr(sys, "argv", ["ship_weights.py", *arguments[:3], "--note", "again"])
+    ship_weights.main()
+    again = store.load(shipped)[1]
+    assert (again.failures, again.note) == ("snow stays", "again")
     for name, message in (
         ("nledn", "expected weights of nledn, found petrichor-live"),
         ("petrichor-live-2", "no recipe"),
