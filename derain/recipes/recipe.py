@@ -37,12 +37,15 @@ class Recipe:
             most 512.
         augment: ``flip`` is left to right; ``dihedral`` all eight flips and quarter turns; ``none``
             leaves crops as they are.
+        bars: Share of crops of clean pictures before which upright bars stand, as those of railings
+            and fences, which look like rain.
         exposure: By up to how many stops a crop of a clean picture is made brighter or darker,
             clipped at white, before it rains.
         blown: Share of crops whose brighter part is blown out to white instead, and the rest hazed,
             as skies behind leaves are.
         compressed: Share of crops that are compressed as JPEG after it has rained, rainy and clean
-            at one quality, 30 to 96. Like these two it is for photographs: pairs stay as they are.
+            at one quality, 30 to 96. Like these three it is for photographs, and pairs stay
+            as they are.
         steps: Optimiser steps in all.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up;
             ``plateau`` multiplies by 0.9 after each epoch whose mean loss did not fall, down to
@@ -76,6 +79,7 @@ class Recipe:
     batch: int = 4
     crop: int | None = 128
     augment: Augment = "dihedral"
+    bars: float = 0.0
     exposure: float = 0.0
     blown: float = 0.0
     compressed: float = 0.0
@@ -122,7 +126,7 @@ class Recipe:
 
     def _check_batch(self) -> None:
         """Check what a step and a validation see of the pictures."""
-        for key in ("blown", "compressed"):
+        for key in ("bars", "blown", "compressed"):
             self._expect(key, 0 <= getattr(self, key) <= 1, "a share from 0 to 1")
         for key in ("batch", "steps", "validate_every"):
             self._expect(key, getattr(self, key) >= 1, "a whole number of at least 1")

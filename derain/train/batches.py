@@ -20,6 +20,7 @@ from derain.data.pairs import Pair, read_pair
 from derain.images import read_image
 from derain.rain.crops import as_floats, generator_for, planes, random_crop, shrink
 from derain.recipes import Augment
+from derain.train.bars import BAR_NUMBERS, stand_bars
 
 CACHE_BYTES = 2 << 30
 JPEG_QUALITIES = (30.0, 96.0)
@@ -105,6 +106,7 @@ class RainyBatches:
     Pictures stay on the device, as integers; crops and rain are made there too.
 
     Args:
+        bars: Share of crops before which upright bars stand, as those of railings and fences.
         exposure: Number of stops by which each crop is made brighter or darker, at most, before it
             rains; values above white become white.
         blown: Share of crops whose brighter part is blown out to white instead, and the rest veiled
@@ -124,6 +126,7 @@ class RainyBatches:
         crop: int | None,
         augment: Augment,
         seed: int,
+        bars: float = 0.0,
         exposure: float = 0.0,
         blown: float = 0.0,
         compressed: float = 0.0,
@@ -132,6 +135,7 @@ class RainyBatches:
     ) -> None:
         self._pictures = pictures
         self._presets = presets
+        self._bars = bars
         self._exposure = exposure
         self._blown = blown
         self._compressed = compressed
@@ -160,7 +164,7 @@ class RainyBatches:
         for k in self._places:
             index, generator = self._plan.draw(step, k)
             crop = self._plan.cut(planes(cache.read(self._pictures[index])), generator)
-            crops.append(self._expose(crop, generator))
+            crops.append(self._expose(self._bar(crop, generator), generator))
             choice = int(torch.randint(len(self._presets), (), generator=generator))
             presets.append(self._presets[choice])
             generators.append(generator)
@@ -175,6 +179,13 @@ class RainyBatches:
             self._compressions[device] = rain.Compression(device)
         compression = self._compressions[device]
         return compress_pairs(batch, self._compressed, numbers.to(device), compression)
+
+    def _bar(self, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a crop of (3, H, W), a share of them with bars before it."""
+        if not (self._bars and float(torch.rand((), generator=generator)) < self._bars):
+            return clean
+        numbers = torch.rand(1, BAR_NUMBERS, generator=generator)
+        return stand_bars(clean[None], numbers.to(clean.device))[0]
 
     def _expose(self, clean: Tensor, generator: torch.Generator) -> Tensor:
         """Return a crop of (3, H, W) under another exposure; values above white become white."""

@@ -18,7 +18,11 @@ from derain.images import read_image
 from derain.rain import Compression, RainPreset, RainTable, TextureBank, compose
 from derain.rain.crops import to_tensor
 from derain.rain.numbers import mixed_bits, white_noise
+from derain.train.bars import BAR_NUMBERS, stand_bars
 from derain.train.batches import Batch, blown_factor, compress_pairs, haze
+
+_OF_BARS = 0x2545F491
+"""Keys of bars differ by it from those of all else."""
 
 
 class ResidentBatches:
@@ -26,6 +30,7 @@ class ResidentBatches:
 
     Args:
         pictures: Bytes, (H, W, 3) each, no side shorter than a crop (`read_bytes`).
+        bars: Share of crops before which upright bars stand.
         exposure: Number of stops by which each crop is made brighter or darker, at most, before it
             rains.
         blown: Share of crops whose brighter part is blown out to white, the rest veiled in haze.
@@ -45,6 +50,7 @@ class ResidentBatches:
         batch: int,
         crop: int,
         seed: int,
+        bars: float = 0.0,
         exposure: float = 0.0,
         blown: float = 0.0,
         compressed: float = 0.0,
@@ -64,7 +70,8 @@ class ResidentBatches:
         self._rain = RainTable(preset, bank, device)
         self._device = device
         self._batch, self._crop, self._seed = batch, crop, seed
-        self._exposure, self._blown, self._compressed = exposure, blown, compressed
+        self._bars, self._exposure, self._blown = bars, exposure, blown
+        self._compressed = compressed
         self._compression = Compression(device)
         self._places = torch.arange(batch, device=device)
         stream = int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
@@ -89,7 +96,7 @@ class ResidentBatches:
         number = (step * self._batch + self._places) % 2**31
         keys = mixed_bits(number.int() ^ self._stream)
         numbers = white_noise(mixed_bits(keys), (1, 10))[:, 0]  # (N, 10)
-        clean = self._expose(self._cut(numbers), numbers)
+        clean = self._expose(self._bar(self._cut(numbers), keys), numbers)
         rain = self._rain.sample(keys, (self._crop, self._crop))
         batch = Batch(compose(clean, rain), clean)
         if not self._compressed:
@@ -117,6 +124,14 @@ class ResidentBatches:
         first = self._starts[picture].view(-1, 1, 1) + 3 * (row * width.view(-1, 1, 1) + column)
         channel = torch.arange(3, device=self._device).view(1, 3, 1, 1)
         return self._bytes[first.unsqueeze(1) + channel].float() / 255
+
+    def _bar(self, clean: Tensor, keys: Tensor) -> Tensor:
+        """Return crops, a share of them with bars before them."""
+        if not self._bars:
+            return clean
+        numbers = white_noise(mixed_bits(keys ^ _OF_BARS), (1, 1 + BAR_NUMBERS))[:, 0]
+        chosen = (numbers[:, 0] < self._bars).view(-1, 1, 1, 1)
+        return torch.where(chosen, stand_bars(clean, numbers[:, 1:]), clean)
 
     def _expose(self, clean: Tensor, numbers: Tensor) -> Tensor:
         """Return crops under other exposures; values above white become white."""

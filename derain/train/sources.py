@@ -36,6 +36,7 @@ BEST_PSNR = 100.0
 
 
 OF_PHOTOGRAPHS: Mapping[str, float | str] = {
+    "bars": 0.0,
     "exposure": 0.0,
     "blown": 0.0,
     "compressed": 0.0,
@@ -129,6 +130,7 @@ def open_batches(
     return RainyBatches(
         found.photographs,
         [rain.PRESETS[name] for name in recipe.rain],
+        bars=recipe.bars,
         exposure=recipe.exposure,
         blown=recipe.blown,
         compressed=recipe.compressed,

@@ -193,6 +193,23 @@ def test_blown_crops_rain_after_they_were_blown(pictures: Path) -> None:
     assert bool((blown.rainy[blown.clean == 1] == 1).all())
 
 
+@pytest.mark.parametrize("size", [32, 64])
+def test_bars_stand_before_so_many_crops_and_it_rains_before_them(
+    size: int, pictures: Path
+) -> None:
+    paths, presets = data.clean_pictures(pictures), [rain.PRESETS["rain100l"]]
+    plain, barred = (
+        train.RainyBatches(
+            paths, presets, batch=40, crop=size, augment="none", seed=0, bars=share
+        ).batch(2, CPU)
+        for share in (0.0, 0.4)
+    )
+    touched = (plain.clean != barred.clean).flatten(1).any(1)
+    assert 8 <= int(touched.sum()) <= 24
+    assert bool((barred.rainy >= barred.clean - 1e-6).all())
+    assert 0 <= float(barred.clean.min()) <= float(barred.clean.max()) <= 1
+
+
 def test_compressed_leaves_the_others_alone_and_takes_both_halves_alike(
     photo: NDArray[np.uint8],
 ) -> None:

@@ -83,7 +83,8 @@ def test_crops_are_windows_of_the_pictures_under_the_eight_flips() -> None:
 def test_batches_are_a_function_of_seed_and_step() -> None:
     preset = rain.PRESETS["mixed"]
     first, again = (
-        resident(noise(), preset, exposure=0.5, blown=0.3, compressed=0.5) for _ in range(2)
+        resident(noise(), preset, bars=0.5, exposure=0.5, blown=0.3, compressed=0.5)
+        for _ in range(2)
     )
     again.batch(0, CPU)  # what was asked for before does not matter
     for step in (7, 10**9, 10**12):
@@ -164,6 +165,14 @@ def test_so_many_crops_are_blown_out_to_white() -> None:
         slope = np.polyfit(was[grey], after[grey], 1)
         assert np.abs(np.polyval(slope, was[grey]) - after[grey].numpy()).max() < 1e-4
         assert after[grey].min() > was[grey].min()
+
+
+def test_so_many_crops_have_bars_and_the_others_stay() -> None:
+    plain, barred = (resident(noise(), batch=100, bars=share) for share in (0, 0.4))
+    before, after = (source.batch(3, CPU).clean for source in (plain, barred))
+    touched = (before != after).flatten(1).any(1)
+    assert float(touched.float().mean()) == pytest.approx(0.4, abs=0.15)
+    assert 0 <= float(after.min()) <= float(after.max()) <= 1
 
 
 def test_compression_chooses_pairs() -> None:

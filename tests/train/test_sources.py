@@ -38,7 +38,7 @@ def test_trains_on_pairs(paired: TrainingRun) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["exposure=1.0", "blown=0.5", "compressed=1.0", "textures=streaks"]
+    "setting", ["bars=0.2", "exposure=1.0", "blown=0.5", "compressed=1.0", "textures=streaks"]
 )
 def test_pairs_stay_as_they_are(setting: str, paired: TrainingRun) -> None:
     key, _, value = setting.partition("=")
@@ -53,7 +53,7 @@ def test_a_card_tells_of_nothing_that_pairs_did_not_undergo(paired: TrainingRun)
     assert recipe.exposure > 0
     list(train(recipe, paired))
     told = json.loads(store.load(paired.out / training.BEST)[1].recipe)
-    assert {told[key] for key in ("exposure", "blown", "compressed")} == {0.0}
+    assert {told[key] for key in ("bars", "exposure", "blown", "compressed")} == {0.0}
     # The recipe itself is unchanged, and can be resumed.
     assert len(list(train(replace(recipe, steps=9), paired, resume=True))) == 1
 
