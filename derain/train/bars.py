@@ -22,8 +22,8 @@ PERIODS = (5.0, 40.0)
 COVERS = (0.15, 0.9)
 """Range of the share of a period that a bar covers: from a thin post to a board beside a gap."""
 
-LEAN = 30.0
-"""Largest angle from upright in degrees; half of all rows lean less than a quarter of it."""
+LEAN = 50.0
+"""Largest angle from upright in degrees; half of all rows lean less than an eighth of it."""
 
 
 def stand_bars(clean: Tensor, numbers: Tensor) -> Tensor:
