@@ -1,7 +1,8 @@
 """Measure what models do to pictures without rain, as they are and overexposed.
 
-White sky between leaves, railings and grass are no rain and should stay. The pictures of CLEAN/val
-are used as they are, and one and two stops brighter, where skies turn white.
+White sky between leaves, railings and grass are no rain and should stay. The pictures of CLEAN/val,
+or those of a folder without a val, are used as they are, and one and two stops brighter, where
+skies turn white.
 
     python -m benchmarks.quality.dry CLEAN petrichor nledn
 """
@@ -26,10 +27,12 @@ STOPS = (0, 1, 2)
 def main() -> None:
     """Print a row for each model."""
     parser = new_parser(__doc__)
-    parser.add_argument("clean", type=Path, help="holds val/ of clean pictures")
+    parser.add_argument("clean", type=Path, help="holds val/ of clean pictures, or these")
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    pictures = [to_eight_bits(read_image(path)) for path in clean_pictures(arguments.clean / "val")]
+    held_out = arguments.clean / "val"
+    folder = held_out if held_out.is_dir() else arguments.clean
+    pictures = [to_eight_bits(read_image(path)) for path in clean_pictures(folder)]
     columns = [name for stops in STOPS for name in (f"+{stops} stops, dB", "darker by")]
     print(table_head("model", *columns))
     for name in arguments.models:

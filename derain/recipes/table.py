@@ -122,10 +122,11 @@ _PETRICHOR = replace(
     _general("petrichor"),
     source=(
         "derain: general use, with the loss, rate and moments of the trials in"
-        " docs/lab-notes/petrichor.md, and with exposures that make skies white behind leaves;"
-        " larger sizes grow from petrichor"
+        " docs/lab-notes/petrichor.md, exposures that make skies white behind leaves, and bars as"
+        " those of railings; larger sizes grow from petrichor"
     ),
     loss="rmse",
+    bars=0.2,
     exposure=1.0,
     blown=0.1,
     compressed=0.35,

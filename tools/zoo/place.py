@@ -127,6 +127,7 @@ class Place:
             batch=settings.batch,
             crop=settings.crop,
             seed=settings.seed,
+            bars=settings.bars,
             exposure=settings.exposure,
             blown=settings.blown,
             compressed=settings.compressed,
