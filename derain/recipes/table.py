@@ -4,9 +4,8 @@ An override is ``dataclasses.replace``; ``derain train NAME --set lr=3e-4`` does
 """
 
 from dataclasses import replace
-from difflib import get_close_matches
 
-from derain.errors import UnknownNameError
+from derain.errors import UnknownNameError, did_you_mean
 from derain.networks import NETWORKS
 from derain.recipes.recipe import Recipe, override
 
@@ -199,8 +198,6 @@ def find_recipe(name: str, overrides: dict[str, str] | None = None) -> Recipe:
         SettingError: For an unknown field, or a value that does not fit it.
     """
     if name not in RECIPES:
-        close = get_close_matches(name.lower(), RECIPES, 3, 0.7)
-        expected = f"expected one of {', '.join(RECIPES)}"
-        meant = f"did you mean {' or '.join(close)}?"
-        raise UnknownNameError(f"no recipe {name!r}; {meant if close else expected}")
+        expected = f"; expected one of {', '.join(RECIPES)}"
+        raise UnknownNameError(f"no recipe {name!r}{did_you_mean(name, RECIPES) or expected}")
     return override(RECIPES[name], overrides or {})

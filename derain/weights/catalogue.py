@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from derain.errors import UnknownNameError, UsageError, did_you_mean
+from derain.errors import UnknownNameError, UsageError, closest, did_you_mean
 from derain.files import file_digest, is_litter, write_file
 from derain.weights.checkpoints import is_checkpoint
 from derain.weights.header import WeightsError
@@ -240,28 +240,20 @@ def check_exists(name_or_path: str) -> None:
     raise UnknownWeightsError(problem) if is_word else FileNotFoundError(problem)
 
 
-MOST_NAMES = 2000
+MOST_NAMES = 1000
 """Files of a folder whose names are compared with a wrong one."""
 
 
 def _meant(path: Path) -> str:
     """Return ``; did you mean NAME?`` for a name like that of weights or of a file beside it."""
-    from difflib import get_close_matches
-
     try:
         with os.scandir(path.parent) as entries:
             beside = [entry.name for entry in itertools.islice(entries, MOST_NAMES)]
     except OSError:
         beside = []
-    names = {name.lower(): name for name in beside if not is_litter(name)}
-    for word, known in ((path.name, names), (path.name, {}), (path.stem, {})):
-        known = known or {name: name for name in CATALOGUE}
-        # Of equally similar names the one that begins alike comes first.
-        found = get_close_matches(word.lower(), known, 1, 0.8)
-        if found:
-            name = known[found[0]]
-            return f"; did you mean {path.with_name(name) if known is names else name}?"
-    return ""
+    if name := closest(path.name, itertools.filterfalse(is_litter, beside)):
+        return f"; did you mean {path.with_name(name)}?"
+    return did_you_mean(path.name, CATALOGUE) or did_you_mean(path.stem, CATALOGUE)
 
 
 def check(row: ShippedWeights) -> None:

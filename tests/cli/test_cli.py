@@ -357,7 +357,7 @@ ERRORS_WITH_TORCH = [
     (
         ["train", "nledn-rain", "--data", "."],
         2,
-        "error: no recipe 'nledn-rain'; did you mean nledn-rain100l or nledn-rain100h",
+        "error: no recipe 'nledn-rain'; did you mean nledn-rain100l?",
     ),
     (
         ["train", "nledn", "--data", "."],
