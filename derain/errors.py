@@ -4,7 +4,7 @@ A library error names the Python argument (``tile=3: expected at least 16 pixels
 line adds the dashes and chooses the exit status by the type of the error.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class DerainError(Exception):
@@ -51,7 +51,7 @@ class SettingError(UsageError):
 
 
 class UnknownNameError(DerainError, ValueError):
-    """There is no recipe, or there are no weights, of a name.
+    """Nothing is known by a name, or a name that is needed was not given.
 
     It is wrong usage, as a `UsageError` is, but the name need not be the value of an option.
     """
@@ -142,6 +142,26 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean NAME?`` to end a message with, or nothing if no name is like it."""
     name = closest(word, known)
     return f"; did you mean {name}?" if name else ""
+
+
+def check_choice(name: str, known: Collection[str], option: str) -> None:
+    """Check that a name is one of those known.
+
+    Args:
+        name: As the user wrote it.
+        known: All that there are.
+        option: Name of the Python argument.
+
+    Raises:
+        UsageError: If it is another; it says which there are, and which may be meant.
+
+    >>> check_choice("jgp", ("jpg", "png"), "format")
+    Traceback (most recent call last):
+    derain.errors.UsageError: format=jgp: expected one of jpg, png; did you mean jpg?
+    """
+    if name not in known:
+        expected = f"expected one of {', '.join(known)}{did_you_mean(name, known)}"
+        raise UsageError(expected, option=option, value=name)
 
 
 def _mistakes(one: str, other: str) -> int:

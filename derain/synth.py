@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from derain.data import clean_pictures, refuse_pairs
-from derain.errors import DerainError, ExistsError, UsageError, did_you_mean
+from derain.errors import DerainError, ExistsError, UsageError, check_choice
 from derain.files import write_file
 from derain.images import (
     ImageError,
@@ -123,9 +123,7 @@ def find_rain(preset: str, textures: Path | None = None) -> RainSource:
         ValueError: If a texture cannot be read.
         OSError: If there is no such folder, or no textures in it.
     """
-    if preset not in PRESETS:
-        expected = f"expected one of {', '.join(PRESETS)}{did_you_mean(preset, PRESETS)}"
-        raise UsageError(expected, option="preset", value=preset)
+    check_choice(preset, PRESETS, "preset")
     if textures is None:
         return RainSource(preset, PRESETS[preset])
     if not PRESETS[preset].has_textures:

@@ -49,13 +49,11 @@ def export(
     """
     from typing import cast
 
-    from derain.errors import ExistsError, UsageError, did_you_mean
+    from derain.errors import ExistsError, UsageError, check_choice
     from derain.weights.catalogue import check_exists
 
     with one_line_errors():
-        if to not in SUFFIX_OF:
-            expected = f"expected one of {', '.join(SUFFIX_OF)}{did_you_mean(to, SUFFIX_OF)}"
-            raise UsageError(expected, option="to", value=to)
+        check_choice(to, SUFFIX_OF, "to")
         if output and output.suffix != SUFFIX_OF[to]:
             raise UsageError(
                 f"expected a name ending in {SUFFIX_OF[to]}", option="output", value=output

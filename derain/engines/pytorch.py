@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from derain import machine
 from derain.engines.engine import NO_NUMBERS, MemoryWatch, Product, Tiled
-from derain.errors import UsageError, did_you_mean
+from derain.errors import UsageError, check_choice
 from derain.machine import PeakMemory
 from derain.networks import Network, SensesDensity
 from derain.networks.cost import count_parameters, multiply_adds
@@ -306,7 +306,5 @@ def choose_dtype(name: str) -> torch.dtype:
         "bfloat16": torch.bfloat16,
         "float16": torch.float16,
     }
-    if name not in known:
-        expected = f"expected one of {', '.join(known)}{did_you_mean(name, known)}"
-        raise UsageError(expected, option="dtype", value=name)
+    check_choice(name, known, "dtype")
     return known[name]

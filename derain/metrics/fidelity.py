@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.arrays import as_array
-from derain.errors import UsageError, did_you_mean
+from derain.errors import UsageError, check_choice
 
 Protocol = Literal["y-matlab", "y-pil", "rgb"]
 PROTOCOLS: tuple[Protocol, ...] = ("y-matlab", "y-pil", "rgb")
@@ -88,9 +88,7 @@ def check_protocol(name: str) -> None:
     Raises:
         UsageError: If the name is unknown.
     """
-    if name not in PROTOCOLS:
-        expected = f"expected one of {', '.join(PROTOCOLS)}{did_you_mean(name, PROTOCOLS)}"
-        raise UsageError(expected, option="protocol", value=name)
+    check_choice(name, PROTOCOLS, "protocol")
 
 
 def quantise(output: NDArray[np.floating], *, truncate: bool = False) -> Bytes:
@@ -165,9 +163,7 @@ def ssim(
     first, second = _planes(a, b)
     if first.ndim not in (2, 3):
         raise ValueError(f"images of shape {first.shape}: expected (H, W) or (H, W, C)")
-    if window not in WINDOWS:
-        expected = f"expected one of {', '.join(WINDOWS)}{did_you_mean(window, WINDOWS)}"
-        raise UsageError(expected, option="window", value=window)
+    check_choice(window, WINDOWS, "window")
     weights = _gaussian_weights() if window == "gaussian" else np.full(7, 1 / 7)
     size = len(weights)
     if min(first.shape[:2]) < size:

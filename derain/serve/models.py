@@ -8,7 +8,7 @@ from typing import Any
 
 from derain.engines.exported import Exported, is_exported
 from derain.engines.opening import check_model, choose_engine
-from derain.errors import UsageError, did_you_mean
+from derain.errors import UsageError, check_choice
 from derain.restore import MOST_STRENGTH, check_asked
 from derain.weights import CATALOGUE, QUALITIES, find_card
 from derain.weights.catalogue import COSTS, ShippedWeights
@@ -109,12 +109,13 @@ class Models:
                 option="quality",
                 value=quality,
             )
+        # What a client sent is repeated only in part.
         if quality:
-            _check("quality", quality, self.qualities)
+            check_choice(quality[:100], self.qualities, "quality")
             found = QUALITIES[quality]
             return Choice(found.weights, found.flips, strength)
         if model:
-            _check("model", model, list(self._by_name))
+            check_choice(model[:100], self._by_name, "model")
         return Choice(model or self.default, 1, strength)
 
     def described(self) -> list[dict[str, Any]]:
@@ -130,14 +131,6 @@ class Models:
             }
             for model in self._by_name.values()
         ]
-
-
-def _check(option: str, value: str, known: Sequence[str]) -> None:
-    """Raise UsageError if a value is not among those that are known."""
-    if value not in known:
-        expected = f"expected one of {', '.join(known)}{did_you_mean(value, known)}"
-        # What a client sent is repeated only in part.
-        raise UsageError(expected, option=option, value=value[:100])
 
 
 def _model(name: str, engine: str) -> Model:

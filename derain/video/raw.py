@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.errors import UsageError, did_you_mean
+from derain.errors import UsageError, check_choice, did_you_mean
 from derain.video.colours import FULL, LIMITED, Colours, Layout, Plane
 from derain.video.errors import VideoError
 from derain.video.frame import Frame
@@ -158,14 +158,8 @@ def format_named(name: str) -> RawFormat:
     Raises:
         UsageError: If it is unknown, or none is named.
     """
-    found = FORMATS.get(name.lower())
-    if found is None:
-        raise UsageError(
-            f"expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}",
-            option="pixel_format",
-            value=name,
-        )
-    return found
+    check_choice(name.lower(), FORMATS, "pixel_format")
+    return FORMATS[name.lower()]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from derain.data.pairs import (
     place_of,
 )
 from derain.data.photographs import clean_pictures
-from derain.errors import UsageError, did_you_mean
+from derain.errors import UsageError, check_choice
 from derain.files import is_litter, listed, natural_key, printable
 from derain.images import Pixels, find_images, read_image, readable_suffixes
 
@@ -68,8 +68,7 @@ def layout_named(name: str | None) -> Layout | None:
         if layout == name:
             return layout
     if name is not None:
-        expected = f"expected one of {', '.join(LAYOUTS)}{did_you_mean(name, LAYOUTS)}"
-        raise UsageError(expected, option="layout", value=name)
+        check_choice(name, LAYOUTS, "layout")
     return None
 
 
