@@ -74,9 +74,10 @@ def _place(folder: Path | None, both: "TwoFolders | None") -> "Place":
     """Return the one place to check, out of a folder and two folders.
 
     Raises:
-        UsageError: If neither or both are given.
+        UnknownNameError: If neither is given.
+        UsageError: If both are given.
     """
-    from derain.errors import UsageError
+    from derain.errors import UnknownNameError, UsageError
 
     if folder is not None and both is not None:
         raise UsageError(
@@ -85,9 +86,7 @@ def _place(folder: Path | None, both: "TwoFolders | None") -> "Place":
             value=both.rainy,
         )
     if folder is None and both is None:
-        raise typer.BadParameter(
-            "expected a folder, a list of pairs, or --rainy DIR and --clean DIR", param_hint="DIR"
-        )
+        raise UnknownNameError("expected a folder, a list of pairs, or --rainy DIR and --clean DIR")
     place = folder if both is None else both
     assert place is not None
     return place

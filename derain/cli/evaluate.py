@@ -15,6 +15,7 @@ from derain.cli.console import (
     check_file,
     check_folder,
     complain,
+    flag_of,
     interruptible,
     line_of,
     one_line_errors,
@@ -36,7 +37,7 @@ from derain.cli.options import (
 )
 from derain.cli.progress import Bars
 from derain.cli.startup import lasting
-from derain.errors import did_you_mean
+from derain.errors import UnknownNameError, UsageError, check_choice
 
 if TYPE_CHECKING:  # torch, which `derain --help` must not load
     from derain.data import PairedFolder, Place
@@ -116,7 +117,6 @@ def evaluate(
         from derain.evaluate import Scoring, compare, find_models
         from derain.restore import load
 
-    protocols = _protocols(protocol)
     places = _Places(csv, json, report, save_niqe, save)
     settings: dict[str, Any] = {"device": device, "dtype": dtype, "engine": engine}
     settings |= {"tile": tile, "overlap": overlap}
@@ -124,6 +124,7 @@ def evaluate(
     try:
         with one_line_errors(), Bars() as bars, interruptible(outcomes.describe_interrupted):
             # What can be refused is refused first: names, places, weights, packages, folders.
+            protocols = _protocols(protocol)
             _check_places(places, niqe)
             sources, folders = _sort(inputs, rainy, clean)
             _check_settings(sources, settings)
@@ -161,19 +162,16 @@ def _check_settings(sources: Sequence[str], settings: dict[str, Any]) -> None:
 
 
 def _protocols(names: Sequence[str] | None) -> "list[Protocol]":
-    """Return the protocols asked for, in their usual order; all without names."""
-    from typing import get_args
+    """Return the protocols asked for, in their usual order; all without names.
 
-    from derain import metrics
+    Raises:
+        UsageError: If one is unknown.
+    """
+    from derain.metrics import PROTOCOLS
 
-    unknown = [name for name in names or [] if name not in get_args(metrics.Protocol)]
-    if unknown:
-        hint = did_you_mean(unknown[0], metrics.PROTOCOLS)
-        raise typer.BadParameter(
-            f"{unknown[0]}: expected one of {', '.join(metrics.PROTOCOLS)}{hint}",
-            param_hint="--protocol",
-        )
-    return [known for known in metrics.PROTOCOLS if not names or known in names]
+    for name in names or []:
+        check_choice(name, PROTOCOLS, "protocol")
+    return [known for known in PROTOCOLS if not names or known in names]
 
 
 @dataclass(frozen=True)
@@ -207,23 +205,22 @@ def _check_places(places: _Places, niqe: Path | None) -> None:
 
     These are two things in one place, a page or a folder on standard output, and a NIQE model to
     write where there is none.
+
+    Raises:
+        UsageError: If there is such a place.
     """
-    given = {f"--{name.replace('_', '-')}": path for name, path in vars(places).items()}
+    given = {name: path for name, path in vars(places).items() if path is not None}
     for (first, one), (second, other) in itertools.combinations(given.items(), 2):
-        if one is not None and other is not None and one.resolve() == other.resolve():
-            raise typer.BadParameter(
-                f"both write to {one}; expected two different files",
-                param_hint=f"{first} and {second}",
-            )
-    for flag, what in (("--report", "file"), ("--save-niqe", "file"), ("--save", "folder")):
-        if given[flag] == STDOUT:
-            raise typer.BadParameter(
-                f"-: only tables go to standard output; expected a {what}", param_hint=flag
-            )
+        if one.resolve() == other.resolve():
+            expected = f"{flag_of(second)} writes there, too; expected two different files"
+            raise UsageError(expected, option=first, value=one)
+    for name, what in (("report", "file"), ("save_niqe", "file"), ("save", "folder")):
+        if given.get(name) == STDOUT:
+            expected = f"only tables go to standard output; expected a {what}"
+            raise UsageError(expected, option=name, value=STDOUT)
     if places.save_niqe is not None and niqe is None:
-        raise typer.BadParameter(
-            f"{places.save_niqe}: no model to write without --niqe CLEAN", param_hint="--save-niqe"
-        )
+        missing = "no model to write without --niqe CLEAN"
+        raise UsageError(missing, option="save_niqe", value=places.save_niqe)
 
 
 def _check_writing(places: _Places, *, force: bool) -> None:
@@ -281,6 +278,9 @@ def _sort(
     """Return the models and the folders among the arguments, at least one of each.
 
     Two folders that options name come last.
+
+    Raises:
+        UnknownNameError: If there are no models, or no folders.
     """
     from derain.data import named_folders
     from derain.evaluate import sort_inputs
@@ -293,13 +293,9 @@ def _sort(
     if not folders:
         missing = [name for name in models if name not in CATALOGUE and not Path(name).exists()]
         more = f"; there is no {listed(missing)}" if missing else ""
-        raise typer.BadParameter(
-            f"no folder of pairs among {', '.join(inputs)}{more}", param_hint="DATA"
-        )
+        raise UnknownNameError(f"no folder of pairs among {', '.join(inputs)}{more}")
     if not models:
-        raise typer.BadParameter(
-            "no model: expected a name such as petrichor, or a weights file", param_hint="MODEL"
-        )
+        raise UnknownNameError("no model; expected a name such as petrichor, or a weights file")
     return models, folders
 
 

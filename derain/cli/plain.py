@@ -1,12 +1,16 @@
-"""Commands that take text as it is.
+"""Commands that take text as it is, and numbers without pydantic.
 
 typer checks arguments with pydantic, also those that are text or were not given. Loading pydantic
-takes longer than all else that the command line does.
+takes longer than all else that the command line does, and its messages do not say what was found.
 """
 
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from derain.errors import UsageError
+
+_KINDS = {int: "a whole number", float: "a number"}
 
 
 class PlainCommand(TyperCommand):
@@ -44,6 +48,8 @@ class _Check:
     def __call__(self, ctx: Any, value: Any) -> Any:
         """Return the value that the verb gets."""
         parameter = self._parameter
+        if isinstance(value, str) and parameter.type_descriptor.annotation in _KINDS:
+            value = self._number(value)
         if not self._is_plain(value):
             return self._of_class(parameter, ctx, value)
         if isinstance(value, tuple):
@@ -51,6 +57,20 @@ class _Check:
         if parameter.callback is None:
             return value
         return parameter.callback(ctx, parameter, value)
+
+    def _number(self, text: str) -> float:
+        described = self._parameter.type_descriptor
+        wanted, least = described.annotation, described.parameter_info.min
+        try:
+            number = wanted(text)
+            fits = least is None or number >= least
+        except ValueError:
+            number, fits = 0, False
+        if not fits:
+            floor = "" if least is None else f" of at least {least}"
+            problem = f"expected {_KINDS[wanted]}{floor}"
+            raise UsageError(problem, option=self._parameter.name, value=text)
+        return number
 
     def _is_plain(self, value: Any) -> bool:
         parameter = self._parameter

@@ -66,7 +66,7 @@ from derain.cli.shown import SKIPPED, say_left, say_skipped
 from derain.cli.startup import lasting
 from derain.clips.names import is_animated, is_clip_name
 from derain.clips.places import Places
-from derain.errors import DerainError, UsageError, did_you_mean
+from derain.errors import DerainError, UsageError, check_choice
 from derain.files import printable
 
 if TYPE_CHECKING:
@@ -477,16 +477,10 @@ def _do(plan: "Plan", derainer: "Derainer | None", results: "Sequence[Result]") 
 
 
 def _check_format(name: str | None) -> None:
-    """Refuse a format that is not written, before anything is loaded.
-
-    Raises:
-        typer.BadParameter: If it is unknown.
-    """
-    if name is not None and name.lower() not in FORMATS:
-        raise typer.BadParameter(
-            f"{name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}",
-            param_hint="--format",
-        )
+    """Refuse a format that is not written, before anything is loaded."""
+    if name is not None:
+        with one_line_errors():
+            check_choice(name.lower(), FORMATS, "format")
 
 
 def _format_of(name: str | None) -> "Format | None":

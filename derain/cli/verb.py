@@ -16,6 +16,9 @@ VerboseOption = Annotated[
     bool, typer.Option("-v", "--verbose", help="Print details, such as engine and skipped files.")
 ]
 
+_WRONG_USAGE: Any = typer.BadParameter.__base__
+"""What typer raises of arguments that it cannot take; the class has no public name."""
+
 
 class Verb(PlainCommand):
     """A verb; it has the options --quiet and --verbose, which are the console's."""
@@ -49,6 +52,20 @@ class VerbGroup(PlainGroup):
         """Read the arguments up to the name of the verb."""
         with _help_in_full():
             return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the verb; wrong usage ends it with one line, as other errors do."""
+        try:
+            return super().invoke(ctx)
+        except _WRONG_USAGE as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # no error: its text is the help
+                raise
+            text = error.format_message().rstrip(".")
+            verb = f"{ctx.command_path} {ctx.invoked_subcommand}"
+            help_of = error.ctx.command_path if error.ctx else verb
+            advice = "" if text.endswith("?") else f"; see {help_of} --help"
+            console.complain(f"error: {text[:1].lower()}{text[1:]}{advice}")
+            raise typer.Exit(2) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the verb that is named; say which may be meant where a folder or file is."""

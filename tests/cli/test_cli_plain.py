@@ -51,8 +51,6 @@ def call(cls: type[TyperCommand], arguments: list[str]) -> tuple[Result, Given]:
         ["--", "-o"],
         [],
         ["--force"],
-        ["a", "--tile", "0"],
-        ["a", "--tile", "three"],
         ["a", "--nonsense"],
         ["--help"],
     ],

@@ -177,15 +177,15 @@ def test_the_first_models_scores_are_not_lost(
         (
             ["--niqe", "small/clean", "--save-niqe", "s", "--json", "./s"],
             2,
-            "both write to s; expected two different files",
+            " writes there, too; expected two different files",
         ),
-        (["--save", "s", "--json", "s"], 2, "both write to s; expected two different files"),
+        (["--save", "s", "--json", "s"], 2, " writes there, too; expected two different files"),
         (
             ["--niqe", "small/clean", "--save-niqe", "-"],
             2,
             "only tables go to standard output; expected a file",
         ),
-        (["--report", "s", "--csv", "./s"], 2, "both write to s; expected two different files"),
+        (["--report", "s", "--csv", "./s"], 2, " writes there, too; expected two different files"),
         (["--report", "-"], 2, "only tables go to standard output; expected a file"),
         (["--save", "-"], 2, "only tables go to standard output; expected a folder"),
     ],
@@ -195,8 +195,8 @@ def test_places_to_write_are_looked_at_before_the_work(
 ) -> None:
     result = derain("evaluate", "petrichor-live", "small", *arguments)
     assert result.exit_code == status
-    assert message in " ".join(result.stderr.replace("│", " ").split())
-    assert len(errors(result)) == (status == 1)
+    assert message in " ".join(result.stderr.split())
+    assert len(errors(result)) == 1
     assert result.stdout == ""
 
 
