@@ -117,13 +117,7 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
         OSError: If the folder cannot be written into; it names the final path.
     """
     path = Path(path)
-    draft = path.with_name(f"{DRAFT}{secrets.token_hex(8)}.part")
-    try:
-        # Not tempfile's, which nobody else may read: some file systems refuse to change that.
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        name_final(error, path)
-        raise
+    draft = _make_draft(path.parent, path)
     try:
         yield draft
         os.replace(draft, path)
@@ -318,13 +312,7 @@ def check_takes_files(folder: str | os.PathLike[str]) -> None:
     Raises:
         OSError: If the system refuses; it names the folder.
     """
-    draft = Path(folder, f"{DRAFT}{secrets.token_hex(8)}.part")
-    try:
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        draft.unlink()
-    except OSError as error:
-        error.filename = str(folder)
-        raise
+    _make_draft(Path(folder), Path(folder)).unlink()
 
 
 def check_makable(folder: str | os.PathLike[str]) -> None:
@@ -344,8 +332,30 @@ def check_makable(folder: str | os.PathLike[str]) -> None:
             missing[-1].mkdir()
             missing[-1].rmdir()
         except OSError as error:
-            error.filename = str(folder)
+            _name_place(error, folder, missing[-1].parent)
             raise
+
+
+def _make_draft(folder: Path, asked: Path) -> Path:
+    """Make an empty file of a new name in a folder; an error names what was asked for."""
+    draft = folder / f"{DRAFT}{secrets.token_hex(8)}.part"
+    try:
+        # Not tempfile's, which nobody else may read: some file systems refuse to change that.
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        _name_place(error, asked, folder)
+        raise
+    return draft
+
+
+def _name_place(error: OSError, path: Path, folder: Path) -> None:
+    """Let an error name what cannot be made, and say so where the folder that refuses is there.
+
+    Systems' own folders, such as ``/proc``, answer as if it were missing.
+    """
+    error.filename = str(path)
+    if error.errno == errno.ENOENT and folder.is_dir():
+        error.strerror = "No file or folder can be made here"
 
 
 def _longest_name(folder: Path) -> int:

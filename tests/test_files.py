@@ -1,6 +1,7 @@
 """Files appear complete or not at all, with the usual permissions."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from derain import files
 from derain.errors import reason
 from derain.files import (
     check_makable,
+    check_takes_files,
     check_writable,
     find_files,
     is_result_name,
@@ -198,10 +200,15 @@ def test_places_are_checked_without_a_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that refuses files")
-def test_a_folder_that_cannot_be_made_is_named() -> None:
-    with pytest.raises(OSError, match=r"No such file|not permitted") as raised:
-        check_makable("/proc/a/b")
-    assert raised.value.filename == "/proc/a/b"
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [(check_makable, "/proc/a/b"), (check_takes_files, "/proc"), (write_file, "/proc/a.png")],
+)
+def test_a_folder_that_refuses_is_not_called_missing(make: Callable[..., None], place: str) -> None:
+    given = (b"",) if make is write_file else ()
+    with pytest.raises(OSError, match=r"can be made here|not permitted|denied") as raised:
+        make(place, *given)
+    assert reason(raised.value).endswith(f": {place}")
 
 
 @pytest.mark.parametrize("before", [b"", b"whole\n", b"whole\nhal", b"hal"])
