@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import {
   answerPosts,
   checkAccess,
+  checkScreens,
   difference,
   download,
   forget,
@@ -542,30 +543,13 @@ test("without JavaScript the form is posted, and the answer is the picture", asy
   await close();
 });
 
-const SCREENS = {
-  "desktop-light": [1280, 800, "light"],
-  "desktop-dark": [1280, 800, "dark"],
-  "phone-light": [360, 740, "light"],
-  "narrow-dark": [320, 640, "dark"],
-};
-
 onPage("nothing bars anyone, on any screen", PHONE, async (page) => {
-  const look = async (state) => {
-    for (const [screen, [width, height, colorScheme]] of Object.entries(SCREENS)) {
-      await page.setViewportSize({ width, height });
-      await page.emulateMedia({ colorScheme });
-      await shoot(page, `${screen}-${state}`);
-      await checkAccess(page, `${screen}, ${state}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= width, `${screen}, ${state}: ${wide} pixels wide in ${width}`);
-    }
-  };
   await page.waitForFunction(() => document.querySelectorAll("#model option").length > 1);
-  await look("start");
+  await checkScreens(page, "start");
   await choose(page, "notes.txt", "coffee.jpg", "rocket.jpg");
   await waitFor(page, "done", 2);
-  await look("failed");
+  await checkScreens(page, "failed");
   await tab(page, 2).click();
   await page.locator("#strength").fill("0.8");
-  await look("done");
+  await checkScreens(page, "done");
 });

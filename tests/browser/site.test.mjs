@@ -2,17 +2,15 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
+import { launch, PYTHON, shoot } from "./shared.mjs";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PYTHON = process.env.PYTHON ?? "python3";
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const SCREENSHOTS = process.env.DERAIN_SCREENSHOTS;
 
 let site;
 let browser;
@@ -25,7 +23,7 @@ before(async () => {
     env: { ...process.env, NO_MKDOCS_2_WARNING: "1" },
   });
   assert.equal(built.status, 0, built.stderr);
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  browser = await launch(chromium);
 });
 
 after(async () => {
@@ -49,12 +47,6 @@ async function open(path, options = {}) {
   page.on("pageerror", (error) => broken.push(String(error)));
   await page.goto(pathToFileURL(join(site, path)).href, { waitUntil: "load" });
   return { page, asked, broken, close: () => context.close() };
-}
-
-async function look(page, name) {
-  if (!SCREENSHOTS) return;
-  mkdirSync(SCREENSHOTS, { recursive: true });
-  await page.screenshot({ path: join(SCREENSHOTS, `site-${name}.png`) });
 }
 
 const pages = () =>
@@ -85,7 +77,10 @@ test("links within the site lead to pages that are there", async () => {
     .filter((link) => link.startsWith("file:"))
     .map((link) => relative(site, fileURLToPath(link.replace(/#.*/, ""))));
   assert.ok(local.length > 40);
-  assert.deepEqual(local.filter((path) => !places.has(path)), []);
+  assert.deepEqual(
+    local.filter((path) => !places.has(path)),
+    [],
+  );
 });
 
 test("the search finds a page without a server", async () => {
@@ -95,7 +90,7 @@ test("the search finds a page without a server", async () => {
   const found = page.locator(".md-search-result__link").first();
   await found.waitFor({ state: "visible" });
   assert.match(await found.innerText(), /[Tt]il/);
-  await look(page, "search");
+  await shoot(page, "site-search");
   assert.deepEqual(asked, []);
   await close();
 });
@@ -104,13 +99,13 @@ test("pages look as they should", async () => {
   const shown = ["index", "quickstart", "guides/evaluate", "reference/cli", "reference/api/derain"];
   for (const name of shown) {
     const { page, close } = await open(`${name}.html`);
-    await look(page, name.replaceAll("/", "-"));
+    await shoot(page, `site-${name.replaceAll("/", "-")}`);
     await close();
   }
   const phone = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
   const { page, close } = await open("quickstart.html", phone);
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= 360, `the page is ${wide} pixels wide`);
-  await look(page, "phone");
+  await shoot(page, "site-phone");
   await close();
 });

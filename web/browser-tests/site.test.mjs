@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import {
-  checkAccess,
+  checkScreens,
   download,
   forget,
   host,
@@ -385,35 +385,18 @@ test("it can be installed", async () => {
   await close();
 });
 
-const SCREENS = {
-  "desktop-light": [1280, 800, "light"],
-  "desktop-dark": [1280, 800, "dark"],
-  "phone-light": [390, 844, "light"],
-  "phone-dark": [360, 740, "dark"],
-};
-
 onPage("nothing bars anyone, on any screen", PHONE, async (page) => {
-  const look = async (state) => {
-    for (const [screen, [width, height, colorScheme]] of Object.entries(SCREENS)) {
-      await page.setViewportSize({ width, height });
-      await page.emulateMedia({ colorScheme });
-      await shoot(page, `${screen}-${state}`);
-      await checkAccess(page, `${screen}, ${state}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-      assert.ok(wide <= width, `${screen}, ${state}: ${wide} pixels wide in ${width}`);
-    }
-  };
   await quick(page);
-  await look("start");
+  await checkScreens(page, "start");
   const chooser = page.waitForEvent("filechooser");
   await page.getByText("Take a photograph").click();
   await (await chooser).setFiles(picture("photo.jpg"));
   assert.equal(await page.locator("#camera").getAttribute("capture"), "environment");
   await waitFor(page, "done");
-  await look("done");
+  await checkScreens(page, "done");
   await page.selectOption("#model", "petrichor");
   await choose(page, "large.jpg");
   await page.waitForFunction(() => document.getElementById("progress").value > 0);
-  await look("working");
+  await checkScreens(page, "working");
   await page.click("#cancel");
 });
