@@ -11,9 +11,6 @@ from typing import Literal
 Density = Literal["light", "medium", "heavy"]
 DensityWord = Literal["none", "light", "medium", "heavy"]
 
-WORDS: tuple[DensityWord, ...] = ("none", "light", "medium", "heavy")
-"""From the lightest to the heaviest; a word's place is the number of steps that hold."""
-
 THRESHOLD = 8 / 255
 """A pixel counts as rain where rain makes it brighter than this, of 1."""
 

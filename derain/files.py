@@ -89,6 +89,8 @@ _ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")
 
 RESULT_MARK = "_derained"
 """What the names of results end in, where they lie beside the rainy pictures."""
+AGAIN = "is already a result of derain and was derained again"
+"""Note on a picture or clip that derain made and that was named alone."""
 COMPARISON_MARK = "_compare"
 """What the names of before/after pictures end in, after those of the results."""
 

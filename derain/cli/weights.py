@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from derain.cli.console import check_file, check_folder, one_line_errors, result, say
+from derain.cli.options import ForceOption, WeightsArgument
 from derain.cli.verb import Verb
 from derain.extras import require
 from derain.files import printable
@@ -57,7 +58,7 @@ def _line(row: tuple[str, ...], widths: list[int], *, narrow: bool) -> str:
 
 @app.command("show", cls=Verb)
 def show(
-    model: Annotated[str, typer.Argument(help="Name of shipped weights, or a checkpoint file.")],
+    model: WeightsArgument,
 ) -> None:
     """Show the model card of weights: network, data, scores, licence."""
     from dataclasses import asdict
@@ -163,7 +164,7 @@ def import_weights(
         bool,
         typer.Option("--bgr", help="The network was trained on BGR pictures, as ReMAEN is."),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Convert an authors' checkpoint to a safetensors file with a card."""
     from derain.errors import ExistsError, UsageError

@@ -14,23 +14,27 @@ class Places:
         self._needed: dict[str, Path] = {}
 
     def check(self, source: Path, targets: Iterable[Path]) -> None:
-        """Check that nothing planned before needs or overwrites the same files.
+        """Check that an input becomes other files, none of which anything planned before needs.
 
         Args:
             source: An input.
             targets: The files that it becomes.
 
         Raises:
-            DerainError: If another input becomes one of them, or becomes this input.
+            DerainError: If it becomes itself, or another input becomes it or one of them.
         """
-        if not self._needed:
-            return
+        own = os.path.realpath(source)
         for target in targets:
-            if rival := self._needed.get(os.path.realpath(target)):
+            place = os.path.realpath(target)
+            if place == own:
+                raise DerainError(
+                    f"{source}: the result would overwrite its input; expected another name"
+                )
+            if rival := self._needed.get(place):
                 raise DerainError(
                     f"would become {target}, which {rival} needs; give them folders of their own"
                 )
-        if rival := self._needed.get(os.path.realpath(source)):
+        if rival := self._needed.get(own):
             raise DerainError(f"{source}: is overwritten by the result of {rival}")
 
     def take(self, source: Path, targets: Iterable[Path]) -> None:

@@ -200,10 +200,6 @@ def _check_target(job: Job, places: Places) -> None:
         DerainError: If it is the clip, or another's result.
         OSError: If it cannot be written.
     """
-    if os.path.realpath(job.target) == os.path.realpath(job.source):
-        raise DerainError(
-            f"{job.source}: the result would overwrite its input; expected another name"
-        )
     places.check(job.source, [job.target])
     if not job.target.exists():
         check_writable(job.target)

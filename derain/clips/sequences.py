@@ -34,7 +34,14 @@ from derain.clips.places import Places
 from derain.clips.results import Result
 from derain.clips.sources import LEAST, Source, of_animation, of_folder, of_video, trimmed
 from derain.errors import DerainError, ExistsError, UsageError
-from derain.files import RESULT_MARK, check_writable, is_result_name, is_special, write_file
+from derain.files import (
+    AGAIN,
+    RESULT_MARK,
+    check_writable,
+    is_result_name,
+    is_special,
+    write_file,
+)
 from derain.images import (
     SUFFIXES,
     Metadata,
@@ -65,8 +72,6 @@ if TYPE_CHECKING:  # needs PyAV
 
 ROOM = 4
 """Frames that wait between two stages."""
-AGAIN = "is already a result of derain and was derained again"
-"""Note on a clip that derain made and that was named alone."""
 
 Kind = Literal["animation", "video", "pictures", "picture"]
 """What a target is; of a GIF of one frame it may be a picture of any format."""
@@ -376,8 +381,6 @@ def _check_target(path: Path, target: Path, files: Sequence[Path], places: Place
     """
     first = numbered(target, 1) or target
     inputs = (path, *files)
-    if os.path.realpath(first) in set(map(os.path.realpath, inputs)):
-        raise DerainError(f"{path}: the result would overwrite its input; expected another name")
     for each in inputs:
         places.check(each, [first])
     if not first.exists():

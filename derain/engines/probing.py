@@ -22,7 +22,7 @@ from derain.extras import require
 from derain.machine import python_command
 from derain.tiles import Float32s
 from derain.weights.facts import Facts
-from derain.weights.graphs import LARGEST_GRAPH, damaged
+from derain.weights.graphs import check_size, damaged
 from derain.weights.header import WeightsError
 
 MEMORY = 256 << 20
@@ -260,10 +260,7 @@ def check_openvino(path: Path) -> None:
             " export writes"
         )
     stats = [file.stat() for file in (real, weights) if file.is_file()]
-    if sum(stat.st_size for stat in stats) > LARGEST_GRAPH:
-        raise WeightsError(
-            f"{path}: larger than {LARGEST_GRAPH >> 20} MiB; no graph of derain's is"
-        )
+    check_size(path, sum(stat.st_size for stat in stats))
     state = (real, *((stat.st_mtime_ns, stat.st_size) for stat in stats))
     if state in _sound:
         return

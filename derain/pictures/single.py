@@ -2,11 +2,8 @@
 
 from dataclasses import replace
 
-from derain.files import is_result_name
+from derain.files import AGAIN, is_result_name
 from derain.images import Format, Picture, encode
-
-AGAIN = "is already a result of derain and was derained again"
-"""Note on a picture that derain made and that was named alone."""
 
 
 def noted_again(picture: Picture, name: str) -> Picture:

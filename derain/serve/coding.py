@@ -134,14 +134,12 @@ def refusal_of(error: Exception) -> RefusedError:
     """Return what is answered to an error of reading or writing a picture."""
     if isinstance(error, TooManyPixelsError):
         return RefusedError(413, f"{error.problem}; send a smaller picture")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
         return RefusedError(413, "the picture takes too much memory; send a smaller one")
     if isinstance(error, AnimationError | _UnknownKindError):
         return RefusedError(415, str(error))
     if isinstance(error.__cause__, MissingExtraError):
         return RefusedError(415, "a HEIC picture, which this server cannot read; send a JPEG")
-    if isinstance(error.__cause__, MemoryError):
-        return RefusedError(413, "the picture takes too much memory; send a smaller one")
     if isinstance(error, _NotHeldError):
         return RefusedError(406, str(error))
     return RefusedError(400, reason(error))

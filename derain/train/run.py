@@ -193,12 +193,7 @@ def find_folders(data: Path, val: Path | None = None) -> tuple[Path, Path]:
     training = data / "train" if (data / "train").is_dir() else data
     validation = data / "val" if val is None else val
     _check_there(validation)
-    if validation.resolve().is_relative_to(training.resolve()):
-        raise UsageError(
-            f"lies inside the training pictures in {training}; move these to {data / 'train'}",
-            option="val",
-            value=validation,
-        )
+    _check_apart(validation, training)
     return training, validation
 
 
@@ -231,13 +226,17 @@ def find_two_folders(both: TwoFolders, val: Path | None = None) -> tuple[TwoFold
     places = [validation] if isinstance(validation, Path) else [validation.rainy, validation.clean]
     for place in places:
         for half in (training.rainy, training.clean):
-            if place.resolve().is_relative_to(half.resolve()):
-                raise UsageError(
-                    f"lies inside the training pictures in {half}; move these to {half / 'train'}",
-                    option="val",
-                    value=place,
-                )
+            _check_apart(place, half)
     return training, validation
+
+
+def _check_apart(validation: Path, training: Path) -> None:
+    if validation.resolve().is_relative_to(training.resolve()):
+        raise UsageError(
+            f"lies inside the training pictures in {training}; move these to {training / 'train'}",
+            option="val",
+            value=validation,
+        )
 
 
 def _are_there(folders: TwoFolders) -> bool:

@@ -62,10 +62,7 @@ def read_graph_header(path: Path) -> tuple[Card, Facts]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such exported file")
-    if path.stat().st_size > LARGEST_GRAPH:
-        raise WeightsError(
-            f"{path}: larger than {LARGEST_GRAPH >> 20} MiB; no graph of derain's is"
-        )
+    check_size(path, path.stat().st_size)
     try:
         found = list(_entries(path.read_bytes()))
         if "graph" not in {kind for kind, _ in found}:
@@ -103,6 +100,14 @@ def _check_parts(path: Path, kinds: Sequence[str]) -> None:
             raise WeightsError(f"{path}: has {words}; expected a graph as derain export writes it")
     if kinds.count("node") > MOST_NODES:
         raise WeightsError(f"{path}: has over {MOST_NODES} operations; no graph of derain's has")
+
+
+def check_size(path: Path, size: int) -> None:
+    """Raise WeightsError if an exported file has more bytes than any of derain's."""
+    if size > LARGEST_GRAPH:
+        raise WeightsError(
+            f"{path}: larger than {LARGEST_GRAPH >> 20} MiB; no graph of derain's is"
+        )
 
 
 def header_of(card: str | None, facts: str | None, path: Path) -> tuple[Card, Facts]:

@@ -20,9 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from derain import pictures
 from derain.density import RainDensity
-from derain.files import write_file
+from derain.files import AGAIN, write_file
 from derain.images import Picture, read, read_image, readable_suffixes, write_image
-from derain.pictures import Job, Options, Result, finding, pipeline, single
+from derain.pictures import Job, Options, Result, finding, pipeline
 from derain.progress import Progress, silent
 
 
@@ -816,7 +816,7 @@ def test_results_are_known_by_their_mark_in_any_order(suffix: str, folder: Path)
         assert {statuses[f"{stem} clean{suffix}"] for stem in "ab"} == {"left"}
         assert {statuses["a.png"], statuses["b.jpg"]} == {"done"}
     (again,) = run([str(folder / f"a clean{suffix}")])
-    assert (again.status, again.notes[-1]) == ("done", single.AGAIN)
+    assert (again.status, again.notes[-1]) == ("done", AGAIN)
 
 
 def test_a_result_that_would_have_a_pictures_name_gives_way(folder: Path) -> None:
