@@ -91,6 +91,8 @@ class Derainer:
             the tile as it is, 2 also mirrored left to right, 4 also both of these upside down, 8
             also all four transposed. Time grows in proportion, memory does not. Transposed rain
             falls sideways, which only networks that were trained on it can remove.
+        strength: How much of what the network removes is removed, from 0, which changes nothing,
+            to 1.5, which removes half as much again.
 
     Where memory runs out, a picture is done again in tiles of half the side.
 

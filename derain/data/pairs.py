@@ -41,6 +41,9 @@ class Problem:
     """Something wrong with files of a dataset, in one line that names them.
 
     Attributes:
+        kind: What is wrong.
+        message: Says so in one line, with what to do.
+        paths: The files and folders.
         harmless: It does not make training unsound here, though others of its kind do.
     """
 
@@ -60,6 +63,9 @@ class Pair:
     """A rainy picture and its clean one, named by the rainy file.
 
     Attributes:
+        name: Of the rainy file.
+        rainy: Path of the rainy picture.
+        clean: Path of the clean picture.
         rainy_half: Which half is the rainy one, if both are in one picture and both paths are the
             same.
     """

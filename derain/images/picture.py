@@ -162,6 +162,7 @@ class Picture:
         pixels: (H, W, 3), uint8 or uint16.
         alpha: (H, W) of the same type, None if the file has none.
         grey: The file has one colour channel; it will have one when written.
+        metadata: Colour profile, EXIF and what else the file holds besides pixels.
         notes: What could not be kept, in words for the user.
         is_result: derain made it: its file says so. Files that are written of it say so if, and
             only if, this is set.

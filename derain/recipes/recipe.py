@@ -47,6 +47,8 @@ class Recipe:
             at one quality, 30 to 96. Like these three it is for photographs, and pairs stay
             as they are.
         steps: Optimiser steps in all.
+        lr: Highest learning rate of the schedule.
+        min_lr: Lowest learning rate of the schedule, at most lr.
         schedule: ``cosine`` falls from lr to min_lr over all steps after a linear warm-up;
             ``plateau`` multiplies by 0.9 after each epoch whose mean loss did not fall, down to
             min_lr; ``steps`` multiplies by decay at each milestone. ``trunk`` keeps the rate after
@@ -54,9 +56,14 @@ class Recipe:
             min_lr as 1 - sqrt (Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond
             Fixed Training Durations", 2024).
         milestones: Where, as shares of all steps, in rising order; none keeps the rate as it is.
+        decay: What each milestone multiplies the rate by, between 0 and 1.
+        warmup: Steps over which the rate rises from 0 to lr.
         lr_of: Rates of parts of the network relative to lr, by the beginning of their parameters'
             names; 0 keeps a part as it is.
         optimiser: ``adam`` or ``adamw`` (decoupled weight decay).
+        betas: Decays of the optimiser's running means of gradients and of their squares.
+        weight_decay: Of the optimiser: times the rate, the share of the weights that a step of
+            ``adamw`` takes off; 0 for none.
         ema: Decay of the running mean of the weights that is validated and saved; 0 keeps none.
         clip: Largest norm of the gradient; 0 does not clip.
         frozen_norms: Keep the statistics that batch normalisation has, and train by them, as in
@@ -66,6 +73,7 @@ class Recipe:
             each; none for those of rain.
         validation_crop: Side of the centre crop of each validation picture; None for the whole, its
             long side at most 512.
+        seed: Of the weights, and of crops, augmentation and rain.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from inspect import getdoc, isclass, signature
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,20 @@ def section(package: str) -> str:
 def test_the_page_of_the_stable_api_names_what_a_package_offers(package: str) -> None:
     named = re.findall(r"`(\w+)`", section(package))
     assert named == public_names(package)
+
+
+@pytest.mark.parametrize("package", STABLE)
+def test_stable_classes_describe_everything_they_are_given(package: str) -> None:
+    module = importlib.import_module(package)
+    classes = [value for name in public_names(package) if isclass(value := getattr(module, name))]
+    lacking = [
+        f"{cls.__name__}({name}=...)"
+        for cls in classes
+        if re.search(r"^(Args|Attributes):$", text := getdoc(cls) or "", re.MULTILINE)
+        for name in signature(cls).parameters
+        if not re.search(rf"^ +(\w+, )*{name}(, \w+)*:|``{name}``", text, re.MULTILINE)
+    ]
+    assert lacking == []
 
 
 def test_the_page_of_the_stable_api_names_the_provisional_packages() -> None:
