@@ -34,6 +34,9 @@ HEIC = READABLE_SUFFIXES - SUFFIXES.keys()
 OF_CLIPS = frozenset({".gif", ".apng", ".avifs"})
 """Endings of animated pictures alone; those of others may be animated as well."""
 
+SHOWN_KINDS = 6
+"""Kinds of other files that are named; the rest are counted together."""
+
 MANY = 1000
 """Names in a folder; among more no mistyped one is looked for."""
 
@@ -327,15 +330,15 @@ def _is_readable(path: Path) -> bool:
 # Words for the user
 
 
-def describe_others(others: Counter[str], at_most: int = 6) -> str:
+def describe_others(others: Counter[str]) -> str:
     """Return the number of ignored files, and their kinds.
 
     >>> describe_others(Counter({".mp4": 1, ".cr2": 3, "": 1}))
     '5 other files ignored: 3 .cr2, 1 .mp4, 1 without an ending'
     """
     kinds = sorted(others.items(), key=lambda kind: (-kind[1], not kind[0], kind[0]))
-    words = [f"{count} {suffix or 'without an ending'}" for suffix, count in kinds[:at_most]]
-    if rest := sum(count for _, count in kinds[at_most:]):
+    words = [f"{count} {suffix or 'without an ending'}" for suffix, count in kinds[:SHOWN_KINDS]]
+    if rest := sum(count for _, count in kinds[SHOWN_KINDS:]):
         words.append(f"{rest} of other kinds")
     total = others.total()
     hint = ""

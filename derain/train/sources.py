@@ -101,15 +101,12 @@ def find_source(place: Place, layout: Layout | None = None) -> Source:
     return Source(place, photographs=tuple(clean_pictures(place)))
 
 
-def open_batches(
-    recipe: Recipe, source: Place | Source, layout: Layout | None = None, ranks: Ranks = ALONE
-) -> BatchSource:
+def open_batches(recipe: Recipe, source: Place | Source, *, ranks: Ranks = ALONE) -> BatchSource:
     """Return batches of pairs, or of clean pictures under the recipe's rain.
 
     Args:
         recipe: Says what batches are made of.
         source: What `find_source` found, or where it shall look.
-        layout: How pairs lie there, for `find_source`.
         ranks: The processes that share each batch.
 
     Raises:
@@ -124,7 +121,7 @@ def open_batches(
         "seed": recipe.seed,
         "places": ranks.share(recipe.batch),
     }
-    found = source if isinstance(source, Source) else find_source(source, layout)
+    found = source if isinstance(source, Source) else find_source(source)
     if found.pairs is not None:
         return PairedBatches(found.pairs.pairs, **options)
     return RainyBatches(
@@ -191,14 +188,11 @@ class ValidationSet:
     Args:
         recipe: Says which part of a picture is validated on, and under which rain.
         source: What `find_source` found, or where it shall look.
-        layout: How pairs lie there, for `find_source`.
     """
 
-    def __init__(
-        self, recipe: Recipe, source: Place | Source, layout: Layout | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, source: Place | Source) -> None:
         self._side = recipe.validation_crop
-        found = source if isinstance(source, Source) else find_source(source, layout)
+        found = source if isinstance(source, Source) else find_source(source)
         self.pairs: list[ValidationPair] = []
         if found.pairs is not None:
             for pair in found.pairs.pairs:

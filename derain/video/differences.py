@@ -46,7 +46,7 @@ class Thresholds:
     streak: float = 7.0
 
 
-USUAL = Thresholds()
+THRESHOLDS = Thresholds()
 
 
 def half(plane: Plane) -> Plane:

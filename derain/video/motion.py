@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from derain.video.differences import Thresholds, at, half, tint, wide, within
+from derain.video.differences import THRESHOLDS, at, half, tint, wide, within
 from derain.video.frame import Float32s, Frame, Plane
 
 CELL = 32
@@ -75,15 +75,13 @@ def boxes_of(still: Float32s) -> list[Box]:
     return boxes
 
 
-def without_rain(
-    own: Frame, beside: Sequence[Frame], boxes: Sequence[Box], thresholds: Thresholds
-) -> Frame:
+def without_rain(own: Frame, beside: Sequence[Frame], boxes: Sequence[Box]) -> Frame:
     """Return a frame without the rain that those beside, moved onto it, do not have, in boxes."""
     planes = list(own.planes)
     step = 2 if own.luma.size > SMALL else 1
     for box in boxes:
         near = [box.of_frame(other) for other in beside]
-        part = _part_without_rain(box.of_frame(own), near, step, thresholds)
+        part = _part_without_rain(box.of_frame(own), near, step)
         if part is None:
             continue
         for k, plane in enumerate(part):
@@ -93,9 +91,7 @@ def without_rain(
     return own.like(planes)
 
 
-def _part_without_rain(
-    own: Frame, beside: Sequence[Frame], step: int, thresholds: Thresholds
-) -> list[Plane] | None:
+def _part_without_rain(own: Frame, beside: Sequence[Frame], step: int) -> list[Plane] | None:
     """Return planes with others in place of rain, where they agree; None if too small for that.
 
     Rain is what is brighter than in all frames beside. Everything else keeps its own pixels, since
@@ -113,7 +109,7 @@ def _part_without_rain(
         flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         start = np.zeros((*here.luma.shape, 2), np.float32)
         moved = here.like(_moved(there.planes, flow.calc(_bytes(here), _bytes(there), start)))
-        share = _agreement(here, moved.planes, thresholds)
+        share = _agreement(here, moved.planes)
         for plane, total, count in zip(moved.planes, sums, counts, strict=True):
             weight = at(share, plane)
             total += plane * weight
@@ -122,7 +118,7 @@ def _part_without_rain(
         brighter = more if brighter is None else cv2.min(brighter, more)
     assert brighter is not None
     unit = np.float32(own.peak / 255)
-    rain = 1 - within(brighter, thresholds.streak * unit)
+    rain = 1 - within(brighter, THRESHOLDS.streak * unit)
     parts: list[Plane] = []
     for k, (total, count) in enumerate(zip(sums, counts, strict=True)):
         change = total / np.maximum(count, np.float32(1e-3)) - here.planes[k]
@@ -181,25 +177,25 @@ def _maps(flow: Float32s, shape: tuple[int, ...]) -> tuple[Plane, Plane]:
     return cv2.convertMaps(x, y, cv2.CV_16SC2)
 
 
-def _agreement(own: Frame, moved: Sequence[Plane], thresholds: Thresholds) -> Float32s:
+def _agreement(own: Frame, moved: Sequence[Plane]) -> Float32s:
     """Return how far moved planes may count, (H, W) in [0, 1].
 
     They may be darker than the frame's own where rain is thin, and nowhere of another colour.
     """
-    t, unit = thresholds, np.float32(own.peak / 255)
+    unit = np.float32(own.peak / 255)
     height, width = own.luma.shape
     share = np.ones(half(own.luma).shape, np.float32)
     tints: list[Float32s] = []
     for k, plane in enumerate(moved):
         apart = half(cv2.subtract(plane, own.planes[k], dtype=cv2.CV_32F))
         if k > 0 and own.is_yuv:
-            of_plane = within(np.abs(apart), t.tinted * unit)
+            of_plane = within(np.abs(apart), THRESHOLDS.tinted * unit)
         else:
-            of_plane = within(apart, t.moved * unit)
-            of_plane *= within(-apart, t.rained * unit)
-            of_plane *= within(wide(-apart), t.wide * unit)
+            of_plane = within(apart, THRESHOLDS.moved * unit)
+            of_plane *= within(-apart, THRESHOLDS.rained * unit)
+            of_plane *= within(wide(-apart), THRESHOLDS.wide * unit)
             tints.append(apart)
         share *= at(of_plane, share)
     if len(tints) == 3:
-        share *= within(tint(tints), t.tinted * unit)
+        share *= within(tint(tints), THRESHOLDS.tinted * unit)
     return cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)

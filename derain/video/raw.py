@@ -286,11 +286,12 @@ class ByteSource:
     Args:
         stream: Where they come from.
         head: What was read of it already.
-        name: Of the stream, for errors.
     """
 
-    def __init__(self, stream: Readable, head: bytes = b"", name: str = "standard input") -> None:
-        self.name = name
+    name = "standard input"
+    """Of the stream, for errors."""
+
+    def __init__(self, stream: Readable, head: bytes = b"") -> None:
         self._stream = stream
         self._head = memoryview(head)
 
@@ -385,11 +386,10 @@ class RawWriter:
     Args:
         stream: Where to.
         form: Of the frames.
-        name: Of the stream, for errors.
     """
 
-    def __init__(self, stream: Writable, form: Form, name: str = "standard output") -> None:
-        self.form, self.name = form, name
+    def __init__(self, stream: Writable, form: Form) -> None:
+        self.form = form
         self._stream = stream
         self._begun = False
 
@@ -409,7 +409,7 @@ class RawWriter:
                 self._put(_bytes_of(part))
             self._stream.flush()
         except OSError as error:
-            error.filename = self.name
+            error.filename = "standard output"
             raise
 
     def _put(self, data: bytes | memoryview) -> None:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.video.differences import Thresholds, at, half, tint, wide, within
+from derain.video.differences import THRESHOLDS, at, half, tint, wide, within
 from derain.video.frame import Float32s, Frame, Plane
 
 BLOCK = 4
@@ -49,14 +49,13 @@ class Held:
 class Window:
     """The frames around one: which blocks of each agree, and means over those."""
 
-    def __init__(self, held: Sequence[Held], thresholds: Thresholds) -> None:
+    def __init__(self, held: Sequence[Held]) -> None:
         self._frames = [each.frame for each in held]
-        self._thresholds = thresholds
         self._blocks = [each.blocks for each in held]
         self._median = _median(self._blocks)
         apart = [np.abs(blocks - self._median) for blocks in self._blocks]
         noise = cv2.blur(_median(apart), (9, 9))
-        limit = np.minimum(thresholds.still + thresholds.noise * noise, thresholds.most)
+        limit = np.minimum(THRESHOLDS.still + THRESHOLDS.noise * noise, THRESHOLDS.most)
         self._agree = np.stack([each < limit for each in apart])  # (N, h, w)
         masks = _Masks(self._agree)
         self._trimmed = [
@@ -67,14 +66,14 @@ class Window:
     @cached_property
     def _of_all(self) -> list[Float32s]:
         """How far pixels of planes stay by what all frames share, on a grid of half the luma's."""
-        t, frame = self._thresholds, self._frames[0]
+        frame = self._frames[0]
         unit = np.float32(frame.peak / 255)
         weights: list[Float32s] = []
         for k, trimmed in enumerate(self._trimmed):
-            weight = within(trimmed.halves_apart(), t.halves * unit)
+            weight = within(trimmed.halves_apart(), THRESHOLDS.halves * unit)
             if k == 0 or not frame.is_yuv:
                 low = half(cv2.subtract(trimmed.mean, trimmed.second_darkest, dtype=cv2.CV_32F))
-                weight *= within(low, t.darker * unit)
+                weight *= within(low, THRESHOLDS.darker * unit)
             weights.append(weight)
         return weights
 
@@ -93,14 +92,14 @@ class Window:
         brighter = self._blocks[place] - self._median
         beside = [k for k in (place - 1, place + 1) if 0 <= k < len(self._frames)]
         rain = (brighter > 0) & np.logical_and.reduce([self._agree[k] for k in beside])
-        rain &= np.abs(cv2.blur(brighter, (9, 9))) <= self._thresholds.blob
+        rain &= np.abs(cv2.blur(brighter, (9, 9))) <= THRESHOLDS.blob
         count = self._agree.sum(axis=0)
         share = count >= max(FEWEST + 1, MOSTLY_STILL * len(self._frames))
         return share & (self._agree[place] | rain)
 
     def _still_pixels(self, place: int) -> Float32s:
         """Return how far pixels stay by themselves, on a grid of half the luma's."""
-        t, frame = self._thresholds, self._frames[place]
+        frame = self._frames[place]
         unit = np.float32(frame.peak / 255)
         weight = np.ones(half(frame.luma).shape, np.float32)
         tints: list[Float32s] = []
@@ -108,14 +107,14 @@ class Window:
             own = half(cv2.subtract(trimmed.mean, plane, dtype=cv2.CV_32F))
             of_plane = self._of_all[k].copy()
             if k > 0 and frame.is_yuv:
-                of_plane *= within(np.abs(own), t.tinted * unit)
+                of_plane *= within(np.abs(own), THRESHOLDS.tinted * unit)
             else:
-                of_plane *= within(own, t.darker * unit)
-                of_plane *= within(wide(-own), t.wide * unit)
+                of_plane *= within(own, THRESHOLDS.darker * unit)
+                of_plane *= within(wide(-own), THRESHOLDS.wide * unit)
                 tints.append(own)
             weight *= at(of_plane, weight)
         if len(tints) == 3:
-            weight *= within(tint(tints), 2 * t.tinted * unit)
+            weight *= within(tint(tints), 2 * THRESHOLDS.tinted * unit)
         return weight
 
     def means(self) -> list[Float32s]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from derain.errors import UsageError
-from derain.video.differences import USUAL, Thresholds, at
+from derain.video.differences import at
 from derain.video.frame import Float32s, Frame, Plane
 from derain.video.motion import boxes_of, without_rain
 from derain.video.stillness import BLOCK, FEWEST, Held, Window
@@ -105,23 +105,16 @@ class TemporalFilter:
         window: Frames that are looked at for each, odd; at the ends of a clip as many as there are.
         motion: Whether pixels that move are looked for in the frames beside: ``auto`` where enough
             of the picture moves to be worth it.
-        thresholds: What counts as still.
 
     Raises:
         ValueError: If the window is even, or shorter than three frames.
     """
 
-    def __init__(
-        self,
-        window: int = 7,
-        motion: Motion = "auto",
-        thresholds: Thresholds = USUAL,
-    ) -> None:
+    def __init__(self, window: int, motion: Motion = "auto") -> None:
         if window < FEWEST or window % 2 == 0:
             raise ValueError(f"a window of {window} frames: expected an odd number from {FEWEST}")
         self.window = window
         self._motion: Motion = motion
-        self._thresholds = thresholds
         self._stride = stride_of(window)
         self._held: deque[Held] = deque()
         self._done = 0  # of the frames that are held
@@ -151,7 +144,7 @@ class TemporalFilter:
 
     def _until(self, stop: int) -> Iterator[Frame]:
         held = list(self._held)
-        window = Window(held, self._thresholds) if len(held) >= FEWEST else None
+        window = Window(held) if len(held) >= FEWEST else None
         while self._done < stop:
             place = self._done
             self._done += 1
@@ -167,7 +160,7 @@ class TemporalFilter:
         if self._motion != "off":
             beside = [held[k].frame for k in (place - 1, place + 1) if 0 <= k < len(held)]
             boxes = boxes_of(still if self._motion == "auto" else np.zeros_like(still))
-            base = without_rain(own, beside, boxes, self._thresholds)
+            base = without_rain(own, beside, boxes)
         planes = [
             _blend(plane, mean, still)
             for plane, mean in zip(base.planes, window.means(), strict=True)

@@ -77,9 +77,9 @@ def test_side_by_side_pairs_are_trained_and_validated_on(
     paired = replace(
         run, data=tmp_path / "pairs", validation=tmp_path / "pairs", layout="rainy-right"
     )
-    batch = training.open_batches(find_recipe("nledn", TINY), paired.data, paired.layout).batch(
-        0, torch.device("cpu")
-    )
+    source = training.find_source(paired.data, paired.layout)
+    batches = training.open_batches(find_recipe("nledn", TINY), source)
+    batch = batches.batch(0, torch.device("cpu"))
     assert float((batch.rainy - batch.clean).min()) >= 0
     assert float((batch.rainy - batch.clean).max()) > 0.1
     assert set(list(train(find_recipe("nledn", TINY), paired))[-1]["validation"]) == {
