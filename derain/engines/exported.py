@@ -95,6 +95,8 @@ class Exported:
                 for key in (HEADER, FACTS)
             )
         except Exception as error:  # OpenVINO has no class for it
+            if is_out_of_memory(error):
+                raise
             raise damaged(path) from error
         return cls(path, *header_of(card, facts, path))
 

@@ -13,6 +13,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from derain.errors import is_out_of_memory
 from derain.images import gif
 from derain.images.headers import Claim, claim_of
 from derain.images.picture import AnimationError, ImageError, has_avif
@@ -78,6 +79,10 @@ def damaged(kind: str, error: Exception, said: Sequence[str] = ()) -> ImageError
         error: What the decoder raised.
         said: What it printed.
     """
+    if is_out_of_memory(error):
+        return ImageError(
+            f"a {kind} picture that needs more memory than there is; expected a smaller one"
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
     if reason == "unknown pixel mode":  # what Pillow says of sound files that it has no mode for
         return ImageError(

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from derain.arrays import as_array
+from derain.errors import is_out_of_memory
 from derain.files import write_file
 from derain.images import png, webp
 from derain.images.attaching import save_options, with_metadata
@@ -89,9 +90,9 @@ def encode(picture: Picture, format: Format, notes: list[str] | None = None) -> 
         data = _encode_deep(picture, format) if is_deep else _encode_shallow(picture, format)
         return with_metadata(data, picture, format, [] if notes is None else notes)
     except Exception as error:  # encoders given odd metadata raise whatever they stumble over
-        raise ImageError(
-            f"cannot be written as {format} ({' '.join(str(error).split())})"
-        ) from error
+        lacks_memory = is_out_of_memory(error)
+        why = "the memory does not suffice" if lacks_memory else " ".join(str(error).split())
+        raise ImageError(f"cannot be written as {format} ({why})") from error
 
 
 def _encode_shallow(picture: Picture, format: Format) -> bytes:

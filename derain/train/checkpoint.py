@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from derain import weights
+from derain.errors import is_out_of_memory
 from derain.files import write_file
 from derain.recipes import Recipe, override
 
@@ -100,6 +101,8 @@ class Checkpoint:
                 licence=str(content.get("licence", "")),
             )
         except Exception as error:  # damaged pickles raise whatever they come upon
+            if is_out_of_memory(error):
+                raise
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(
                 f"{path}: expected a checkpoint of derain train, but it is damaged or something"

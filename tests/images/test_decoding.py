@@ -173,3 +173,15 @@ def test_sound_pictures_that_cannot_be_read_are_not_called_damaged(kind: str) ->
     with pytest.raises(ImageError, match="of a kind that cannot be read; expected") as caught:
         images.read(stream.getvalue())
     assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["reading.decode", "writing._encode_shallow"])
+def test_a_lack_of_memory_is_no_damage(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    file = saved(Image.new("RGB", (4, 3)), "PNG")
+    monkeypatch.setattr(f"derain.images.{place}", fail)
+    with pytest.raises(ImageError, match="memory") as raised:
+        images.encode(images.read(file), "PNG")
+    assert "damaged" not in str(raised.value)

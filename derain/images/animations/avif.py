@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from derain.errors import is_out_of_memory
 from derain.images.animations.canvas import TimedFrame
 from derain.images.headers import Claim
 from derain.images.messages import caught_messages, without_bound, without_warnings
@@ -50,7 +51,7 @@ def avif_frames(data: bytes, count: int, notes: list[str]) -> Iterator[TimedFram
                     image.load()
                     levels = np.asarray(image.convert("RGB") if image.mode == "L" else image)
             except Exception as error:  # decoders of hostile files raise whatever they stumble over
-                if held is None:
+                if held is None or is_out_of_memory(error):
                     raise damaged("AVIF", error) from error
                 lost = count - place
                 notes.append(f"the last {lost} of {count} frames are damaged, and left out")

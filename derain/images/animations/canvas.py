@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from derain.errors import is_out_of_memory
 from derain.files import listed
 from derain.images.messages import caught_messages, without_bound, without_warnings
 from derain.images.opening import damaged
@@ -88,7 +89,7 @@ def composed(
             with without_warnings(), caught_messages(), without_bound(part.width * part.height):
                 pixels, alpha = part.decode()
         except Exception as error:  # decoders of hostile files raise whatever they stumble over
-            if number == 1:
+            if number == 1 or is_out_of_memory(error):
                 raise damaged(kind, error) from error
             _log.info("frame %d is damaged: %s", number, error)
             failed.append(str(number))

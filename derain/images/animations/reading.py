@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from PIL import GifImagePlugin, ImageFile
 
+from derain.errors import is_out_of_memory
 from derain.images import exif, gif, png, webp, xmp
 from derain.images.animations.avif import avif_frames, plays_of
 from derain.images.animations.canvas import Disposal, Part, TimedFrame, composed, leaves_gaps
@@ -137,7 +138,9 @@ def _is_whole(part: Part) -> bool:
     try:
         with without_bound(part.width * part.height):
             part.decode()
-    except Exception:  # as in `composed`
+    except Exception as error:  # as in `composed`
+        if is_out_of_memory(error):
+            raise
         return False
     return True
 

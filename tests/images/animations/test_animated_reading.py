@@ -16,6 +16,7 @@ from PIL import Image
 
 from derain.images import ImageError, TooManyPixelsError, gif, png, webp
 from derain.images.animations import AnimatedFormat, open_animation
+from derain.images.animations.canvas import Part, composed
 from derain.images.picture import has_avif
 
 
@@ -259,6 +260,21 @@ def test_a_damaged_frame_repeats_the_one_before(tmp_path: Path, format: Animated
     assert [frame.seconds for frame in found] == [Fraction(k, 10) for k in (1, 2, 3, 4)]
     assert np.array_equal(found[2].pixels, found[1].pixels)
     assert animation.notes == ["1 frame is damaged, and what came before was repeated: 3"]
+
+
+def test_a_lack_of_memory_leaves_out_no_frame() -> None:
+    def fail() -> Any:
+        raise MemoryError
+
+    decoders = [lambda: (levels(1)[0], None), fail]
+    parts = [
+        Part(0, 0, WIDTH, HEIGHT, decode, Fraction(1), blends=False, disposal="keep")
+        for decode in decoders
+    ]
+    frames = composed("GIF", parts, (WIDTH, HEIGHT), [], has_alpha=False)
+    next(frames)
+    with pytest.raises(ImageError, match="more memory than there is"):
+        next(frames)
 
 
 def third_frame(data: bytes, format: str) -> tuple[int, int]:
