@@ -144,13 +144,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {name}?" if name else ""
 
 
-def check_choice(name: str, known: Collection[str], option: str) -> None:
+def check_choice(
+    name: str, known: Collection[str], option: str, error: type[UsageError] = UsageError
+) -> None:
     """Check that a name is one of those known.
 
     Args:
         name: As the user wrote it.
         known: All that there are.
         option: Name of the Python argument.
+        error: What is raised.
 
     Raises:
         UsageError: If it is another; it says which there are, and which may be meant.
@@ -161,7 +164,7 @@ def check_choice(name: str, known: Collection[str], option: str) -> None:
     """
     if name not in known:
         expected = f"expected one of {', '.join(known)}{did_you_mean(name, known)}"
-        raise UsageError(expected, option=option, value=name)
+        raise error(expected, option=option, value=name)
 
 
 def _mistakes(one: str, other: str) -> int:

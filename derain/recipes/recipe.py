@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
-from derain.errors import SettingError, did_you_mean
+from derain.errors import SettingError, check_choice, did_you_mean
 from derain.networks import NETWORKS, Hyperparameters
 from derain.rain import PRESETS
 
@@ -118,19 +118,18 @@ class Recipe:
 
     def _check_names(self) -> None:
         """Check the names of networks, presets, and of what there is a choice of."""
-        self._expect("network", self.network in NETWORKS, f"one of {', '.join(NETWORKS)}")
+        self._expect("rain", bool(self.rain), f"names of presets: {', '.join(PRESETS)}")
         for key, names in (("rain", self.rain), ("validation_rain", self.validation_rain)):
-            unknown = [name for name in names if name not in PRESETS]
-            if unknown or not self.rain:
-                presets = f"expected names of presets: {', '.join(PRESETS)}"
-                raise SettingError(presets, option=key, value=",".join(unknown))
+            for name in names:
+                check_choice(name, PRESETS, key, SettingError)
         for key, choices in (
+            ("network", NETWORKS),
             ("schedule", get_args(Schedule)),
             ("augment", get_args(Augment)),
             ("optimiser", get_args(Optimiser)),
             ("loss", get_args(Loss)),
         ):
-            self._expect(key, getattr(self, key) in choices, f"one of {', '.join(choices)}")
+            check_choice(getattr(self, key), choices, key, SettingError)
 
     def _check_batch(self) -> None:
         """Check what a step and a validation see of the pictures."""

@@ -24,7 +24,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from derain.errors import UsageError
+from derain.errors import UsageError, check_choice
 from derain.files import replacing
 from derain.machine import same_priority
 from derain.video.clip import Clip
@@ -210,8 +210,7 @@ def codec_named(name: str) -> str:
         UsageError: If there is none, or this build of PyAV lacks the encoder.
     """
     key = ALIASES.get(name.lower(), name.lower())
-    if key not in CODECS:
-        raise UsageError(f"expected one of {', '.join(CODECS)}", option="codec", value=name)
+    check_choice(key, CODECS, "codec")
     try:
         av.Codec(CODECS[key].library, "w")
     except ValueError:  # of its UnknownCodecError
