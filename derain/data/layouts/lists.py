@@ -98,7 +98,8 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
 
     A line holds two paths, rainy and clean, with a tab, a comma or blanks between them. Paths are
     absolute, or relative to the list's folder or one above it, with or without a slash in front.
-    Where names contain blanks, the files that exist decide; a tab between the two leaves no doubt.
+    Backslashes are slashes where no file has them in its name. Where names contain blanks, the
+    files that exist decide; a tab between the two leaves no doubt.
     Empty lines, those that begin with #, and titles before the first pair are skipped.
 
     Raises:
@@ -125,7 +126,24 @@ def read_list(path: Path) -> tuple[list[Pair], list[Problem]]:
             problems.append(Problem("unpaired", message, tuple(missing)))
         else:
             pairs.append(Pair(rainy.with_suffix("").name, rainy, clean))
+    problems += _listed_twice(pairs, path)
     return _with_own_names(pairs), problems
+
+
+def _listed_twice(pairs: list[Pair], path: Path) -> Iterator[Problem]:
+    """Yield rainy pictures that several lines name: they count twice, or have two clean ones."""
+    lines: dict[Path, list[Path]] = {}
+    for pair in pairs:
+        lines.setdefault(pair.rainy, []).append(pair.clean)
+    for rainy, found in lines.items():
+        clean = list(dict.fromkeys(found))
+        if clean[1:]:
+            several = " and ".join(printable(one) for one in clean[:2])
+            message = f"{printable(rainy)}: {printable(path.name)} pairs it with {several}"
+            yield Problem("ambiguous", f"{message}; expected one clean picture", (rainy, *clean))
+        elif found[1:]:
+            message = f"{printable(rainy)}: is in {len(found)} lines of {printable(path.name)}"
+            yield Problem("duplicate", f"{message}, and counts as often", (rainy,))
 
 
 def _lines(lines: Iterator[str]) -> Iterator[str]:
@@ -177,7 +195,9 @@ def _place(name: str, folder: Path) -> Path | None:
     """Return the file of this name, or None if it does not exist."""
     roots = [folder, *list(folder.absolute().parents)[: ABOVE - 1]]
     candidates = [Path(name)] if Path(name).is_absolute() else []
-    candidates += [root / name.lstrip("/") for root in roots]
+    # Lists that were written on Windows have backslashes, which other systems allow in names.
+    for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
+        candidates += [root / spelling.lstrip("/") for root in roots]
     return next((place for place in candidates if _is_file(place)), None)
 
 

@@ -32,6 +32,8 @@ def put(folder: Path, *names: str) -> None:
         ('"wet day/ü 1.png","dry day/ü, 1.png"', "wet day/ü 1.png", "dry day/ü, 1.png"),
         ('wet day/ü 1.png,"dry day/ü, 1.png"', "wet day/ü 1.png", "dry day/ü, 1.png"),
         ("data/rain/1.png data/gt/1gt.png", "rain/1.png", "gt/1gt.png"),
+        (r"rain\1.png gt\1gt.png", "rain/1.png", "gt/1gt.png"),
+        (r"\data\rain\1.png,.\gt\1gt.png", "rain/1.png", "gt/1gt.png"),
     ],
 )
 def test_lines(line: str, rainy: str, clean: str, tmp_path: Path) -> None:
@@ -67,6 +69,24 @@ def test_absolute_paths_and_names_that_occur_twice(tmp_path: Path) -> None:
     names = [pair.name for pair in data.find_pairs(tmp_path / "list.txt").pairs]
     assert len(set(names)) == 2
     assert not any(name.startswith("/") for name in names)
+
+
+def test_a_picture_in_several_lines_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "1.png", "2.png", "3.png", "4.png", "5.png")
+    lines = ["1.png 4.png", "1.png 4.png", "2.png 4.png", "3.png 4.png", "3.png 5.png"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    pairs, problems = read_list(tmp_path / "list.txt")
+    assert len(pairs) == 5
+    assert [
+        (problem.kind, problem.message.removeprefix(f"{tmp_path}/")) for problem in problems
+    ] == [
+        ("duplicate", "1.png: is in 2 lines of list.txt, and counts as often"),
+        (
+            "ambiguous",
+            f"3.png: list.txt pairs it with {tmp_path}/4.png and {tmp_path}/5.png; expected one"
+            " clean picture",
+        ),
+    ]
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
