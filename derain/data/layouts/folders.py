@@ -355,14 +355,15 @@ def _dataset_in(folder: Path) -> Path | None:
         ValueError: If a dataset is there among others, or among other pictures.
     """
     inner = [child for child in _subfolders(folder) if find_images(child)[0]]
-    if len(inner) == 1 and not _pictures_in(folder):
+    alone = not _pictures_in(folder)
+    if len(inner) == 1 and alone:
         return inner[0]
     paired = [child.name for child in inner if _is_paired(_subfolders(child))]
     if paired:
         names = listed([printable(name) for name in paired])
+        beside = "" if alone and len(paired) == len(inner) else " beside other pictures"
         raise ValueError(
-            f"{printable(folder)}: holds paired datasets beside other pictures ({names}); name the"
-            " folder of one"
+            f"{printable(folder)}: holds paired datasets{beside} ({names}); name the folder of one"
         )
     return None
 

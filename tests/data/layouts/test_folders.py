@@ -131,14 +131,13 @@ def test_several_datasets_are_not_taken_for_clean_pictures(tmp_path: Path) -> No
     put(
         tmp_path, ["train/rainy/1.png", "train/clean/1.png", "test/rainy/1.png", "test/clean/1.png"]
     )
-    with pytest.raises(
-        ValueError,
-        match=(
-            r"holds paired datasets beside other pictures \(test, train\); name the folder of one"
-        ),
-    ) as raised:
+    message = r"holds paired datasets \(test, train\); name the folder of one"
+    with pytest.raises(ValueError, match=message) as raised:
         data.find_pairs(tmp_path)
     assert not isinstance(raised.value, data.NoPairsError)
+    put(tmp_path, ["photos/1.png"])
+    with pytest.raises(ValueError, match=r"datasets beside other pictures \(test, train\); name"):
+        data.find_pairs(tmp_path)
 
 
 def test_all_missing_twins_are_counted(tmp_path: Path) -> None:
