@@ -19,7 +19,7 @@ from derain.evaluate.photographs import Photograph, Photographs
 from derain.evaluate.picture_scores import Naturalness, PictureScore, Scored
 from derain.evaluate.results import distinct, result_file
 from derain.evaluate.saved import Saved, Settings
-from derain.files import write_file
+from derain.files import printable, write_file
 from derain.images import Picture, Pixels, encode, read_image, to_floats
 from derain.machine import describe
 from derain.metrics import Bytes, NaturalModel, NiqeError, Protocol, Score, niqe
@@ -426,10 +426,16 @@ def _read(picture: Pair | Photograph) -> tuple[Pixels, Bytes | None]:
     if not isinstance(picture, Pair):
         return read_image(picture.rainy), None
     rainy, clean = read_pair(picture)
-    if rainy.dtype != np.uint8 or clean.dtype != np.uint8:
+    deep = [
+        printable(path)
+        for path, pixels in ((picture.rainy, rainy), (picture.clean, clean))
+        if pixels.dtype != np.uint8
+    ]
+    if deep:
+        have = "have" if deep[1:] else "has"
         raise ValueError(
-            f"{picture.rainy} or its clean picture has 16 bits a channel: the protocols compare"
-            " 8-bit pictures"
+            f"{' and '.join(dict.fromkeys(deep))} {have} 16 bits a channel; expected 8 bits, which"
+            " the protocols compare: score copies that are saved with 8 bits"
         )
     return rainy, clean.astype(np.uint8, copy=False)
 

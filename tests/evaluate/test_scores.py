@@ -40,7 +40,11 @@ def test_twins_of_two_sizes_and_depths_are_refused(nothing: Derainer, pairs: Pat
     with pytest.raises(ValueError, match="30x30 and 50x40"):
         evaluate(nothing, find_pairs(pairs))
     write_image(pairs / "rainy/2.png", np.zeros((40, 50, 3), np.uint16))
-    with pytest.raises(ValueError, match="16 bits a channel"):
+    message = "rainy/2.png has 16 bits a channel; expected 8 bits, .*: score copies"
+    with pytest.raises(ValueError, match=message):
+        evaluate(nothing, find_pairs(pairs))
+    write_image(pairs / "clean/2.png", np.zeros((40, 50, 3), np.uint16))
+    with pytest.raises(ValueError, match=r"rainy/2\.png and .*clean/2\.png have 16 bits"):
         evaluate(nothing, find_pairs(pairs))
 
 
