@@ -23,6 +23,7 @@ from derain.cli.console import (
     say,
     show_traceback,
     shows_styles,
+    warn,
 )
 from derain.cli.options import (
     CleanOption,
@@ -315,7 +316,8 @@ def _find_datasets(
     folders: "Sequence[Place]", layout: str | None, outcomes: "_Outcomes", *, photographs: bool
 ) -> "list[PairedFolder | Photographs]":
     """Return the datasets; what is wrong with them is named."""
-    from derain.data import NoPairsError, check_layout, layout_named
+    from derain.data import NoPairsError, PairedFolder, check_layout, layout_named
+    from derain.data.audit.exchanged import warning_if_exchanged
     from derain.evaluate import find_datasets
 
     pairs_layout = layout_named(layout)
@@ -328,6 +330,9 @@ def _find_datasets(
         ) from error
     for problem in problems:
         outcomes.fail(problem.message)
+    for dataset in datasets:
+        if isinstance(dataset, PairedFolder) and (warning := warning_if_exchanged(dataset)):
+            warn(warning)
     return datasets
 
 

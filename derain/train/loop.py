@@ -19,6 +19,7 @@ from derain.train.cards import Provenance
 from derain.train.checkpoint import CHECKPOINT
 from derain.train.leaks import Checked, check_same_pictures, refuse_leaks
 from derain.train.log import cut_log, describe_scores
+from derain.train.notes import notes_on
 from derain.train.place import check_place, check_space
 from derain.train.ranks import ALONE, Ranks
 from derain.train.records import Recorder
@@ -27,7 +28,6 @@ from derain.train.sources import (
     Source,
     ValidationSet,
     find_source,
-    lacks_textures,
     open_batches,
     rain_of,
     refuse_unused,
@@ -36,7 +36,6 @@ from derain.train.sources import (
 from derain.train.state import State, begin, resumed
 from derain.train.step import (
     TrainingStep,
-    measures_norms,
     prepare,
     set_training,
     take_step,
@@ -197,16 +196,8 @@ def _prepare(
     batches = open_batches(recipe, training, ranks=ranks)
     state = _state(recipe, run, ranks, resume=resume)
     _say_plan(recipe, state, say.start)
-    if ranks.count > 1 and measures_norms(state, recipe):
-        say.note(
-            f"batch normalisation measures {recipe.batch // ranks.count} crops in each process,"
-            f" not all {recipe.batch}: results differ slightly from a run in one process"
-        )
-    if lacks_textures(recipe, batches):
-        say.note(
-            f"{', '.join(recipe.rain)}: rain is drawn without streak textures; --set textures=DIR"
-            " uses them"
-        )
+    for note in notes_on(recipe, batches, state, ranks, sources=(training, validation)):
+        say.note(note)
     looks = ranks.writes
     checked = refuse_leaks(run, training, validation, progress) if looks else Checked()
     checked = ranks.of_first(checked)

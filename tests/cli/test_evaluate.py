@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_rain import rain_on
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
@@ -488,3 +489,15 @@ def test_results_beside_rainy_pictures_are_not_scored(photo: NDArray[np.uint8]) 
     assert result.exit_code == 0, result.stderr
     (scores,) = json.loads(result.stdout)
     assert len(scores["pictures"]) == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_exchanged_pairs_are_scored_with_a_warning(photo: NDArray[np.uint8]) -> None:
+    for half, pixels in (("rainy", rain_on(photo, 1, heavy=False)), ("clean", photo)):
+        write_image(Path("small") / half / "1.png", pixels[:80, :80])
+    for one, other in (("rainy", "clean"), ("clean", "rainy")):
+        places = ["--rainy", f"small/{one}", "--clean", f"small/{other}"]
+        result = derain("evaluate", "petrichor-live", *places, "--protocol", "rgb")
+        assert result.exit_code == 0, result.stderr
+        assert ("warning: " in result.stderr) == (one == "clean")
+    assert "the clean picture is the rainier one" in result.stderr

@@ -48,6 +48,34 @@ def test_pairs_stay_as_they_are(setting: str, paired: TrainingRun) -> None:
     assert not paired.out.exists()
 
 
+def test_exchanged_pairs_are_trained_on_with_a_warning(
+    run: TrainingRun, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    wet, dry = tmp_path / "wet/1.png", tmp_path / "dry/1.png"
+    for path, pixels in ((wet, rain_on(photo, 1, heavy=False)), (dry, photo)):
+        path.parent.mkdir()
+        write_image(path, pixels)
+    warnings: list[str] = []
+    for rainy, clean in ((wet, dry), (dry, wet)):
+        both = TwoFolders(rainy.parent, clean.parent)
+        paired = replace(run, data=both, validation=both, out=run.out / rainy.parent.name)
+        next(train(find_recipe("nledn", TINY), paired, on_note=warnings.append))
+        exchanged = [line for line in warnings if "the clean picture is the rainier one" in line]
+        # Pairs that are both trained and validated on are named once.
+        assert len(exchanged) == (rainy == dry)
+
+
+def test_a_rate_that_only_rises_is_said(run: TrainingRun) -> None:
+    notes: list[str] = []
+    recipe = find_recipe("petrichor-live", TINY | {"warmup": "6"})
+    next(train(recipe, replace(run, out=run.out / "risen"), on_note=notes.append))
+    rises = "the rate rises for warmup=6 steps, and the run has 6: it never falls"
+    assert [note for note in notes if rises in note]
+    notes.clear()
+    next(train(replace(recipe, warmup=5), run, on_note=notes.append))
+    assert not [note for note in notes if "rises" in note]
+
+
 def test_a_card_tells_of_nothing_that_pairs_did_not_undergo(paired: TrainingRun) -> None:
     recipe = find_recipe("petrichor-live", TINY)
     assert recipe.exposure > 0
