@@ -396,6 +396,17 @@ def is_plain_name(text: str) -> bool:
     return text.isprintable() and not special
 
 
+def amount(count: int, noun: str, plural: str = "") -> str:
+    """Return a number and what it counts: ``1 picture``, ``2 pictures``.
+
+    Args:
+        count: The number.
+        noun: Its noun in the singular.
+        plural: The plural, if more than an s differs.
+    """
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def listed(names: Sequence[str], at_most: int = 5) -> str:
     """Return the first of many names, and how many more there are."""
     more = f" and {len(names) - at_most} more" if len(names) > at_most else ""

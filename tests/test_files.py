@@ -9,6 +9,7 @@ import pytest
 from derain import files
 from derain.errors import reason
 from derain.files import (
+    amount,
     check_makable,
     check_takes_files,
     check_writable,
@@ -87,6 +88,12 @@ def test_names_are_shown_on_one_line() -> None:
 def test_long_lists_are_cut_short() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed(list("abcdefg"), 3) == "a, b, c and 4 more"
+
+
+def test_one_is_no_plural() -> None:
+    numbers = [amount(count, "picture") for count in (0, 1, 2)]
+    assert numbers == ["0 pictures", "1 picture", "2 pictures"]
+    assert [amount(k, "patch", "patches") for k in (1, 2)] == ["1 patch", "2 patches"]
 
 
 def test_no_file_system_has_to_change_permissions(

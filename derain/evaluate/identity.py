@@ -7,6 +7,7 @@ from pathlib import Path
 from derain.data import PairedFolder, identify
 from derain.data.pairs import digest_or_error
 from derain.evaluate.photographs import Photographs
+from derain.files import amount
 
 
 def identity(dataset: PairedFolder | Photographs) -> str:
@@ -20,9 +21,10 @@ def identity(dataset: PairedFolder | Photographs) -> str:
         with contextlib.suppress(ValueError, OSError):
             return f"{identify(dataset).describe()}, {dataset.layout}"
         paths = [path for pair in dataset.pairs for path in (pair.rainy, pair.clean)]
-        return f"{dataset.layout}, {len(dataset.pairs)} pairs, sha256 {_digest(paths)[:12]}"
+        count = amount(len(dataset.pairs), "pair")
+        return f"{dataset.layout}, {count}, sha256 {_digest(paths)[:12]}"
     paths = [photograph.rainy for photograph in dataset.photographs]
-    return f"{dataset.layout}, {len(paths)} pictures, sha256 {_digest(paths)[:12]}"
+    return f"{dataset.layout}, {amount(len(paths), 'picture')}, sha256 {_digest(paths)[:12]}"
 
 
 def _digest(paths: list[Path]) -> str:

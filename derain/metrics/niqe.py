@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.errors import DerainError
+from derain.files import amount
 from derain.metrics.fidelity import Float64s
 
 PATCH = 96
@@ -93,8 +94,8 @@ class NaturalModel:
             raise NiqeError("the covariance is not symmetric, or has negative eigenvalues")
         if self.pictures < 1 or self.patches <= FEATURES:
             raise NiqeError(
-                f"{self.pictures} pictures with {self.patches} patches; expected more than"
-                f" {FEATURES} patches"
+                f"{amount(self.pictures, 'picture')} with {_patch_count(self.patches)}; expected"
+                f" more than {FEATURES} patches"
             )
         if len(self.digest) != 64 or set(self.digest) - set("0123456789abcdef"):
             raise NiqeError(f"the digest is {self.digest!r}; expected 64 hexadecimal digits")
@@ -102,9 +103,13 @@ class NaturalModel:
     def describe(self) -> str:
         """Return what it was fitted on, in words, which belong to every score."""
         return (
-            f"fitted on {self.pictures} clean pictures, {self.patches} patches, sha256"
-            f" {self.digest[:12]}"
+            f"fitted on {amount(self.pictures, 'clean picture')}, {_patch_count(self.patches)},"
+            f" sha256 {self.digest[:12]}"
         )
+
+
+def _patch_count(count: int) -> str:
+    return amount(count, "patch", "patches")
 
 
 def _is_covariance(matrix: Float64s) -> bool:
@@ -141,8 +146,9 @@ def fit(pictures: Iterable[NDArray[np.generic]]) -> NaturalModel:
     features = np.concatenate(kept) if kept else np.empty((0, FEATURES))
     if len(features) <= FEATURES:
         raise NiqeError(
-            f"{len(kept)} clean pictures with {len(features)} sharp patches of {PATCH}x{PATCH}; "
-            f"expected more than {FEATURES} patches, better hundreds: add pictures"
+            f"{amount(len(kept), 'clean picture')} with"
+            f" {amount(len(features), 'sharp patch', 'sharp patches')} of {PATCH}x{PATCH};"
+            f" expected more than {FEATURES} patches, better hundreds: add pictures"
         )
     mean, covariance = _gaussian(features)
     return NaturalModel(mean, covariance, len(kept), len(features), digest.hexdigest())
@@ -163,8 +169,8 @@ def niqe(pixels: NDArray[np.generic], model: NaturalModel) -> float:
     features = features[np.isfinite(features).all(axis=1)]
     if len(features) < 2:
         raise NiqeError(
-            f"{len(features)} patches of {PATCH}x{PATCH} with texture; NIQE needs at least 2: a"
-            " larger picture"
+            f"{_patch_count(len(features))} of {PATCH}x{PATCH} with texture; NIQE needs at least 2:"
+            " a larger picture"
         )
     mean, covariance = _gaussian(features)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -23,7 +23,7 @@ from derain.data import (
     unknown_pairs,
 )
 from derain.errors import SettingError
-from derain.files import printable
+from derain.files import amount, printable
 from derain.images import Pixels, read_image
 from derain.networks import Network
 from derain.rain.crops import generator_for, shrink, to_tensor
@@ -74,12 +74,10 @@ class Source:
         """
         where = printable(str(self.place))
         if self.pairs is None:
-            count = len(self.photographs)
-            noun = "photograph" if count == 1 else "photographs"
-            return f"{count} {noun} in {where}, with synthetic rain ({', '.join(rain)})"
-        count = len(self.pairs.pairs)
-        noun = "pair" if count == 1 else "pairs"
-        return f"{count} {noun} in {where}, {self.pairs.layout}; no rain is added"
+            count = amount(len(self.photographs), "photograph")
+            return f"{count} in {where}, with synthetic rain ({', '.join(rain)})"
+        count = amount(len(self.pairs.pairs), "pair")
+        return f"{count} in {where}, {self.pairs.layout}; no rain is added"
 
 
 def find_source(place: Place, layout: Layout | None = None) -> Source:

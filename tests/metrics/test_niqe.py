@@ -214,7 +214,7 @@ def test_pictures_that_have_no_score_are_refused(
     with pytest.raises(niqe.NiqeError, match="400x95 pixels; NIQE needs at least 96x96"):
         niqe.niqe(photo[:95, :400], natural)
     with pytest.raises(
-        niqe.NiqeError, match="1 patches of 96x96 with texture; NIQE needs at least 2"
+        niqe.NiqeError, match="1 patch of 96x96 with texture; NIQE needs at least 2"
     ):
         niqe.niqe(photo[:191, :191], natural)
     for level in (0, 77, 255):

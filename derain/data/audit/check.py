@@ -39,7 +39,7 @@ from derain.data.pairs import (
     place_of,
 )
 from derain.data.photographs import clean_pictures
-from derain.files import is_litter, listed, printable
+from derain.files import amount, is_litter, listed, printable
 from derain.images import readable_suffixes
 from derain.progress import Progress, silent
 
@@ -106,7 +106,7 @@ class Report:
         what = (
             self.identity.describe()
             if self.identity
-            else f"{self.pictures} clean pictures, no pairs, data {self.digest}"
+            else f"{amount(self.pictures, 'clean picture')}, no pairs, data {self.digest}"
         )
         lines = [f"{name}: {what}"]
         if self.layout:

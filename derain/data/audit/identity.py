@@ -23,7 +23,7 @@ from derain.data.pairs import (
     digest_or_error,
     read_pair,
 )
-from derain.files import printable
+from derain.files import amount, printable
 from derain.images import ImageError, Pixels
 from derain.progress import Progress, silent
 
@@ -91,7 +91,7 @@ class Identity:
         count = (
             f"{self.pairs} of {self.whole} pairs"
             if self.whole and self.whole != self.pairs
-            else _pairs(self.pairs)
+            else amount(self.pairs, "pair")
         )
         complete = ", complete" if self.whole == self.pairs else ""
         parts = [
@@ -101,10 +101,6 @@ class Identity:
             f"data {self.digest}",
         ]
         return ", ".join(part for part in parts if part)
-
-
-def _pairs(count: int) -> str:
-    return "1 pair" if count == 1 else f"{count} pairs"
 
 
 def identify(dataset: PairedFolder) -> Identity:

@@ -28,7 +28,7 @@ from derain.data.pairs import (
 )
 from derain.data.photographs import clean_pictures
 from derain.errors import UsageError, check_choice
-from derain.files import is_litter, listed, natural_key, printable
+from derain.files import amount, is_litter, listed, natural_key, printable
 from derain.images import Pixels, find_images, read_image, readable_suffixes
 
 Layout = Literal["folders", "flat", "rainy-left", "rainy-right", "list", "photographs"]
@@ -248,7 +248,8 @@ def _left_out(folders: Sequence[Path], names: str) -> list[Problem]:
     return [
         Problem(
             "ignored",
-            f"{printable(folder)}: left out, {count} pictures; the pairs are those of {names}",
+            f"{printable(folder)}: left out, {amount(count, 'picture')}; the pairs are those of"
+            f" {names}",
             (folder,),
         )
         for folder, count in counts.items()

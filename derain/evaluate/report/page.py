@@ -23,7 +23,7 @@ from derain.evaluate.report.tables import (
 from derain.evaluate.scores import Evaluation, Side
 from derain.evaluate.tables import count_of, executions
 from derain.extras import is_installed, missing
-from derain.files import printable
+from derain.files import amount, printable
 from derain.metrics import Protocol
 from derain.weights.facts import MACS_SIDE
 
@@ -192,7 +192,7 @@ def _summary(evaluations: Sequence[Evaluation]) -> str:
     totals = {evaluation.dataset: evaluation.total for evaluation in evaluations}
     models = len({evaluation.model for evaluation in evaluations})
     counts = [(models, "model"), (len(totals), "dataset"), (sum(totals.values()), "picture")]
-    parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts]
+    parts = [amount(count, noun) for count, noun in counts]
     return f"{parts[0]}, {parts[1]}, {parts[2]}"
 
 

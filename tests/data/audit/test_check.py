@@ -129,7 +129,7 @@ def test_folders_beside_both_halves_are_named(pairs: Path, scenes: list[Bytes]) 
     assert report.sound
     (left_out,) = report.problems
     assert left_out.kind == "ignored"
-    assert "heavier: left out, 1 pictures; the pairs are those of rainy/ and clean/" in (
+    assert "heavier: left out, 1 picture; the pairs are those of rainy/ and clean/" in (
         left_out.message
     )
 
