@@ -101,10 +101,15 @@ def cost_cells(cost: Cost) -> list[str]:
     """Return parameters, multiply-adds, seconds per megapixel, peak memory; empty if unknown."""
     return [
         f"{cost.parameters:,}",
-        "" if cost.multiply_adds is None else f"{cost.multiply_adds / 1e9:.1f} G",
+        "" if cost.multiply_adds is None else _operations(cost.multiply_adds),
         f"{cost.seconds_per_megapixel:.2f}",
         "" if cost.peak_memory is None else f"{cost.peak_memory / 1e9:.2f} GB",
     ]
+
+
+def _operations(count: int) -> str:
+    """Return a number of operations in units that leave two digits of it: ``8.1 G``, ``22.0 M``."""
+    return f"{count / 1e9:.1f} G" if count >= 1e9 else f"{count / 1e6:.1f} M"
 
 
 def count_of(evaluation: Evaluation) -> str:

@@ -26,6 +26,8 @@ from derain.evaluate import (
     to_json,
     to_markdown,
 )
+from derain.evaluate.cost import Cost
+from derain.evaluate.tables import cost_cells
 from derain.images import read_image, write_image
 from derain.metrics import NaturalModel, niqe
 from derain.restore import Derainer
@@ -186,3 +188,11 @@ def test_pictures_that_could_not_be_scored_show(nothing: Derainer, pairs: Path) 
     (row,) = csv.DictReader(io.StringIO(to_csv([evaluation])))
     assert (row["pictures"], row["unscored"]) == ("1", "1")
     assert json.loads(to_json([evaluation]))[0]["unscored"] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("count", "cell"), [(2_058_878_976, "2.1 G"), (21_233_664, "21.2 M"), (None, "")]
+)
+def test_small_networks_cost_something_too(count: int | None, cell: str) -> None:
+    cells = cost_cells(Cost(84, count, seconds_per_megapixel=0.5, peak_memory=None))
+    assert cells == ["84", cell, "0.50", ""]
