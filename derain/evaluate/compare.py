@@ -35,6 +35,10 @@ from derain.restore import Derainer
 from derain.weights import CATALOGUE
 from derain.weights.catalogue import names_folder
 from derain.weights.checkpoints import is_checkpoint
+from derain.weights.header import check_is_file
+
+OF_A_RUN = ("best.safetensors", "log.jsonl")
+"""Files by which a folder of `derain train` is known, whose samples are no data."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
     over, is neither.
 
     Raises:
-        FileNotFoundError: If a name can only be that of a folder or list, and there is none.
+        FileNotFoundError: If a name can only be that of a folder or list, and there is none; or for
+            the folder of a training run, in which weights lie, and no data.
         OSError: If a name cannot be that of a file.
     """
     folders: dict[Path, Path] = {}
@@ -72,6 +77,8 @@ def sort_inputs(inputs: Sequence[str]) -> tuple[list[str], list[Path]]:
             continue
         is_data = path.is_dir() or (path.is_file() and path.suffix.lower() in LISTS)
         if is_data and not is_checkpoint(path) and name not in CATALOGUE:
+            if all((path / file).is_file() for file in OF_A_RUN):
+                check_is_file(path)  # says which of its files are weights
             folders.setdefault(path.resolve(), path)
         else:
             models.setdefault(name if name in CATALOGUE else str(path.resolve()), name)

@@ -146,6 +146,18 @@ def test_a_folder_that_is_missing_is_not_taken_for_weights(name: str, message: s
     assert sort_inputs(["petrichr", "sub/nope.pth"]) == (["petrichr", "sub/nope.pth"], [])
 
 
+def test_the_folder_of_a_run_is_no_data(pairs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs/petrichor"
+    run.mkdir(parents=True)
+    for name in ("best.safetensors", "log.jsonl", "sample-1.png"):
+        (run / name).touch()
+    for names in ([str(run), str(pairs)], ["petrichor", str(pairs), str(run)]):
+        with pytest.raises(
+            FileNotFoundError, match=r"such as .*petrichor/best\.safetensors of a run"
+        ):
+            sort_inputs(names)
+
+
 def test_a_wrong_model_is_known_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_load(*_arguments: Any) -> None:
         raise AssertionError("weights of the package need no look")
