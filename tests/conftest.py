@@ -11,7 +11,6 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -282,8 +281,3 @@ def seeded() -> None:
     import torch
 
     torch.manual_seed(0)
-
-
-def as_floats(image: NDArray[Any]) -> NDArray[np.float32]:
-    """uint8 -> floats in [0, 1]."""
-    return (image / 255).astype(np.float32)

@@ -1,8 +1,9 @@
-"""Engines of NumPy alone, for tests in which it does not matter what the network is."""
+"""Engines of NumPy alone, for tests in which it does not matter what the network is, and their input."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from derain import machine
 from derain.engines.engine import MemoryWatch, Product
@@ -78,3 +79,8 @@ class Local(Unchanged):
         for (down, right), weight in np.ndenumerate(self.kernel):
             clean += weight * padded[..., down : down + height, right : right + width]
         return clean
+
+
+def as_floats(image: NDArray[Any]) -> NDArray[np.float32]:
+    """uint8 -> floats in [0, 1]."""
+    return (image / 255).astype(np.float32)

@@ -8,11 +8,10 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from conftest import as_floats
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from numpy_engines import Local, Unchanged
+from numpy_engines import Local, Unchanged, as_floats
 from PIL import Image
 
 from derain import weights

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from conftest import as_floats
 from numpy.typing import NDArray
+from numpy_engines import as_floats
 from torch import nn
 
 import derain

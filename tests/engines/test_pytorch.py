@@ -11,8 +11,8 @@ import numpy as np
 import numpy_engines
 import pytest
 import torch
-from conftest import as_floats
 from numpy.typing import NDArray
+from numpy_engines import as_floats
 from torch import Tensor, nn
 
 from derain import weights

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import as_floats
 from drawn_rain import rain_on
 from numpy.typing import NDArray
+from numpy_engines import as_floats
 
 from derain.engines import Exported, open_exported
 from derain.engines.pytorch import open_weights

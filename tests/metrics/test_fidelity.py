@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import skimage.color
 import skimage.metrics
-from conftest import as_floats
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from numpy_engines import as_floats
 from PIL import Image
 
 from derain import metrics
