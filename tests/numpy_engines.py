@@ -1,4 +1,4 @@
-"""Engines of NumPy alone, for tests in which it does not matter what the network is, and their input."""
+"""Engines of NumPy alone, for tests in which the network does not matter, and their input."""
 
 from typing import Any, ClassVar
 
