@@ -16,11 +16,11 @@ _CHOICES, _TONES = 16, 48
 BAR_NUMBERS = _CHOICES + _TONES
 """How many random numbers a row of bars takes."""
 
-PERIODS = (5.0, 40.0)
+PERIODS = (6.0, 48.0)
 """Smallest and largest distance of bars in pixels, log-uniform."""
 
-COVERS = (0.15, 0.9)
-"""Range of the share of a period that a bar covers: from a thin post to a board beside a gap."""
+THINNEST = 2.0
+"""Least width of a bar, and of a gap, in pixels: thinner ones are what dense rain looks like."""
 
 LEAN = 50.0
 """Largest angle from upright in degrees; half of all rows lean less than an eighth of it."""
@@ -40,7 +40,7 @@ def stand_bars(clean: Tensor, numbers: Tensor) -> Tensor:
     height, width = clean.shape[2:]
     choice = numbers[:, :_CHOICES].view(-1, _CHOICES, 1, 1).unbind(1)  # each (N, 1, 1)
     period = PERIODS[0] * (PERIODS[1] / PERIODS[0]) ** choice[0]
-    cover = COVERS[0] + (COVERS[1] - COVERS[0]) * choice[1]
+    cover = (THINNEST + (period - 2 * THINNEST) * choice[1]) / period
     lean = math.radians(LEAN) * (2 * choice[2] - 1) ** 3
     y = torch.arange(height, device=clean.device).view(1, -1, 1) - height / 2
     x = torch.arange(width, device=clean.device).view(1, 1, -1) - width / 2

@@ -7,8 +7,8 @@ from torch import Tensor
 from derain.train.bars import BAR_NUMBERS, stand_bars
 
 STRAIGHT = {
-    0: 0.5,  # a distance of 14.14 pixels, the geometric mean of 5 and 40
-    1: 0.5,  # of which a bar covers 0.525
+    0: 0.5,  # a distance of 16.97 pixels, the geometric mean of 6 and 48
+    1: 0.3,  # of which a bar covers 5.89: two, and three tenths of what leaves two for the gap
     2: 0.5,  # upright
     3: 0.5,  # without perspective
     5: 0.5,  # edges one pixel wide
@@ -37,9 +37,9 @@ def test_upright_bars_are_regular() -> None:
     share = (barred[0, 0] - 0.2) / 0.6
     assert float(share.min()) == pytest.approx(0, abs=1e-5)
     assert float(share.max()) == pytest.approx(1, abs=1e-5)
-    assert float(share.mean()) == pytest.approx(0.525, abs=0.02)
+    assert float(share.mean()) == pytest.approx(5.89 / 16.97, abs=0.02)
     waves = torch.fft.rfft(share - share.mean()).abs()
-    assert int(waves.argmax()) == round(420 / 200**0.5)
+    assert int(waves.argmax()) == round(420 / 16.97)
     assert bool((share.diff().abs() < 1.01).all())
 
 
