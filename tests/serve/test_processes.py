@@ -115,7 +115,7 @@ def test_one_that_ends_is_replaced(
 def test_one_runs_no_file_of_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "pickle.py").write_text("raise SystemExit('somebody's file was run')")
+    (tmp_path / "pickle.py").write_text("raise SystemExit('the file of somebody was run')")
     monkeypatch.chdir(tmp_path)
     child = Child(main, ("works",), "worker")
     try:
