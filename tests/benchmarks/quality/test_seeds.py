@@ -35,8 +35,9 @@ def test_seeds_are_trained_alike_and_printed_with_their_spread(
         line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("|")
     ]
     assert [cells[0] for cells in rows] == ["| 0", "| 1", "| mean ± deviation"]
+    # Two of the rounded scores may be equal by chance, hardly all of them.
+    assert rows[0][2:] != rows[1][2:]
     scores = [float(cells[2]) for cells in rows[:2]]
-    assert scores[0] != scores[1]
     mean, deviation = (float(text) for text in rows[2][2].split(" ± "))
     assert mean == pytest.approx(sum(scores) / 2, abs=0.011)
     assert deviation == pytest.approx(abs(scores[0] - scores[1]) / 2**0.5, abs=0.02)
