@@ -19,7 +19,7 @@ def test_seeds_are_trained_alike_and_printed_with_their_spread(
         "--out",
         str(tmp_path / "runs"),
         "--steps",
-        "2",
+        "12",
         "--batch",
         "1",
         "--crop",
