@@ -44,8 +44,8 @@ class Recipe:
         blown: Share of crops whose brighter part is blown out to white instead, and the rest hazed,
             as skies behind leaves are.
         compressed: Share of crops that are compressed as JPEG after it has rained, rainy and clean
-            at one quality, 30 to 96. Like these three it is for photographs, and pairs stay
-            as they are.
+            at one quality, 30 to 96. It and the three before it are for photographs; pairs stay as
+            they are.
         steps: Optimiser steps in all.
         lr: Highest learning rate of the schedule.
         min_lr: Lowest learning rate of the schedule, at most lr.

@@ -125,7 +125,7 @@ _PETRICHOR = replace(
         " those of railings; larger sizes grow from petrichor"
     ),
     loss="rmse",
-    bars=0.2,
+    bars=0.1,
     exposure=1.0,
     blown=0.1,
     compressed=0.35,

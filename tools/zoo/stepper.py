@@ -48,7 +48,7 @@ class Settings:
     clip: float = 0.5
     ema: float = 0.9995
     decay: float = 0.3
-    bars: float = 0.2
+    bars: float = 0.1
     exposure: float = 1.0
     blown: float = 0.1
     compressed: float = 0.35
